@@ -1,0 +1,151 @@
+//! Configuration from environment variables, with errors that name the variable and say what to do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// The environment variables of a process. An empty value counts as absent, as in the Lambda console.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+/// A variable that is absent or cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The variable is required here and absent.
+    #[error("{name} is not set: set it to {expected}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The variable is there and makes no sense.
+    #[error("{name} is {value:?}: it should be {expected}")]
+    Malformed {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+}
+
+impl Environment {
+    /// The variables of this process; those that are not UTF-8 are none of ours.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The variable, if it holds something.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The variable, or an error that says it is missing.
+    pub fn required(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<&str, ConfigError> {
+        self.optional(name)
+            .ok_or(ConfigError::Missing { name, expected })
+    }
+
+    /// The variable read as a `T`, or an error that says what is wrong with it.
+    pub fn required_as<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<T, ConfigError> {
+        parse(name, self.required(name, expected)?, expected)
+    }
+
+    /// The variable read as a `T`, `default` when absent.
+    pub fn or<T: FromStr>(
+        &self,
+        name: &'static str,
+        default: T,
+        expected: &'static str,
+    ) -> Result<T, ConfigError> {
+        self.optional(name)
+            .map_or(Ok(default), |value| parse(name, value, expected))
+    }
+}
+
+fn parse<T: FromStr>(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> Result<T, ConfigError> {
+    value.parse().map_err(|_| ConfigError::Malformed {
+        name,
+        value: value.to_owned(),
+        expected,
+    })
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+/// Names only: values may be credentials.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a_missing_or_empty_variable_is_named_with_what_it_should_hold() {
+        for environment in [environment(&[]), environment(&[("S3_BUCKET_NAME", " ")])] {
+            let error = environment
+                .required("S3_BUCKET_NAME", "the snapshot bucket")
+                .unwrap_err();
+
+            assert_eq!(
+                error.to_string(),
+                "S3_BUCKET_NAME is not set: set it to the snapshot bucket"
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_variable_is_named_with_its_value() {
+        let environment = environment(&[("LIST_USERS_RPS", "fast")]);
+
+        let error = environment
+            .or("LIST_USERS_RPS", 20u32, "calls a second, 1 to 1000")
+            .unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            r#"LIST_USERS_RPS is "fast": it should be calls a second, 1 to 1000"#
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let environment = environment(&[("AWS_SECRET_ACCESS_KEY", "hush")]);
+
+        assert_eq!(format!("{environment:?}"), r#"{"AWS_SECRET_ACCESS_KEY"}"#);
+    }
+}

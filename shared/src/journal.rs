@@ -1,0 +1,195 @@
+//! The journal's sign-ups: who is a newcomer, and whether a snapshot is needed.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::aws::AwsError;
+use crate::bucket::Bucket;
+use crate::record::{SIGN_UPS, person_of};
+
+/// Time in which a record may appear in a listing after the second it is dated with: a trigger's whole life.
+const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(10);
+
+/// The sign-ups in the journal. Seventeen bytes a newcomer, so that a million of them are no burden.
+#[derive(Debug, Default)]
+pub struct SignUps {
+    /// By the first hex digit of the `sub`, each sorted once listed.
+    by_sub: [Vec<SignUp>; 16],
+    /// Records of events that had no `sub`, by username; true when recent.
+    by_username: BTreeMap<String, bool>,
+}
+
+/// A sign-up record, named after a `sub`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SignUp {
+    sub: Uuid,
+    recent: bool,
+}
+
+/// What a snapshot must do about a person, going by the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newcomer {
+    /// No sign-up record.
+    No,
+    /// Signed up in this pool, before the previous snapshot.
+    Settled,
+    /// Signed up since: the listing may not show them, or not as they are.
+    Recent,
+}
+
+impl SignUps {
+    /// Lists the journal. Records since the start of the previous snapshot are recent.
+    pub async fn list(bucket: &Bucket, previous: Option<Timestamp>) -> Result<Self, AwsError> {
+        let since = previous.and_then(|previous| previous.checked_sub(IN_FLIGHT).ok());
+        let mut sign_ups = Self::default();
+        let mut listing = bucket.list(SIGN_UPS);
+        while let Some(page) = listing.page().await? {
+            for object in page {
+                let recent = since.is_none_or(|since| object.last_modified >= since);
+                if let Some(name) = object.key.strip_prefix(SIGN_UPS).and_then(person_of) {
+                    sign_ups.insert(name, recent);
+                }
+            }
+        }
+        for digit in &mut sign_ups.by_sub {
+            digit.sort_unstable();
+        }
+        Ok(sign_ups)
+    }
+
+    fn insert(&mut self, name: String, recent: bool) {
+        match uuid(&name) {
+            Some(sub) => self.by_sub[first_digit(sub)].push(SignUp { sub, recent }),
+            None => {
+                self.by_username.insert(name, recent);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        let by_sub: usize = self.by_sub.iter().map(Vec::len).sum();
+        (by_sub + self.by_username.len()) as u64
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether any record is in the journal that is newer than a point in time; stops at the first.
+    pub async fn any_since(bucket: &Bucket, since: Timestamp) -> Result<Newer, AwsError> {
+        let mut seen = 0;
+        let mut listing = bucket.list(SIGN_UPS);
+        while let Some(page) = listing.page().await? {
+            if page.iter().any(|object| object.last_modified >= since) {
+                return Ok(Newer::Yes);
+            }
+            seen += page.len() as u64;
+        }
+        Ok(Newer::No { records: seen })
+    }
+
+    /// What the journal says of a person.
+    pub fn of(&self, sub: Option<&str>, username: &str) -> Newcomer {
+        let by_sub = sub.and_then(uuid).and_then(|sub| self.find(sub));
+        let recent = match by_sub {
+            Some((digit, at)) => Some(self.by_sub[digit][at].recent),
+            None => self.by_username.get(username).copied(),
+        };
+        match recent {
+            None => Newcomer::No,
+            Some(false) => Newcomer::Settled,
+            Some(true) => Newcomer::Recent,
+        }
+    }
+
+    /// Notes that a person has been dealt with: nobody needs to ask for them any more.
+    pub fn settle(&mut self, sub: Option<&str>, username: &str) {
+        if let Some((digit, at)) = sub.and_then(uuid).and_then(|sub| self.find(sub)) {
+            self.by_sub[digit][at].recent = false;
+        } else if let Some(recent) = self.by_username.get_mut(username) {
+            *recent = false;
+        }
+    }
+
+    /// The names of the recent records, `sub` or else username, of people who were not settled.
+    pub fn unsettled(&self) -> Vec<String> {
+        let by_sub = self.by_sub.iter().flatten();
+        let by_username = self.by_username.iter();
+        by_sub
+            .filter(|sign_up| sign_up.recent)
+            .map(|sign_up| sign_up.sub.to_string())
+            .chain(
+                by_username
+                    .filter(|(_, recent)| **recent)
+                    .map(|(name, _)| name.clone()),
+            )
+            .collect()
+    }
+
+    fn find(&self, sub: Uuid) -> Option<(usize, usize)> {
+        let digit = first_digit(sub);
+        let at = self.by_sub[digit].binary_search_by_key(&sub, |sign_up| sign_up.sub);
+        Some((digit, at.ok()?))
+    }
+}
+
+/// The answer to whether there are newer records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newer {
+    /// There is at least one.
+    Yes,
+    /// There is none among all the records.
+    No {
+        /// How many records there are.
+        records: u64,
+    },
+}
+
+fn first_digit(sub: Uuid) -> usize {
+    usize::from(sub.as_bytes()[0] >> 4)
+}
+
+/// A `sub` as Cognito writes it, so that the same text can be had back.
+fn uuid(text: &str) -> Option<Uuid> {
+    let uuid = Uuid::try_parse(text).ok()?;
+    (uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUB: &str = "37d4da28-9031-70e9-1111-0123456789ab";
+
+    #[test]
+    fn a_newcomer_is_found_by_sub_or_by_username() {
+        let mut sign_ups = SignUps::default();
+        sign_ups.insert(SUB.into(), false);
+        sign_ups.insert("taro".into(), true);
+
+        assert_eq!(sign_ups.of(Some(SUB), "someone"), Newcomer::Settled);
+        assert_eq!(sign_ups.of(None, "taro"), Newcomer::Recent);
+        assert_eq!(
+            sign_ups.of(Some("00d4da28-9031-70e9-1111-0123456789ab"), "hanako"),
+            Newcomer::No
+        );
+        assert_eq!(sign_ups.len(), 2);
+    }
+
+    #[test]
+    fn only_recent_people_who_were_not_settled_are_asked_for() {
+        let mut sign_ups = SignUps::default();
+        let settled = "47d4da28-9031-70e9-1111-0123456789ab";
+        sign_ups.insert(SUB.into(), true);
+        sign_ups.insert(settled.into(), true);
+        sign_ups.insert("old".into(), false);
+
+        sign_ups.settle(Some(settled), settled);
+
+        assert_eq!(sign_ups.unsettled(), [SUB]);
+    }
+}

@@ -1,0 +1,196 @@
+//! People in a user pool and their attributes. Neither is ever printed: `Debug` shows names of attributes and the `sub`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_sdk_cognitoidentityprovider::types::{AttributeType, UserType};
+use serde::{Deserialize, Serialize};
+
+/// The attributes of one person, by name.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attributes(BTreeMap<String, String>);
+
+impl Attributes {
+    /// The value of an attribute that is present and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Whether a verification flag such as `email_verified` is set; the casing of `true` varies by writer.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.get(name)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// Sets an attribute.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// Takes an attribute away; true when it was there.
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.0.remove(name).is_some()
+    }
+
+    /// All of them, empty values too, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(attributes: I) -> Self {
+        Self(
+            attributes
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+impl From<Vec<AttributeType>> for Attributes {
+    fn from(attributes: Vec<AttributeType>) -> Self {
+        attributes
+            .into_iter()
+            .map(|attribute| (attribute.name, attribute.value.unwrap_or_default()))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Where a user stands in Cognito's life cycle (botocore: UserStatusType).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Signed up, has not proved an address yet.
+    Unconfirmed,
+    /// Proved an address, or was made permanent by an administrator.
+    Confirmed,
+    /// Made by an administrator; has a temporary password, cannot use "forgot password".
+    ForceChangePassword,
+    /// Imported or reset: must choose a new password.
+    ResetRequired,
+    /// Comes from another identity provider.
+    ExternalProvider,
+    /// Archived by Cognito.
+    Archived,
+    /// Disabled by threat protection.
+    Compromised,
+    /// `UNKNOWN`, or a status that this version does not know; the text as Cognito gave it.
+    Other(String),
+}
+
+impl From<&str> for Status {
+    fn from(status: &str) -> Self {
+        match status {
+            "UNCONFIRMED" => Self::Unconfirmed,
+            "CONFIRMED" => Self::Confirmed,
+            "FORCE_CHANGE_PASSWORD" => Self::ForceChangePassword,
+            "RESET_REQUIRED" => Self::ResetRequired,
+            "EXTERNAL_PROVIDER" => Self::ExternalProvider,
+            "ARCHIVED" => Self::Archived,
+            "COMPROMISED" => Self::Compromised,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unconfirmed => "UNCONFIRMED",
+            Self::Confirmed => "CONFIRMED",
+            Self::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
+            Self::ResetRequired => "RESET_REQUIRED",
+            Self::ExternalProvider => "EXTERNAL_PROVIDER",
+            Self::Archived => "ARCHIVED",
+            Self::Compromised => "COMPROMISED",
+            Self::Other(status) => status,
+        })
+    }
+}
+
+/// A user of a pool, as ListUsers or AdminGetUser shows one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Cognito's `Username`; in pools that sign in by email or phone, a UUID equal to `sub`.
+    pub username: String,
+    /// The life-cycle state.
+    pub status: Status,
+    /// Whether the user may sign in at all.
+    pub enabled: bool,
+    /// All attributes, `sub` included.
+    pub attributes: Attributes,
+}
+
+impl Person {
+    /// The person's id in this pool, the only name under which a person appears in a log.
+    pub fn sub(&self) -> Option<&str> {
+        self.attributes.get("sub")
+    }
+}
+
+impl From<UserType> for Person {
+    fn from(user: UserType) -> Self {
+        Self {
+            username: user.username.unwrap_or_default(),
+            status: user
+                .user_status
+                .map_or_else(|| Status::from("UNKNOWN"), |s| Status::from(s.as_str())),
+            enabled: user.enabled,
+            attributes: user.attributes.unwrap_or_default().into(),
+        }
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person")
+            .field("sub", &self.sub())
+            .field("status", &self.status)
+            .field("enabled", &self.enabled)
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_sub_and_no_other_value() {
+        let person = Person {
+            username: "taro".into(),
+            status: Status::Confirmed,
+            enabled: true,
+            attributes: Attributes::from_iter([("sub", "0a1b"), ("email", "taro@example.jp")]),
+        };
+
+        let debug = format!("{person:?}");
+
+        assert!(debug.contains("0a1b"));
+        assert!(!debug.contains("taro"));
+    }
+
+    #[test]
+    fn an_unknown_status_keeps_its_text() {
+        assert_eq!(Status::from("NEW_IN_2027").to_string(), "NEW_IN_2027");
+    }
+}
