@@ -1,0 +1,89 @@
+//! replicate-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
+
+use std::time::Duration;
+
+use shared::aws::{Patience, Sdk};
+use shared::bucket::Bucket;
+use shared::config::{ConfigError, Environment};
+use shared::pool::PoolId;
+
+use crate::outbox::Worker;
+use crate::secondary::Secondary;
+use crate::trigger::{Replicator, Trigger};
+
+const A_POOL: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
+const A_BUCKET: &str = "the outbox bucket in the function's region";
+
+/// Both roles of the function; which one is used, the payload says.
+pub struct Configuration {
+    /// The trigger, as far as the variables go.
+    pub trigger: Trigger,
+    /// The worker.
+    pub worker: Result<Worker, ConfigError>,
+}
+
+/// How people are replicated, for both roles.
+#[derive(Clone)]
+struct Replication {
+    target: PoolId,
+    activate: bool,
+    origin_sub: Option<String>,
+    budget: Duration,
+}
+
+impl Configuration {
+    /// Reads the variables.
+    pub async fn of(environment: &Environment) -> Self {
+        let sdk = Sdk::of(environment).await;
+        let replication = Replication::of(environment);
+        let bucket = |patience| {
+            let sdk = sdk.clone()?;
+            let name = environment.optional("OUTBOX_BUCKET");
+            Ok(name.map(|name| Bucket::new(sdk.s3(patience), name)))
+        };
+        let replicator = |patience| {
+            let (sdk, replication) = (sdk.clone()?, replication.clone()?);
+            let client = sdk.cognito(&replication.target, patience);
+            Ok(Replicator {
+                secondary: Secondary::new(client, replication.target, replication.activate),
+                origin_sub: replication.origin_sub,
+                budget: replication.budget,
+            })
+        };
+        Self {
+            trigger: Trigger {
+                replicator: replicator(Patience::TRIGGER),
+                outbox: bucket(Patience::TRIGGER),
+            },
+            worker: (|| {
+                let source = environment.required_as("SOURCE_USER_POOL_ID", A_POOL)?;
+                Ok(Worker {
+                    primary: sdk.clone()?.cognito(&source, Patience::ONCE),
+                    source,
+                    replicator: replicator(Patience::WORKER)?,
+                    outbox: bucket(Patience::WORKER)?.ok_or(ConfigError::Missing {
+                        name: "OUTBOX_BUCKET",
+                        expected: A_BUCKET,
+                    })?,
+                })
+            })(),
+        }
+    }
+}
+
+impl Replication {
+    fn of(environment: &Environment) -> Result<Self, ConfigError> {
+        Ok(Self {
+            target: environment.required_as("TARGET_USER_POOL_ID", A_POOL)?,
+            activate: environment.or("ACTIVATE_REPLICAS", true, "true or false")?,
+            origin_sub: environment
+                .optional("ORIGIN_SUB_ATTRIBUTE")
+                .map(str::to_owned),
+            budget: Duration::from_millis(environment.or(
+                "REPLICATION_BUDGET_MS",
+                3000,
+                "whole milliseconds, e.g. 3000",
+            )?),
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! The worker: replays what the trigger could not replicate, until the outbox is empty or the time is up.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use futures_util::StreamExt;
+use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shared::aws::{AwsError, Failure};
+use shared::bucket::{Bucket, Listed, ReadError, json};
+use shared::metrics::{Metric, Metrics};
+use shared::pool::{Pace, Pool, PoolError, PoolId};
+use shared::record::{CONFLICTS, OUTBOX, Record};
+
+use crate::secondary::NotReplicated;
+use crate::trigger::{Replicator, report};
+
+/// Half of what AdminSetUserPassword may do in a second (DG:quotas, UserAccountRecovery: 30, not adjustable); the other
+/// half is for the people who reset their passwords.
+const RECORDS_PER_SECOND: u32 = 15;
+/// Records at once.
+const AT_ONCE: usize = 8;
+/// After so many unanswered calls in a row the region is taken to be away until the next tick.
+const UNANSWERED: u32 = 8;
+/// Older records may be of people who have been deleted since.
+const ASK_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// The function as the outbox's worker.
+pub struct Worker {
+    /// A client for the primary pool that does not repeat calls itself.
+    pub primary: Client,
+    /// The primary pool.
+    pub source: PoolId,
+    /// The way to the secondary pool.
+    pub replicator: Replicator,
+    /// The outbox.
+    pub outbox: Bucket,
+}
+
+/// What a tick answers.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    drained: u64,
+    failing: u64,
+    conflicts: u64,
+    gone: u64,
+    oldest_s: u64,
+}
+
+/// What a tick has done.
+pub struct Drained {
+    /// For whoever asked.
+    pub answer: Answer,
+    /// Something in the set-up that fails every record.
+    pub stopped_by: Option<AwsError>,
+    metrics: Metrics,
+}
+
+impl Drained {
+    /// What was counted, and what is left.
+    pub fn metrics(&mut self) -> Metrics {
+        let mut metrics = std::mem::take(&mut self.metrics);
+        metrics.set(Metric::OutboxDepth, self.answer.failing);
+        metrics.set(Metric::OutboxOldest, self.answer.oldest_s);
+        metrics
+    }
+}
+
+/// What became of a record.
+enum Fate {
+    Drained,
+    Conflict,
+    Gone,
+    /// Stays in the outbox; since when it is known.
+    Failing(Timestamp),
+    /// Another worker was quicker.
+    NotThere,
+}
+
+/// A tick in progress.
+struct Tick<'a> {
+    worker: &'a Worker,
+    primary: Pool,
+    pace: Pace,
+    until: Instant,
+    begun: Timestamp,
+    shared: Mutex<Shared>,
+}
+
+/// What the records of a tick share.
+#[derive(Default)]
+struct Shared {
+    metrics: Metrics,
+    unanswered: u32,
+    stopped_by: Option<AwsError>,
+}
+
+impl Worker {
+    /// Tries every record in the outbox.
+    ///
+    /// # Errors
+    ///
+    /// The outbox cannot be listed.
+    pub async fn drain(&self, until: Instant) -> Result<Drained, AwsError> {
+        let tick = Tick {
+            worker: self,
+            primary: Pool::new(
+                self.primary.clone(),
+                self.source.clone(),
+                RECORDS_PER_SECOND,
+                until,
+            ),
+            pace: Pace::per_second(RECORDS_PER_SECOND),
+            until,
+            begun: Timestamp::now(),
+            shared: Mutex::default(),
+        };
+        let mut answer = Answer::default();
+        let mut listing = self.outbox.list(OUTBOX);
+        while let Some(page) = listing.page().await? {
+            let fates = stream::iter(page)
+                .map(|object| tick.settle(object))
+                .buffer_unordered(AT_ONCE);
+            fates
+                .for_each(|fate| {
+                    answer.count(fate, tick.begun);
+                    std::future::ready(())
+                })
+                .await;
+        }
+        let shared = tick
+            .shared
+            .into_inner()
+            .expect("no panic while it was held");
+        Ok(Drained {
+            answer,
+            stopped_by: shared.stopped_by,
+            metrics: shared.metrics,
+        })
+    }
+}
+
+impl Answer {
+    fn count(&mut self, fate: Fate, now: Timestamp) {
+        match fate {
+            Fate::Drained => self.drained += 1,
+            Fate::Conflict => self.conflicts += 1,
+            Fate::Gone => self.gone += 1,
+            Fate::Failing(since) => {
+                self.failing += 1;
+                let age = now.duration_since(since).as_secs().max(0) as u64;
+                self.oldest_s = self.oldest_s.max(age);
+            }
+            Fate::NotThere => {}
+        }
+    }
+}
+
+impl Tick<'_> {
+    /// Deals with one object of the outbox.
+    async fn settle(&self, object: Listed) -> Fate {
+        if self.is_over() {
+            return Fate::Failing(object.last_modified);
+        }
+        self.pace.turn().await;
+        let key = &object.key;
+        let record = match self.worker.outbox.get_json::<Record>(key).await {
+            Ok(Some((record, _))) => record,
+            Ok(None) => return Fate::NotThere,
+            Err(ReadError::Malformed { .. }) => {
+                return self.set_aside_unreadable(&object).await;
+            }
+            Err(ReadError::Aws(error)) => {
+                self.note(&error);
+                return Fate::Failing(object.last_modified);
+            }
+        };
+        let sub = record.log_name();
+        let stays = Fate::Failing(record.recorded_at);
+        let Ok(replayed) =
+            tokio::time::timeout_at(self.until.into(), self.replay(key, &record)).await
+        else {
+            return stays;
+        };
+        let fate = match replayed {
+            Ok(fate) => fate,
+            Err(error) if error.is_permanent() => {
+                tracing::error!(sub, %error, "cannot be replicated as it is: set aside in conflicts/");
+                let conflict = Conflict {
+                    record: &record,
+                    reason: reason(&error),
+                };
+                if !self.set_aside(key, json(&conflict)).await {
+                    return stays;
+                }
+                Fate::Conflict
+            }
+            Err(error) => {
+                tracing::warn!(sub, %error, "stays in the outbox");
+                self.note_any(&error);
+                return stays;
+            }
+        };
+        match self.worker.outbox.delete(key).await {
+            Ok(()) => {
+                self.shared().unanswered = 0;
+                fate
+            }
+            Err(error) => {
+                self.note(&error);
+                stays
+            }
+        }
+    }
+
+    /// Brings a record's person to the secondary pool, unless they are gone from the primary one.
+    async fn replay(&self, key: &str, record: &Record) -> Result<Fate, NotReplicated> {
+        let sub = record.log_name();
+        let age = self.begun.duration_since(record.recorded_at);
+        if let Some(username) = record.username.as_ref().filter(|_| age > ASK_AFTER)
+            && self.primary.person(username.as_str()).await?.is_none()
+        {
+            tracing::info!(sub, "no longer in the primary pool: dropped");
+            return Ok(Fate::Gone);
+        }
+        let replicator = &self.worker.replicator;
+        let replicated = match replicator.replicate(record).await {
+            Err(NotReplicated::HeldByUnconfirmed) => {
+                tracing::warn!(sub, "an unconfirmed user holds the username: deleted");
+                self.shared().metrics.count(Metric::Reclaimed);
+                let reclaimed = replicator.reclaim(record).await;
+                if reclaimed.is_err() {
+                    // Another worker may have emptied this place, before this one deleted what that one had made.
+                    let put_back = self.worker.outbox.put(key, json(record)).await;
+                    put_back.unwrap_or_else(|error| self.note(&error));
+                }
+                reclaimed?
+            }
+            replicated => replicated?,
+        };
+        report(sub, &replicated, &mut self.shared().metrics);
+        Ok(Fate::Drained)
+    }
+
+    /// An object that is no record can never be replayed; it is kept as it is, for people.
+    async fn set_aside_unreadable(&self, object: &Listed) -> Fate {
+        tracing::error!("an object in the outbox is no record: set aside in conflicts/");
+        let stays = Fate::Failing(object.last_modified);
+        let body = match self.worker.outbox.get(&object.key).await {
+            Ok(Some(found)) => String::from_utf8_lossy(&found.body).into_owned(),
+            Ok(None) => return Fate::NotThere,
+            Err(error) => {
+                self.note(&error);
+                return stays;
+            }
+        };
+        let conflict = json(&serde_json::json!({
+            "version": 1,
+            "reason": "not a record that twinpool can read",
+            "body": body,
+        }));
+        if !self.set_aside(&object.key, conflict).await {
+            return stays;
+        }
+        match self.worker.outbox.delete(&object.key).await {
+            Ok(()) => Fate::Conflict,
+            Err(error) => {
+                self.note(&error);
+                stays
+            }
+        }
+    }
+
+    /// Writes to `conflicts/` under the same name; false when S3 did not take it.
+    async fn set_aside(&self, key: &str, conflict: Vec<u8>) -> bool {
+        let name = key.strip_prefix(OUTBOX).unwrap_or(key);
+        let put = self
+            .worker
+            .outbox
+            .put(&format!("{CONFLICTS}{name}"), conflict)
+            .await;
+        put.map_err(|error| self.note(&error)).is_ok()
+    }
+
+    /// Whether there is no use in trying more records now.
+    fn is_over(&self) -> bool {
+        let shared = self.shared();
+        Instant::now() >= self.until
+            || shared.unanswered >= UNANSWERED
+            || shared.stopped_by.is_some()
+    }
+
+    fn note_any(&self, error: &NotReplicated) {
+        if let NotReplicated::Aws(error) | NotReplicated::Primary(PoolError::Aws(error)) = error {
+            self.note(error);
+        }
+    }
+
+    fn note(&self, error: &AwsError) {
+        let mut shared = self.shared();
+        if error.failure() == Failure::Unreachable {
+            shared.unanswered += 1;
+        }
+        if error.is_configuration() {
+            shared.stopped_by.get_or_insert_with(|| error.clone());
+        }
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().expect("no panic while it is held")
+    }
+}
+
+/// `conflicts/<sub>.json`: the record, and why it is there.
+#[derive(Serialize)]
+struct Conflict<'a> {
+    #[serde(flatten)]
+    record: &'a Record,
+    reason: String,
+}
+
+/// The reason for people, with the service's own words: it stands beside the person's data anyway.
+fn reason(error: &NotReplicated) -> String {
+    match error {
+        NotReplicated::Aws(error) => format!("{}: {}", error.code(), error.message().trim()),
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,179 @@
+//! Who is created in the secondary pool, and with which attributes: decided from a confirmation alone.
+
+use std::fmt;
+
+use shared::person::Attributes;
+use shared::record::Record;
+use uuid::Uuid;
+
+/// A person as they are to be created in the secondary pool.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// What AdminCreateUser takes as Username.
+    pub username: String,
+    /// The attributes that travel.
+    pub attributes: Attributes,
+}
+
+/// The username may be an email address.
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica")
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A confirmation that nobody can be created from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// A replica without attributes could not even reset its password.
+    #[error("the event has no userAttributes")]
+    NoAttributes,
+    /// Nothing in it can serve as a username.
+    #[error("the event has no username, email or phone number to create the person by")]
+    NoUsername,
+}
+
+impl Replica {
+    /// The replica of a confirmed person. The `sub` in the primary pool is kept in `origin_sub`.
+    pub fn of(record: &Record, origin_sub: Option<&str>) -> Result<Self, Unfit> {
+        if record.attributes.is_empty() {
+            return Err(Unfit::NoAttributes);
+        }
+        let mut attributes: Attributes = record
+            .attributes
+            .iter()
+            .filter(|(name, value)| !value.is_empty() && travels(name, &record.attributes))
+            .collect();
+        if let (Some(attribute), Some(sub)) = (origin_sub, &record.sub) {
+            attributes.insert(attribute, sub);
+        }
+        let username = username(record).ok_or(Unfit::NoUsername)?;
+        Ok(Self {
+            username,
+            attributes,
+        })
+    }
+}
+
+/// Everything that an administrator may write. `sub`, `identities` and what begins with `cognito:` is Cognito's own
+/// (AdminCreateUser refuses `sub`: "Cannot modify the non-mutable attribute sub"); a flag needs its address (botocore AdminCreateUser).
+fn travels(name: &str, attributes: &Attributes) -> bool {
+    match name {
+        "sub" | "identities" => false,
+        "email_verified" => attributes.get("email").is_some(),
+        "phone_number_verified" => attributes.get("phone_number").is_some(),
+        name => !name.starts_with("cognito:"),
+    }
+}
+
+/// In pools that sign in by email or phone, `userName` is a UUID equal to `sub`, which the other pool would not take
+/// (DG:user-pool-settings-attributes): there the address is the username.
+fn username(record: &Record) -> Option<String> {
+    let address = || {
+        let attributes = &record.attributes;
+        attributes
+            .get("email")
+            .or_else(|| attributes.get("phone_number"))
+    };
+    match (&record.username, &record.sub) {
+        (Some(username), Some(sub))
+            if username.as_str().eq_ignore_ascii_case(sub) && Uuid::try_parse(sub).is_ok() =>
+        {
+            address()
+        }
+        (Some(username), _) => Some(username.as_str()),
+        (None, _) => address(),
+    }
+    .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::record::Username;
+
+    use super::*;
+
+    const SUB: &str = "57c4aab8-5061-7015-8b3b-1a2f6c0d9e11";
+
+    fn record(username: Option<&str>, attributes: &[(&str, &str)]) -> Record {
+        let attributes: Attributes = attributes.iter().copied().collect();
+        Record {
+            version: 1,
+            trigger: "PostConfirmation_ConfirmSignUp".into(),
+            pool: None,
+            username: username.map(|username| Username(username.into())),
+            sub: attributes.get("sub").map(str::to_owned),
+            recorded_at: Default::default(),
+            attributes,
+        }
+    }
+
+    fn username_of(username: Option<&str>, attributes: &[(&str, &str)]) -> Option<String> {
+        let replica = Replica::of(&record(username, attributes), None);
+        replica.ok().map(|replica| replica.username)
+    }
+
+    #[test]
+    fn the_username_is_the_address_where_the_pool_signs_in_by_one() {
+        let email = ("email", "taro@example.jp");
+        let phone = ("phone_number", "+819012345678");
+
+        assert_eq!(
+            username_of(Some(SUB), &[("sub", SUB), email, phone]).as_deref(),
+            Some(email.1)
+        );
+        assert_eq!(
+            username_of(Some(SUB), &[("sub", SUB), phone]).as_deref(),
+            Some(phone.1)
+        );
+        assert_eq!(
+            username_of(Some("taro"), &[("sub", SUB), email]).as_deref(),
+            Some("taro")
+        );
+        assert_eq!(
+            username_of(Some(SUB), &[("sub", SUB), ("name", "太郎")]),
+            None
+        );
+    }
+
+    #[test]
+    fn every_attribute_travels_that_an_administrator_may_write() {
+        let record = record(
+            Some(SUB),
+            &[
+                ("sub", SUB),
+                ("cognito:user_status", "CONFIRMED"),
+                ("cognito:email_alias", "taro@example.jp"),
+                ("identities", "[]"),
+                ("email", "taro@example.jp"),
+                ("email_verified", "true"),
+                ("phone_number_verified", "false"),
+                ("nickname", ""),
+                ("custom:tenant", "t-1"),
+            ],
+        );
+
+        let replica = Replica::of(&record, Some("custom:origin_sub")).unwrap();
+
+        let names: Vec<_> = replica.attributes.iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            [
+                "custom:origin_sub",
+                "custom:tenant",
+                "email",
+                "email_verified"
+            ]
+        );
+        assert_eq!(replica.attributes.get("custom:origin_sub"), Some(SUB));
+    }
+
+    #[test]
+    fn an_event_without_attributes_makes_no_replica() {
+        let unfit = Replica::of(&record(Some("taro"), &[]), None);
+
+        assert_eq!(unfit, Err(Unfit::NoAttributes));
+    }
+}
