@@ -1,0 +1,74 @@
+//! backup-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
+
+use std::num::NonZeroU32;
+
+use jiff::SignedDuration;
+use shared::aws::{Patience, Sdk};
+use shared::bucket::Bucket;
+use shared::config::{ConfigError, Environment};
+use shared::pool::PoolId;
+
+use crate::trigger::Trigger;
+use crate::worker::Worker;
+
+/// Both roles of the function; which one is used, the payload says.
+pub async fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>) {
+    let sdk = Sdk::of(environment).await;
+    let bucket = |patience| {
+        let name = environment.required(
+            "S3_BUCKET_NAME",
+            "the snapshot bucket in the function's region",
+        )?;
+        Ok(Bucket::new(sdk.clone()?.s3(patience), name))
+    };
+    let trigger = Trigger {
+        bucket: bucket(Patience::TRIGGER),
+    };
+    let worker = (|| {
+        let pool: PoolId = environment.required_as(
+            "USER_POOL_ID",
+            "a user pool id such as ap-northeast-3_AbCdEf123",
+        )?;
+        let default_rate = NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN);
+        Ok(Worker {
+            bucket: bucket(Patience::WORKER)?,
+            client: sdk.clone()?.cognito(&pool, Patience::ONCE),
+            pool,
+            rate: environment
+                .or(
+                    "LIST_USERS_RPS",
+                    default_rate,
+                    "whole calls a second, e.g. 20",
+                )?
+                .get(),
+            min_interval: SignedDuration::from_secs(
+                environment
+                    .or::<u32>("SNAPSHOT_MIN_INTERVAL_S", 60, "whole seconds, e.g. 60")?
+                    .into(),
+            ),
+            shrink_guard: environment
+                .or::<Percent>(
+                    "SHRINK_GUARD_PERCENT",
+                    Percent(50),
+                    "a percentage, 0 to 100",
+                )?
+                .0
+                .into(),
+            origin_sub: environment
+                .optional("ORIGIN_SUB_ATTRIBUTE")
+                .map(str::to_owned),
+        })
+    })();
+    (trigger, worker)
+}
+
+struct Percent(u8);
+
+impl std::str::FromStr for Percent {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let percent = text.parse().map_err(|_| ())?;
+        (percent <= 100).then_some(Self(percent)).ok_or(())
+    }
+}

@@ -1,0 +1,234 @@
+//! The worker: whether a snapshot is needed, who takes it, and what became of it.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_cognitoidentityprovider::Client;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shared::bucket::{Bucket, ReadError};
+use shared::invocation::until;
+use shared::journal::{Newer, SignUps};
+use shared::lease::{self, Done, Lease, State};
+use shared::metrics::{Metric, Metrics};
+use shared::pool::{Pool, PoolId};
+use shared::record::to_milliseconds;
+use shared::snapshot::take::{SnapshotError, Taken, Task, take};
+use shared::snapshot::{Id, Latest, Manifest, Published, publish};
+
+use crate::request::Request;
+
+/// The longest a Lambda function runs, for a lease where nothing says when the invocation ends.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
+
+/// The function as the worker that takes snapshots.
+pub struct Worker {
+    /// Where snapshots and the journal are.
+    pub bucket: Bucket,
+    /// A client that does not repeat calls itself.
+    pub client: Client,
+    /// The secondary pool.
+    pub pool: PoolId,
+    /// Calls a second.
+    pub rate: u32,
+    /// No snapshot starts sooner after the last start, unless asked for.
+    pub min_interval: SignedDuration,
+    /// In percent of the latest snapshot's users.
+    pub shrink_guard: u64,
+    /// The column for a newcomer's `sub`.
+    pub origin_sub: Option<String>,
+}
+
+/// The invocation that the worker runs in.
+pub struct Invocation<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// When Lambda ends it, in milliseconds since 1970.
+    pub ends: u64,
+    /// When the work must be done.
+    pub until: Instant,
+}
+
+/// What a request is answered with.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    status: Status,
+    snapshot: Option<Id>,
+    manifest: Option<String>,
+    users: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Status {
+    Complete,
+    NotNeeded,
+    Held,
+    Shrunk,
+}
+
+impl Answer {
+    fn of(status: Status, manifest: Option<&Manifest>) -> Self {
+        Self {
+            status,
+            snapshot: manifest.map(|manifest| manifest.snapshot.clone()),
+            manifest: manifest.map(|manifest| manifest.snapshot.manifest_key()),
+            users: manifest.map(|manifest| manifest.users.listed),
+        }
+    }
+}
+
+impl Worker {
+    /// Does what is asked. A tick also measures how old the last snapshot is, whatever else fails.
+    pub async fn answer(
+        &self,
+        request: &Request,
+        invocation: &Invocation<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<Answer, SnapshotError> {
+        let answer = self.snapshot(request, invocation, metrics).await;
+        if *request == Request::Tick {
+            let measured = self.measure(metrics).await;
+            return answer.and_then(|answer| Ok(measured.map(|()| answer)?));
+        }
+        answer
+    }
+
+    async fn snapshot(
+        &self,
+        request: &Request,
+        invocation: &Invocation<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<Answer, SnapshotError> {
+        let now = to_milliseconds(Timestamp::now());
+        let lease = lease::read(&self.bucket).await?;
+        if lease.state.is_held(now) {
+            return Ok(Answer::of(Status::Held, None));
+        }
+        let latest = Latest::read(&self.bucket).await?.map(|(latest, _)| latest);
+        let accept_shrink = match *request {
+            Request::Snapshot { accept_shrink } => accept_shrink,
+            Request::Notification | Request::Tick => {
+                if !self.is_needed(&lease.state, latest.as_ref(), now).await? {
+                    let manifest = self.manifest(latest.as_ref()).await?;
+                    return Ok(Answer::of(Status::NotNeeded, manifest.as_ref()));
+                }
+                false
+            }
+        };
+        let previous = last_start(&lease.state, latest.as_ref());
+        let ends = now + until(invocation.ends).unwrap_or(LONGEST_INVOCATION);
+        let Some(lease) = lease.take(&self.bucket, invocation.id, now, ends).await? else {
+            return Ok(Answer::of(Status::Held, None));
+        };
+        let taken = self
+            .take(previous, now, invocation.until, accept_shrink)
+            .await;
+        let (taken, published) = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                release(lease, None).await;
+                return Err(error);
+            }
+        };
+        let manifest = &taken.manifest;
+        let done = Done {
+            started_at: manifest.started_at,
+            sign_ups: taken.sign_ups,
+        };
+        release(lease, Some(done)).await;
+        let users = &manifest.users;
+        metrics.set(Metric::SnapshotRejected, users.rejected_in_all());
+        let (listed, exported, newcomers) = (users.listed, users.exported, users.newcomers);
+        let status = match published {
+            Published::Latest => {
+                tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot");
+                Status::Complete
+            }
+            Published::Shrunk => {
+                tracing::error!(
+                    snapshot = %manifest.snapshot, listed,
+                    "the pool has shrunk: this snapshot is not made the latest; \
+                     look at the pool, then send {{\"action\":\"snapshot\",\"accept_shrink\":true}} if all is well"
+                );
+                Status::Shrunk
+            }
+        };
+        Ok(Answer::of(status, Some(manifest)))
+    }
+
+    /// Whether a wake-up is a reason to start: a sign-up that the last snapshot did not know of, and not too soon.
+    async fn is_needed(
+        &self,
+        lease: &State,
+        latest: Option<&Latest>,
+        now: Timestamp,
+    ) -> Result<bool, SnapshotError> {
+        let too_soon = |start: Timestamp| now.duration_since(start) < self.min_interval;
+        if lease.last_start.is_some_and(too_soon) {
+            return Ok(false);
+        }
+        let last = last_start(lease, latest);
+        let since = last.unwrap_or(Timestamp::MIN);
+        Ok(match SignUps::any_since(&self.bucket, since).await? {
+            Newer::Yes => true,
+            // One that was under way while the last snapshot read the journal is dated before its start.
+            Newer::No { records } => lease
+                .last_done
+                .as_ref()
+                .filter(|done| Some(done.started_at) == last)
+                .is_some_and(|done| records > done.sign_ups),
+        })
+    }
+
+    async fn take(
+        &self,
+        previous: Option<Timestamp>,
+        now: Timestamp,
+        until: Instant,
+        accept_shrink: bool,
+    ) -> Result<(Taken, Published), SnapshotError> {
+        let task = Task {
+            pool: &Pool::new(self.client.clone(), self.pool.clone(), self.rate, until),
+            bucket: &self.bucket,
+            origin_sub: self.origin_sub.as_deref(),
+            previous,
+            until,
+        };
+        let taken = take(&task, now).await?;
+        let manifest = &taken.manifest;
+        let published = publish(&self.bucket, manifest, self.shrink_guard, accept_shrink).await?;
+        Ok((taken, published))
+    }
+
+    async fn measure(&self, metrics: &mut Metrics) -> Result<(), ReadError> {
+        let Some((latest, _)) = Latest::read(&self.bucket).await? else {
+            return Ok(());
+        };
+        let age = Timestamp::now().duration_since(latest.started_at).as_secs();
+        metrics.set(Metric::SnapshotAge, age.max(0) as u64);
+        if let Some(manifest) = latest.manifest(&self.bucket).await? {
+            metrics.set(Metric::SnapshotUsers, manifest.users.listed);
+        }
+        Ok(())
+    }
+
+    async fn manifest(&self, latest: Option<&Latest>) -> Result<Option<Manifest>, ReadError> {
+        match latest {
+            Some(latest) => latest.manifest(&self.bucket).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// The start of the last snapshot that was finished, the latest or one that has shrunk.
+fn last_start(lease: &State, latest: Option<&Latest>) -> Option<Timestamp> {
+    let done = lease.last_done.as_ref().map(|done| done.started_at);
+    done.max(latest.map(|latest| latest.started_at))
+}
+
+/// A lease that cannot be given back ends by itself, with the invocation.
+async fn release(lease: Lease, done: Option<Done>) {
+    if let Err(error) = lease.release(done).await {
+        tracing::warn!(%error, "the lease stays until it expires");
+    }
+}
