@@ -1,0 +1,571 @@
+//! User import jobs: the pre-signed upload, the run in the background, and what becomes of each row.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::error::{Answer, ApiError};
+use super::import_csv::{Csv, Row};
+use super::knobs::{Millis, system_time};
+use super::params::{ARN, JOB_ID, NAME, PAGE_TOKEN, POOL_ID, Params, is_visible};
+use super::pool::PoolState;
+use super::schema::{EMAIL, PHONE, Writes, is_email, is_phone_number};
+use super::settings::{Contact, Mfa};
+use super::user::{Moment, User, UserStatus, new_sub};
+use super::{Cognito, DAY, Inner, lock, seconds};
+use crate::region::ACCOUNT_ID;
+
+// facts 1.8: 15 minutes, written as 899 seconds in the samples [D].
+const URL_LIFE: Millis = 899_000;
+
+// facts 1.8: a job that is not started within 24 to 48 hours expires [D].
+const JOB_LIFE: Millis = DAY;
+
+// facts 1.7: 1,000 jobs a pool [D].
+const JOBS_PER_POOL: usize = 1000;
+
+// How many rows are imported before the pool is free for others again.
+const BATCH: usize = 200;
+
+// facts 1.9 [D].
+const TOO_MANY: &str = "Too many users have failed or been skipped during the import.";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Created,
+    Pending,
+    InProgress,
+    Stopping,
+    Expired,
+    Stopped,
+    Failed,
+    Succeeded,
+}
+
+/// An import job.
+pub(super) struct Job {
+    name: String,
+    role: String,
+    signature: String,
+    created: Millis,
+    started: Option<Millis>,
+    completed: Option<Millis>,
+    status: Status,
+    message: Option<&'static str>,
+    csv: Option<Bytes>,
+    imported: u64,
+    skipped: u64,
+    failed: u64,
+    log: Vec<Fate>,
+}
+
+/// What became of a row.
+enum Fate {
+    Imported,
+    Skipped,
+    Failed(String),
+}
+
+impl Job {
+    /// The lines of its log, users counted from 1 without the header.
+    // facts 1.8 for the text [D]; CUPE's line-number map counts from 1 without the header [I].
+    pub(super) fn log(&self) -> Vec<String> {
+        let lines = self.log.iter().zip(1..);
+        let text = |(fate, line): (&Fate, usize)| match fate {
+            Fate::Imported => format!("[SUCCEEDED] Line Number {line} - The import succeeded."),
+            Fate::Skipped => format!("[SKIPPED] Line Number {line} - The user already exists."),
+            Fate::Failed(reason) => format!("[FAILED] Line Number {line} - {reason}"),
+        };
+        lines.map(text).collect()
+    }
+
+    fn expire(&mut self, now: Millis) {
+        if self.status == Status::Created && self.created + JOB_LIFE <= now {
+            self.status = Status::Expired;
+            self.csv = None;
+        }
+    }
+
+    fn finish(&mut self, status: Status, message: Option<&'static str>, now: Millis) {
+        self.status = status;
+        self.message = message;
+        self.completed = Some(now);
+        // facts 1.8: Cognito deletes the CSV after completion [D].
+        self.csv = None;
+    }
+
+    fn describe(&self, pool_id: &str, id: &str, url: Option<String>) -> Value {
+        let mut job = json!({
+            "JobName": self.name,
+            "JobId": id,
+            "UserPoolId": pool_id,
+            "CreationDate": seconds(self.created),
+            "Status": format!("{:?}", self.status),
+            "CloudWatchLogsRoleArn": self.role,
+            "ImportedUsers": self.imported,
+            "SkippedUsers": self.skipped,
+            "FailedUsers": self.failed,
+        });
+        let optional = [
+            ("StartDate", self.started.map(|at| seconds(at).into())),
+            (
+                "CompletionDate",
+                self.completed.map(|at| seconds(at).into()),
+            ),
+            ("CompletionMessage", self.message.map(Value::from)),
+            ("PreSignedUrl", url.map(Value::from)),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                job[name] = value;
+            }
+        }
+        job
+    }
+}
+
+impl PoolState {
+    fn job(&mut self, id: &str, now: Millis) -> Result<&mut Job, ApiError> {
+        let unknown = || ApiError::not_found(format!("User import job {id} does not exist."));
+        let job = self.jobs.get_mut(id).ok_or_else(unknown)?;
+        job.expire(now);
+        Ok(job)
+    }
+}
+
+impl Inner {
+    fn import_url(&self, pool_id: &str, id: &str, job: &Job) -> Option<String> {
+        if job.status != Status::Created {
+            return None;
+        }
+        let at = system_time(job.created);
+        let date = jiff::Timestamp::try_from(at)
+            .ok()?
+            .strftime("%Y%m%dT%H%M%SZ");
+        let (region, day) = (&self.region, date.to_string()[..8].to_owned());
+        Some(format!(
+            "{}/cognito-import/{pool_id}/{id}?X-Amz-Algorithm=AWS4-HMAC-SHA256\
+             &X-Amz-Credential={ACCOUNT_ID}%2F{day}%2F{region}%2Fs3%2Faws4_request&X-Amz-Date={date}\
+             &X-Amz-Expires=899&X-Amz-SignedHeaders=host%3Bx-amz-server-side-encryption&X-Amz-Signature={}",
+            self.endpoint, job.signature
+        ))
+    }
+
+    pub(super) fn create_user_import_job(&self, mut p: Params<'_>) -> Answer {
+        let name = p.required("JobName", &NAME).to_owned();
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let role = p.required("CloudWatchLogsRoleArn", &ARN).to_owned();
+        let algorithms = ["BCRYPT", "SCRYPT", "ARGON2ID", "PBKDF2_SHA256"];
+        let hashing = p.word("PasswordHashingAlgorithm", &algorithms);
+        p.check()?;
+        if hashing.is_some() {
+            let text = "This emulator does not model PasswordHashingAlgorithm.";
+            return Err(ApiError::invalid_parameter(text));
+        }
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        if pool.settings.auto_verified.is_empty() {
+            // facts 1.2: without one "the import job will not start" [D]; the refusal's form is [Inf].
+            let text = "The user pool must have at least one auto-verified attribute.";
+            return Err(ApiError::precondition(text));
+        }
+        if pool.jobs.len() >= JOBS_PER_POOL {
+            let text = "The user pool has the maximum number of import jobs.";
+            return Err(ApiError::new("LimitExceededException", text));
+        }
+        let id = format!("import-{}", uuid::Uuid::new_v4().simple());
+        let signature = uuid::Uuid::new_v4().simple().to_string();
+        let job = Job {
+            name,
+            role,
+            signature: format!("{signature}{signature}"),
+            created: self.clock.now(),
+            started: None,
+            completed: None,
+            status: Status::Created,
+            message: None,
+            csv: None,
+            imported: 0,
+            skipped: 0,
+            failed: 0,
+            log: Vec::new(),
+        };
+        let described = job.describe(pool_id, &id, self.import_url(pool_id, &id, &job));
+        pool.jobs.insert(id, job);
+        Ok(json!({"UserImportJob": described}))
+    }
+
+    /// The PUT to a pre-signed URL; refusals are those of S3.
+    pub(super) fn upload_csv(
+        &self,
+        path_and_query: &str,
+        headers: &hyper::HeaderMap,
+        body: Bytes,
+    ) -> Result<(), ApiError> {
+        let denied = |message| ApiError::forbidden("AccessDenied", message);
+        let wrong = || {
+            let text =
+                "The request signature we calculated does not match the signature you provided.";
+            ApiError::forbidden("SignatureDoesNotMatch", text)
+        };
+        let (path, query) = path_and_query.split_once('?').ok_or_else(wrong)?;
+        let (pool_id, id) = path
+            .strip_prefix("/cognito-import/")
+            .and_then(|path| path.split_once('/'))
+            .ok_or_else(wrong)?;
+        let pool = self.pool(pool_id).map_err(|_| wrong())?;
+        let mut pool = lock(&pool);
+        let now = self.clock.now();
+        let job = pool.job(id, now).map_err(|_| wrong())?;
+        let signature = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("X-Amz-Signature="));
+        // facts 1.8: the header is signed, so a PUT without it fails [D].
+        let encryption = headers
+            .get("x-amz-server-side-encryption")
+            .map(hyper::header::HeaderValue::as_bytes);
+        if signature != Some(job.signature.as_str()) || encryption != Some(b"aws:kms") {
+            return Err(wrong());
+        }
+        if job.created + URL_LIFE <= now {
+            return Err(denied("Request has expired"));
+        }
+        if job.status == Status::Created {
+            job.csv = Some(body);
+        }
+        Ok(())
+    }
+
+    pub(super) fn describe_user_import_job(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let id = p.required("JobId", &JOB_ID);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let job = pool.job(id, self.clock.now())?;
+        let url = self.import_url(pool_id, id, job);
+        Ok(json!({"UserImportJob": job.describe(pool_id, id, url)}))
+    }
+
+    pub(super) fn list_user_import_jobs(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let max = p.required_number("MaxResults", 1, 60) as usize;
+        let token = p.optional("PaginationToken", &PAGE_TOKEN);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let now = self.clock.now();
+        let mut jobs: Vec<_> = pool.jobs.iter_mut().collect();
+        // The newest first.
+        jobs.sort_by_key(|(id, job)| (std::cmp::Reverse(job.created), (*id).clone()));
+        let start = match token {
+            None => 0,
+            Some(token) => {
+                1 + jobs
+                    .iter()
+                    .position(|(id, _)| *id == token)
+                    .ok_or_else(|| ApiError::invalid_parameter("Invalid pagination token given."))?
+            }
+        };
+        let more = jobs.len() > start + max;
+        let page = jobs.into_iter().skip(start).take(max).map(|(id, job)| {
+            job.expire(now);
+            job.describe(pool_id, id, self.import_url(pool_id, id, job))
+        });
+        let page: Vec<_> = page.collect();
+        let mut answer = json!({"UserImportJobs": page});
+        if more && let Some(last) = page.last() {
+            answer["PaginationToken"] = last["JobId"].clone();
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn stop_user_import_job(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let id = p.required("JobId", &JOB_ID);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let job = pool.job(id, self.clock.now())?;
+        if ![Status::Pending, Status::InProgress].contains(&job.status) {
+            let message = format!("The job is not active. Its status is {:?}.", job.status);
+            return Err(ApiError::precondition(message));
+        }
+        job.status = Status::Stopping;
+        Ok(json!({"UserImportJob": job.describe(pool_id, id, None)}))
+    }
+}
+
+impl Cognito {
+    pub(super) fn start_user_import_job(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let id = p.required("JobId", &JOB_ID);
+        p.check()?;
+        let inner = &self.0;
+        let pool = inner.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let now = inner.clock.now();
+        let job = pool.job(id, now)?;
+        if job.status != Status::Created {
+            let message = format!("The job cannot be started. Its status is {:?}.", job.status);
+            return Err(ApiError::precondition(message));
+        }
+        if job.csv.is_none() {
+            // facts 1.8 [I].
+            return Err(ApiError::precondition(format!(
+                "No csv file was uploaded for {id}"
+            )));
+        }
+        let mut importing = lock(&inner.importing);
+        if *importing {
+            // DG:quotas: one active import job per account [D]; the text is [Inf].
+            return Err(ApiError::precondition(
+                "Only one import job can be active at a time.",
+            ));
+        }
+        *importing = true;
+        job.status = Status::Pending;
+        job.started = Some(now);
+        let described = job.describe(pool_id, id, None);
+        let (cognito, pool_id, id) = (self.clone(), pool_id.to_owned(), id.to_owned());
+        tokio::spawn(async move { cognito.import(&pool_id, &id).await });
+        Ok(json!({"UserImportJob": described}))
+    }
+
+    /// Runs a job to its end.
+    async fn import(&self, pool_id: &str, id: &str) {
+        let now = || self.0.clock.now();
+        let csv = self.state(pool_id, |pool| {
+            let header = pool.schema.csv_header();
+            let bytes = pool
+                .jobs
+                .get(id)
+                .and_then(|job| job.csv.clone())
+                .unwrap_or_default();
+            Csv::read(&bytes, &header)
+        });
+        let end = |status, message| {
+            self.state(pool_id, |pool| {
+                // Free for the next job before anybody can see that this one is over.
+                *lock(&self.0.importing) = false;
+                if let Some(job) = pool.jobs.get_mut(id) {
+                    job.finish(status, message, now());
+                }
+            });
+        };
+        let csv = match csv {
+            Ok(csv) => csv,
+            Err(message) => return end(Status::Failed, Some(message)),
+        };
+        let mut next = 0;
+        loop {
+            let knobs = self.0.knobs.import();
+            let batch = knobs
+                .rows_per_second
+                .map_or(BATCH, |rows| (rows as usize / 10).clamp(1, BATCH));
+            let at = self.0.moment();
+            let bad = self.state(pool_id, |pool| {
+                pool.import_rows(id, &csv, next..(next + batch).min(csv.len()), at)
+            });
+            let Some(bad) = bad else {
+                return end(
+                    Status::Stopped,
+                    Some("The Import Job was stopped by the developer."),
+                );
+            };
+            next = (next + batch).min(csv.len());
+            let too_many = bad as f64 > csv.len() as f64 * knobs.failure_share;
+            if too_many && (knobs.abort || next == csv.len()) {
+                return end(Status::Failed, Some(TOO_MANY));
+            }
+            if next == csv.len() {
+                return end(
+                    Status::Succeeded,
+                    Some("Import Job Completed Successfully."),
+                );
+            }
+            match knobs.rows_per_second {
+                Some(rows) => {
+                    tokio::time::sleep(Duration::from_secs_f64(
+                        batch as f64 / f64::from(rows.max(1)),
+                    ))
+                    .await
+                }
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+}
+
+impl PoolState {
+    /// Imports some rows and gives the number of rows not imported so far; `None` when the job is to stop.
+    fn import_rows(
+        &mut self,
+        id: &str,
+        csv: &Csv,
+        rows: std::ops::Range<usize>,
+        at: Moment,
+    ) -> Option<u64> {
+        let job = self.jobs.get_mut(id)?;
+        if job.status == Status::Stopping {
+            return None;
+        }
+        job.status = Status::InProgress;
+        for index in rows {
+            let row = csv.row(index).map_err(str::to_owned);
+            let fate = row
+                .and_then(|row| self.import_row(&row, at))
+                .unwrap_or_else(Fate::Failed);
+            let job = self.jobs.get_mut(id)?;
+            match &fate {
+                Fate::Imported => job.imported += 1,
+                Fate::Skipped => job.skipped += 1,
+                Fate::Failed(_) => job.failed += 1,
+            }
+            job.log.push(fate);
+        }
+        self.jobs.get(id).map(|job| job.skipped + job.failed)
+    }
+
+    /// What becomes of one row. Reasons name columns, never values; texts that are not documented are [Inf].
+    fn import_row(&mut self, row: &Row<'_>, at: Moment) -> Result<Fate, String> {
+        let username = row
+            .get("cognito:username")
+            .ok_or("The cognito:username is missing.")?;
+        // facts 1.5: "It can be any Unicode string. However, it cannot contain spaces or tabs" [D].
+        if username.contains([' ', '\t'])
+            || !username.chars().all(is_visible)
+            || username.encode_utf16().count() > 128
+        {
+            return Err("The cognito:username is invalid.".to_owned());
+        }
+        let contact = self
+            .check_username(username)
+            .map_err(|refusal| refusal.message)?;
+        if let Some(contact) = contact {
+            let value = row.get(contact.attribute()).unwrap_or_default();
+            if self.fold(value) != self.fold(username) {
+                let column = contact.attribute();
+                return Err(format!(
+                    "[Inf] A cognito:username other than the {column} is undocumented, so this emulator refuses it."
+                ));
+            }
+        }
+        self.check_mfa_enabled(row)?;
+        let sub = new_sub();
+        let mut user = User::new(
+            contact.is_none().then_some(username),
+            UserStatus::ResetRequired,
+            at.now,
+        );
+        user.attributes.write(&self.import_writes(row)?, true);
+        self.check_import_verified(&user)?;
+        if let Some(name) = self.schema.missing_required(&user.attributes).first() {
+            return Err(format!("The required attribute {name} is missing."));
+        }
+        // facts 1.8: existing users are skipped, never updated [D]; by any name they sign in with [Inf].
+        if self.holder(sub, &user).is_some() {
+            return Ok(Fate::Skipped);
+        }
+        self.put(sub, user, at);
+        Ok(Fate::Imported)
+    }
+
+    // facts 1.4 [D]; either value where MFA is optional [Inf].
+    fn check_mfa_enabled(&self, row: &Row<'_>) -> Result<(), String> {
+        let given = row.get("cognito:mfa_enabled").map(boolean).transpose()?;
+        let fits = match self.settings.mfa {
+            Mfa::On => given != Some(false),
+            Mfa::Off => given != Some(true),
+            Mfa::Optional => true,
+        };
+        fits.then_some(()).ok_or_else(|| {
+            "The cognito:mfa_enabled does not correspond to the user pool.".to_owned()
+        })
+    }
+
+    fn import_writes(&self, row: &Row<'_>) -> Result<Writes, String> {
+        let mut writes = Vec::new();
+        for (column, value) in row.filled() {
+            let Some(id) = self.schema.id(column) else {
+                continue;
+            };
+            let wrong = |reason: &str| format!("The {column} is invalid: {reason}");
+            let value = match column {
+                "email_verified" | "phone_number_verified" => boolean(value)?.to_string(),
+                // facts 1.6: mm/dd/yyyy here, YYYY-MM-DD in the pool [D].
+                "birthdate" => {
+                    iso_date(value).ok_or_else(|| wrong("it must be a date as mm/dd/yyyy."))?
+                }
+                EMAIL if !is_email(value) => return Err(wrong("it must be an email address.")),
+                PHONE if !is_phone_number(value) => return Err(wrong("it must be + and digits.")),
+                _ => value.to_owned(),
+            };
+            self.schema
+                .check_value(id, &value)
+                .map_err(|reason| wrong(&reason))?;
+            writes.push((id, value));
+        }
+        Ok(writes)
+    }
+
+    // facts 1.2: at least one auto-verified attribute true, with its value; none true without its value [D].
+    fn check_import_verified(&self, user: &User) -> Result<(), String> {
+        self.check_verified(user)
+            .map_err(|refusal| refusal.message)?;
+        let verified =
+            |contact: &Contact| self.schema.is_true(&user.attributes, contact.verified());
+        if self.settings.auto_verified.iter().any(verified) {
+            return Ok(());
+        }
+        let text = "The User Record does not set any of the auto verified attributes to true. \
+                    (Example: email_verified to true).";
+        Err(text.to_owned())
+    }
+}
+
+/// TRUE or true, FALSE or false.
+// facts 1.3: any casing was seen to work [D, I].
+fn boolean(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("A boolean must be true or false.".to_owned()),
+    }
+}
+
+/// mm/dd/yyyy as YYYY-MM-DD.
+fn iso_date(value: &str) -> Option<String> {
+    let parts: Vec<_> = value.split('/').collect();
+    let [month, day, year] = parts[..] else {
+        return None;
+    };
+    if (month.len(), day.len(), year.len()) != (2, 2, 4) {
+        return None;
+    }
+    let date: jiff::civil::Date = format!("{year}-{month}-{day}").parse().ok()?;
+    Some(date.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_dates_when_imported_then_only_the_documented_form_is_read() {
+        assert_eq!(iso_date("02/01/1985").as_deref(), Some("1985-02-01"));
+        for wrong in [
+            "1985-02-01",
+            "2/1/1985",
+            "02/30/2001",
+            "13/01/1985",
+            "02/01/85",
+            "aa/bb/cccc",
+        ] {
+            assert_eq!(iso_date(wrong), None, "{wrong}");
+        }
+        assert_eq!((boolean("TRUE"), boolean("False")), (Ok(true), Ok(false)));
+        assert!(boolean("yes").is_err());
+    }
+}

@@ -1,0 +1,375 @@
+//! The user pools of one region over Cognito's JSON protocol, in memory.
+//!
+//! It behaves as Cognito is documented to, refusals, limits and delays included, and knows only what a
+//! replicated pool needs: sign-up, sign-in with an authenticator app, recovery, administration, listing and
+//! import. An operation or a setting it does not know is refused, never ignored.
+//!
+//! Comments name their source: `DG:<page>` is the developer guide, `botocore` its service model, `facts` the
+//! project's collection of them; [D] is documented, [I] was seen in an issue thread, [Inf] is inferred, and [R] is
+//! recalled from such a source but was not read again while this was written.
+
+mod admin;
+mod auth;
+mod error;
+pub mod import_csv;
+mod import_job;
+mod knobs;
+mod list_users;
+mod mail;
+mod params;
+mod password;
+mod pool;
+mod pools;
+mod quota;
+mod recovery;
+mod schema;
+mod session;
+mod settings;
+mod sign_up;
+#[cfg(test)]
+mod tests;
+mod trigger;
+mod user;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use error::ApiError;
+pub use knobs::{ImportKnobs, Knobs, Pages};
+pub use password::PasswordPolicy;
+pub use pool::Pool;
+pub use quota::Category;
+pub use settings::{
+    Alias, ClientSettings, Contact, CustomAttribute, CustomKind, Mfa, PoolSettings, Recovery,
+};
+pub use user::{SeedUser, UserStatus, UserView};
+
+use crate::lambda::Lambda;
+use knobs::{Clock, Millis};
+use mail::Mail;
+use params::Params;
+use password::PasswordHash;
+use pool::PoolState;
+use quota::Quotas;
+use session::Sessions;
+use user::{Moment, Totp, User, new_sub, parse_sub};
+
+/// One region's user pools. Clones are handles to the same pools.
+#[derive(Clone)]
+pub struct Cognito(Arc<Inner>);
+
+/// One request.
+pub struct Call<'a> {
+    /// The operation's name.
+    pub operation: &'a str,
+    /// The request's members.
+    pub body: Value,
+    /// Whether the request carried a good signature.
+    pub signed: bool,
+}
+
+struct Inner {
+    region: String,
+    endpoint: String,
+    lambda: Lambda,
+    clock: Clock,
+    knobs: Knobs,
+    quotas: Quotas,
+    /// Signs tokens, so that only those of this region are believed.
+    key: [u8; 32],
+    pools: RwLock<HashMap<String, Arc<Mutex<PoolState>>>>,
+    /// The pool of each app client.
+    clients: RwLock<HashMap<String, String>>,
+    mail: Mutex<Mail>,
+    sessions: Mutex<Sessions>,
+    /// Whether an import job is active.
+    importing: Mutex<bool>,
+}
+
+/// The operations that Cognito serves without IAM credentials, as far as they are known here.
+// facts 11: `smithy.api#noAuth` [D].
+const PUBLIC: [&str; 10] = [
+    "SignUp",
+    "ConfirmSignUp",
+    "ResendConfirmationCode",
+    "InitiateAuth",
+    "RespondToAuthChallenge",
+    "AssociateSoftwareToken",
+    "VerifySoftwareToken",
+    "GetUser",
+    "ForgotPassword",
+    "ConfirmForgotPassword",
+];
+
+impl Cognito {
+    /// A region without pools. `endpoint` is the base of pre-signed URLs; triggers run in `lambda`.
+    pub fn new(region: &str, endpoint: &str, lambda: Lambda) -> Self {
+        Self(Arc::new(Inner {
+            region: region.to_owned(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            lambda,
+            clock: Clock::default(),
+            knobs: Knobs::default(),
+            quotas: Quotas::default(),
+            key: rand::random(),
+            pools: RwLock::default(),
+            clients: RwLock::default(),
+            mail: Mutex::default(),
+            sessions: Mutex::default(),
+            importing: Mutex::default(),
+        }))
+    }
+
+    /// Whether Cognito serves the operation without a signature.
+    pub fn is_public(operation: &str) -> bool {
+        PUBLIC.contains(&operation)
+    }
+
+    /// Makes a pool with one app client.
+    pub fn create_pool(&self, settings: PoolSettings) -> Pool {
+        self.0.add_pool(settings, true)
+    }
+
+    /// Makes a Lambda function of this region the pool's PostConfirmation trigger.
+    pub fn set_post_confirmation(&self, pool_id: &str, function: &str) {
+        self.state(pool_id, |pool| {
+            pool.post_confirmation = Some(function.to_owned())
+        });
+    }
+
+    /// Serves one request.
+    pub async fn call(&self, call: Call<'_>) -> Result<Value, ApiError> {
+        let Call {
+            operation,
+            body,
+            signed,
+        } = call;
+        let Value::Object(body) = body else {
+            return Err(ApiError::new(
+                "SerializationException",
+                "The request body is not a JSON object.",
+            ));
+        };
+        if !signed && !Self::is_public(operation) {
+            return Err(ApiError::new(
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            ));
+        }
+        if body.contains_key("SecretHash") {
+            let text = "This emulator does not model SecretHash.";
+            return Err(ApiError::invalid_parameter(text));
+        }
+        let inner = &*self.0;
+        if let Some(category) =
+            Category::of(operation, body.get("ChallengeName").and_then(Value::as_str))
+        {
+            let pool = body.get("UserPoolId").and_then(Value::as_str);
+            inner.quotas.take(category, operation, pool, &inner.knobs)?;
+        }
+        let p = Params::new(&body);
+        match operation {
+            "SignUp" => inner.sign_up(p),
+            "ConfirmSignUp" => {
+                let trigger = inner.confirm_sign_up(p)?;
+                inner.run(trigger).await
+            }
+            "ResendConfirmationCode" => inner.resend_confirmation_code(p),
+            "AdminConfirmSignUp" => {
+                let trigger = inner.admin_confirm_sign_up(p)?;
+                inner.run(trigger).await
+            }
+            "AdminCreateUser" => inner.admin_create_user(p),
+            "AdminSetUserPassword" => inner.admin_set_user_password(p),
+            "AdminGetUser" => inner.admin_get_user(p),
+            "AdminDeleteUser" => inner.admin_delete_user(p),
+            "AdminDisableUser" => inner.admin_enable(p, false),
+            "AdminEnableUser" => inner.admin_enable(p, true),
+            "AdminUpdateUserAttributes" => inner.admin_update_user_attributes(p),
+            "ListUsers" => inner.list_users(p),
+            "InitiateAuth" => inner.initiate_auth(p),
+            "RespondToAuthChallenge" => inner.respond_to_auth_challenge(p),
+            "AssociateSoftwareToken" => inner.associate_software_token(p),
+            "VerifySoftwareToken" => inner.verify_software_token(p),
+            "GetUser" => inner.get_user(p),
+            "ForgotPassword" => inner.forgot_password(p),
+            "ConfirmForgotPassword" => {
+                let trigger = inner.confirm_forgot_password(p)?;
+                inner.run(trigger).await
+            }
+            "DescribeUserPool" => inner.describe_user_pool(p),
+            "DescribeUserPoolClient" => inner.describe_user_pool_client(p),
+            "ListUserPools" => inner.list_user_pools(p),
+            "CreateUserPool" => inner.create_user_pool(p, &body),
+            "CreateUserPoolClient" => inner.create_user_pool_client(p, &body),
+            "GetCSVHeader" => inner.get_csv_header(p),
+            "CreateUserImportJob" => inner.create_user_import_job(p),
+            "StartUserImportJob" => self.start_user_import_job(p),
+            "StopUserImportJob" => inner.stop_user_import_job(p),
+            "DescribeUserImportJob" => inner.describe_user_import_job(p),
+            "ListUserImportJobs" => inner.list_user_import_jobs(p),
+            other => Err(ApiError::new(
+                "UnknownOperationException",
+                format!("Operation {other} is not known here."),
+            )),
+        }
+    }
+
+    /// Takes a CSV on the pre-signed URL of an import job.
+    pub async fn upload(
+        &self,
+        path_and_query: &str,
+        headers: &hyper::HeaderMap,
+        body: bytes::Bytes,
+    ) -> Result<(), ApiError> {
+        self.0.upload_csv(path_and_query, headers, body)
+    }
+
+    /// The codes and temporary passwords mailed or texted to an address or number, oldest first.
+    pub fn codes_sent_to(&self, destination: &str) -> Vec<String> {
+        lock(&self.0.mail).codes(destination)
+    }
+
+    /// How many messages were sent to anybody.
+    pub fn messages_sent(&self) -> usize {
+        lock(&self.0.mail).sent()
+    }
+
+    /// What an import job wrote to CloudWatch Logs.
+    pub fn import_log(&self, pool_id: &str, job_id: &str) -> Vec<String> {
+        self.state(pool_id, |pool| {
+            pool.jobs
+                .get(job_id)
+                .map(|job| job.log())
+                .unwrap_or_default()
+        })
+    }
+
+    /// What a test may turn.
+    pub fn knobs(&self) -> &Knobs {
+        &self.0.knobs
+    }
+
+    /// Moves this region's clock forward: codes, tokens, sessions, pre-signed URLs and jobs age by it.
+    /// Authenticators keep to the machine's clock, as people's phones would.
+    pub fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
+    }
+
+    /// Puts a user into a pool as if they had always been there, and gives their `sub`.
+    pub fn put_user(&self, pool_id: &str, seed: SeedUser) -> String {
+        let now = self.0.clock.now();
+        let sub = seed
+            .sub
+            .as_deref()
+            .map_or_else(new_sub, |sub| parse_sub(sub).expect("a sub is a UUID"));
+        // Hashed before the pool is locked.
+        let password = seed.password.as_deref().map(PasswordHash::new);
+        self.state(pool_id, |pool| {
+            let own_name =
+                !pool.signs_in_by_contact() || seed.status == UserStatus::ExternalProvider;
+            let username = seed.username.as_deref().filter(|_| own_name);
+            let mut user = User::new(username, seed.status, now);
+            user.enabled = seed.enabled;
+            let own = seed.attributes.iter().filter(|(name, _)| *name != "sub");
+            let writes: Vec<_> = own
+                .map(|(name, value)| {
+                    (
+                        pool.schema
+                            .id(name)
+                            .expect("an attribute of the pool's schema"),
+                        value,
+                    )
+                })
+                .collect();
+            user.attributes.write(&writes, false);
+            if password.is_some() || seed.totp_secret.is_some() {
+                let secrets = user.secrets_mut();
+                secrets.password = password;
+                secrets.totp = seed.totp_secret.map(|secret| Totp {
+                    secret,
+                    last_step: 0,
+                });
+                if seed.status == UserStatus::ForceChangePassword {
+                    let days = pool.settings.password_policy.temporary_days;
+                    user.secrets_mut().temporary_until = Some(now + days * DAY);
+                }
+            }
+            pool.put(sub, user, Moment { now, listed: now });
+        });
+        user::sub_text(sub)
+    }
+
+    /// The truth about a user, found as AdminGetUser would.
+    pub fn user(&self, pool_id: &str, username: &str) -> Option<UserView> {
+        self.state(pool_id, |pool| {
+            pool.find(username).map(|(sub, user)| pool.view(sub, user))
+        })
+    }
+
+    /// The truth about all users of a pool, by `sub`.
+    pub fn users(&self, pool_id: &str) -> Vec<UserView> {
+        self.state(pool_id, |pool| {
+            pool.users
+                .iter()
+                .map(|(sub, user)| pool.view(sub, user))
+                .collect()
+        })
+    }
+
+    fn state<T>(&self, pool_id: &str, look: impl FnOnce(&mut PoolState) -> T) -> T {
+        let pool = self.0.pool(pool_id).expect("a pool of this region");
+        let mut pool = lock(&pool);
+        look(&mut pool)
+    }
+}
+
+impl fmt::Debug for Cognito {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cognito")
+            .field("region", &self.0.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn pool(&self, id: &str) -> Result<Arc<Mutex<PoolState>>, ApiError> {
+        let pools = self.pools.read().expect("no panic while it was held");
+        let pool = pools.get(id).cloned();
+        pool.ok_or_else(|| ApiError::not_found(format!("User pool {id} does not exist.")))
+    }
+
+    /// A client and its pool.
+    fn client(&self, id: &str) -> Result<(Arc<Mutex<PoolState>>, ClientSettings), ApiError> {
+        let clients = self.clients.read().expect("no panic while it was held");
+        let unknown = || ApiError::not_found(format!("User pool client {id} does not exist."));
+        let pool = self.pool(clients.get(id).ok_or_else(unknown)?)?;
+        let client = lock(&pool).clients.get(id).cloned().ok_or_else(unknown)?;
+        Ok((pool, client))
+    }
+
+    /// Now, and when ListUsers will see what happens now.
+    fn moment(&self) -> Moment {
+        let now = self.clock.now();
+        Moment {
+            now,
+            listed: now + self.knobs.list_lag().as_millis() as Millis,
+        }
+    }
+}
+
+const HOUR: Millis = 3_600_000;
+const DAY: Millis = 24 * HOUR;
+
+/// A moment as the API writes it: seconds since 1970 with a fraction.
+fn seconds(at: Millis) -> f64 {
+    at as f64 / 1000.0
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic while it was held")
+}

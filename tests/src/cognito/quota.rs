@@ -1,0 +1,147 @@
+//! Request-rate quotas: one token bucket a category, and one an operation and pool where AWS has those.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::error::ApiError;
+use super::knobs::Knobs;
+
+/// A quota category. Requests of all pools of the account in the region share its rate.
+// facts 4 [D]; the two of app clients are [R].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Category {
+    /// Making and confirming users.
+    UserCreation,
+    /// Setting and recovering passwords.
+    UserAccountRecovery,
+    /// Signing in.
+    UserAuthentication,
+    /// Reading one user.
+    UserRead,
+    /// ListUsers.
+    UserList,
+    /// Changing one user.
+    UserUpdate,
+    /// Software tokens.
+    UserResourceUpdate,
+    /// DescribeUserPool, ListUserPools.
+    UserPoolRead,
+    /// CreateUserPool.
+    UserPoolUpdate,
+    /// GetCSVHeader, import jobs read.
+    UserPoolResourceRead,
+    /// Import jobs made, started, stopped.
+    UserPoolResourceUpdate,
+    /// DescribeUserPoolClient.
+    UserPoolClientRead,
+    /// CreateUserPoolClient.
+    UserPoolClientUpdate,
+}
+
+/// Requests a second of one operation on one pool in the pool-resource categories.
+// facts 4: 5 requests a second of each operation on each pool [D].
+const PER_OPERATION_AND_POOL: u32 = 5;
+
+impl Category {
+    /// The category that counts an operation.
+    pub(super) fn of(operation: &str, challenge: Option<&str>) -> Option<Self> {
+        Some(match operation {
+            "SignUp" | "ConfirmSignUp" | "AdminCreateUser" | "AdminConfirmSignUp" => {
+                Self::UserCreation
+            }
+            "RespondToAuthChallenge" if challenge == Some("NEW_PASSWORD_REQUIRED") => {
+                Self::UserAccountRecovery
+            }
+            // The category of ResendConfirmationCode was not found [Inf].
+            "ForgotPassword"
+            | "ConfirmForgotPassword"
+            | "AdminSetUserPassword"
+            | "ResendConfirmationCode" => Self::UserAccountRecovery,
+            "InitiateAuth" | "RespondToAuthChallenge" => Self::UserAuthentication,
+            "AdminGetUser" | "GetUser" => Self::UserRead,
+            "ListUsers" => Self::UserList,
+            "AdminUpdateUserAttributes"
+            | "AdminDisableUser"
+            | "AdminEnableUser"
+            | "AdminDeleteUser" => Self::UserUpdate,
+            "AssociateSoftwareToken" | "VerifySoftwareToken" => Self::UserResourceUpdate,
+            "DescribeUserPool" | "ListUserPools" => Self::UserPoolRead,
+            "CreateUserPool" => Self::UserPoolUpdate,
+            "GetCSVHeader" | "DescribeUserImportJob" | "ListUserImportJobs" => {
+                Self::UserPoolResourceRead
+            }
+            "CreateUserImportJob" | "StartUserImportJob" | "StopUserImportJob" => {
+                Self::UserPoolResourceUpdate
+            }
+            "DescribeUserPoolClient" => Self::UserPoolClientRead,
+            "CreateUserPoolClient" => Self::UserPoolClientUpdate,
+            _ => return None,
+        })
+    }
+
+    /// Requests a second that every account has.
+    pub(super) fn default_rate(self) -> u32 {
+        match self {
+            Self::UserCreation => 50,
+            Self::UserAccountRecovery | Self::UserList => 30,
+            Self::UserAuthentication | Self::UserRead => 120,
+            Self::UserUpdate | Self::UserResourceUpdate => 25,
+            Self::UserPoolResourceRead => 20,
+            Self::UserPoolRead
+            | Self::UserPoolUpdate
+            | Self::UserPoolResourceUpdate
+            | Self::UserPoolClientRead
+            | Self::UserPoolClientUpdate => 15,
+        }
+    }
+}
+
+/// The buckets of one region.
+#[derive(Default)]
+pub(super) struct Quotas {
+    buckets: Mutex<HashMap<(Category, String), Bucket>>,
+}
+
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Quotas {
+    /// Takes one request off the category's rate, or refuses it.
+    pub(super) fn take(
+        &self,
+        category: Category,
+        operation: &str,
+        pool: Option<&str>,
+        knobs: &Knobs,
+    ) -> Result<(), ApiError> {
+        let Some(rate) = knobs.quota(category) else {
+            return Ok(());
+        };
+        let mut buckets = super::lock(&self.buckets);
+        let mut take = |name: String, rate: u32| {
+            let (now, rate) = (Instant::now(), f64::from(rate));
+            let bucket = buckets.entry((category, name)).or_insert(Bucket {
+                tokens: rate,
+                filled: now,
+            });
+            let refill = now.duration_since(bucket.filled).as_secs_f64() * rate;
+            bucket.tokens = (bucket.tokens + refill).min(rate);
+            bucket.filled = now;
+            if bucket.tokens < 1.0 {
+                return Err(ApiError::too_many_requests());
+            }
+            bucket.tokens -= 1.0;
+            Ok(())
+        };
+        take(String::new(), rate)?;
+        match (category, pool) {
+            (Category::UserPoolResourceRead | Category::UserPoolResourceUpdate, Some(pool)) => {
+                take(format!("{operation} {pool}"), PER_OPERATION_AND_POOL)
+            }
+            _ => Ok(()),
+        }
+    }
+}
