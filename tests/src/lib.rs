@@ -1,0 +1,17 @@
+//! Two AWS regions on one machine, for the tests, the drill and the benchmarks.
+
+mod binary;
+pub mod cognito;
+pub mod faults;
+pub mod lambda;
+pub mod operator;
+pub mod people;
+pub mod region;
+pub mod s3;
+pub mod schedule;
+pub mod signature;
+pub mod totp;
+pub mod visitor;
+pub mod world;
+
+pub use binary::{binary, example};

@@ -1,0 +1,522 @@
+//! One region of AWS, and the listeners through which all regions are reached.
+//!
+//! A function knows one `AWS_ENDPOINT_URL` and calls two regions. So a signed request is served by the region
+//! in its credential scope, whichever listener it reached; an unsigned one by the listener's own region.
+
+use std::future::poll_fn;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use aws_sdk_cognitoidentityprovider as cognito_sdk;
+use aws_sdk_s3 as s3_sdk;
+use aws_smithy_http_client::tls;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::CONTENT_LENGTH;
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3_sdk::config::{BehaviorVersion, Credentials, SharedHttpClient};
+use s3s::Body;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::cognito::{Call, Cognito};
+use crate::faults::{Faults, Kind, Service};
+use crate::lambda::Lambda;
+use crate::s3::{self, Notification, S3, Target};
+use crate::signature::{self, Refusal, Scope};
+
+/// The account that everything belongs to.
+pub const ACCOUNT_ID: &str = "123456789012";
+/// The one access key that is known.
+pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
+/// Its secret.
+pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+/// What Cognito serves without IAM credentials.
+// facts 11: `auth: smithy.api#noAuth` in botocore 1.44.5 [D].
+pub const WITHOUT_SIGNATURE: [&str; 34] = [
+    "AssociateSoftwareToken",
+    "ChangePassword",
+    "CompleteWebAuthnRegistration",
+    "ConfirmDevice",
+    "ConfirmForgotPassword",
+    "ConfirmSignUp",
+    "DeleteUser",
+    "DeleteUserAttributes",
+    "DeleteWebAuthnCredential",
+    "ForgetDevice",
+    "ForgotPassword",
+    "GetDevice",
+    "GetTokensFromRefreshToken",
+    "GetUser",
+    "GetUserAttributeVerificationCode",
+    "GetUserAuthFactors",
+    "GlobalSignOut",
+    "InitiateAuth",
+    "ListDevices",
+    "ListUserSessions",
+    "ListWebAuthnCredentials",
+    "ResendConfirmationCode",
+    "RespondToAuthChallenge",
+    "RevokeToken",
+    "RevokeUserSession",
+    "SetUserMFAPreference",
+    "SetUserSettings",
+    "SignUp",
+    "StartWebAuthnRegistration",
+    "UpdateAuthEventFeedback",
+    "UpdateDeviceStatus",
+    "UpdateUserAttributes",
+    "VerifySoftwareToken",
+    "VerifyUserAttribute",
+];
+
+const TARGET: &str = "AWSCognitoIdentityProviderService.";
+const UPLOAD: &str = "/cognito-import/";
+
+/// One region. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Region(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    endpoint: String,
+    cognito: Cognito,
+    s3: S3,
+    lambda: Lambda,
+    faults: Faults,
+    loss: watch::Sender<Option<Loss>>,
+    fence_closed: AtomicBool,
+    calls: Calls,
+    http: SharedHttpClient,
+}
+
+/// What a lost region does with whoever calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It never answers.
+    Hang,
+    /// It resets each connection at once.
+    Refuse,
+}
+
+/// A call that reached a region, whatever became of it.
+#[derive(Clone, Debug)]
+pub struct RecordedCall {
+    /// The region that it was for.
+    pub region: String,
+    /// The service.
+    pub service: Service,
+    /// The operation, such as `ListUsers` or `PutObject`.
+    pub operation: String,
+    /// The user pool, else the app client; or `bucket/key`.
+    pub resource: String,
+    /// When it came.
+    pub at: Instant,
+}
+
+/// The calls to all regions that share this record.
+#[derive(Clone, Default)]
+pub struct Calls(Arc<Mutex<Vec<RecordedCall>>>);
+
+impl Calls {
+    /// The record, in the order of arrival.
+    pub fn list(&self) -> Vec<RecordedCall> {
+        self.lock().clone()
+    }
+
+    /// Empties the record.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<RecordedCall>> {
+        self.0.lock().expect("not poisoned")
+    }
+}
+
+/// The connection is to be reset instead of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("reset")]
+struct Reset;
+
+impl Region {
+    /// A region without pools, buckets and functions, which keeps its objects and logs under `folder`.
+    pub(crate) fn new(
+        name: &str,
+        endpoint: &str,
+        folder: &Path,
+        calls: Calls,
+    ) -> anyhow::Result<(Self, UnboundedReceiver<Notification>)> {
+        let lambda = Lambda::new(name, folder.join("logs"));
+        lambda.set_endpoint(endpoint);
+        let (s3, notifications) = S3::new(name, &folder.join("s3"))?;
+        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let http = aws_smithy_http_client::Builder::new().tls_provider(tls);
+        let inner = Inner {
+            name: name.to_owned(),
+            endpoint: endpoint.to_owned(),
+            cognito: Cognito::new(name, endpoint, lambda.clone()),
+            s3,
+            lambda,
+            faults: Faults::default(),
+            loss: watch::Sender::new(None),
+            fence_closed: AtomicBool::new(false),
+            calls,
+            http: http.build_https(),
+        };
+        Ok((Self(Arc::new(inner)), notifications))
+    }
+
+    /// Its name, such as `ap-northeast-1`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The URL of its listener.
+    pub fn endpoint(&self) -> &str {
+        &self.0.endpoint
+    }
+
+    /// Its user pools.
+    pub fn cognito(&self) -> &Cognito {
+        &self.0.cognito
+    }
+
+    /// Its buckets.
+    pub fn s3(&self) -> &S3 {
+        &self.0.s3
+    }
+
+    /// Its functions.
+    pub fn lambda(&self) -> &Lambda {
+        &self.0.lambda
+    }
+
+    /// What goes wrong in it.
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// Loses the whole region, for everybody: its services, its functions, its schedules.
+    pub fn lose(&self, how: Loss) {
+        self.0.loss.send_replace(Some(how));
+        self.0.lambda.set_lost(true);
+    }
+
+    /// Brings the region back. What hangs goes on hanging.
+    pub fn restore(&self) {
+        self.0.loss.send_replace(None);
+        self.0.lambda.set_lost(false);
+    }
+
+    /// Closes the web ACL before the region's pools: only operations that IAM authorises come through.
+    pub fn close_fence(&self) {
+        self.0.fence_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Opens it: everything comes through.
+    pub fn open_fence(&self) {
+        self.0.fence_closed.store(false, Ordering::Relaxed);
+    }
+
+    /// A client of this region's user pools.
+    pub fn cognito_client(&self) -> cognito_sdk::Client {
+        let config = cognito_sdk::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(s3_sdk::config::Region::new(self.0.name.clone()))
+            .endpoint_url(self.endpoint())
+            .credentials_provider(credentials())
+            .http_client(self.0.http.clone());
+        cognito_sdk::Client::from_conf(config.build())
+    }
+
+    /// A client of this region's buckets.
+    pub fn s3_client(&self) -> s3_sdk::Client {
+        let config = s3_sdk::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(s3_sdk::config::Region::new(self.0.name.clone()))
+            .endpoint_url(self.endpoint())
+            .force_path_style(true)
+            .credentials_provider(credentials())
+            .http_client(self.0.http.clone());
+        s3_sdk::Client::from_conf(config.build())
+    }
+
+    async fn serve(&self, parts: Parts, body: Bytes) -> Result<Response<Body>, Reset> {
+        let address = Address::of(&parts, &body);
+        let service = address.service();
+        self.0.calls.lock().push(RecordedCall {
+            region: self.0.name.clone(),
+            service,
+            operation: address.operation().to_owned(),
+            resource: address.resource(),
+            at: Instant::now(),
+        });
+        self.present().await?;
+        let fault = self.0.faults.meet(service, address.operation());
+        let mut delay = Duration::ZERO;
+        match &fault {
+            None | Some(Kind::Reset) => {}
+            Some(Kind::Hang) => std::future::pending().await,
+            Some(Kind::Refuse) => return Err(Reset),
+            Some(Kind::Throttle) => return Ok(throttled(service)),
+            Some(Kind::Rubbish) => return Ok(rubbish()),
+            Some(Kind::Error {
+                status,
+                code,
+                message,
+            }) => return Ok(refused(service, *status, code, message)),
+            Some(Kind::Delay(by)) => delay = *by,
+        }
+        // A task, because a service goes on with what it has begun when the caller has gone.
+        let region = self.clone();
+        let answer = tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            region.answer(parts, body, address).await
+        });
+        let response = answer.await.map_err(|_| Reset)?;
+        self.present().await?;
+        match fault {
+            Some(Kind::Reset) => half(response).await,
+            _ => Ok(response),
+        }
+    }
+
+    /// Nobody hears from a lost region.
+    async fn present(&self) -> Result<(), Reset> {
+        let loss = *self.0.loss.borrow();
+        match loss {
+            None => Ok(()),
+            Some(Loss::Refuse) => Err(Reset),
+            Some(Loss::Hang) => std::future::pending().await,
+        }
+    }
+
+    async fn answer(&self, parts: Parts, body: Bytes, address: Address) -> Response<Body> {
+        match address {
+            Address::S3(_) => {
+                if Scope::of(&parts).is_some_and(|scope| !scope.is_known()) {
+                    return s3::error(
+                        StatusCode::FORBIDDEN,
+                        "InvalidAccessKeyId",
+                        "The AWS Access Key Id you provided does not exist in our records.",
+                    );
+                }
+                self.0.s3.call(Request::from_parts(parts, body)).await
+            }
+            Address::Upload => {
+                let url = parts.uri.path_and_query().map_or("", |url| url.as_str());
+                match self.0.cognito.upload(url, &parts.headers, body).await {
+                    Ok(()) => Response::new(Body::empty()),
+                    Err(e) => refused(Service::S3, e.status, &e.code, &e.message),
+                }
+            }
+            Address::Cognito {
+                operation,
+                body: json,
+            } => {
+                let signed = !WITHOUT_SIGNATURE.contains(&operation.as_str());
+                if signed && let Err(e) = signature::verify(&parts, &body, "cognito-idp") {
+                    return refused(Service::Cognito, 400, e.code(), &e.to_string());
+                }
+                if !signed && self.0.fence_closed.load(Ordering::Relaxed) {
+                    // botocore ForbiddenException: "AWS WAF doesn't allow your request based on a web ACL that's
+                    // associated with your user pool" [D].
+                    let message = "Request not allowed due to WAF block.";
+                    return refused(Service::Cognito, 403, "ForbiddenException", message);
+                }
+                let Some(body) = json else {
+                    return refused(Service::Cognito, 400, "SerializationException", "");
+                };
+                let call = Call {
+                    operation: &operation,
+                    body,
+                    signed,
+                };
+                match self.0.cognito.call(call).await {
+                    Ok(answer) => answered(StatusCode::OK, &answer),
+                    Err(e) => refused(Service::Cognito, e.status, &e.code, &e.message),
+                }
+            }
+        }
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local")
+}
+
+/// What a request is for.
+enum Address {
+    Cognito {
+        operation: String,
+        /// `None` where the body is no JSON.
+        body: Option<Value>,
+    },
+    /// The CSV of an import job, sent to a pre-signed URL.
+    Upload,
+    S3(Target),
+}
+
+impl Address {
+    fn of(parts: &Parts, body: &[u8]) -> Self {
+        let target = parts.headers.get("x-amz-target");
+        if let Some(target) = target.and_then(|target| target.to_str().ok()) {
+            return Self::Cognito {
+                operation: target.strip_prefix(TARGET).unwrap_or(target).to_owned(),
+                body: serde_json::from_slice(body).ok(),
+            };
+        }
+        if parts.method == Method::PUT && parts.uri.path().starts_with(UPLOAD) {
+            return Self::Upload;
+        }
+        Self::S3(Target::of(&parts.method, &parts.uri, &parts.headers))
+    }
+
+    fn service(&self) -> Service {
+        match self {
+            Self::Cognito { .. } | Self::Upload => Service::Cognito,
+            Self::S3(_) => Service::S3,
+        }
+    }
+
+    fn operation(&self) -> &str {
+        match self {
+            Self::Cognito { operation, .. } => operation,
+            Self::Upload => "Upload",
+            Self::S3(target) => target.operation,
+        }
+    }
+
+    fn resource(&self) -> String {
+        match self {
+            Self::Cognito { body, .. } => ["UserPoolId", "ClientId"]
+                .iter()
+                .find_map(|name| body.as_ref()?[name].as_str())
+                .unwrap_or_default()
+                .to_owned(),
+            Self::Upload => String::new(),
+            Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
+            Self::S3(target) => format!("{}/{}", target.bucket, target.key),
+        }
+    }
+}
+
+fn answered(status: StatusCode, body: &Value) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amzn-requestid", Uuid::new_v4().to_string())
+        .body(Body::from(body.to_string()))
+        .expect("valid headers")
+}
+
+fn refused(service: Service, status: u16, code: &str, message: &str) -> Response<Body> {
+    let status = StatusCode::from_u16(status).expect("an HTTP status");
+    match service {
+        Service::Cognito => answered(status, &json!({ "__type": code, "message": message })),
+        Service::S3 => s3::error(status, code, message),
+    }
+}
+
+fn throttled(service: Service) -> Response<Body> {
+    match service {
+        // facts 4: "TooManyRequestsException (HTTP 400, Rate exceeded)" [D+I].
+        Service::Cognito => refused(service, 400, "TooManyRequestsException", "Rate exceeded"),
+        // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: SlowDown, 503.
+        Service::S3 => refused(service, 503, "SlowDown", "Please reduce your request rate."),
+    }
+}
+
+fn rubbish() -> Response<Body> {
+    let page = "<html><body>Please sign in to this network</body></html>";
+    Response::new(Body::from(page.to_owned()))
+}
+
+/// The first half of an answer, and then nothing but the end of the connection.
+async fn half(response: Response<Body>) -> Result<Response<Body>, Reset> {
+    let (mut parts, body) = response.into_parts();
+    let whole = BodyExt::collect(body).await.map_err(|_| Reset)?;
+    let whole = whole.to_bytes();
+    if whole.is_empty() {
+        return Err(Reset);
+    }
+    parts.headers.insert(CONTENT_LENGTH, whole.len().into());
+    let first = Frame::data(whole.slice(..whole.len() / 2));
+    let rest = async {
+        // Until the first half is on its way.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(Reset)
+    };
+    let frames = stream::iter([Ok(first)]).chain(stream::once(rest));
+    let body = Body::http_body_unsync(StreamBody::new(frames));
+    Ok(Response::from_parts(parts, body))
+}
+
+/// Serves one listener until it is dropped; `regions[home]` is its own region.
+pub(crate) async fn listen(listener: TcpListener, regions: Arc<[Region]>, home: usize) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                connections.spawn(connection(stream, regions.clone(), home));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, regions: Arc<[Region]>, home: usize) {
+    // Small answers are not to wait for more to come.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| Box::pin(route(request, &regions, home)));
+    let mut connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    let end = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    if end.is_err() {
+        let stream = connection.into_parts().io.into_inner();
+        // The close that follows is then a reset.
+        let _ = stream.set_zero_linger();
+    }
+}
+
+async fn route(
+    request: Request<Incoming>,
+    regions: &[Region],
+    home: usize,
+) -> Result<Response<Body>, Reset> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
+    let Some(scope) = Scope::of(&parts) else {
+        return regions[home].serve(parts, body).await;
+    };
+    if !matches!(scope.service, "cognito-idp" | "s3") {
+        return Ok(refused(
+            Service::Cognito,
+            400,
+            "UnknownOperationException",
+            &format!("{} is not served here", scope.service),
+        ));
+    }
+    match regions.iter().find(|region| region.name() == scope.region) {
+        Some(region) => region.serve(parts, body).await,
+        None => {
+            let refusal = Refusal::Scope;
+            let service = Address::of(&parts, &body).service();
+            Ok(refused(service, 400, refusal.code(), &refusal.to_string()))
+        }
+    }
+}

@@ -1,0 +1,696 @@
+//! The local regions as real SDK clients see them.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_cognitoidentityprovider as cognito;
+use aws_sdk_cognitoidentityprovider::config::Credentials;
+use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
+use aws_sdk_s3 as s3;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::primitives::ByteStream;
+use local::faults::{Fault, Kind, Service};
+use local::lambda::Function;
+use local::region::{ACCESS_KEY_ID, Loss, Region};
+use local::schedule::ScheduleOptions;
+use local::world::{
+    BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, SNAPSHOTS, World, WorldOptions,
+};
+use serde_json::{Value, json};
+
+async fn world() -> World {
+    World::start(WorldOptions {
+        functions: false,
+        ..WorldOptions::default()
+    })
+    .await
+    .expect("both regions start")
+}
+
+/// A client that tries once and waits two seconds, to see what one call meets.
+fn s3_once(region: &Region) -> s3::Client {
+    let config = region.s3_client().config().to_builder();
+    s3::Client::from_conf(
+        config
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(Duration::from_secs(2))
+                    .build(),
+            )
+            .build(),
+    )
+}
+
+fn cognito_once(region: &Region) -> cognito::Client {
+    let config = region.cognito_client().config().to_builder();
+    cognito::Client::from_conf(
+        config
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(Duration::from_secs(2))
+                    .build(),
+            )
+            .build(),
+    )
+}
+
+async fn put(client: &s3::Client, bucket: &str, key: &str, body: &str) {
+    client
+        .put_object()
+        .bucket(bucket)
+        .key(key)
+        .body(ByteStream::from(body.to_owned().into_bytes()))
+        .send()
+        .await
+        .expect("stored");
+}
+
+#[tokio::test]
+async fn a_signed_call_is_served_by_the_region_it_is_signed_for() {
+    let world = world().await;
+    let config = world.osaka.cognito_client().config().to_builder();
+    let through_tokyo =
+        cognito::Client::from_conf(config.endpoint_url(world.tokyo.endpoint()).build());
+
+    let pool = through_tokyo
+        .describe_user_pool()
+        .user_pool_id(&world.secondary.id)
+        .send()
+        .await
+        .expect("the pool of Osaka");
+
+    assert_eq!(
+        pool.user_pool().and_then(|pool| pool.id()),
+        Some(world.secondary.id.as_str())
+    );
+    let calls = world.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(
+        (
+            calls[0].region.as_str(),
+            calls[0].operation.as_str(),
+            calls[0].resource.as_str()
+        ),
+        (
+            "ap-northeast-3",
+            "DescribeUserPool",
+            world.secondary.id.as_str()
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_unsigned_call_belongs_to_the_listeners_region() {
+    let world = world().await;
+
+    let sign_up = |region: &Region, client_id: &str| {
+        let call = region.cognito_client().sign_up().client_id(client_id);
+        call.username("taro@example.jp")
+            .password("Correct-horse-1")
+            .send()
+    };
+    let here = sign_up(&world.osaka, &world.secondary.client_id).await;
+    let there = sign_up(&world.osaka, &world.primary.client_id).await;
+
+    assert!(here.is_ok(), "{here:?}");
+    let error = there.expect_err("no such client in Osaka");
+    assert_eq!(error.code(), Some("ResourceNotFoundException"));
+}
+
+#[tokio::test]
+async fn a_wrong_key_or_a_missing_signature_is_refused() {
+    let world = world().await;
+    let with = |id: &str, secret: &str| {
+        let config = world.tokyo.cognito_client().config().to_builder();
+        let key = Credentials::new(id, secret, None, None, "test");
+        cognito::Client::from_conf(config.credentials_provider(key).build())
+    };
+    let code = |client: cognito::Client| async move {
+        let error = client.list_user_pools().max_results(1).send().await;
+        error.expect_err("refused").code().map(str::to_owned)
+    };
+
+    assert_eq!(
+        code(with(ACCESS_KEY_ID, "wrong")).await.as_deref(),
+        Some("InvalidSignatureException")
+    );
+    assert_eq!(
+        code(with("AKIAUNKNOWN", "wrong")).await.as_deref(),
+        Some("UnrecognizedClientException")
+    );
+    let unsigned = hyper::Request::post(world.tokyo.endpoint())
+        .header(
+            "x-amz-target",
+            "AWSCognitoIdentityProviderService.ListUserPools",
+        )
+        .body("{}".to_owned());
+    let (status, body) = fetch(unsigned.expect("valid")).await;
+    assert_eq!(status, 400);
+    assert!(
+        body.contains("MissingAuthenticationTokenException"),
+        "{body}"
+    );
+
+    let config = world.tokyo.s3_client().config().to_builder();
+    let key = Credentials::new(ACCESS_KEY_ID, "wrong", None, None, "test");
+    let client = s3::Client::from_conf(config.credentials_provider(key).build());
+    let error = client.list_objects_v2().bucket(OUTBOX).send().await;
+    assert_eq!(
+        error.expect_err("refused").code(),
+        Some("SignatureDoesNotMatch")
+    );
+}
+
+#[tokio::test]
+async fn a_bucket_is_only_in_its_own_region() {
+    let world = world().await;
+
+    let put = world
+        .osaka
+        .s3_client()
+        .put_object()
+        .bucket(OUTBOX)
+        .key("k")
+        .send()
+        .await;
+
+    assert_eq!(put.expect_err("refused").code(), Some("NoSuchBucket"));
+    assert!(world.osaka.s3().keys(OUTBOX, "").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_writers_that_want_a_new_object_one_wins() {
+    let world = world().await;
+    let writers = (0..24).map(|n| {
+        let client = world.osaka.s3_client();
+        tokio::spawn(async move {
+            let put = client.put_object().bucket(SNAPSHOTS).key("lease.json");
+            let body = ByteStream::from(format!("writer {n}").into_bytes());
+            put.if_none_match("*").body(body).send().await
+        })
+    });
+
+    let mut won = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        match writer.await.expect("no panic") {
+            Ok(_) => won += 1,
+            Err(e) => assert_eq!(e.code(), Some("PreconditionFailed")),
+        }
+    }
+
+    assert_eq!(won, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_writers_that_replace_one_version_one_wins() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+    put(&client, SNAPSHOTS, "latest.json", "old").await;
+    let head = client.head_object().bucket(SNAPSHOTS).key("latest.json");
+    let etag = head.send().await.expect("there").e_tag.expect("an ETag");
+    let writers = (0..24).map(|n| {
+        let put = client.put_object().bucket(SNAPSHOTS).key("latest.json");
+        let body = ByteStream::from(format!("writer {n}").into_bytes());
+        tokio::spawn(put.if_match(&etag).body(body).send())
+    });
+
+    let mut won = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        match writer.await.expect("no panic") {
+            Ok(_) => won += 1,
+            Err(e) => assert_eq!(e.code(), Some("PreconditionFailed")),
+        }
+    }
+
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn a_condition_on_an_object_that_is_not_there_fails() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+
+    let put = client.put_object().bucket(SNAPSHOTS).key("k");
+    let error = put.if_match("\"0123\"").send().await.expect_err("refused");
+
+    assert_eq!(error.code(), Some("NoSuchKey"));
+}
+
+#[tokio::test]
+async fn a_conditional_delete_leaves_another_version_alone() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+    put(&client, SNAPSHOTS, "k", "v").await;
+
+    let delete = client.delete_object().bucket(SNAPSHOTS).key("k");
+    let error = delete
+        .if_match("\"0123\"")
+        .send()
+        .await
+        .expect_err("refused");
+
+    assert_eq!(error.code(), Some("PreconditionFailed"));
+    assert_eq!(world.osaka.s3().keys(SNAPSHOTS, ""), ["k"]);
+}
+
+#[tokio::test]
+async fn objects_are_listed_in_order_with_a_truthful_time() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+    for key in ["b/2", "a", "b/10", "c"] {
+        put(&client, SNAPSHOTS, key, "v").await;
+    }
+
+    let list = client.list_objects_v2().bucket(SNAPSHOTS).prefix("b/");
+    let list = list.send().await.expect("a list");
+
+    let keys: Vec<_> = list.contents().iter().filter_map(|o| o.key()).collect();
+    assert_eq!(keys, ["b/10", "b/2"]);
+    let modified = list.contents()[0].last_modified().expect("a time");
+    let now = jiff::Timestamp::now().as_second();
+    assert!((0..5).contains(&(now - modified.secs())));
+    assert_eq!(modified.subsec_nanos(), 0);
+}
+
+#[tokio::test]
+async fn a_multipart_upload_becomes_one_object() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+    let create = client
+        .create_multipart_upload()
+        .bucket(SNAPSHOTS)
+        .key("big");
+    let upload = create
+        .send()
+        .await
+        .expect("an upload")
+        .upload_id
+        .expect("an id");
+    let part = "x".repeat(5 << 20);
+    let mut parts = s3::types::CompletedMultipartUpload::builder();
+    for (number, body) in [(1, part.as_str()), (2, "end")] {
+        let put = client
+            .upload_part()
+            .bucket(SNAPSHOTS)
+            .key("big")
+            .upload_id(&upload);
+        let body = ByteStream::from(body.to_owned().into_bytes());
+        let part = put
+            .part_number(number)
+            .body(body)
+            .send()
+            .await
+            .expect("a part");
+        let done = s3::types::CompletedPart::builder().part_number(number);
+        parts = parts.parts(done.set_e_tag(part.e_tag).build());
+    }
+    let complete = client
+        .complete_multipart_upload()
+        .bucket(SNAPSHOTS)
+        .key("big");
+    let complete = complete.upload_id(&upload).multipart_upload(parts.build());
+
+    complete.if_none_match("*").send().await.expect("complete");
+
+    let object = world.osaka.s3().object(SNAPSHOTS, "big").expect("there");
+    assert_eq!(object.len(), (5 << 20) + 3);
+}
+
+#[tokio::test]
+async fn a_presigned_url_needs_no_key() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+    put(&client, SNAPSHOTS, "k", "content").await;
+    let hour = s3::presigning::PresigningConfig::expires_in(Duration::from_secs(3600));
+    let get = client.get_object().bucket(SNAPSHOTS).key("k");
+    let url = get.presigned(hour.expect("valid")).await.expect("a URL");
+
+    let get = |url: String| fetch(hyper::Request::get(url).body(String::new()).expect("valid"));
+    let (status, body) = get(url.uri().to_owned()).await;
+    let (refused, _) = get(url.uri().replace("Expires=3600", "Expires=3601")).await;
+
+    assert_eq!((status, body.as_str()), (200, "content"));
+    assert_eq!(refused, 403);
+}
+
+async fn fetch(request: hyper::Request<String>) -> (u16, String) {
+    use http_body_util::BodyExt;
+    use hyper_util::client::legacy::Client;
+    let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+    let response = client.request(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body");
+    (
+        status,
+        String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+    )
+}
+
+/// What S3 client and Cognito client see of a fault.
+async fn meets(kind: Kind) -> (String, String) {
+    let world = world().await;
+    for service in [Service::S3, Service::Cognito] {
+        world.tokyo.faults().add(Fault::of(service, kind.clone()));
+    }
+    let list = s3_once(&world.tokyo).list_objects_v2().bucket(OUTBOX);
+    let list = list.send().await.expect_err("a fault");
+    let pools = cognito_once(&world.tokyo).list_user_pools().max_results(1);
+    let pools = pools.send().await.expect_err("a fault");
+    (describe(&list), describe(&pools))
+}
+
+fn describe<E: ProvideErrorMetadata>(
+    error: &s3::error::SdkError<E, s3::config::http::HttpResponse>,
+) -> String {
+    use s3::error::SdkError;
+    match error {
+        SdkError::TimeoutError(_) => "timeout".to_owned(),
+        SdkError::DispatchFailure(_) => "dispatch".to_owned(),
+        SdkError::ResponseError(_) => "response".to_owned(),
+        SdkError::ServiceError(e) => {
+            let status = e.raw().status().as_u16();
+            format!("{status} {}", e.err().code().unwrap_or("unhandled"))
+        }
+        _ => "other".to_owned(),
+    }
+}
+
+fn both(what: &str) -> (String, String) {
+    (what.to_owned(), what.to_owned())
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_times_out() {
+    assert_eq!(meets(Kind::Hang).await, both("timeout"));
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_has_no_connection() {
+    assert_eq!(meets(Kind::Refuse).await, both("dispatch"));
+}
+
+#[tokio::test]
+async fn a_throttled_call_is_told_so_as_each_service_does() {
+    let throttled = ("503 SlowDown", "400 TooManyRequestsException");
+    let (s3, cognito) = meets(Kind::Throttle).await;
+    assert_eq!((s3.as_str(), cognito.as_str()), throttled);
+}
+
+#[tokio::test]
+async fn half_an_answer_is_no_answer() {
+    assert_eq!(meets(Kind::Reset).await, both("response"));
+}
+
+#[tokio::test]
+async fn a_call_that_loses_its_answer_was_served() {
+    let world = world().await;
+    let reset = Fault::on(Service::S3, "PutObject", Kind::Reset);
+    world.tokyo.faults().add(reset.times(1));
+
+    let put = s3_once(&world.tokyo).put_object().bucket(OUTBOX).key("k");
+    let lost = put.send().await;
+
+    assert!(lost.is_err());
+    assert_eq!(world.tokyo.s3().keys(OUTBOX, ""), ["k"]);
+}
+
+#[tokio::test]
+async fn rubbish_is_no_answer() {
+    let (s3, cognito) = meets(Kind::Rubbish).await;
+    assert_eq!(
+        (s3.as_str(), cognito.as_str()),
+        ("200 unhandled", "response")
+    );
+}
+
+#[tokio::test]
+async fn an_error_comes_as_it_was_asked_for() {
+    let error = Kind::Error {
+        status: 500,
+        code: "InternalErrorException".to_owned(),
+        message: "sorry".to_owned(),
+    };
+    assert_eq!(meets(error).await, both("500 InternalErrorException"));
+}
+
+#[tokio::test]
+async fn a_delayed_call_is_served_late_and_the_next_one_at_once() {
+    let world = world().await;
+    let delay = Kind::Delay(Duration::from_millis(400));
+    let fault = Fault::on(Service::S3, "ListObjectsV2", delay)
+        .after(1)
+        .times(1);
+    world.tokyo.faults().add(fault);
+    let client = world.tokyo.s3_client();
+
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        client
+            .list_objects_v2()
+            .bucket(OUTBOX)
+            .send()
+            .await
+            .expect("a list");
+        took.push(start.elapsed() >= Duration::from_millis(400));
+    }
+
+    assert_eq!(took, [false, true, false]);
+}
+
+#[tokio::test]
+async fn a_lost_region_is_lost_for_everybody_until_it_is_restored() {
+    let world = world().await;
+    let osaka = cognito_once(&world.osaka);
+    let pools = || osaka.list_user_pools().max_results(1).send();
+
+    world.osaka.lose(Loss::Refuse);
+    let refused = pools().await.expect_err("lost");
+    world.osaka.lose(Loss::Hang);
+    let hung = pools().await.expect_err("lost");
+    let tokyo = cognito_once(&world.tokyo).list_user_pools().max_results(1);
+    let elsewhere = tokyo.send().await;
+    world.osaka.restore();
+
+    assert_eq!(describe(&refused), "dispatch");
+    assert_eq!(describe(&hung), "timeout");
+    assert!(elsewhere.is_ok());
+    assert!(pools().await.is_ok());
+}
+
+fn worker(world: &World) {
+    world.osaka.lambda().create_function(Function {
+        name: BACKUP_WORKER.to_owned(),
+        binary: local::example("function").expect("it builds"),
+        env: [("LOG_EVENTS".to_owned(), "1".to_owned())].into(),
+        timeout: Duration::from_secs(10),
+        concurrency: 10,
+    });
+}
+
+/// The events that the worker has seen, once there are so many.
+async fn events(world: &World, at_least: usize) -> Vec<Value> {
+    let start = Instant::now();
+    loop {
+        let log = world.log(&world.osaka, BACKUP_WORKER);
+        let events: Vec<Value> = log
+            .lines()
+            .filter_map(|l| serde_json::from_str(l).ok())
+            .collect();
+        if events.len() >= at_least || start.elapsed() > Duration::from_secs(20) {
+            return events;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn scheduled(change: impl FnOnce(&mut ScheduleOptions)) -> World {
+    let mut schedule = ScheduleOptions {
+        tick: Duration::from_secs(3600),
+        duplicates: 0.0,
+        delay: Duration::ZERO,
+        retry_pause: Duration::from_millis(100),
+        ..ScheduleOptions::default()
+    };
+    change(&mut schedule);
+    let world = World::start(WorldOptions {
+        functions: false,
+        schedule: Some(schedule),
+        ..WorldOptions::default()
+    });
+    let world = world.await.expect("both regions start");
+    worker(&world);
+    world
+}
+
+#[tokio::test]
+async fn a_created_object_wakes_the_worker() {
+    let world = scheduled(|_| {}).await;
+    let client = world.osaka.s3_client();
+
+    put(&client, SNAPSHOTS, "journal/password-reset/x.json", "{}").await;
+    put(&client, SNAPSHOTS, "journal/sign-up/a b@c.json", "{}").await;
+
+    let events = events(&world, 1).await;
+    assert_eq!(events.len(), 1);
+    let record = &events[0]["Records"][0];
+    assert_eq!(record["eventVersion"], "2.1");
+    assert_eq!(record["eventName"], "ObjectCreated:Put");
+    assert_eq!(record["awsRegion"], "ap-northeast-3");
+    assert_eq!(record["s3"]["bucket"]["name"], SNAPSHOTS);
+    assert_eq!(
+        record["s3"]["object"]["key"],
+        "journal/sign-up/a+b%40c.json"
+    );
+    assert_eq!(record["s3"]["object"]["size"], 2);
+}
+
+#[tokio::test]
+async fn some_notifications_come_twice() {
+    let world = scheduled(|schedule| schedule.duplicates = 1.0).await;
+
+    put(
+        &world.osaka.s3_client(),
+        SNAPSHOTS,
+        "journal/sign-up/a.json",
+        "{}",
+    )
+    .await;
+
+    assert_eq!(events(&world, 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_tick_comes_again_and_again_and_waits_while_the_region_is_lost() {
+    let world = scheduled(|schedule| schedule.tick = Duration::from_millis(200)).await;
+    let before = events(&world, 2).await;
+    assert_eq!(before[0], json!({ "action": "tick" }));
+
+    world.osaka.lose(Loss::Hang);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let lost = events(&world, 0).await.len();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(events(&world, 0).await.len(), lost);
+
+    world.osaka.restore();
+    assert!(events(&world, lost + 1).await.len() > lost);
+}
+
+#[tokio::test]
+async fn a_failed_event_is_tried_twice_more() {
+    let world = scheduled(|_| {}).await;
+    let mut function = world
+        .osaka
+        .lambda()
+        .function(BACKUP_WORKER)
+        .expect("deployed");
+    function.env.insert("FAIL".to_owned(), "always".to_owned());
+    world.osaka.lambda().create_function(function);
+
+    put(
+        &world.osaka.s3_client(),
+        SNAPSHOTS,
+        "journal/sign-up/a.json",
+        "{}",
+    )
+    .await;
+
+    assert_eq!(events(&world, 3).await.len(), 3);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(events(&world, 3).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_functions_are_attached_to_their_pools() {
+    let world = World::start(WorldOptions::default()).await;
+    let world = world.expect("both regions start");
+    for (region, pool, person) in [
+        (&world.tokyo, &world.primary, "taro@example.jp"),
+        (&world.osaka, &world.secondary, "hanako@example.jp"),
+    ] {
+        let client = region.cognito_client();
+        let sign_up = client.sign_up().client_id(&pool.client_id).username(person);
+        let sign_up = sign_up.password("Correct-horse-1").send().await;
+        sign_up.expect("signed up");
+        let code = region
+            .cognito()
+            .codes_sent_to(person)
+            .pop()
+            .expect("a code");
+        let confirm = client.confirm_sign_up().client_id(&pool.client_id);
+        let confirm = confirm.username(person).confirmation_code(code);
+        confirm.send().await.expect("confirmed");
+    }
+
+    let twin = world
+        .osaka
+        .cognito()
+        .user(&world.secondary.id, "taro@example.jp");
+    let log = world.log(&world.tokyo, REPLICATE_TRIGGER);
+    assert!(twin.is_some(), "{log}");
+    let journal = world.osaka.s3().keys(SNAPSHOTS, "journal/sign-up/");
+    let log = world.log(&world.osaka, BACKUP_TRIGGER);
+    assert_eq!(journal.len(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+
+    let world = World::start(WorldOptions {
+        ports: [port, 0],
+        functions: false,
+        ..WorldOptions::default()
+    });
+
+    let error = world.await.err().expect("in use");
+    assert!(error.to_string().contains(&port.to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_works_unmodified() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = match std::env::var_os("TWINPOOL_PYTHON") {
+        Some(python) => python.into(),
+        None => tests.join("../target/python/bin/python"),
+    };
+    if !python.exists() && std::env::var_os("CI").is_none() {
+        println!(
+            "skipped: there is no {}; `make test` creates it",
+            python.display()
+        );
+        return;
+    }
+    let world = world().await;
+
+    let output = tokio::process::Command::new(&python)
+        .arg(tests.join("python/regions.py"))
+        .env_clear()
+        .envs([
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", local::region::SECRET_ACCESS_KEY),
+            ("AWS_REGION", world.tokyo.name()),
+            ("AWS_DEFAULT_REGION", world.tokyo.name()),
+            ("AWS_ENDPOINT_URL", world.tokyo.endpoint()),
+            // Cognito's quotas are in force, and boto3's own default does not retry what they answer.
+            ("AWS_RETRY_MODE", "standard"),
+            ("AWS_MAX_ATTEMPTS", "10"),
+            ("POOL", &world.primary.id),
+            ("CLIENT", &world.primary.client_id),
+            ("BUCKET", OUTBOX),
+        ])
+        .output()
+        .await
+        .expect("python runs");
+
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{out}\n{err}");
+}
