@@ -1,0 +1,81 @@
+//! The drill: a whole failover and failback on this machine, told as it happens, with real requests to real processes.
+//!
+//! - [`cast`]: who plays which part
+//! - [`story`]: the five acts
+//! - [`check`]: whether people are where, and as, they should be
+//! - [`report`]: what is told on the way, and the table at the end
+
+mod cast;
+mod check;
+mod report;
+mod story;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use local::people;
+use local::schedule::ScheduleOptions;
+use local::world::{BACKUP_WORKER, World, WorldOptions};
+
+use crate::cast::Cast;
+use crate::report::Report;
+
+/// Plays a whole failover and failback between two regions on this machine: no AWS account, no Docker.
+#[derive(Parser)]
+#[command(name = "drill")]
+struct Arguments {
+    /// People to play with: a file of JSON lines, {"kind", "status", "enabled", "attributes"} each
+    #[arg(long, value_name = "FILE")]
+    people: Option<PathBuf>,
+    /// How many of them
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..))]
+    count: u32,
+    /// Decides who plays which part, and which events come twice or late
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let everyone = match &arguments.people {
+        Some(file) => people::read(file)?,
+        None => people::everyone()?,
+    };
+    let cast = Cast::of(everyone, arguments.count as usize, arguments.seed)?;
+    let started = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let folder = std::env::current_dir()?.join(format!("drill/{started}"));
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+
+    let mut report = Report::begin();
+    report.say("Two regions start on this machine, with twinpool between them.");
+    report.say("A minute of the schedule lasts two seconds here.");
+    let world = World::start(WorldOptions {
+        folder: Some(folder.clone()),
+        schedule: Some(ScheduleOptions {
+            tick: story::MINUTE,
+            seed: arguments.seed,
+            delay: story::MINUTE / 4,
+            retry_pause: story::MINUTE,
+            ..ScheduleOptions::default()
+        }),
+        ..WorldOptions::default()
+    })
+    .await?;
+    let seconds = story::MINUTE.as_secs().to_string();
+    world
+        .osaka
+        .lambda()
+        .set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", &seconds);
+
+    let kept = story::play(&world, &cast, &mut report).await?;
+    report.table(&folder);
+    Ok(if kept {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,409 @@
+//! The five acts.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use futures_util::{StreamExt, stream};
+use local::cognito::{Pool, UserStatus};
+use local::faults::{Fault, Kind, Service};
+use local::operator;
+use local::people::Profile;
+use local::region::{Loss, Region};
+use local::visitor::Visitor;
+use local::world::{OUTBOX, SNAPSHOTS, World};
+use sha2::{Digest, Sha256};
+use shared::pool::Pace;
+use shared::snapshot::{LATEST, Latest, Manifest, Role};
+
+use crate::cast::Cast;
+use crate::check::{self, Census, Rejected};
+use crate::report::Report;
+
+/// What a minute of the schedule lasts in the drill.
+pub const MINUTE: Duration = Duration::from_secs(2);
+
+/// People a second who sign up: each is two calls of the 50 a second that Cognito allows (DG:quotas, UserCreation).
+const SIGN_UPS_PER_SECOND: u32 = 20;
+/// People at the sign-in page at once.
+const AT_ONCE: usize = 4;
+/// How long anything in the story may take before it is taken for stuck.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const PASSWORD: &str = "Correct-horse-7-battery";
+const NEW_PASSWORD: &str = "Another-staple-8-battery";
+
+/// Plays the drill to its end; true when every promise held.
+pub async fn play(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<bool> {
+    world.osaka.close_fence();
+    normal_day(world, cast, report).await?;
+    outage(world, cast, report).await?;
+    let snapshot = failover(world, cast, report).await?;
+    failback(world, cast, &snapshot, report).await?;
+    ending(world, cast, &snapshot, report);
+    Ok(report.all_kept())
+}
+
+async fn normal_day(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<()> {
+    report.act("1. A normal day: people sign up in Tokyo, and each is in Osaka");
+    let waits = sign_up_all(&world.tokyo, &world.primary, &cast.normal_day, report).await?;
+    let (confirmed, slowest) = summary(&waits);
+    report.say(format!(
+        "{} signed up and {confirmed} confirmed in Tokyo; the slowest confirmation took {slowest:?}",
+        cast.normal_day.len(),
+    ));
+    outbox_drained(world, report).await?;
+    let broken = not_replicated(world, &cast.normal_day);
+    report.promise(
+        "a normal day: every confirmed person is in Osaka, with every attribute that may travel",
+        confirmed,
+        &broken,
+    );
+    report.promise(
+        "nobody got a mail from Osaka",
+        1,
+        &if world.osaka.cognito().messages_sent() == 0 {
+            vec![]
+        } else {
+            vec!["messages were sent".to_owned()]
+        },
+    );
+    Ok(())
+}
+
+async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<()> {
+    report.act("2. Osaka refuses for a while: sign-ups in Tokyo go on, the outbox keeps them");
+    let faults = world.osaka.faults();
+    faults.add(Fault::of(Service::Cognito, Kind::Refuse));
+    let waits = sign_up_all(&world.tokyo, &world.primary, &cast.outage, report).await?;
+    let (confirmed, slowest) = summary(&waits);
+    let waiting = world.tokyo.s3().keys(OUTBOX, "outbox/").len();
+    report.say(format!(
+        "{confirmed} confirmed while Osaka refused, the slowest in {slowest:?}; {waiting} are in the outbox"
+    ));
+    let late: Vec<_> = waits
+        .iter()
+        .flatten()
+        .filter(|wait| **wait > Duration::from_secs(5))
+        .map(|wait| format!("a confirmation took {wait:?}"))
+        .collect();
+    report.promise(
+        "Osaka refuses: no sign-up in Tokyo fails or waits past five seconds",
+        confirmed,
+        &late,
+    );
+    faults.clear();
+    report.say("Osaka is back");
+    outbox_drained(world, report).await?;
+    report.promise(
+        "Osaka is back: the outbox drains, and they are in Osaka too",
+        confirmed,
+        &not_replicated(world, &cast.outage),
+    );
+    Ok(())
+}
+
+async fn failover(
+    world: &World,
+    cast: &Cast,
+    report: &mut Report,
+) -> anyhow::Result<(Manifest, Rejected)> {
+    report.act("3. Tokyo is lost: the fence opens, people go on in Osaka");
+    world.tokyo.lose(Loss::Hang);
+    let osaka = Visitor::of(&world.osaka, &world.secondary);
+    let stranger = cast.newcomers.first().context("a newcomer")?;
+    let kept_out = osaka.sign_up(stranger, PASSWORD).await.is_err();
+    report.promise(
+        "the closed fence keeps the public out of Osaka",
+        1,
+        &if kept_out {
+            vec![]
+        } else {
+            vec!["somebody could sign up".to_owned()]
+        },
+    );
+    world.osaka.open_fence();
+    report.say("the fence is open");
+
+    let returning: Vec<_> = cast
+        .outage
+        .iter()
+        .chain(&cast.normal_day)
+        .filter(|profile| profile.kind == "plain")
+        .take(5)
+        .collect();
+    let mut broken = Vec::new();
+    for profile in &returning {
+        if let Err(error) = resets_and_signs_in(&osaka, profile.email()).await {
+            broken.push(format!("{error:#}"));
+        }
+    }
+    report.promise(
+        "a replica resets the password, sets up an authenticator, and is signed in",
+        returning.len(),
+        &broken,
+    );
+
+    let waits = sign_up_all(&world.osaka, &world.secondary, &cast.newcomers, report).await?;
+    let (confirmed, slowest) = summary(&waits);
+    report.say(format!(
+        "{confirmed} newcomers confirmed in Osaka, the slowest in {slowest:?}; waiting for a snapshot of them all"
+    ));
+    let (manifest, rejected) = snapshot_of(world, &cast.newcomers).await?;
+    let users = &manifest.users;
+    report.say(format!(
+        "snapshot {}: {} users, {} in the import files, {} of them newcomers, {} rejected",
+        manifest.snapshot,
+        users.listed,
+        users.exported,
+        users.newcomers,
+        users.rejected_in_all(),
+    ));
+    let mut broken = wrong_files(world, &manifest)?;
+    if users.listed != users.exported + users.rejected_in_all() {
+        broken.push("listed is not exported and rejected".to_owned());
+    }
+    report.promise(
+        "the snapshot is complete, and its files are what the manifest says",
+        manifest.files.len(),
+        &broken,
+    );
+    Ok((manifest, rejected))
+}
+
+async fn failback(
+    world: &World,
+    cast: &Cast,
+    (manifest, _): &(Manifest, Rejected),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    report.act("4. Tokyo is back: the operator uploads newcomers-0001.csv as the console does");
+    world.osaka.close_fence();
+    world.tokyo.restore();
+    let rows = manifest.users.newcomers;
+    let csv = object_of(world, manifest, Role::Newcomers)?;
+    let job = operator::import(&world.tokyo, &world.primary, csv).await?;
+    report.say(format!(
+        "the import job ended as {:?}: {} imported, {} skipped, {} failed",
+        job.status, job.imported, job.skipped, job.failed
+    ));
+    let not_imported: Vec<_> = job
+        .log
+        .iter()
+        .filter(|line| !line.starts_with("[SUCCEEDED]"))
+        .cloned()
+        .collect();
+    report.promise(
+        "every row of newcomers-0001.csv is imported",
+        rows as usize,
+        &not_imported,
+    );
+
+    let tokyo = Visitor::of(&world.tokyo, &world.primary);
+    let home = Census::of(&world.tokyo, &world.primary);
+    let imported = cast.newcomers.iter().find(|profile| {
+        home.find(profile)
+            .is_some_and(|user| user.status == UserStatus::ResetRequired)
+    });
+    let imported = imported.context("nobody was imported")?;
+    let broken = match resets_and_signs_in(&tokyo, imported.email()).await {
+        Ok(()) => vec![],
+        Err(error) => vec![format!("{error:#}")],
+    };
+    report.promise(
+        "a newcomer resets the password in Tokyo, and is signed in",
+        1,
+        &broken,
+    );
+    outbox_drained(world, report).await
+}
+
+fn ending(world: &World, cast: &Cast, (_, rejected): &(Manifest, Rejected), report: &mut Report) {
+    report.act("5. The check: every confirmed person is in both pools");
+    let tokyo = Census::of(&world.tokyo, &world.primary);
+    let osaka = Census::of(&world.osaka, &world.secondary);
+    let signed_up_in_tokyo: Vec<_> = cast.normal_day.iter().chain(&cast.outage).collect();
+    let broken: Vec<_> = signed_up_in_tokyo
+        .iter()
+        .filter_map(|profile| tokyo.find(profile).map(|user| (profile, user)))
+        .filter(|(_, user)| user.status == UserStatus::Confirmed)
+        .filter_map(|(profile, user)| check::replica(user, osaka.find(profile)).err())
+        .collect();
+    let confirmed = signed_up_in_tokyo
+        .iter()
+        .filter(|p| p.status == "CONFIRMED");
+    report.promise(
+        "who signed up in Tokyo is in Osaka",
+        confirmed.count(),
+        &broken,
+    );
+
+    let (named, expected): (Vec<_>, Vec<_>) = cast
+        .newcomers
+        .iter()
+        .partition(|profile| rejected.names(profile));
+    let broken: Vec<_> = expected
+        .iter()
+        .filter_map(|profile| match osaka.find(profile) {
+            Some(user) => check::newcomer(user, tokyo.find(profile), rejected).err(),
+            None => Some("a newcomer is no longer in Osaka".to_owned()),
+        })
+        .collect();
+    report.promise(
+        "who signed up in Osaka is in Tokyo, with every attribute or a reason for it",
+        expected.len(),
+        &broken,
+    );
+    let broken: Vec<_> = named
+        .iter()
+        .filter(|profile| tokyo.find(profile).is_some())
+        .map(|_| "somebody who was rejected is in Tokyo".to_owned())
+        .collect();
+    report.promise(
+        "who could not be brought back is named in rejected.csv",
+        named.len(),
+        &broken,
+    );
+}
+
+/// Lets everyone sign up, confirm where they would, and be disabled where they are: how long each confirmation took.
+async fn sign_up_all(
+    region: &Region,
+    pool: &Pool,
+    people: &[Profile],
+    report: &Report,
+) -> anyhow::Result<Vec<Option<Duration>>> {
+    let visitor = &Visitor::of(region, pool);
+    let pace = &Pace::per_second(SIGN_UPS_PER_SECOND);
+    let bar = &report.bar("sign-ups", people.len());
+    let sign_ups = stream::iter(people).map(|profile| async move {
+        pace.turn().await;
+        let kind = || format!("a person of kind {:?} in {}", profile.kind, region.name());
+        visitor
+            .sign_up(profile, PASSWORD)
+            .await
+            .with_context(kind)?;
+        if profile.status == "UNCONFIRMED" {
+            bar.inc(1);
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        visitor.confirm(profile.email()).await.with_context(kind)?;
+        let wait = begun.elapsed();
+        if !profile.enabled {
+            disable(region, pool, profile.email()).await?;
+        }
+        bar.inc(1);
+        Ok(Some(wait))
+    });
+    let waits: Vec<anyhow::Result<_>> = sign_ups.buffer_unordered(AT_ONCE).collect().await;
+    bar.finish_and_clear();
+    waits.into_iter().collect()
+}
+
+async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()> {
+    region
+        .cognito_client()
+        .admin_disable_user()
+        .user_pool_id(&pool.id)
+        .username(email)
+        .send()
+        .await
+        .map_err(|e| e.into_service_error())
+        .context("AdminDisableUser")?;
+    Ok(())
+}
+
+fn summary(waits: &[Option<Duration>]) -> (usize, Duration) {
+    let confirmed = waits.iter().flatten().count();
+    let slowest = waits.iter().flatten().max().copied().unwrap_or_default();
+    let slowest = Duration::from_millis(slowest.as_millis() as u64);
+    (confirmed, slowest)
+}
+
+async fn resets_and_signs_in(visitor: &Visitor, email: &str) -> anyhow::Result<()> {
+    visitor.reset_password(email, NEW_PASSWORD).await?;
+    visitor.set_up_mfa_and_sign_in(email, NEW_PASSWORD).await?;
+    Ok(())
+}
+
+/// Waits until the worker has emptied the outbox, a minute's tick after the other.
+async fn outbox_drained(world: &World, report: &Report) -> anyhow::Result<()> {
+    let depth = || world.tokyo.s3().keys(OUTBOX, "outbox/").len();
+    let deepest = depth();
+    let bar = report.bar("outbox drained", deepest);
+    let begun = Instant::now();
+    while depth() > 0 {
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "the outbox still holds {} records",
+            depth()
+        );
+        bar.set_position(deepest.saturating_sub(depth()) as u64);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn not_replicated(world: &World, people: &[Profile]) -> Vec<String> {
+    let tokyo = Census::of(&world.tokyo, &world.primary);
+    let osaka = Census::of(&world.osaka, &world.secondary);
+    let confirmed = people
+        .iter()
+        .filter(|profile| profile.status == "CONFIRMED");
+    confirmed
+        .filter_map(|profile| match tokyo.find(profile) {
+            Some(user) => check::replica(user, osaka.find(profile)).err(),
+            None => Some("somebody who confirmed is not in Tokyo".to_owned()),
+        })
+        .collect()
+}
+
+/// Waits for the latest snapshot to know of every newcomer, in its import files or among the rejected.
+async fn snapshot_of(world: &World, newcomers: &[Profile]) -> anyhow::Result<(Manifest, Rejected)> {
+    let begun = Instant::now();
+    let mut last = None;
+    while begun.elapsed() < PATIENCE {
+        if let Some(latest) = world.osaka.s3().object(SNAPSHOTS, LATEST) {
+            let latest: Latest = serde_json::from_slice(&latest)?;
+            ensure!(
+                last <= Some(latest.snapshot.clone()),
+                "latest.json went backwards"
+            );
+            let manifest = world.osaka.s3().object(SNAPSHOTS, &latest.manifest);
+            let manifest = manifest.context("latest.json names no snapshot")?;
+            let manifest: Manifest = serde_json::from_slice(&manifest)?;
+            let rejected = Rejected::read(&object_of(world, &manifest, Role::Rejected)?)?;
+            let named = newcomers.iter().filter(|profile| rejected.names(profile));
+            if manifest.users.newcomers as usize + named.count() == newcomers.len() {
+                return Ok((manifest, rejected));
+            }
+            last = Some(latest.snapshot);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("no snapshot of all newcomers has come");
+}
+
+fn object_of(world: &World, manifest: &Manifest, role: Role) -> anyhow::Result<Vec<u8>> {
+    let mut files = manifest.files.iter().filter(|file| file.role == role);
+    let file = files
+        .next()
+        .with_context(|| format!("no file of {role:?}"))?;
+    ensure!(files.next().is_none(), "more than one file of {role:?}");
+    let object = world.osaka.s3().object(SNAPSHOTS, &file.key);
+    object.with_context(|| format!("{} is not there", file.key))
+}
+
+fn wrong_files(world: &World, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for file in &manifest.files {
+        let object = world.osaka.s3().object(SNAPSHOTS, &file.key);
+        let object = object.unwrap_or_default();
+        let digest = format!("{:x}", Sha256::digest(&object));
+        if digest != file.sha256 || object.len() as u64 != file.bytes {
+            wrong.push(format!("{} is not what the manifest says", file.key));
+        }
+    }
+    Ok(wrong)
+}

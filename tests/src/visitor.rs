@@ -1,0 +1,144 @@
+//! A person in front of an application's sign-in page: what its front end calls, unsigned, with what they read in their mail.
+
+use anyhow::{Context, bail};
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::{AttributeType, AuthFlowType, ChallengeNameType};
+
+use crate::cognito::Pool;
+use crate::people::Profile;
+use crate::region::Region;
+use crate::totp::Authenticator;
+
+/// A person at one region's sign-in page.
+#[derive(Clone)]
+pub struct Visitor {
+    region: Region,
+    client: Client,
+    app: String,
+}
+
+impl Visitor {
+    /// Somebody who visits the application that this pool signs in for.
+    pub fn of(region: &Region, pool: &Pool) -> Self {
+        Self {
+            region: region.clone(),
+            client: region.cognito_client(),
+            app: pool.client_id.clone(),
+        }
+    }
+
+    /// Signs up; the `sub` comes back.
+    pub async fn sign_up(&self, profile: &Profile, password: &str) -> anyhow::Result<String> {
+        let attributes = profile.told().map(|(name, value)| {
+            let attribute = AttributeType::builder().name(name).value(value);
+            attribute.build().expect("it has a name")
+        });
+        let answer = self
+            .client
+            .sign_up()
+            .client_id(&self.app)
+            .username(profile.email())
+            .password(password)
+            .set_user_attributes(Some(attributes.collect()))
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("SignUp")?;
+        Ok(answer.user_sub)
+    }
+
+    /// Types the code of the newest mail into the page.
+    pub async fn confirm(&self, email: &str) -> anyhow::Result<()> {
+        self.client
+            .confirm_sign_up()
+            .client_id(&self.app)
+            .username(email)
+            .confirmation_code(self.newest_code(email)?)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("ConfirmSignUp")?;
+        Ok(())
+    }
+
+    /// Goes through "forgot password".
+    pub async fn reset_password(&self, email: &str, password: &str) -> anyhow::Result<()> {
+        self.client
+            .forgot_password()
+            .client_id(&self.app)
+            .username(email)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("ForgotPassword")?;
+        self.client
+            .confirm_forgot_password()
+            .client_id(&self.app)
+            .username(email)
+            .confirmation_code(self.newest_code(email)?)
+            .password(password)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("ConfirmForgotPassword")?;
+        Ok(())
+    }
+
+    /// Signs in with a password for the first time, scans the secret with an authenticator app, and is in: the access token.
+    pub async fn set_up_mfa_and_sign_in(
+        &self,
+        email: &str,
+        password: &str,
+    ) -> anyhow::Result<String> {
+        let asked = self
+            .client
+            .initiate_auth()
+            .client_id(&self.app)
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .auth_parameters("USERNAME", email)
+            .auth_parameters("PASSWORD", password)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("InitiateAuth")?;
+        if asked.challenge_name() != Some(&ChallengeNameType::MfaSetup) {
+            bail!("expected MFA_SETUP, got {:?}", asked.challenge_name());
+        }
+        let secret = self
+            .client
+            .associate_software_token()
+            .set_session(asked.session)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("AssociateSoftwareToken")?;
+        let mut phone = Authenticator::new(secret.secret_code().context("no secret")?);
+        let verified = self
+            .client
+            .verify_software_token()
+            .set_session(secret.session)
+            .user_code(phone.next_code().context("no code left")?)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("VerifySoftwareToken")?;
+        let signed_in = self
+            .client
+            .respond_to_auth_challenge()
+            .client_id(&self.app)
+            .challenge_name(ChallengeNameType::MfaSetup)
+            .challenge_responses("USERNAME", email)
+            .set_session(verified.session)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("RespondToAuthChallenge")?;
+        let tokens = signed_in.authentication_result.context("no tokens")?;
+        tokens.access_token.context("no access token")
+    }
+
+    fn newest_code(&self, email: &str) -> anyhow::Result<String> {
+        let codes = self.region.cognito().codes_sent_to(email);
+        codes.into_iter().next_back().context("no mail has come")
+    }
+}

@@ -1,0 +1,9 @@
+//! Scenarios: the function binaries as real processes between the two local regions.
+
+mod configuration;
+mod import_csv;
+mod outbox;
+mod secrets;
+mod snapshots;
+mod support;
+mod triggers;

@@ -1,0 +1,201 @@
+//! The outbox: it drains, and nobody in it stands in another's way.
+
+use jiff::{SignedDuration, Timestamp};
+use local::cognito::{Alias, Contact, PoolSettings, SeedUser, UserStatus};
+use local::faults::{Fault, Kind, Service};
+use local::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, World};
+use serde_json::{Value, json};
+
+use crate::support::{
+    answer, confirmation, counted, drain, email, invoke, outbox, replica, sub, world,
+};
+
+async fn put(world: &World, key: &str, body: &[u8]) {
+    let put = world.tokyo.s3_client().put_object();
+    let put = put.bucket(OUTBOX).key(key).body(body.to_vec().into());
+    put.send().await.unwrap();
+}
+
+/// A record as the trigger writes it, of a person who confirmed so long ago.
+fn record(number: u32, age: SignedDuration) -> Value {
+    json!({
+        "version": 1,
+        "trigger": "PostConfirmation_ConfirmSignUp",
+        "pool": "ap-northeast-1_Primary01",
+        "username": sub(number),
+        "sub": sub(number),
+        "recorded_at": (Timestamp::now() - age).to_string(),
+        "attributes": {"sub": sub(number), "email": email(number), "email_verified": "true"},
+    })
+}
+
+async fn put_record(world: &World, record: &Value) {
+    let key = format!("outbox/{}.json", record["sub"].as_str().unwrap());
+    put(world, &key, record.to_string().as_bytes()).await;
+}
+
+#[tokio::test]
+async fn after_an_outage_everyone_in_the_outbox_is_replicated() {
+    let world = world().await;
+    let away = Fault::of(Service::Cognito, Kind::Refuse);
+    world.osaka.faults().add(away);
+    for number in 0..20 {
+        let event = confirmation(number).to_string();
+        answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    }
+    assert_eq!(outbox(&world, "outbox/").len(), 20);
+    let during = drain(&world).await;
+    assert_eq!(
+        (&during["drained"], &during["failing"]),
+        (&json!(0), &json!(20))
+    );
+
+    world.osaka.faults().clear();
+    let after = drain(&world).await;
+
+    assert_eq!(
+        after,
+        json!({"drained": 20, "failing": 0, "conflicts": 0, "gone": 0, "oldest_s": 0})
+    );
+    assert!(outbox(&world, "").is_empty());
+    for number in 0..20 {
+        let replica = replica(&world, &email(number)).unwrap();
+        assert_eq!(replica.status, UserStatus::Confirmed);
+    }
+}
+
+#[tokio::test]
+async fn poisoned_records_end_in_conflicts_with_a_reason_and_block_nobody() {
+    let world = world().await;
+    let new = SignedDuration::ZERO;
+    let mut no_address = record(1, new);
+    no_address["attributes"] = json!({"sub": sub(1), "name": "no address"});
+    let mut bad_address = record(2, new);
+    bad_address["attributes"]["email"] = json!("not an address");
+    let mut too_long = record(3, new);
+    too_long["attributes"]["name"] = json!("x".repeat(2049));
+    for poisoned in [&no_address, &bad_address, &too_long] {
+        put_record(&world, poisoned).await;
+    }
+    put(&world, "outbox/zzz.json", b"\xff not json").await;
+    put_record(&world, &record(4, new)).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 4, "{answer}");
+    assert_eq!(answer["drained"], 1, "{answer}");
+    assert!(replica(&world, &email(4)).is_some());
+    assert!(outbox(&world, "outbox/").is_empty());
+    let conflicts = outbox(&world, "conflicts/");
+    assert_eq!(conflicts.len(), 4);
+    for key in conflicts {
+        let conflict = world.tokyo.s3().object(OUTBOX, &key).unwrap();
+        let conflict: Value = serde_json::from_slice(&conflict).unwrap();
+        assert!(conflict["reason"].as_str().unwrap().len() > 10, "{key}");
+    }
+    let kept = world
+        .tokyo
+        .s3()
+        .object(OUTBOX, &format!("conflicts/{}.json", sub(2)));
+    let kept: Value = serde_json::from_slice(&kept.unwrap()).unwrap();
+    assert_eq!(kept["attributes"], bad_address["attributes"]);
+}
+
+#[tokio::test]
+async fn an_alias_that_somebody_else_has_is_a_conflict_and_is_not_stolen() {
+    let world = world().await;
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "aliases".into(),
+        username_attributes: vec![],
+        alias_attributes: vec![Alias::Email],
+        auto_verified: vec![Contact::Email],
+        ..local::world::pool()
+    });
+    world
+        .tokyo
+        .lambda()
+        .set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+    let owner = SeedUser {
+        username: Some("owner".into()),
+        attributes: [("email", email(1)), ("email_verified", "true".into())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+        ..SeedUser::default()
+    };
+    world.osaka.cognito().put_user(&twin.id, owner);
+    let mut other = record(1, SignedDuration::ZERO);
+    other["username"] = json!("other");
+    put_record(&world, &other).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 1, "{answer}");
+    let users = world.osaka.cognito().users(&twin.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].attributes["email_verified"], "true");
+}
+
+#[tokio::test]
+async fn an_old_record_is_replayed_only_if_its_person_still_exists() {
+    let world = world().await;
+    let old = SignedDuration::from_hours(2);
+    let living = SeedUser {
+        sub: Some(sub(1)),
+        attributes: [("email".to_owned(), email(1))].into(),
+        ..SeedUser::default()
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, living);
+    put_record(&world, &record(1, old)).await;
+    put_record(&world, &record(2, old)).await;
+    put_record(&world, &record(3, SignedDuration::ZERO)).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["drained"], &answer["gone"]),
+        (&json!(2), &json!(1)),
+        "{answer}"
+    );
+    assert!(replica(&world, &email(1)).is_some());
+    assert!(replica(&world, &email(2)).is_none(), "deleted since");
+    assert!(outbox(&world, "").is_empty());
+}
+
+#[tokio::test]
+async fn the_age_of_the_oldest_record_is_told() {
+    let world = world().await;
+    world
+        .osaka
+        .faults()
+        .add(Fault::of(Service::Cognito, Kind::Throttle));
+    put_record(&world, &record(1, SignedDuration::from_mins(30))).await;
+    put_record(&world, &record(2, SignedDuration::ZERO)).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["failing"], 2);
+    assert!(answer["oldest_s"].as_u64().unwrap() >= 1800, "{answer}");
+    let oldest = counted(&world, &world.tokyo, REPLICATE_WORKER, "OutboxOldest");
+    assert_eq!(oldest, answer["oldest_s"].as_u64().unwrap());
+}
+
+#[tokio::test]
+async fn a_pool_that_does_not_exist_is_an_error_and_moves_no_record() {
+    let world = world().await;
+    world.tokyo.lambda().set_env(
+        REPLICATE_WORKER,
+        "TARGET_USER_POOL_ID",
+        "ap-northeast-3_Nowhere01",
+    );
+    put_record(&world, &record(1, SignedDuration::ZERO)).await;
+
+    let tick = json!({"action": "tick"});
+    let error = invoke(&world.tokyo, REPLICATE_WORKER, &tick)
+        .await
+        .unwrap_err();
+
+    assert!(error.contains("ap-northeast-3_Nowhere01"), "{error}");
+    assert!(error.contains("check the pool id"), "{error}");
+    assert_eq!(outbox(&world, "outbox/").len(), 1);
+    assert!(outbox(&world, "conflicts/").is_empty());
+}

@@ -1,0 +1,93 @@
+//! No password and no person in what the functions write, at any level, whatever goes wrong.
+
+use local::faults::{Fault, Kind, Service};
+use local::people;
+use local::visitor::Visitor;
+use local::world::{BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER};
+
+use crate::support::{drain, tick, world};
+
+const PASSWORD: &str = "Correct-horse-7-battery";
+
+#[tokio::test]
+async fn the_most_talkative_logs_hold_no_password_and_no_person() {
+    // given functions with every log turned up, the SDK's own as well
+    let world = world().await;
+    for (region, functions) in [
+        (&world.tokyo, [REPLICATE_TRIGGER, REPLICATE_WORKER]),
+        (&world.osaka, [BACKUP_TRIGGER, BACKUP_WORKER]),
+    ] {
+        for function in functions {
+            let lambda = region.lambda();
+            lambda.set_env(function, "AWS_LAMBDA_LOG_LEVEL", "TRACE");
+            lambda.set_env(function, "RUST_LOG", "trace");
+            lambda.set_env(function, "RUST_BACKTRACE", "full");
+        }
+    }
+
+    // when people sign up in both regions, and much of it goes wrong
+    let everyone = people::everyone().unwrap();
+    let awkward: Vec<_> = everyone
+        .iter()
+        .filter(|profile| profile.status == "CONFIRMED")
+        .step_by(40)
+        .collect();
+    let tokyo = Visitor::of(&world.tokyo, &world.primary);
+    let osaka = Visitor::of(&world.osaka, &world.secondary);
+    for (at, profile) in awkward.iter().enumerate() {
+        let kind = match at % 5 {
+            0 => None,
+            1 => Some(Kind::Throttle),
+            2 => Some(Kind::Rubbish),
+            3 => Some(Kind::Reset),
+            _ => Some(Kind::Error {
+                status: 400,
+                code: "InvalidParameterException".into(),
+                message: format!("Value '{}' failed", profile.email()),
+            }),
+        };
+        if let Some(kind) = kind {
+            let fault = Fault::on(Service::Cognito, "AdminCreateUser", kind);
+            world.osaka.faults().add(fault);
+        }
+        tokyo.sign_up(profile, PASSWORD).await.unwrap();
+        tokyo.confirm(profile.email()).await.unwrap();
+        world.osaka.faults().clear();
+    }
+    let newcomer = everyone.iter().rfind(|p| p.kind == "plain").unwrap();
+    osaka.sign_up(newcomer, PASSWORD).await.unwrap();
+    osaka.confirm(newcomer.email()).await.unwrap();
+    drain(&world).await;
+    tick(&world).await;
+
+    // then nothing of it is in what they wrote
+    let written: String = [
+        (&world.tokyo, REPLICATE_TRIGGER),
+        (&world.tokyo, REPLICATE_WORKER),
+        (&world.osaka, BACKUP_TRIGGER),
+        (&world.osaka, BACKUP_WORKER),
+    ]
+    .map(|(region, function)| world.log(region, function))
+    .concat();
+    assert!(written.lines().count() > awkward.len(), "they do log");
+    for profile in awkward.iter().chain([&newcomer]) {
+        for (name, value) in &profile.attributes {
+            let telling = value.chars().count() > 5 && !["ja_JP", "Asia/Tokyo"].contains(&&**value);
+            let named = telling && name != "gender" && written.contains(value.as_str());
+            assert!(
+                !named,
+                "{name} of a person of kind {} was written",
+                profile.kind
+            );
+        }
+    }
+    // Every random password holds each class; a run of sixty such characters is one.
+    let longest = written
+        .split(|c: char| c.is_whitespace() || c == '"')
+        .map(str::len)
+        .max();
+    assert!(
+        longest < Some(100),
+        "something as long as a password was written"
+    );
+}

@@ -1,0 +1,120 @@
+//! What scenarios share: a world, events, and what the workers answer.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use local::cognito::UserView;
+use local::region::Region;
+use local::world::{BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions};
+use serde_json::{Value, json};
+
+/// Both regions with the functions deployed; the workers are woken by the test alone.
+pub async fn world() -> World {
+    World::start(WorldOptions::default())
+        .await
+        .expect("the regions start")
+}
+
+/// A confirmation as the primary pool sends it, for the person with this number.
+pub fn confirmation(number: u32) -> Value {
+    let sub = sub(number);
+    json!({
+        "version": "1",
+        "region": "ap-northeast-1",
+        "userPoolId": "ap-northeast-1_Primary01",
+        "userName": sub,
+        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "primaryappclient0000000001"},
+        "triggerSource": "PostConfirmation_ConfirmSignUp",
+        "request": {"userAttributes": {
+            "sub": sub, "email": email(number), "email_verified": "true", "cognito:user_status": "CONFIRMED",
+        }},
+        "response": {},
+    })
+}
+
+/// The `sub` of the person with this number.
+pub fn sub(number: u32) -> String {
+    let first = number % 16;
+    format!("{first:x}7c4aab8-5061-7015-8b3b-{number:012x}")
+}
+
+/// Their address.
+pub fn email(number: u32) -> String {
+    format!("person{number}@example.jp")
+}
+
+/// Invokes a function with JSON and takes its answer.
+pub async fn invoke(region: &Region, function: &str, payload: &Value) -> Result<Value, String> {
+    let payload = Bytes::from(payload.to_string());
+    let answer = region.lambda().invoke(function, payload).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    serde_json::from_slice(&answer).map_err(|error| error.to_string())
+}
+
+/// Invokes a function with an event as it stands, in bytes: the answer, and how long it took.
+pub async fn answer(region: &Region, function: &str, event: &[u8]) -> (Bytes, Duration) {
+    let begun = Instant::now();
+    let payload = Bytes::copy_from_slice(event);
+    let answer = region.lambda().invoke(function, payload).await;
+    (answer.expect("a trigger answers"), begun.elapsed())
+}
+
+/// A tick of the outbox's worker.
+pub async fn drain(world: &World) -> Value {
+    let tick = json!({"action": "tick"});
+    let answer = invoke(&world.tokyo, REPLICATE_WORKER, &tick).await;
+    answer.expect("the worker answers")
+}
+
+/// A tick of the snapshots' worker.
+pub async fn tick(world: &World) -> Value {
+    let tick = json!({"action": "tick"});
+    let answer = invoke(&world.osaka, BACKUP_WORKER, &tick).await;
+    answer.expect("the worker answers")
+}
+
+/// A snapshot, asked for.
+pub async fn snapshot(world: &World) -> Result<Value, String> {
+    let snapshot = json!({"action": "snapshot"});
+    invoke(&world.osaka, BACKUP_WORKER, &snapshot).await
+}
+
+/// Who has this name in the secondary pool.
+pub fn replica(world: &World, username: &str) -> Option<UserView> {
+    world.osaka.cognito().user(&world.secondary.id, username)
+}
+
+/// The keys of the outbox's bucket below a prefix.
+pub fn outbox(world: &World, prefix: &str) -> Vec<String> {
+    world.tokyo.s3().keys(OUTBOX, prefix)
+}
+
+/// An object of the snapshots' bucket as JSON.
+pub fn object(world: &World, key: &str) -> Option<Value> {
+    let object = world.osaka.s3().object(SNAPSHOTS, key)?;
+    Some(serde_json::from_slice(&object).expect("JSON"))
+}
+
+/// The text of a snapshot's files of one role, one after the other.
+pub fn files(world: &World, manifest: &Value, role: &str) -> String {
+    let files = manifest["files"].as_array().expect("files");
+    files
+        .iter()
+        .filter(|file| file["role"] == role)
+        .map(|file| {
+            let key = file["key"].as_str().expect("a key");
+            let object = world.osaka.s3().object(SNAPSHOTS, key);
+            String::from_utf8(object.expect("the file is there")).expect("UTF-8")
+        })
+        .collect()
+}
+
+/// The sum of a metric over everything that a function has written.
+pub fn counted(world: &World, region: &Region, function: &str, metric: &str) -> u64 {
+    let log = world.log(region, function);
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "twinpool")
+        .filter_map(|line| line[metric].as_u64())
+        .sum()
+}
