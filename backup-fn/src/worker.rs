@@ -116,6 +116,7 @@ impl Worker {
             }
         };
         let previous = last_start(&lease.state, latest.as_ref());
+        let now = a_second_after(lease.state.last_start, now).await;
         let ends = now + until(invocation.ends).unwrap_or(LONGEST_INVOCATION);
         let Some(lease) = lease.take(&self.bucket, invocation.id, now, ends).await? else {
             return Ok(Answer::of(Status::Held, None));
@@ -218,6 +219,15 @@ impl Worker {
             None => Ok(None),
         }
     }
+}
+
+/// Snapshots are named by the second: one that would start in the same second as the last waits for the next.
+async fn a_second_after(last_start: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    if last_start.is_none_or(|last| last.as_second() < now.as_second()) {
+        return now;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    to_milliseconds(Timestamp::now())
 }
 
 /// The start of the last snapshot that was finished, the latest or one that has shrunk.

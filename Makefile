@@ -1,0 +1,26 @@
+# What there is to run. Everything needs Rust alone; `make test` uses Python 3 too, to let boto3 try the local regions.
+
+PYTHON := target/python/bin/python
+
+.PHONY: drill test regions lint
+
+# A whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
+drill:
+	cargo run --quiet --package tests --bin drill -- $(ARGS)
+
+# Every test of the repository.
+test: $(PYTHON)
+	cargo test --workspace
+
+# Two regions on fixed ports, for the aws CLI, boto3 or any SDK.
+regions:
+	cargo run --quiet --package tests --bin regions
+
+lint:
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+$(PYTHON): tests/python/requirements.txt
+	python3 -m venv target/python
+	target/python/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
