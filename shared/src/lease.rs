@@ -86,7 +86,7 @@ impl Seen {
         holder: &str,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<Lease>, AwsError> {
+    ) -> Result<Option<Lease>, ReadError> {
         if self.state.is_held(now) {
             return Ok(None);
         }
@@ -103,7 +103,14 @@ impl Seen {
             .etag
             .as_deref()
             .map_or(Condition::Absent, Condition::Unchanged);
-        let etag = bucket.put_json_if(LEASE, &state, condition).await?;
+        let etag = match bucket.put_json_if(LEASE, &state, condition).await? {
+            Some(etag) => Some(etag),
+            // Perhaps it was this very write whose answer was lost, and its repetition that came too late.
+            None => {
+                let written = read(bucket).await?;
+                written.etag.filter(|_| written.state == state)
+            }
+        };
         Ok(etag.map(|etag| Lease {
             bucket: bucket.clone(),
             state,

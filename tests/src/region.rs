@@ -43,45 +43,6 @@ pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 /// Its secret.
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// What Cognito serves without IAM credentials.
-// facts 11: `auth: smithy.api#noAuth` in botocore 1.44.5 [D].
-pub const WITHOUT_SIGNATURE: [&str; 34] = [
-    "AssociateSoftwareToken",
-    "ChangePassword",
-    "CompleteWebAuthnRegistration",
-    "ConfirmDevice",
-    "ConfirmForgotPassword",
-    "ConfirmSignUp",
-    "DeleteUser",
-    "DeleteUserAttributes",
-    "DeleteWebAuthnCredential",
-    "ForgetDevice",
-    "ForgotPassword",
-    "GetDevice",
-    "GetTokensFromRefreshToken",
-    "GetUser",
-    "GetUserAttributeVerificationCode",
-    "GetUserAuthFactors",
-    "GlobalSignOut",
-    "InitiateAuth",
-    "ListDevices",
-    "ListUserSessions",
-    "ListWebAuthnCredentials",
-    "ResendConfirmationCode",
-    "RespondToAuthChallenge",
-    "RevokeToken",
-    "RevokeUserSession",
-    "SetUserMFAPreference",
-    "SetUserSettings",
-    "SignUp",
-    "StartWebAuthnRegistration",
-    "UpdateAuthEventFeedback",
-    "UpdateDeviceStatus",
-    "UpdateUserAttributes",
-    "VerifySoftwareToken",
-    "VerifyUserAttribute",
-];
-
 const TARGET: &str = "AWSCognitoIdentityProviderService.";
 const UPLOAD: &str = "/cognito-import/";
 
@@ -327,7 +288,7 @@ impl Region {
                 operation,
                 body: json,
             } => {
-                let signed = !WITHOUT_SIGNATURE.contains(&operation.as_str());
+                let signed = !Cognito::is_public(&operation);
                 if signed && let Err(e) = signature::verify(&parts, &body, "cognito-idp") {
                     return refused(Service::Cognito, 400, e.code(), &e.to_string());
                 }

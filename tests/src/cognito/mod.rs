@@ -90,19 +90,43 @@ struct Inner {
     importing: Mutex<bool>,
 }
 
-/// The operations that Cognito serves without IAM credentials, as far as they are known here.
-// facts 11: `smithy.api#noAuth` [D].
-const PUBLIC: [&str; 10] = [
-    "SignUp",
-    "ConfirmSignUp",
-    "ResendConfirmationCode",
-    "InitiateAuth",
-    "RespondToAuthChallenge",
+/// The operations that Cognito serves without IAM credentials, known here or not.
+// facts 11: `auth: smithy.api#noAuth` in botocore 1.44.5 [D].
+const PUBLIC: [&str; 34] = [
     "AssociateSoftwareToken",
-    "VerifySoftwareToken",
-    "GetUser",
-    "ForgotPassword",
+    "ChangePassword",
+    "CompleteWebAuthnRegistration",
+    "ConfirmDevice",
     "ConfirmForgotPassword",
+    "ConfirmSignUp",
+    "DeleteUser",
+    "DeleteUserAttributes",
+    "DeleteWebAuthnCredential",
+    "ForgetDevice",
+    "ForgotPassword",
+    "GetDevice",
+    "GetTokensFromRefreshToken",
+    "GetUser",
+    "GetUserAttributeVerificationCode",
+    "GetUserAuthFactors",
+    "GlobalSignOut",
+    "InitiateAuth",
+    "ListDevices",
+    "ListUserSessions",
+    "ListWebAuthnCredentials",
+    "ResendConfirmationCode",
+    "RespondToAuthChallenge",
+    "RevokeToken",
+    "RevokeUserSession",
+    "SetUserMFAPreference",
+    "SetUserSettings",
+    "SignUp",
+    "StartWebAuthnRegistration",
+    "UpdateAuthEventFeedback",
+    "UpdateDeviceStatus",
+    "UpdateUserAttributes",
+    "VerifySoftwareToken",
+    "VerifyUserAttribute",
 ];
 
 impl Cognito {

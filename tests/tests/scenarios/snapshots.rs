@@ -328,6 +328,23 @@ async fn two_workers_at_once_make_one_snapshot() {
 }
 
 #[tokio::test]
+async fn a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..10);
+    for lost in 0..7 {
+        let fault = Fault::on(Service::S3, "PutObject", Kind::Reset);
+        world.osaka.faults().add(fault.after(lost).times(1));
+
+        let answer = snapshot(&world).await.unwrap();
+
+        assert_eq!(answer["status"], "complete", "write {lost}");
+        assert_eq!(latest(&world).unwrap()["snapshot"], answer["snapshot"]);
+        world.osaka.faults().clear();
+    }
+}
+
+#[tokio::test]
 async fn a_storm_of_a_thousand_sign_ups_makes_a_handful_of_snapshots() {
     let world = World::start(WorldOptions {
         schedule: Some(ScheduleOptions {
