@@ -498,6 +498,10 @@ impl PoolState {
                 "birthdate" => {
                     iso_date(value).ok_or_else(|| wrong("it must be a date as mm/dd/yyyy."))?
                 }
+                // DG:import-tool: epoch seconds, e.g. 1471453471 [D].
+                "updated_at" if !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    return Err(wrong("it must be whole epoch seconds."));
+                }
                 EMAIL if !is_email(value) => return Err(wrong("it must be an email address.")),
                 PHONE if !is_phone_number(value) => return Err(wrong("it must be + and digits.")),
                 _ => value.to_owned(),

@@ -17,7 +17,7 @@ use anyhow::Context;
 use clap::Parser;
 use local::people;
 use local::schedule::ScheduleOptions;
-use local::world::{BACKUP_WORKER, World, WorldOptions};
+use local::world::{BACKUP_WORKER, OSAKA, SNAPSHOTS, World, WorldOptions};
 
 use crate::cast::Cast;
 use crate::report::Report;
@@ -71,9 +71,13 @@ async fn main() -> anyhow::Result<ExitCode> {
         .lambda()
         .set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", &seconds);
 
-    let kept = story::play(&world, &cast, &mut report).await?;
-    report.table(&folder);
-    Ok(if kept {
+    let snapshot = story::play(&world, &cast, &mut report).await?;
+    report.table();
+    let files = format!("{OSAKA}/s3/{SNAPSHOTS}/{}", snapshot.folder());
+    println!("\nThe files of this drill stay in {}", folder.display());
+    println!("  {files}newcomers-0001.csv  is what was uploaded");
+    println!("  {files}rejected.csv  names who and what it leaves out");
+    Ok(if report.all_kept() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,6 +1,5 @@
 //! What is told on the way, and the table at the end.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,6 +59,16 @@ impl Report {
         self.promises.push(Promise { what, kept, of });
     }
 
+    /// The same for what holds or does not.
+    pub fn holds(&mut self, what: &'static str, holds: bool) {
+        let broken = if holds {
+            &[][..]
+        } else {
+            &["it does not".to_owned()]
+        };
+        self.promise(what, 1, broken);
+    }
+
     /// Whether every promise held.
     pub fn all_kept(&self) -> bool {
         self.promises
@@ -67,8 +76,8 @@ impl Report {
             .all(|promise| promise.kept == promise.of)
     }
 
-    /// The table, and where the files are.
-    pub fn table(&self, folder: &Path) {
+    /// The table.
+    pub fn table(&self) {
         let widest = self.promises.iter().map(|p| p.what.chars().count()).max();
         let width = widest.unwrap_or_default();
         println!("\n{:width$}  {:>11}", "promise", "kept");
@@ -77,12 +86,5 @@ impl Report {
             let verdict = if kept == of { "yes" } else { "NO" };
             println!("{what:width$}  {kept:>4} of {of:>4}  {verdict}");
         }
-        println!("\nThe files of this drill stay in {}:", folder.display());
-        println!(
-            "  ap-northeast-3/s3/twinpool-snapshots/snapshots/…/newcomers-0001.csv is what was uploaded,"
-        );
-        println!(
-            "  rejected.csv beside it names who and what was left out; the functions' logs are in …/logs/."
-        );
     }
 }

@@ -1,0 +1,110 @@
+//! What the README has a new user type: the drill and the local regions, as they are run.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use aws_config::Region;
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, Credentials};
+use local::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+
+fn drill(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_drill"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the drill runs")
+}
+
+#[test]
+fn the_drill_tells_its_story_keeps_its_promises_and_leaves_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let output = drill(folder.path(), &["--count", "60", "--seed", "5"]);
+
+    let story = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{story}");
+    for act in 1..=5 {
+        assert!(story.contains(&format!("\n{act}. ")), "{story}");
+    }
+    assert!(story.contains("who signed up in Tokyo is in Osaka"));
+    assert!(!story.contains("  NO\n"), "{story}");
+    let drill = std::fs::read_dir(folder.path().join("drill")).unwrap();
+    let drill = drill.map(|entry| entry.unwrap().path()).next().unwrap();
+    assert!(story.contains(&drill.display().to_string()), "{story}");
+    let snapshots = drill.join("ap-northeast-3/s3/twinpool-snapshots/snapshots");
+    let csv = std::fs::read_dir(snapshots)
+        .unwrap()
+        .map(|snapshot| snapshot.unwrap().path().join("newcomers-0001.csv"))
+        .find(|csv| csv.exists());
+    assert!(csv.is_some(), "the operator's file is there to be opened");
+}
+
+#[test]
+fn people_of_ones_own_that_cannot_be_read_are_named_by_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine.jsonl"), "{\"kind\":\"plain\"}\n").unwrap();
+
+    let missing = drill(folder.path(), &["--people", "nobody.jsonl"]);
+    let wrong = drill(folder.path(), &["--people", "mine.jsonl"]);
+
+    let error = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!missing.status.success() && !wrong.status.success());
+    assert!(error(&missing).contains("cannot read people from nobody.jsonl"));
+    assert!(error(&wrong).contains("mine.jsonl, line 1"));
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_regions_stay_and_tell_where_they_are() {
+    let child = Command::new(env!("CARGO_BIN_EXE_regions"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let told: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.starts_with("Ctrl-C"))
+        .collect();
+    let after = |label: &str, nth: usize| {
+        let mut lines = told.iter().filter(|line| line.trim().starts_with(label));
+        let line = lines.nth(nth).unwrap_or_else(|| panic!("{label} is told"));
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+
+    for (nth, (region, port)) in [("ap-northeast-1", 4501), ("ap-northeast-3", 4503)]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(after("endpoint", nth), format!("http://127.0.0.1:{port}"));
+        let config = aws_sdk_cognitoidentityprovider::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .endpoint_url(after("endpoint", nth))
+            .credentials_provider(Credentials::new(
+                ACCESS_KEY_ID,
+                SECRET_ACCESS_KEY,
+                None,
+                None,
+                "test",
+            ))
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        let pool = Client::from_conf(config.build())
+            .describe_user_pool()
+            .user_pool_id(after("user pool", nth))
+            .send()
+            .await;
+        assert!(pool.is_ok(), "{pool:?}");
+    }
+}
