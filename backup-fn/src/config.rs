@@ -1,6 +1,6 @@
 //! backup-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 
 use jiff::SignedDuration;
 use shared::aws::{Patience, Sdk};
@@ -29,7 +29,7 @@ pub async fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigE
             "USER_POOL_ID",
             "a user pool id such as ap-northeast-3_AbCdEf123",
         )?;
-        let default_rate = NonZeroU32::new(20).unwrap_or(NonZeroU32::MIN);
+        const DEFAULT_RATE: NonZeroU16 = NonZeroU16::new(20).expect("20 is not 0");
         Ok(Worker {
             bucket: bucket(Patience::WORKER)?,
             client: sdk.clone()?.cognito(&pool, Patience::ONCE),
@@ -37,10 +37,11 @@ pub async fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigE
             rate: environment
                 .or(
                     "LIST_USERS_RPS",
-                    default_rate,
+                    DEFAULT_RATE,
                     "whole calls a second, e.g. 20",
                 )?
-                .get(),
+                .get()
+                .into(),
             min_interval: SignedDuration::from_secs(
                 environment
                     .or::<u32>("SNAPSHOT_MIN_INTERVAL_S", 60, "whole seconds, e.g. 60")?

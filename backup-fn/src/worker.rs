@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::bucket::{Bucket, ReadError};
 use shared::invocation::until;
-use shared::journal::{Newer, SignUps};
-use shared::lease::{self, Done, Lease, State};
+use shared::journal::{IN_FLIGHT, Newer, SignUps};
+use shared::lease::{self, Done, Lease, Seen, State};
 use shared::metrics::{Metric, Metrics};
 use shared::pool::{Pool, PoolId};
 use shared::record::to_milliseconds;
@@ -99,8 +99,7 @@ impl Worker {
         invocation: &Invocation<'_>,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let now = to_milliseconds(Timestamp::now());
-        let lease = lease::read(&self.bucket).await?;
+        let (now, lease) = self.look(request).await?;
         if lease.state.is_held(now) {
             return Ok(Answer::of(Status::Held, None));
         }
@@ -137,24 +136,29 @@ impl Worker {
             sign_ups: taken.sign_ups,
         };
         release(lease, Some(done)).await;
-        let users = &manifest.users;
-        metrics.set(Metric::SnapshotRejected, users.rejected_in_all());
-        let (listed, exported, newcomers) = (users.listed, users.exported, users.newcomers);
-        let status = match published {
-            Published::Latest => {
-                tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot");
-                Status::Complete
+        Ok(conclude(manifest, published, metrics))
+    }
+
+    /// The time and the lease. A tick that is only a little too soon after the last start waits, since the next one would
+    /// be a minute late.
+    async fn look(&self, request: &Request) -> Result<(Timestamp, Seen), SnapshotError> {
+        loop {
+            let now = to_milliseconds(Timestamp::now());
+            let lease = lease::read(&self.bucket).await?;
+            let wait = self.wait(&lease.state, now);
+            let is_little = wait.is_positive() && wait <= self.min_interval / 6;
+            if *request != Request::Tick || !is_little || lease.state.is_held(now) {
+                return Ok((now, lease));
             }
-            Published::Shrunk => {
-                tracing::error!(
-                    snapshot = %manifest.snapshot, listed,
-                    "the pool has shrunk: this snapshot is not made the latest; \
-                     look at the pool, then send {{\"action\":\"snapshot\",\"accept_shrink\":true}} if all is well"
-                );
-                Status::Shrunk
-            }
-        };
-        Ok(Answer::of(status, Some(manifest)))
+            tokio::time::sleep(wait.unsigned_abs()).await;
+        }
+    }
+
+    /// How long a wake-up must wait yet; not positive when it need not.
+    fn wait(&self, lease: &State, now: Timestamp) -> SignedDuration {
+        lease.last_start.map_or(SignedDuration::ZERO, |start| {
+            self.min_interval - now.duration_since(start)
+        })
     }
 
     /// Whether a wake-up is a reason to start: a sign-up that the last snapshot did not know of, and not too soon.
@@ -164,20 +168,24 @@ impl Worker {
         latest: Option<&Latest>,
         now: Timestamp,
     ) -> Result<bool, SnapshotError> {
-        let too_soon = |start: Timestamp| now.duration_since(start) < self.min_interval;
-        if lease.last_start.is_some_and(too_soon) {
+        if self.wait(lease, now).is_positive() {
             return Ok(false);
         }
-        let last = last_start(lease, latest);
-        let since = last.unwrap_or(Timestamp::MIN);
+        let Some(last) = last_start(lease, latest) else {
+            let newer = SignUps::any_since(&self.bucket, Timestamp::MIN).await?;
+            return Ok(newer == Newer::Yes);
+        };
+        // A record that was under way while the last snapshot read the journal is dated before its start. The number of
+        // records tells; without it, some are looked at twice.
+        let done = lease.last_done.as_ref();
+        let done = done.filter(|done| done.started_at == last);
+        let since = match done {
+            Some(_) => last,
+            None => last - IN_FLIGHT,
+        };
         Ok(match SignUps::any_since(&self.bucket, since).await? {
             Newer::Yes => true,
-            // One that was under way while the last snapshot read the journal is dated before its start.
-            Newer::No { records } => lease
-                .last_done
-                .as_ref()
-                .filter(|done| Some(done.started_at) == last)
-                .is_some_and(|done| records > done.sign_ups),
+            Newer::No { records } => done.is_some_and(|done| records > done.sign_ups),
         })
     }
 
@@ -219,6 +227,25 @@ impl Worker {
             None => Ok(None),
         }
     }
+}
+
+/// Measures and tells what has become of a snapshot.
+fn conclude(manifest: &Manifest, published: Published, metrics: &mut Metrics) -> Answer {
+    let users = &manifest.users;
+    let (listed, exported, newcomers) = (users.listed, users.exported, users.newcomers);
+    let shrunk = published == Published::Shrunk;
+    metrics.set(Metric::SnapshotRejected, users.rejected_in_all());
+    metrics.set(Metric::SnapshotShrunk, shrunk.into());
+    if shrunk {
+        tracing::error!(
+            snapshot = %manifest.snapshot, listed,
+            "the pool has shrunk: this snapshot is not made the latest; \
+             look at the pool, then send {{\"action\":\"snapshot\",\"accept_shrink\":true}} if all is well"
+        );
+        return Answer::of(Status::Shrunk, Some(manifest));
+    }
+    tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot");
+    Answer::of(Status::Complete, Some(manifest))
 }
 
 /// Snapshots are named by the second: one that would start in the same second as the last waits for the next.

@@ -53,7 +53,7 @@ impl Configuration {
         Self {
             trigger: Trigger {
                 replicator: replicator(Patience::TRIGGER),
-                outbox: bucket(Patience::TRIGGER),
+                outbox: bucket(Patience::LAST_SECOND),
             },
             worker: (|| {
                 let source = environment.required_as("SOURCE_USER_POOL_ID", A_POOL)?;

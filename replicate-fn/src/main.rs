@@ -51,7 +51,8 @@ async fn main() -> anyhow::Result<()> {
     };
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
         let span = tracing::info_span!("invocation", requestId = event.context.request_id);
-        handle(function, event).instrument(span).await
+        let handled = handle(function, event).instrument(span.clone()).await;
+        handled.inspect_err(|error| span.in_scope(|| tracing::error!(%error, "failed")))
     });
     lambda_runtime::run(handler)
         .await

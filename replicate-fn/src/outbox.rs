@@ -1,7 +1,7 @@
 //! The worker: replays what the trigger could not replicate, until the outbox is empty or the time is up.
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_cognitoidentityprovider::Client;
 use futures_util::StreamExt;
@@ -9,7 +9,7 @@ use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::aws::{AwsError, Failure};
-use shared::bucket::{Bucket, Listed, ReadError, json};
+use shared::bucket::{Bucket, Listed, json};
 use shared::metrics::{Metric, Metrics};
 use shared::pool::{Pace, Pool, PoolError, PoolId};
 use shared::record::{CONFLICTS, OUTBOX, Record};
@@ -17,9 +17,11 @@ use shared::record::{CONFLICTS, OUTBOX, Record};
 use crate::secondary::NotReplicated;
 use crate::trigger::{Replicator, report};
 
-/// Half of what AdminSetUserPassword may do in a second (DG:quotas, UserAccountRecovery: 30, not adjustable); the other
-/// half is for the people who reset their passwords.
-const RECORDS_PER_SECOND: u32 = 15;
+/// Most of what AdminSetUserPassword may do in a second (DG:quotas, UserAccountRecovery: 30, not adjustable): nobody else
+/// needs it in a pool whose region has just come back.
+const RECORDS_PER_SECOND: u32 = 25;
+/// A tick ends before the next one begins, so that workers do not walk the same records and share the quota.
+const TICK: Duration = Duration::from_secs(55);
 /// Records at once.
 const AT_ONCE: usize = 8;
 /// After so many unanswered calls in a row the region is taken to be away until the next tick.
@@ -104,6 +106,7 @@ impl Worker {
     ///
     /// The outbox cannot be listed.
     pub async fn drain(&self, until: Instant) -> Result<Drained, AwsError> {
+        let until = until.min(Instant::now() + TICK);
         let tick = Tick {
             worker: self,
             primary: Pool::new(
@@ -160,54 +163,48 @@ impl Answer {
 
 impl Tick<'_> {
     /// Deals with one object of the outbox.
-    async fn settle(&self, object: Listed) -> Fate {
+    async fn settle(&self, listed: Listed) -> Fate {
         if self.is_over() {
-            return Fate::Failing(object.last_modified);
+            return Fate::Failing(listed.last_modified);
         }
         self.pace.turn().await;
-        let key = &object.key;
-        let record = match self.worker.outbox.get_json::<Record>(key).await {
-            Ok(Some((record, _))) => record,
+        let key = &listed.key;
+        let object = match self.worker.outbox.get(key).await {
+            Ok(Some(object)) => object,
             Ok(None) => return Fate::NotThere,
-            Err(ReadError::Malformed { .. }) => {
-                return self.set_aside_unreadable(&object).await;
-            }
-            Err(ReadError::Aws(error)) => {
+            Err(error) => {
                 self.note(&error);
-                return Fate::Failing(object.last_modified);
+                return Fate::Failing(listed.last_modified);
             }
         };
-        let sub = record.log_name();
-        let stays = Fate::Failing(record.recorded_at);
-        let Ok(replayed) =
-            tokio::time::timeout_at(self.until.into(), self.replay(key, &record)).await
-        else {
-            return stays;
-        };
-        let fate = match replayed {
-            Ok(fate) => fate,
-            Err(error) if error.is_permanent() => {
-                tracing::error!(sub, %error, "cannot be replicated as it is: set aside in conflicts/");
-                let conflict = Conflict {
-                    record: &record,
-                    reason: reason(&error),
-                };
-                if !self.set_aside(key, json(&conflict)).await {
+        let (fate, stays) = match serde_json::from_slice::<Record>(&object.body) {
+            Ok(record) => {
+                let stays = Fate::Failing(record.recorded_at);
+                let replay = self.replay_or_set_aside(key, &record);
+                match tokio::time::timeout_at(self.until.into(), replay).await {
+                    Ok(Some(fate)) => (fate, stays),
+                    Ok(None) | Err(_) => return stays,
+                }
+            }
+            Err(_) => {
+                tracing::error!("an object in the outbox is no record: set aside in conflicts/");
+                let stays = Fate::Failing(listed.last_modified);
+                if !self
+                    .set_aside(key, json(&Unreadable::of(&object.body)))
+                    .await
+                {
                     return stays;
                 }
-                Fate::Conflict
-            }
-            Err(error) => {
-                tracing::warn!(sub, %error, "stays in the outbox");
-                self.note_any(&error);
-                return stays;
+                (Fate::Conflict, stays)
             }
         };
-        match self.worker.outbox.delete(key).await {
-            Ok(()) => {
+        // Only what was dealt with: a newer record of the same person may have come meanwhile.
+        match self.worker.outbox.delete_if(key, &object.etag).await {
+            Ok(true) => {
                 self.shared().unanswered = 0;
                 fate
             }
+            Ok(false) => stays,
             Err(error) => {
                 self.note(&error);
                 stays
@@ -215,28 +212,47 @@ impl Tick<'_> {
         }
     }
 
-    /// Brings a record's person to the secondary pool, unless they are gone from the primary one.
-    async fn replay(&self, key: &str, record: &Record) -> Result<Fate, NotReplicated> {
+    /// Brings a record's person to the secondary pool, or the record to `conflicts/`; none when it stays.
+    async fn replay_or_set_aside(&self, key: &str, record: &Record) -> Option<Fate> {
         let sub = record.log_name();
-        let age = self.begun.duration_since(record.recorded_at);
-        if let Some(username) = record.username.as_ref().filter(|_| age > ASK_AFTER)
-            && self.primary.person(username.as_str()).await?.is_none()
-        {
+        let error = match self.replay(record).await {
+            Ok(fate) => return Some(fate),
+            Err(error) => error,
+        };
+        if error.is_permanent() {
+            tracing::error!(sub, %error, "cannot be replicated as it is: set aside in conflicts/");
+            let conflict = Conflict {
+                record,
+                reason: reason(&error),
+            };
+            let is_aside = self.set_aside(key, json(&conflict)).await;
+            return is_aside.then_some(Fate::Conflict);
+        }
+        tracing::warn!(sub, %error, "stays in the outbox");
+        if let NotReplicated::Aws(error) | NotReplicated::Primary(PoolError::Aws(error)) = &error {
+            self.note(error);
+        }
+        None
+    }
+
+    /// Brings a record's person to the secondary pool, unless they are gone from the primary one.
+    async fn replay(&self, record: &Record) -> Result<Fate, NotReplicated> {
+        let sub = record.log_name();
+        if self.is_gone(record).await? {
             tracing::info!(sub, "no longer in the primary pool: dropped");
             return Ok(Fate::Gone);
         }
         let replicator = &self.worker.replicator;
         let replicated = match replicator.replicate(record).await {
-            Err(NotReplicated::HeldByUnconfirmed) => {
-                tracing::warn!(sub, "an unconfirmed user holds the username: deleted");
+            Err(NotReplicated::HeldByUnconfirmed(holder)) => {
+                replicator.secondary.delete_unconfirmed(&holder).await?;
+                tracing::warn!(
+                    sub,
+                    holder,
+                    "an unconfirmed user held the username: deleted"
+                );
                 self.shared().metrics.count(Metric::Reclaimed);
-                let reclaimed = replicator.reclaim(record).await;
-                if reclaimed.is_err() {
-                    // Another worker may have emptied this place, before this one deleted what that one had made.
-                    let put_back = self.worker.outbox.put(key, json(record)).await;
-                    put_back.unwrap_or_else(|error| self.note(&error));
-                }
-                reclaimed?
+                replicator.replicate(record).await?
             }
             replicated => replicated?,
         };
@@ -244,32 +260,17 @@ impl Tick<'_> {
         Ok(Fate::Drained)
     }
 
-    /// An object that is no record can never be replayed; it is kept as it is, for people.
-    async fn set_aside_unreadable(&self, object: &Listed) -> Fate {
-        tracing::error!("an object in the outbox is no record: set aside in conflicts/");
-        let stays = Fate::Failing(object.last_modified);
-        let body = match self.worker.outbox.get(&object.key).await {
-            Ok(Some(found)) => String::from_utf8_lossy(&found.body).into_owned(),
-            Ok(None) => return Fate::NotThere,
-            Err(error) => {
-                self.note(&error);
-                return stays;
-            }
+    /// Whether the person of an old record has been deleted from the primary pool since.
+    async fn is_gone(&self, record: &Record) -> Result<bool, NotReplicated> {
+        let age = self.begun.duration_since(record.recorded_at);
+        let Some(username) = record.username.as_ref().filter(|_| age > ASK_AFTER) else {
+            return Ok(false);
         };
-        let conflict = json(&serde_json::json!({
-            "version": 1,
-            "reason": "not a record that twinpool can read",
-            "body": body,
-        }));
-        if !self.set_aside(&object.key, conflict).await {
-            return stays;
-        }
-        match self.worker.outbox.delete(&object.key).await {
-            Ok(()) => Fate::Conflict,
-            Err(error) => {
-                self.note(&error);
-                stays
+        match &record.pool {
+            Some(pool) if pool != self.worker.source.as_str() => {
+                Err(NotReplicated::AnotherPool(pool.clone()))
             }
+            _ => Ok(self.primary.person(username.as_str()).await?.is_none()),
         }
     }
 
@@ -290,12 +291,6 @@ impl Tick<'_> {
         Instant::now() >= self.until
             || shared.unanswered >= UNANSWERED
             || shared.stopped_by.is_some()
-    }
-
-    fn note_any(&self, error: &NotReplicated) {
-        if let NotReplicated::Aws(error) | NotReplicated::Primary(PoolError::Aws(error)) = error {
-            self.note(error);
-        }
     }
 
     fn note(&self, error: &AwsError) {
@@ -319,6 +314,28 @@ struct Conflict<'a> {
     #[serde(flatten)]
     record: &'a Record,
     reason: String,
+}
+
+/// The same for an object that is no record and can never be replayed.
+#[derive(Serialize)]
+struct Unreadable {
+    version: u32,
+    reason: &'static str,
+    /// The object as it was; bytes that are no text as escapes.
+    body: String,
+}
+
+impl Unreadable {
+    fn of(body: &[u8]) -> Self {
+        Self {
+            version: 1,
+            reason: "not a record that twinpool can read",
+            body: match std::str::from_utf8(body) {
+                Ok(text) => text.to_owned(),
+                Err(_) => body.escape_ascii().to_string(),
+            },
+        }
+    }
 }
 
 /// The reason for people, with the service's own words: it stands beside the person's data anyway.

@@ -37,9 +37,12 @@ pub enum NotReplicated {
     /// The primary pool could not say whether the person still exists.
     #[error(transparent)]
     Primary(#[from] PoolError),
-    /// Somebody has the name without having proved it.
-    #[error("an unconfirmed user holds the username")]
-    HeldByUnconfirmed,
+    /// The record is of another pool than the one that could be asked.
+    #[error("the record is of user pool {0}, which is not SOURCE_USER_POOL_ID")]
+    AnotherPool(String),
+    /// Somebody has the name without having proved it: their `sub`.
+    #[error("an unconfirmed user, {0}, holds the username")]
+    HeldByUnconfirmed(String),
     /// Somebody has the name in a state that is not ours to change.
     #[error("a user with status {0} holds the username")]
     Taken(Status),
@@ -49,12 +52,18 @@ pub enum NotReplicated {
 }
 
 impl NotReplicated {
-    /// Whether trying again can never help.
+    /// Whether trying again can never help. Whatever is not known to be final stays in the outbox, where it is seen.
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Unfit(_) | Self::Taken(_) => true,
-            Self::Aws(error) => !error.is_transient() && !error.is_configuration(),
-            Self::Primary(_) | Self::HeldByUnconfirmed | Self::Vanished => false,
+            Self::Aws(error) => matches!(
+                error.code(),
+                "InvalidParameterException" | "InvalidPasswordException" | "AliasExistsException"
+            ),
+            Self::Primary(_)
+            | Self::AnotherPool(_)
+            | Self::HeldByUnconfirmed(_)
+            | Self::Vanished => false,
         }
     }
 }
@@ -100,13 +109,14 @@ impl Secondary {
         })
     }
 
-    /// Deletes an unconfirmed holder of a name, which its owner has proved in the primary pool.
-    pub async fn delete_unconfirmed(&self, username: &str) -> Result<(), AwsError> {
+    /// Deletes an unconfirmed holder of a name that its owner has proved in the primary pool. By `sub`, so that nobody
+    /// else is deleted who has the name by now.
+    pub async fn delete_unconfirmed(&self, sub: &str) -> Result<(), AwsError> {
         let deleted = self
             .client
             .admin_delete_user()
             .user_pool_id(self.pool.as_str())
-            .username(username)
+            .username(sub)
             .send()
             .await;
         match deleted {
@@ -187,7 +197,11 @@ impl Secondary {
                 self.activate(username).await?;
                 !self.activate
             }
-            Status::Unconfirmed => return Err(NotReplicated::HeldByUnconfirmed),
+            Status::Unconfirmed => {
+                let attributes = Attributes::from(user.user_attributes.unwrap_or_default());
+                let sub = attributes.get("sub").unwrap_or(&user.username);
+                return Err(NotReplicated::HeldByUnconfirmed(sub.to_owned()));
+            }
             status => return Err(NotReplicated::Taken(status)),
         };
         Ok(Replicated {

@@ -15,7 +15,7 @@ use crate::replica::Replica;
 use crate::secondary::{NotReplicated, Replicated, Secondary};
 
 /// Kept of the time to answer for putting a record into the outbox.
-const FOR_THE_OUTBOX: Duration = Duration::from_millis(1000);
+const FOR_THE_OUTBOX: Duration = Duration::from_millis(1200);
 
 /// Brings people to the secondary pool.
 pub struct Replicator {
@@ -31,13 +31,6 @@ impl Replicator {
     /// Brings the person of a record to the secondary pool.
     pub async fn replicate(&self, record: &Record) -> Result<Replicated, NotReplicated> {
         let replica = Replica::of(record, self.origin_sub.as_deref())?;
-        self.secondary.replicate(&replica).await
-    }
-
-    /// The same, when an unconfirmed user holds the name.
-    pub async fn reclaim(&self, record: &Record) -> Result<Replicated, NotReplicated> {
-        let replica = Replica::of(record, self.origin_sub.as_deref())?;
-        self.secondary.delete_unconfirmed(&replica.username).await?;
         self.secondary.replicate(&replica).await
     }
 }

@@ -31,6 +31,11 @@ impl Patience {
         attempt: Duration::from_millis(1500),
         attempts: 3,
     };
+    /// For the last second of a trigger, when only S3 is left to keep what must not be lost.
+    pub const LAST_SECOND: Self = Self {
+        attempt: Duration::from_millis(450),
+        attempts: 3,
+    };
     /// For a worker, which has minutes.
     pub const WORKER: Self = Self {
         attempt: Duration::from_secs(20),
@@ -225,6 +230,7 @@ impl AwsError {
             "AccessDeniedException" | "AccessDenied" => {
                 "check the function's role and the bucket's policy"
             }
+            "ForbiddenException" => "check the web ACL in front of the pool",
             "UnrecognizedClientException"
             | "InvalidSignatureException"
             | "ExpiredTokenException"
@@ -272,8 +278,10 @@ impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}: {}", self.operation, self.target, self.code)?;
         match self.advice() {
-            // These speak of pools, buckets and roles, never of a person.
-            Some(advice) if self.message.is_empty() => write!(f, "; {advice}"),
+            // These speak of pools, buckets and roles; only S3's refusal names the object, which may be named after a person.
+            Some(advice) if self.message.is_empty() || self.code == "AccessDenied" => {
+                write!(f, "; {advice}")
+            }
             Some(advice) => write!(f, " ({}); {advice}", self.message.trim()),
             None => Ok(()),
         }

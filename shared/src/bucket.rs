@@ -1,8 +1,10 @@
 //! Objects in an S3 bucket: read, written under a condition, listed, and uploaded as a stream in flat memory.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +14,12 @@ use crate::aws::AwsError;
 
 /// The smallest part but the last (S3: 5 MiB), so that memory stays small.
 const PART: usize = 5 * 1024 * 1024;
+
+/// Room in a part's buffer for the write that fills it.
+const ROOM: usize = 256 * 1024;
+
+/// How often a write is repeated that S3 found in conflict with another.
+const CONFLICTS: u32 = 5;
 
 /// A bucket in the function's region.
 #[derive(Clone, Debug)]
@@ -93,17 +101,22 @@ impl Bucket {
         body: Vec<u8>,
         condition: Condition<'_>,
     ) -> Result<Option<String>, AwsError> {
+        let mut conflicts = 0;
         loop {
-            match self.send_put(key, body.clone(), Some(condition)).await {
+            let error = match self.send_put(key, body.clone(), Some(condition)).await {
                 Ok(etag) => return Ok(Some(etag)),
-                Err(error) => match error.code() {
-                    // S3 User Guide, conditional writes: the first write to finish succeeds, later ones get 412;
-                    // If-Match on an object that is gone gets 404.
-                    "PreconditionFailed" | "NoSuchKey" => return Ok(None),
-                    // 409: something else happened to the key meanwhile; to be tried again.
-                    "ConditionalRequestConflict" => {}
-                    _ => return Err(error),
-                },
+                Err(error) => error,
+            };
+            match error.code() {
+                // S3 User Guide, conditional writes: the first write to finish succeeds, later ones get 412;
+                // If-Match on an object that is gone gets 404.
+                "PreconditionFailed" | "NoSuchKey" => return Ok(None),
+                // 409: something else happened to the key meanwhile; to be tried again.
+                "ConditionalRequestConflict" if conflicts < CONFLICTS => {
+                    conflicts += 1;
+                    tokio::time::sleep(Duration::from_millis(50) * conflicts).await;
+                }
+                _ => return Err(error),
             }
         }
     }
@@ -189,16 +202,23 @@ impl Bucket {
         }
     }
 
-    /// Deletes an object; one that is not there counts as deleted.
-    pub async fn delete(&self, key: &str) -> Result<(), AwsError> {
-        self.client
+    /// Deletes an object if it is still the one with this entity tag; false when it is another by now.
+    /// One that is not there any more counts as deleted.
+    pub async fn delete_if(&self, key: &str, etag: &str) -> Result<bool, AwsError> {
+        let deleted = self
+            .client
             .delete_object()
             .bucket(&self.name)
             .key(key)
+            .if_match(etag)
             .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| AwsError::of("DeleteObject", &self.name, &e))
+            .await;
+        match deleted.map_err(|e| AwsError::of("DeleteObject", &self.name, &e)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == "NoSuchKey" => Ok(true),
+            Err(error) if error.code() == "PreconditionFailed" => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Begins to list the keys below a prefix.
@@ -319,6 +339,10 @@ impl Upload {
     pub async fn write(&mut self, data: &[u8]) -> Result<(), AwsError> {
         self.digest.update(data);
         self.bytes += data.len() as u64;
+        if self.buffer.capacity() == 0 {
+            // Memory that is not written to costs nothing; growing by doubling would.
+            self.buffer.reserve_exact(PART + ROOM);
+        }
         self.buffer.extend_from_slice(data);
         if self.buffer.len() >= PART {
             self.send_part().await?;
@@ -335,6 +359,8 @@ impl Upload {
                     .create_multipart_upload()
                     .bucket(name)
                     .key(&self.key)
+                    // The SDK sends this checksum with each part; S3 wants to have been told.
+                    .checksum_algorithm(ChecksumAlgorithm::Crc32)
                     .send()
                     .await
                     .map_err(|e| AwsError::of("CreateMultipartUpload", name, &e))?;

@@ -17,7 +17,7 @@ pub enum Source {
     ConfirmSignUp,
     /// A person set a new password through "forgot password".
     ConfirmForgotPassword,
-    /// Another trigger, which is none of ours.
+    /// Another trigger, which is none of ours; without a name when what it calls itself is no word.
     Foreign(String),
 }
 
@@ -54,7 +54,8 @@ impl TriggerEvent {
             Some(name) if name == Source::ConfirmForgotPassword.as_str() => {
                 Source::ConfirmForgotPassword
             }
-            other => Source::Foreign(other.unwrap_or_default()),
+            Some(name) if is_word(&name) => Source::Foreign(name),
+            _ => Source::Foreign(String::new()),
         };
         let attributes = event
             .get("request")
@@ -86,6 +87,14 @@ impl TriggerEvent {
                 .get("identities")
                 .is_some_and(|identities| identities.trim() != "[]")
     }
+}
+
+/// Whether a text may be logged as the name of something.
+pub(crate) fn is_word(text: &str) -> bool {
+    text.len() <= 100
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 /// Only as deep as needed: what lies deeper is not looked at and cannot be wrong.

@@ -191,7 +191,8 @@ impl fmt::Debug for Row {
 enum Kind {
     Username,
     MfaEnabled,
-    Flag,
+    /// Whether this address is verified.
+    Flag(&'static str),
     Birthdate,
     UpdatedAt,
     Text,
@@ -330,11 +331,18 @@ impl Format {
             let cell = match column.kind {
                 Kind::Username => Ok(username.to_owned()),
                 Kind::MfaEnabled => Ok(self.mfa_enabled.to_owned()),
-                // DG:import-tool: a flag that is true needs its address.
-                Kind::Flag => Ok(FLAGS
-                    .iter()
-                    .any(|pair| pair.1 == column.name && is_verified(pair))
-                    .to_string()),
+                Kind::Flag(address) => {
+                    // DG:import-tool: a flag that is true needs its address; it is left out with it.
+                    let is_set = attributes.is_true(&column.name);
+                    match attributes.get(address).map(text) {
+                        Some(Ok(_)) => Ok(is_set.to_string()),
+                        Some(Err(reason)) if is_set => {
+                            left_out.push((column.name.clone(), reason));
+                            Ok(false.to_string())
+                        }
+                        _ => Ok(false.to_string()),
+                    }
+                }
                 Kind::Empty => Ok(String::new()),
                 _ => self.value(column, person, newcomer),
             };
@@ -394,7 +402,8 @@ impl Column {
         let kind = match name {
             USERNAME => Kind::Username,
             "cognito:mfa_enabled" => Kind::MfaEnabled,
-            "email_verified" | "phone_number_verified" => Kind::Flag,
+            "email_verified" => Kind::Flag("email"),
+            "phone_number_verified" => Kind::Flag("phone_number"),
             "birthdate" => Kind::Birthdate,
             "updated_at" => Kind::UpdatedAt,
             name if STANDARD.contains(&name) => Kind::Text,
@@ -606,6 +615,19 @@ mod tests {
             assert_eq!((left_out.as_str(), why.as_str()), (name, reason));
         }
         assert_eq!(cell(&taro(&[("name", "a\tb")]), "name"), "a\tb");
+    }
+
+    #[test]
+    fn the_flag_of_an_address_that_is_left_out_is_left_out_with_it() {
+        let person = taro(&[
+            ("phone_number", "+81 \"90\""),
+            ("phone_number_verified", "true"),
+        ]);
+
+        let row = format().row(&person, false).unwrap();
+
+        let names: Vec<_> = row.left_out.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["phone_number", "phone_number_verified"]);
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::event::is_word;
+
 /// A trigger answers within this time of being called, well inside Cognito's 5 s.
 /// DG:cognito-user-pools-working-with-lambda-triggers: "must respond within 5 seconds".
-pub const ANSWER_WITHIN: Duration = Duration::from_millis(4000);
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(4200);
 
 /// Kept free before the end that Lambda sets, for the answer itself.
 const ANSWER_MARGIN: Duration = Duration::from_millis(250);
@@ -102,9 +104,9 @@ impl UnknownPayload {
             action: String,
         }
         let text = payload.get();
-        let found = if let Ok(Action { action }) = serde_json::from_str(text) {
-            let short: String = action.chars().take(40).collect();
-            format!("an unknown action {short:?}")
+        let action = serde_json::from_str(text).map(|Action { action }| action);
+        let found = if let Some(action) = action.ok().filter(|action| is_word(action)) {
+            format!("an unknown action {action:?}")
         } else if serde_json::from_str::<std::collections::BTreeMap<String, IgnoredAny>>(text)
             .is_ok()
         {

@@ -10,22 +10,26 @@ use crate::bucket::Bucket;
 use crate::record::{SIGN_UPS, person_of};
 
 /// Time in which a record may appear in a listing after the second it is dated with: a trigger's whole life.
-const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(10);
+pub const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(10);
 
 /// The sign-ups in the journal. Seventeen bytes a newcomer, so that a million of them are no burden.
 #[derive(Debug, Default)]
 pub struct SignUps {
     /// By the first hex digit of the `sub`, each sorted once listed.
-    by_sub: [Vec<SignUp>; 16],
-    /// Records of events that had no `sub`, by username; true when recent.
-    by_username: BTreeMap<String, bool>,
+    by_sub: [Vec<(Uuid, State)>; 16],
+    /// Records that are not named after a UUID: of events that had no `sub`, by username.
+    by_name: BTreeMap<String, State>,
 }
 
-/// A sign-up record, named after a `sub`.
+/// What is known of a sign-up record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct SignUp {
-    sub: Uuid,
-    recent: bool,
+enum State {
+    /// Older than the previous snapshot, and not met in the pool yet.
+    Old,
+    /// Newer, and not met in the pool yet.
+    Recent,
+    /// Its person has been met.
+    Met,
 }
 
 /// What a snapshot must do about a person, going by the journal.
@@ -47,9 +51,12 @@ impl SignUps {
         let mut listing = bucket.list(SIGN_UPS);
         while let Some(page) = listing.page().await? {
             for object in page {
-                let recent = since.is_none_or(|since| object.last_modified >= since);
+                let state = match since {
+                    Some(since) if object.last_modified < since => State::Old,
+                    _ => State::Recent,
+                };
                 if let Some(name) = object.key.strip_prefix(SIGN_UPS).and_then(person_of) {
-                    sign_ups.insert(name, recent);
+                    sign_ups.insert(name, state);
                 }
             }
         }
@@ -59,11 +66,11 @@ impl SignUps {
         Ok(sign_ups)
     }
 
-    fn insert(&mut self, name: String, recent: bool) {
+    fn insert(&mut self, name: String, state: State) {
         match uuid(&name) {
-            Some(sub) => self.by_sub[first_digit(sub)].push(SignUp { sub, recent }),
+            Some(sub) => self.by_sub[first_digit(sub)].push((sub, state)),
             None => {
-                self.by_username.insert(name, recent);
+                self.by_name.insert(name, state);
             }
         }
     }
@@ -71,7 +78,7 @@ impl SignUps {
     /// How many there are.
     pub fn len(&self) -> u64 {
         let by_sub: usize = self.by_sub.iter().map(Vec::len).sum();
-        (by_sub + self.by_username.len()) as u64
+        (by_sub + self.by_name.len()) as u64
     }
 
     /// Whether there is none.
@@ -95,45 +102,55 @@ impl SignUps {
     /// What the journal says of a person.
     pub fn of(&self, sub: Option<&str>, username: &str) -> Newcomer {
         let by_sub = sub.and_then(uuid).and_then(|sub| self.find(sub));
-        let recent = match by_sub {
-            Some((digit, at)) => Some(self.by_sub[digit][at].recent),
-            None => self.by_username.get(username).copied(),
+        let state = match by_sub {
+            Some((digit, at)) => Some(self.by_sub[digit][at].1),
+            None => self.name(sub, username).map(|name| self.by_name[name]),
         };
-        match recent {
+        match state {
             None => Newcomer::No,
-            Some(false) => Newcomer::Settled,
-            Some(true) => Newcomer::Recent,
+            Some(State::Recent) => Newcomer::Recent,
+            Some(State::Old | State::Met) => Newcomer::Settled,
         }
     }
 
-    /// Notes that a person has been dealt with: nobody needs to ask for them any more.
-    pub fn settle(&mut self, sub: Option<&str>, username: &str) {
+    /// Notes that a person has been met in the pool: nobody needs to ask for them any more.
+    pub fn meet(&mut self, sub: Option<&str>, username: &str) {
         if let Some((digit, at)) = sub.and_then(uuid).and_then(|sub| self.find(sub)) {
-            self.by_sub[digit][at].recent = false;
-        } else if let Some(recent) = self.by_username.get_mut(username) {
-            *recent = false;
+            self.by_sub[digit][at].1 = State::Met;
+        } else if let Some(name) = self.name(sub, username).map(str::to_owned) {
+            self.by_name.insert(name, State::Met);
         }
     }
 
-    /// The names of the recent records, `sub` or else username, of people who were not settled.
-    pub fn unsettled(&self) -> Vec<String> {
+    /// The names of the recent records, `sub` or else username, of people who were not met.
+    pub fn unmet(&self) -> Vec<String> {
+        self.names_of(State::Recent).collect()
+    }
+
+    /// How many older records are of people who were not met: deleted, most likely.
+    pub fn absent(&self) -> usize {
+        self.names_of(State::Old).count()
+    }
+
+    fn names_of(&self, wanted: State) -> impl Iterator<Item = String> {
         let by_sub = self.by_sub.iter().flatten();
-        let by_username = self.by_username.iter();
+        let by_sub = by_sub.filter(move |(_, state)| *state == wanted);
+        let by_name = self.by_name.iter();
+        let by_name = by_name.filter(move |(_, state)| **state == wanted);
         by_sub
-            .filter(|sign_up| sign_up.recent)
-            .map(|sign_up| sign_up.sub.to_string())
-            .chain(
-                by_username
-                    .filter(|(_, recent)| **recent)
-                    .map(|(name, _)| name.clone()),
-            )
-            .collect()
+            .map(|(sub, _)| sub.to_string())
+            .chain(by_name.map(|(name, _)| name.clone()))
     }
 
     fn find(&self, sub: Uuid) -> Option<(usize, usize)> {
         let digit = first_digit(sub);
-        let at = self.by_sub[digit].binary_search_by_key(&sub, |sign_up| sign_up.sub);
+        let at = self.by_sub[digit].binary_search_by_key(&sub, |(sub, _)| *sub);
         Some((digit, at.ok()?))
+    }
+
+    fn name<'a>(&self, sub: Option<&'a str>, username: &'a str) -> Option<&'a str> {
+        let mut names = sub.into_iter().chain([username]);
+        names.find(|name| self.by_name.contains_key(*name))
     }
 }
 
@@ -168,28 +185,31 @@ mod tests {
     #[test]
     fn a_newcomer_is_found_by_sub_or_by_username() {
         let mut sign_ups = SignUps::default();
-        sign_ups.insert(SUB.into(), false);
-        sign_ups.insert("taro".into(), true);
+        sign_ups.insert(SUB.into(), State::Old);
+        sign_ups.insert("taro".into(), State::Recent);
+        sign_ups.insert("no-uuid".into(), State::Recent);
 
         assert_eq!(sign_ups.of(Some(SUB), "someone"), Newcomer::Settled);
         assert_eq!(sign_ups.of(None, "taro"), Newcomer::Recent);
+        assert_eq!(sign_ups.of(Some("no-uuid"), "jiro"), Newcomer::Recent);
         assert_eq!(
             sign_ups.of(Some("00d4da28-9031-70e9-1111-0123456789ab"), "hanako"),
             Newcomer::No
         );
-        assert_eq!(sign_ups.len(), 2);
+        assert_eq!(sign_ups.len(), 3);
     }
 
     #[test]
-    fn only_recent_people_who_were_not_settled_are_asked_for() {
+    fn only_recent_people_who_were_not_met_are_asked_for() {
         let mut sign_ups = SignUps::default();
-        let settled = "47d4da28-9031-70e9-1111-0123456789ab";
-        sign_ups.insert(SUB.into(), true);
-        sign_ups.insert(settled.into(), true);
-        sign_ups.insert("old".into(), false);
+        let met = "47d4da28-9031-70e9-1111-0123456789ab";
+        sign_ups.insert(SUB.into(), State::Recent);
+        sign_ups.insert(met.into(), State::Recent);
+        sign_ups.insert("old".into(), State::Old);
 
-        sign_ups.settle(Some(settled), settled);
+        sign_ups.meet(Some(met), met);
 
-        assert_eq!(sign_ups.unsettled(), [SUB]);
+        assert_eq!(sign_ups.unmet(), [SUB]);
+        assert_eq!(sign_ups.absent(), 1);
     }
 }

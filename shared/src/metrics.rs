@@ -39,6 +39,8 @@ pub enum Metric {
     SnapshotAge,
     /// Users that a snapshot could not put into its import files.
     SnapshotRejected,
+    /// Snapshots that list so few users that they were not made the latest: 0 or 1.
+    SnapshotShrunk,
 }
 
 impl Metric {

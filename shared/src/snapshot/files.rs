@@ -1,7 +1,7 @@
 //! The files of a snapshot, each closed and followed by the next before it outgrows what Cognito imports.
 
 use crate::aws::AwsError;
-use crate::bucket::{Bucket, Upload, Uploaded};
+use crate::bucket::{Bucket, Upload};
 use crate::snapshot::{File, Id, Role};
 
 /// DG:quotas: 500,000 users an import file, the header excluded.
@@ -32,68 +32,75 @@ pub struct Series {
     folder: String,
     role: Role,
     head: String,
-    open: Upload,
+    open: Option<Upload>,
     rows: u64,
     closed: Vec<File>,
 }
 
 impl Series {
-    /// Begins the first file, which there always is. Each file begins with `head`.
-    pub async fn begin(
-        bucket: &Bucket,
-        snapshot: &Id,
-        role: Role,
-        head: String,
-    ) -> Result<Self, AwsError> {
-        let folder = snapshot.folder();
-        let mut open = bucket.upload(role.key(&folder, 1));
-        open.write(head.as_bytes()).await?;
-        Ok(Self {
+    /// The files of a role, none begun yet. Each begins with `head`.
+    pub fn new(bucket: &Bucket, snapshot: &Id, role: Role, head: String) -> Self {
+        Self {
             bucket: bucket.clone(),
-            folder,
+            folder: snapshot.folder(),
             role,
             head,
-            open,
+            open: None,
             rows: 0,
             closed: Vec::new(),
-        })
+        }
     }
 
     /// Adds a row, its line ending included.
     pub async fn write(&mut self, row: &[u8]) -> Result<(), AwsError> {
-        let full = self.rows == MOST_ROWS || self.open.bytes() + row.len() as u64 > MOST_BYTES;
-        if full && self.rows > 0 && self.role.is_numbered() {
-            let next = self.role.key(&self.folder, self.closed.len() + 2);
-            let mut open = self.bucket.upload(next);
-            open.write(self.head.as_bytes()).await?;
-            let filled = std::mem::replace(&mut self.open, open);
-            let rows = std::mem::take(&mut self.rows);
-            self.closed
-                .push(file(self.role, rows, filled.finish().await?));
+        let bytes = self.open.as_ref().map_or(0, Upload::bytes);
+        let is_full = self.rows == MOST_ROWS || bytes + row.len() as u64 > MOST_BYTES;
+        if is_full && self.rows > 0 && self.role.is_numbered() {
+            self.close().await?;
         }
         self.rows += 1;
-        self.open.write(row).await
+        self.opened().await?.write(row).await
     }
 
-    /// Closes the last file and gives all of them.
-    pub async fn finish(mut self) -> Result<Vec<File>, AwsError> {
-        let last = file(self.role, self.rows, self.open.finish().await?);
-        self.closed.push(last);
-        Ok(self.closed)
+    /// Closes the last file and gives all of them; there always is one, be it without rows.
+    pub async fn finish(&mut self) -> Result<Vec<File>, AwsError> {
+        self.opened().await?;
+        self.close().await?;
+        Ok(std::mem::take(&mut self.closed))
     }
 
     /// Gives up the file that is open.
-    pub async fn abort(self) {
-        self.open.abort().await;
+    pub async fn abort(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abort().await;
+        }
     }
-}
 
-fn file(role: Role, rows: u64, uploaded: Uploaded) -> File {
-    File {
-        key: uploaded.key,
-        role,
-        rows,
-        bytes: uploaded.bytes,
-        sha256: uploaded.sha256,
+    /// The file that is open, begun if there is none.
+    async fn opened(&mut self) -> Result<&mut Upload, AwsError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let key = self.role.key(&self.folder, self.closed.len() + 1);
+                let mut begun = self.bucket.upload(key);
+                begun.write(self.head.as_bytes()).await?;
+                begun
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+
+    async fn close(&mut self) -> Result<(), AwsError> {
+        if let Some(open) = self.open.take() {
+            let uploaded = open.finish().await?;
+            self.closed.push(File {
+                key: uploaded.key,
+                role: self.role,
+                rows: std::mem::take(&mut self.rows),
+                bytes: uploaded.bytes,
+                sha256: uploaded.sha256,
+            });
+        }
+        Ok(())
     }
 }

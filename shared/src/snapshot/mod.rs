@@ -203,8 +203,8 @@ pub async fn publish(
                 return Ok(Published::Latest);
             }
             Some((latest, etag)) => {
-                let before = latest.manifest(bucket).await?;
-                if let Some(before) = before.filter(|_| !accept_shrink)
+                if !accept_shrink
+                    && let Some(before) = latest.manifest(bucket).await?
                     && has_shrunk(before.users.listed, manifest.users.listed, guard_percent)
                 {
                     return Ok(Published::Shrunk);

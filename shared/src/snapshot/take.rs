@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Failure};
 use crate::bucket::{Bucket, ReadError, json};
 use crate::import_csv::{Format, FormatError, Rejection};
 use crate::journal::{Newcomer, SignUps};
 use crate::person::{Attributes, Person, Status};
 use crate::pool::{Pool, PoolError, PoolId};
-use crate::record::{Record, SIGN_UPS, object_name, to_milliseconds};
+use crate::record::{Record, SIGN_UPS, Username, object_name, to_milliseconds};
 use crate::snapshot::files::Series;
 use crate::snapshot::{File, Id, Manifest, PoolSummary, Role, Users, seal};
 
@@ -85,25 +85,24 @@ pub async fn take(task: &Task<'_>, started_at: Timestamp) -> Result<Taken, Snaps
     let header = task.pool.csv_header().await?;
     let format = Format::of(&pool, &header, task.origin_sub)?;
     let id = Id::new(started_at);
-    let sign_ups = SignUps::list(task.bucket, task.previous).await?;
-    let known = sign_ups.len();
-
-    let mut export = Export::begin(task, &id, format, sign_ups).await?;
+    let mut export = Export::new(task, &id, format);
     let exported = match tokio::time::timeout_at(task.until.into(), export.run()).await {
         Ok(exported) => exported,
         Err(_) => Err(PoolError::OutOfTime(task.pool.id().clone()).into()),
     };
-    if let Err(error) = exported {
-        export.files.abort().await;
-        return Err(match error {
-            SnapshotError::Pool(PoolError::OutOfTime(pool)) => SnapshotError::OutOfTime {
-                pool,
-                listed: export.users.listed,
-            },
-            error => error,
-        });
-    }
-    let files = export.files.finish().await?;
+    let files = match exported {
+        Ok(files) => files,
+        Err(error) => {
+            export.files.abort().await;
+            return Err(match error {
+                SnapshotError::Pool(PoolError::OutOfTime(pool)) => SnapshotError::OutOfTime {
+                    pool,
+                    listed: export.users.listed,
+                },
+                error => error,
+            });
+        }
+    };
     let mfa = pool.mfa_configuration().map_or("OFF", |mfa| mfa.as_str());
     let sign_in = pool.username_attributes().iter();
     let manifest = Manifest {
@@ -125,7 +124,7 @@ pub async fn take(task: &Task<'_>, started_at: Timestamp) -> Result<Taken, Snaps
     seal(task.bucket, &manifest).await?;
     Ok(Taken {
         manifest,
-        sign_ups: known,
+        sign_ups: export.sign_ups.len(),
     })
 }
 
@@ -139,26 +138,35 @@ struct Files {
 }
 
 impl Files {
-    async fn begin(bucket: &Bucket, id: &Id, header: String) -> Result<Self, AwsError> {
-        let begin = |role, head: String| Series::begin(bucket, id, role, head);
-        Ok(Self {
-            users: begin(Role::Users, header.clone()).await?,
-            newcomers: begin(Role::Newcomers, header).await?,
-            rejected: begin(Role::Rejected, "username,sub,attribute,reason\r\n".into()).await?,
-            leftovers: begin(Role::Leftovers, String::new()).await?,
-        })
+    fn new(bucket: &Bucket, id: &Id, header: String) -> Self {
+        let series = |role, head: String| Series::new(bucket, id, role, head);
+        Self {
+            users: series(Role::Users, header.clone()),
+            newcomers: series(Role::Newcomers, header),
+            rejected: series(Role::Rejected, "username,sub,attribute,reason\r\n".into()),
+            leftovers: series(Role::Leftovers, String::new()),
+        }
     }
 
-    async fn finish(self) -> Result<Vec<File>, AwsError> {
-        let mut files = self.users.finish().await?;
-        files.extend(self.newcomers.finish().await?);
-        files.extend(self.rejected.finish().await?);
-        files.extend(self.leftovers.finish().await?);
+    fn all(&mut self) -> [&mut Series; 4] {
+        [
+            &mut self.users,
+            &mut self.newcomers,
+            &mut self.rejected,
+            &mut self.leftovers,
+        ]
+    }
+
+    async fn finish(&mut self) -> Result<Vec<File>, AwsError> {
+        let mut files = Vec::new();
+        for series in self.all() {
+            files.extend(series.finish().await?);
+        }
         Ok(files)
     }
 
-    async fn abort(self) {
-        for series in [self.users, self.newcomers, self.rejected, self.leftovers] {
+    async fn abort(&mut self) {
+        for series in self.all() {
             series.abort().await;
         }
     }
@@ -175,23 +183,26 @@ struct Export<'a> {
 }
 
 impl<'a> Export<'a> {
-    async fn begin(
-        task: &'a Task<'a>,
-        id: &Id,
-        format: Format,
-        sign_ups: SignUps,
-    ) -> Result<Self, AwsError> {
-        Ok(Self {
+    fn new(task: &'a Task<'a>, id: &Id, format: Format) -> Self {
+        Self {
             task,
-            files: Files::begin(task.bucket, id, format.header_line()).await?,
+            files: Files::new(task.bucket, id, format.header_line()),
             format,
-            sign_ups,
+            sign_ups: SignUps::default(),
             users: Users::default(),
             dropped_attributes: BTreeMap::new(),
-        })
+        }
     }
 
-    async fn run(&mut self) -> Result<(), SnapshotError> {
+    async fn run(&mut self) -> Result<Vec<File>, SnapshotError> {
+        self.sign_ups = SignUps::list(self.task.bucket, self.task.previous).await?;
+        self.list().await?;
+        self.settle().await?;
+        Ok(self.files.finish().await?)
+    }
+
+    /// Everyone whom the listing shows.
+    async fn list(&mut self) -> Result<(), SnapshotError> {
         let (pages, mut received) = mpsc::channel(PAGES_AHEAD);
         let pool = self.task.pool;
         let listing = async move {
@@ -212,7 +223,7 @@ impl<'a> Export<'a> {
             Ok::<_, SnapshotError>(())
         };
         tokio::try_join!(listing, receiving)?;
-        self.settle().await
+        Ok(())
     }
 
     /// A person as the listing shows them.
@@ -225,24 +236,47 @@ impl<'a> Export<'a> {
         } else {
             person
         };
-        self.sign_ups.settle(person.sub(), &person.username);
+        self.sign_ups.meet(person.sub(), &person.username);
         self.write(&person, newcomer != Newcomer::No).await
     }
 
     /// The newcomers that the listing has not shown: ListUsers is eventually consistent (botocore ListUsers).
     async fn settle(&mut self) -> Result<(), SnapshotError> {
-        for name in self.sign_ups.unsettled() {
-            let key = format!("{SIGN_UPS}{}", object_name(&name));
-            let record = self.task.bucket.get_json::<Record>(&key).await?;
-            let username = record
-                .and_then(|(record, _)| record.username)
-                .map_or(name, |username| username.0);
-            // Who is not there now has been deleted since.
-            if let Some(person) = self.task.pool.person(&username).await? {
-                self.write(&person, true).await?;
+        for name in self.sign_ups.unmet() {
+            match self.ask_for(&name).await {
+                Ok(Some(person)) => self.write(&person, true).await?,
+                // Who is not there now has been deleted since.
+                Ok(None) => {}
+                Err(SnapshotError::Pool(PoolError::Aws(error)))
+                    if error.failure() == Failure::Refused && !error.is_configuration() =>
+                {
+                    tracing::error!(%error, "a record in journal/sign-up/ is of nobody: move it away");
+                }
+                Err(error) => return Err(error),
             }
         }
+        let absent = self.sign_ups.absent();
+        if absent > 0 {
+            tracing::info!(
+                absent,
+                "sign-ups in the journal of people who are not in the pool any more"
+            );
+        }
         Ok(())
+    }
+
+    /// The person of a sign-up record, if they are in the pool now.
+    async fn ask_for(&self, name: &str) -> Result<Option<Person>, SnapshotError> {
+        let key = format!("{SIGN_UPS}{}", object_name(name));
+        let username = match self.task.bucket.get_json::<Record>(&key).await {
+            Ok(record) => record.and_then(|(record, _)| record.username),
+            Err(ReadError::Malformed { .. }) => None,
+            Err(ReadError::Aws(error)) => return Err(error.into()),
+        };
+        let username = username.as_ref().map_or(name, Username::as_str);
+        let person = self.task.pool.person(username).await?;
+        // Somebody else may have the name by now, and is listed on their own account.
+        Ok(person.filter(|person| [person.sub(), Some(&person.username)].contains(&Some(name))))
     }
 
     async fn write(&mut self, person: &Person, newcomer: bool) -> Result<(), SnapshotError> {

@@ -180,6 +180,96 @@ async fn the_age_of_the_oldest_record_is_told() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_may_pass_keeps_the_record_in_the_outbox() {
+    let world = world().await;
+    put_record(&world, &record(1, SignedDuration::ZERO)).await;
+    for code in [
+        "UserLambdaValidationException",
+        "UnexpectedLambdaException",
+        "NotAuthorizedException",
+        "SomethingNewException",
+    ] {
+        let refusal = Kind::Error {
+            status: 400,
+            code: code.into(),
+            message: "no".into(),
+        };
+        let fault = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
+        world.osaka.faults().add(fault);
+
+        let answer = drain(&world).await;
+
+        assert_eq!(answer["failing"], 1, "{code}: {answer}");
+        assert!(outbox(&world, "conflicts/").is_empty(), "{code}");
+        world.osaka.faults().clear();
+    }
+    assert_eq!(drain(&world).await["drained"], 1);
+}
+
+#[tokio::test]
+async fn two_workers_at_once_reclaim_a_name_once_and_leave_one_good_replica() {
+    let world = world().await;
+    let numbers = 0..30;
+    for number in numbers.clone() {
+        let squatter = SeedUser {
+            status: UserStatus::Unconfirmed,
+            attributes: [("email".to_owned(), email(number))].into(),
+            ..SeedUser::default()
+        };
+        world
+            .osaka
+            .cognito()
+            .put_user(&world.secondary.id, squatter);
+        put_record(&world, &record(number, SignedDuration::ZERO)).await;
+    }
+
+    tokio::join!(drain(&world), drain(&world), drain(&world));
+    drain(&world).await;
+
+    assert!(outbox(&world, "").is_empty());
+    assert_eq!(world.osaka.cognito().users(&world.secondary.id).len(), 30);
+    for number in numbers {
+        let replica = replica(&world, &email(number)).unwrap();
+        assert_eq!(replica.status, UserStatus::Confirmed);
+        assert_eq!(replica.attributes["custom:origin_sub"], sub(number));
+    }
+}
+
+#[tokio::test]
+async fn a_newer_record_of_the_same_person_is_not_deleted_unread() {
+    let world = world().await;
+    let slow = Kind::Delay(std::time::Duration::from_secs(2));
+    let slow = Fault::on(Service::Cognito, "AdminCreateUser", slow);
+    world.osaka.faults().add(slow);
+    put_record(&world, &record(1, SignedDuration::from_mins(5))).await;
+
+    let (answer, ()) = tokio::join!(drain(&world), async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        put_record(&world, &record(1, SignedDuration::ZERO)).await;
+    });
+
+    assert_eq!(answer["failing"], 1, "{answer}");
+    assert_eq!(outbox(&world, "outbox/").len(), 1);
+}
+
+#[tokio::test]
+async fn an_old_record_of_another_pool_is_not_taken_for_somebody_deleted() {
+    let world = world().await;
+    let mut foreign = record(1, SignedDuration::from_hours(2));
+    foreign["pool"] = json!("ap-northeast-1_Another01");
+    put_record(&world, &foreign).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["failing"], &answer["gone"]),
+        (&json!(1), &json!(0))
+    );
+    let log = world.log(&world.tokyo, REPLICATE_WORKER);
+    assert!(log.contains("ap-northeast-1_Another01"), "{log}");
+}
+
+#[tokio::test]
 async fn a_pool_that_does_not_exist_is_an_error_and_moves_no_record() {
     let world = world().await;
     world.tokyo.lambda().set_env(
@@ -196,6 +286,11 @@ async fn a_pool_that_does_not_exist_is_an_error_and_moves_no_record() {
 
     assert!(error.contains("ap-northeast-3_Nowhere01"), "{error}");
     assert!(error.contains("check the pool id"), "{error}");
+    let log = world.log(&world.tokyo, REPLICATE_WORKER);
+    assert!(
+        log.contains("check the pool id"),
+        "nobody reads the answer of a tick"
+    );
     assert_eq!(outbox(&world, "outbox/").len(), 1);
     assert!(outbox(&world, "conflicts/").is_empty());
 }

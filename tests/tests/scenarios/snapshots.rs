@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use local::cognito::{Pages, SeedUser, UserStatus};
+use local::cognito::{Pages, PoolSettings, SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::schedule::ScheduleOptions;
 use local::world::{BACKUP_TRIGGER, BACKUP_WORKER, SNAPSHOTS, World, WorldOptions};
@@ -229,6 +229,124 @@ async fn a_wake_up_without_a_new_sign_up_takes_no_snapshot() {
 }
 
 #[tokio::test]
+async fn a_tick_that_is_a_little_too_soon_waits_and_one_that_is_much_too_soon_does_not() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..2);
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", "6");
+    snapshot(&world).await.unwrap();
+    let taken = Instant::now();
+    journal(&world, 1).await;
+
+    assert_eq!(tick(&world).await["status"], "not-needed");
+    tokio::time::sleep(Duration::from_millis(5200).saturating_sub(taken.elapsed())).await;
+    assert_eq!(tick(&world).await["status"], "complete");
+}
+
+#[tokio::test]
+async fn without_what_the_lease_remembers_records_are_looked_at_twice_and_none_is_missed() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..2);
+    journal(&world, 1).await;
+    tick(&world).await;
+    let forget = world.osaka.s3_client().delete_object().bucket(SNAPSHOTS);
+    forget.key("lease.json").send().await.unwrap();
+
+    assert_eq!(tick(&world).await["status"], "complete");
+    assert_eq!(tick(&world).await["status"], "not-needed");
+}
+
+#[tokio::test]
+async fn what_is_no_record_in_the_journal_stops_no_snapshot() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..2);
+    journal(&world, 1).await;
+    for name in ["note", "a name", &sub(77)] {
+        let put = world.osaka.s3_client().put_object().bucket(SNAPSHOTS);
+        let put = put.key(format!("journal/sign-up/{name}.json"));
+        put.body(b"{}".to_vec().into()).send().await.unwrap();
+    }
+
+    let answer = tick(&world).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(manifest(&world, &answer)["users"]["newcomers"], 1);
+}
+
+#[tokio::test]
+async fn somebody_who_signed_up_twice_under_a_username_is_in_the_files_once() {
+    let world = world().await;
+    hasten(&world);
+    let pool = world.osaka.cognito().create_pool(PoolSettings {
+        name: "usernames".into(),
+        username_attributes: vec![],
+        ..local::world::pool()
+    });
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "USER_POOL_ID", &pool.id);
+    let taro = SeedUser {
+        username: Some("taro".into()),
+        sub: Some(sub(2)),
+        attributes: BTreeMap::from([
+            ("email".to_owned(), email(2)),
+            ("email_verified".to_owned(), "true".to_owned()),
+        ]),
+        ..SeedUser::default()
+    };
+    world.osaka.cognito().put_user(&pool.id, taro);
+    for number in [1, 2] {
+        let mut event = confirmation(number);
+        event["userName"] = json!("taro");
+        answer(&world.osaka, BACKUP_TRIGGER, event.to_string().as_bytes()).await;
+    }
+
+    let answer = tick(&world).await;
+
+    assert_eq!(
+        manifest(&world, &answer)["users"],
+        json!({"listed": 1, "exported": 1, "newcomers": 1, "rejected": {}})
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_memory_of_a_snapshot_stays_small() {
+    let world = world().await;
+    hasten(&world);
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "5000");
+    populate(&world, 0..100_000);
+
+    let answer = snapshot(&world).await.unwrap();
+
+    assert_eq!(answer["users"], 100_000);
+    let peak = peak_memory_of("backup-fn");
+    // All their pages at once would be more.
+    assert!((1..64_000).contains(&peak), "{peak} kB");
+}
+
+#[cfg(target_os = "linux")]
+/// The most memory that any process of this test's with this name has held, in kB.
+fn peak_memory_of(binary: &str) -> u64 {
+    let parent = format!("PPid:\t{}", std::process::id());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let statuses = processes.filter_map(|process| {
+        let exe = std::fs::read_link(process.path().join("exe")).ok()?;
+        let ours = exe.file_name()? == binary;
+        let status = std::fs::read_to_string(process.path().join("status")).ok()?;
+        (ours && status.contains(&parent)).then_some(status)
+    });
+    let peaks = statuses.filter_map(|status| {
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    });
+    peaks.max().unwrap_or(0)
+}
+
+#[tokio::test]
 async fn the_tick_tells_the_age_and_size_of_the_last_snapshot() {
     let world = world().await;
     hasten(&world);
@@ -403,6 +521,8 @@ async fn a_pool_that_has_shrunk_does_not_become_latest_unless_somebody_accepts_i
 
     let shrunk = snapshot(&world).await.unwrap();
     assert_eq!(shrunk["status"], "shrunk");
+    let alarm = counted(&world, &world.osaka, BACKUP_WORKER, "SnapshotShrunk");
+    assert_eq!(alarm, 1);
     assert_eq!(manifest(&world, &shrunk)["users"]["listed"], 50);
     assert_eq!(latest(&world).unwrap()["snapshot"], full["snapshot"]);
 
@@ -456,13 +576,13 @@ async fn a_file_closes_before_it_outgrows_an_import() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let id = &Id::new(Timestamp::UNIX_EPOCH);
-    let begin = |role| Series::begin(bucket, id, role, "head\n".into());
+    let begin = |role| Series::new(bucket, id, role, "head\n".into());
 
-    let mut many = begin(Role::Users).await.unwrap();
+    let mut many = begin(Role::Users);
     for _ in 0..500_001 {
         many.write(b"row\n").await.unwrap();
     }
-    let mut large = begin(Role::Newcomers).await.unwrap();
+    let mut large = begin(Role::Newcomers);
     let row = vec![b'x'; 1_000_000];
     for _ in 0..100 {
         large.write(&row).await.unwrap();

@@ -158,6 +158,20 @@ async fn when_s3_fails_as_well_the_answer_is_in_time_and_the_loss_is_counted() {
 }
 
 #[tokio::test]
+async fn a_slip_of_s3_at_the_last_moment_does_not_lose_the_person() {
+    let world = world().await;
+    let hang = |service| Fault::of(service, Kind::Hang);
+    world.osaka.faults().add(hang(Service::Cognito));
+    world.tokyo.faults().add(hang(Service::S3).times(1));
+    let event = confirmation(1).to_string();
+
+    let (_, time) = answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+    assert_eq!(outbox(&world, "").len(), 1);
+    assert!(time < Duration::from_millis(4500), "{time:?}");
+}
+
+#[tokio::test]
 async fn when_s3_fails_the_journals_trigger_answers_in_time_and_the_loss_is_counted() {
     for kind in every_fault() {
         let world = world().await;
