@@ -5,14 +5,15 @@ use std::num::NonZeroU16;
 use jiff::SignedDuration;
 use shared::aws::{Patience, Sdk};
 use shared::bucket::Bucket;
-use shared::config::{ConfigError, Environment};
+use shared::config::Environment;
 use shared::pool::PoolId;
 
+use crate::BackupFn;
 use crate::trigger::Trigger;
 use crate::worker::Worker;
 
-/// Both roles of the function; which one is used, the payload says.
-pub async fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>) {
+/// Reads the variables of both roles.
+pub async fn read(environment: &Environment) -> BackupFn {
     let sdk = Sdk::of(environment).await;
     let bucket = |patience| {
         let name = environment.required(
@@ -60,7 +61,7 @@ pub async fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigE
                 .map(str::to_owned),
         })
     })();
-    (trigger, worker)
+    BackupFn { trigger, worker }
 }
 
 struct Percent(u8);

@@ -6,7 +6,7 @@ use aws_sdk_cognitoidentityprovider::Client;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::bucket::{Bucket, ReadError};
-use shared::invocation::until;
+use shared::invocation::Invocation;
 use shared::journal::{IN_FLIGHT, Newer, SignUps};
 use shared::lease::{self, Done, Lease, Seen, State};
 use shared::metrics::{Metric, Metrics};
@@ -16,9 +16,6 @@ use shared::snapshot::take::{SnapshotError, Taken, Task, take};
 use shared::snapshot::{Id, Latest, Manifest, Published, publish};
 
 use crate::request::Request;
-
-/// The longest a Lambda function runs, for a lease where nothing says when the invocation ends.
-const LONGEST_INVOCATION: Duration = Duration::from_secs(15 * 60);
 
 /// The function as the worker that takes snapshots.
 pub struct Worker {
@@ -36,16 +33,6 @@ pub struct Worker {
     pub shrink_guard: u64,
     /// The column for a newcomer's `sub`.
     pub origin_sub: Option<String>,
-}
-
-/// The invocation that the worker runs in.
-pub struct Invocation<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// When Lambda ends it, in milliseconds since 1970.
-    pub ends: u64,
-    /// When the work must be done.
-    pub until: Instant,
 }
 
 /// What a request is answered with.
@@ -82,7 +69,7 @@ impl Worker {
     pub async fn answer(
         &self,
         request: &Request,
-        invocation: &Invocation<'_>,
+        invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
         let answer = self.snapshot(request, invocation, metrics).await;
@@ -96,7 +83,7 @@ impl Worker {
     async fn snapshot(
         &self,
         request: &Request,
-        invocation: &Invocation<'_>,
+        invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
         let (now, lease) = self.look(request).await?;
@@ -116,8 +103,10 @@ impl Worker {
         };
         let previous = last_start(&lease.state, latest.as_ref());
         let now = a_second_after(lease.state.last_start, now).await;
-        let ends = now + until(invocation.ends).unwrap_or(LONGEST_INVOCATION);
-        let Some(lease) = lease.take(&self.bucket, invocation.id, now, ends).await? else {
+        let Some(lease) = lease
+            .take(&self.bucket, &invocation.id, now, invocation.ends)
+            .await?
+        else {
             return Ok(Answer::of(Status::Held, None));
         };
         let taken = self

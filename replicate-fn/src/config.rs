@@ -1,5 +1,6 @@
 //! replicate-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::aws::{Patience, Sdk};
@@ -7,20 +8,12 @@ use shared::bucket::Bucket;
 use shared::config::{ConfigError, Environment};
 use shared::pool::PoolId;
 
+use crate::ReplicateFn;
 use crate::outbox::Worker;
 use crate::secondary::Secondary;
 use crate::trigger::{Replicator, Trigger};
 
 const A_POOL: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
-const A_BUCKET: &str = "the outbox bucket in the function's region";
-
-/// Both roles of the function; which one is used, the payload says.
-pub struct Configuration {
-    /// The trigger, as far as the variables go.
-    pub trigger: Trigger,
-    /// The worker.
-    pub worker: Result<Worker, ConfigError>,
-}
 
 /// How people are replicated, for both roles.
 #[derive(Clone)]
@@ -31,44 +24,41 @@ struct Replication {
     budget: Duration,
 }
 
-impl Configuration {
-    /// Reads the variables.
-    pub async fn of(environment: &Environment) -> Self {
-        let sdk = Sdk::of(environment).await;
-        let replication = Replication::of(environment);
-        let bucket = |patience| {
-            let sdk = sdk.clone()?;
-            let name = environment.optional("OUTBOX_BUCKET");
-            Ok(name.map(|name| Bucket::new(sdk.s3(patience), name)))
-        };
-        let replicator = |patience| {
-            let (sdk, replication) = (sdk.clone()?, replication.clone()?);
-            let client = sdk.cognito(&replication.target, patience);
-            Ok(Replicator {
-                secondary: Secondary::new(client, replication.target, replication.activate),
-                origin_sub: replication.origin_sub,
-                budget: replication.budget,
-            })
-        };
-        Self {
-            trigger: Trigger {
-                replicator: replicator(Patience::TRIGGER),
-                outbox: bucket(Patience::LAST_SECOND),
-            },
-            worker: (|| {
-                let source = environment.required_as("SOURCE_USER_POOL_ID", A_POOL)?;
-                Ok(Worker {
-                    primary: sdk.clone()?.cognito(&source, Patience::ONCE),
-                    source,
-                    replicator: replicator(Patience::WORKER)?,
-                    outbox: bucket(Patience::WORKER)?.ok_or(ConfigError::Missing {
-                        name: "OUTBOX_BUCKET",
-                        expected: A_BUCKET,
-                    })?,
-                })
-            })(),
-        }
-    }
+/// Reads the variables of both roles.
+pub async fn read(environment: &Environment) -> ReplicateFn {
+    let sdk = Sdk::of(environment).await;
+    let replication = Replication::of(environment);
+    let bucket = |patience| {
+        let sdk = sdk.clone()?;
+        let name = environment.optional("OUTBOX_BUCKET");
+        Ok(name.map(|name| Bucket::new(sdk.s3(patience), name)))
+    };
+    let replicator = |patience| {
+        let (sdk, replication) = (sdk.clone()?, replication.clone()?);
+        let client = sdk.cognito(&replication.target, patience);
+        Ok(Replicator {
+            secondary: Secondary::new(client, replication.target, replication.activate),
+            origin_sub: replication.origin_sub,
+            budget: replication.budget,
+        })
+    };
+    let worker = (|| {
+        let source = environment.required_as("SOURCE_USER_POOL_ID", A_POOL)?;
+        Ok(Worker {
+            primary: sdk.clone()?.cognito(&source, Patience::ONCE),
+            source,
+            replicator: replicator(Patience::WORKER)?,
+            outbox: bucket(Patience::WORKER)?.ok_or(ConfigError::Missing {
+                name: "OUTBOX_BUCKET",
+                expected: "the outbox bucket in the function's region",
+            })?,
+        })
+    })();
+    let trigger = Arc::new(Trigger {
+        replicator: replicator(Patience::TRIGGER),
+        outbox: bucket(Patience::LAST_SECOND),
+    });
+    ReplicateFn { trigger, worker }
 }
 
 impl Replication {

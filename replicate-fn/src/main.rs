@@ -14,16 +14,22 @@ mod trigger;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
-use shared::config::Environment;
+use shared::config::ConfigError;
 use shared::event::TriggerEvent;
-use shared::invocation::{Cold, UnknownPayload, work_until};
-use tracing::Instrument;
+use shared::function::{self, Error, Function};
+use shared::invocation::{Invocation, UnknownPayload};
+use shared::metrics::Metrics;
 
 use crate::outbox::Worker;
 use crate::trigger::Trigger;
+
+/// Both roles of the function; which one is used, the payload says.
+struct ReplicateFn {
+    trigger: Arc<Trigger>,
+    worker: Result<Worker, ConfigError>,
+}
 
 /// What the worker is asked for.
 #[derive(Deserialize)]
@@ -32,55 +38,27 @@ enum Action {
     Tick,
 }
 
-struct Function {
-    trigger: Arc<Trigger>,
-    worker: Result<Worker, shared::config::ConfigError>,
-    cold: Cold,
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let environment = Environment::of_process();
-    shared::log::start(&environment, &[env!("CARGO_CRATE_NAME")]);
-    let configuration = config::Configuration::of(&environment).await;
-    let function = &Function {
-        trigger: Arc::new(configuration.trigger),
-        worker: configuration.worker,
-        cold: Cold::since(begun),
-    };
-    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-        let span = tracing::info_span!("invocation", requestId = event.context.request_id);
-        let handled = handle(function, event).instrument(span.clone()).await;
-        handled.inspect_err(|error| span.in_scope(|| tracing::error!(%error, "failed")))
-    });
-    lambda_runtime::run(handler)
-        .await
-        .map_err(anyhow::Error::from_boxed)
+async fn main() -> Result<(), Error> {
+    function::run(env!("CARGO_CRATE_NAME"), config::read).await
 }
 
-/// A trigger event goes back as the bytes that came, whatever happens; anything else gets an answer or an error.
-async fn handle(
-    function: &Function,
-    event: LambdaEvent<Box<RawValue>>,
-) -> Result<Box<RawValue>, Error> {
-    let received = Instant::now();
-    let LambdaEvent { payload, context } = event;
-    let name = &context.env_config.function_name;
-    if let Some(event) = TriggerEvent::read(&payload) {
-        let answer_by = function.cold.answer_by(received, context.deadline);
-        let metrics = function.trigger.confirmed(event, answer_by).await;
-        metrics.emit(name);
-        return Ok(payload);
+impl Function for ReplicateFn {
+    async fn confirmed(&self, event: TriggerEvent, answer_by: Instant) -> Metrics {
+        self.trigger.confirmed(event, answer_by).await
     }
-    let Ok(Action::Tick) = serde_json::from_str(payload.get()) else {
-        return Err(UnknownPayload::of(&payload, " or {\"action\":\"tick\"}").into());
-    };
-    let worker = function.worker.as_ref().map_err(Clone::clone)?;
-    let mut drained = worker.drain(work_until(received, context.deadline)).await?;
-    drained.metrics().emit(name);
-    match drained.stopped_by {
-        None => Ok(to_raw_value(&drained.answer)?),
-        Some(error) => Err(error.into()),
+
+    async fn work(
+        &self,
+        payload: &RawValue,
+        invocation: &Invocation,
+        metrics: &mut Metrics,
+    ) -> Result<Box<RawValue>, Error> {
+        let Ok(Action::Tick) = serde_json::from_str(payload.get()) else {
+            return Err(UnknownPayload::of(payload, " or {\"action\":\"tick\"}").into());
+        };
+        let worker = self.worker.as_ref().map_err(Clone::clone)?;
+        let answer = worker.drain(invocation.until, metrics).await?;
+        Ok(to_raw_value(&answer)?)
     }
 }

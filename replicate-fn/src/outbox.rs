@@ -51,25 +51,6 @@ pub struct Answer {
     oldest_s: u64,
 }
 
-/// What a tick has done.
-pub struct Drained {
-    /// For whoever asked.
-    pub answer: Answer,
-    /// Something in the set-up that fails every record.
-    pub stopped_by: Option<AwsError>,
-    metrics: Metrics,
-}
-
-impl Drained {
-    /// What was counted, and what is left.
-    pub fn metrics(&mut self) -> Metrics {
-        let mut metrics = std::mem::take(&mut self.metrics);
-        metrics.set(Metric::OutboxDepth, self.answer.failing);
-        metrics.set(Metric::OutboxOldest, self.answer.oldest_s);
-        metrics
-    }
-}
-
 /// What became of a record.
 enum Fate {
     Drained,
@@ -100,12 +81,12 @@ struct Shared {
 }
 
 impl Worker {
-    /// Tries every record in the outbox.
+    /// Tries every record in the outbox, and measures what is left in it.
     ///
     /// # Errors
     ///
-    /// The outbox cannot be listed.
-    pub async fn drain(&self, until: Instant) -> Result<Drained, AwsError> {
+    /// The outbox cannot be listed, or something in the set-up fails every record.
+    pub async fn drain(&self, until: Instant, metrics: &mut Metrics) -> Result<Answer, AwsError> {
         let until = until.min(Instant::now() + TICK);
         let tick = Tick {
             worker: self,
@@ -137,11 +118,10 @@ impl Worker {
             .shared
             .into_inner()
             .expect("no panic while it was held");
-        Ok(Drained {
-            answer,
-            stopped_by: shared.stopped_by,
-            metrics: shared.metrics,
-        })
+        *metrics = shared.metrics;
+        metrics.set(Metric::OutboxDepth, answer.failing);
+        metrics.set(Metric::OutboxOldest, answer.oldest_s);
+        shared.stopped_by.map_or(Ok(answer), Err)
     }
 }
 

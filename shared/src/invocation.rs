@@ -1,9 +1,10 @@
-//! What an entry point needs around its work: how long it has, and how a trigger answers whatever happens.
+//! An invocation: how long it has, work that must not outlast it, and a payload that makes no sense.
 
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
@@ -12,6 +13,9 @@ use crate::event::is_word;
 /// A trigger answers within this time of being called, well inside Cognito's 5 s.
 /// DG:cognito-user-pools-working-with-lambda-triggers: "must respond within 5 seconds".
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(4200);
+
+/// The longest a Lambda function runs.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Kept free before the end that Lambda sets, for the answer itself.
 const ANSWER_MARGIN: Duration = Duration::from_millis(250);
@@ -43,15 +47,32 @@ impl Cold {
     }
 }
 
-/// When a worker must be done: a tenth of its time, 15 s at most, is kept for leaving everything in order.
-pub fn work_until(received: Instant, deadline: u64) -> Instant {
-    const WITHOUT_A_DEADLINE: Duration = Duration::from_secs(15 * 60);
-    let left = until(deadline).unwrap_or(WITHOUT_A_DEADLINE);
-    received + left - (left / 10).min(Duration::from_secs(15))
+/// An invocation that has work to do.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Its id.
+    pub id: String,
+    /// When the work must be done: a tenth of the time, 15 s at most, is kept for leaving everything in order.
+    pub until: Instant,
+    /// When Lambda ends it.
+    pub ends: Timestamp,
+}
+
+impl Invocation {
+    /// An invocation that came at this point in time, with its end in milliseconds since 1970.
+    pub fn new(id: String, received: Instant, deadline: u64) -> Self {
+        let left = until(deadline).unwrap_or(LONGEST);
+        let in_order = (left / 10).min(Duration::from_secs(15));
+        Self {
+            id,
+            until: received + left - in_order,
+            ends: Timestamp::now() + left,
+        }
+    }
 }
 
 /// Time left until a deadline in milliseconds since 1970; none when it has passed, as with local runtimes that give nonsense.
-pub fn until(deadline: u64) -> Option<Duration> {
+fn until(deadline: u64) -> Option<Duration> {
     (SystemTime::UNIX_EPOCH + Duration::from_millis(deadline))
         .duration_since(SystemTime::now())
         .ok()
@@ -152,7 +173,8 @@ mod tests {
         let now = Instant::now();
 
         assert_eq!(answer_by(now, None, 600_000) - now, ANSWER_WITHIN);
-        assert!(work_until(now, 600_000) - now > Duration::from_secs(800));
+        let invocation = Invocation::new("id".into(), now, 600_000);
+        assert!(invocation.until - now > Duration::from_secs(800));
     }
 
     #[tokio::test]

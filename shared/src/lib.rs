@@ -18,12 +18,13 @@
 //! - [`lease`]: one snapshot at a time
 //! - [`snapshot`]: the layout of a snapshot, and taking one
 //!
-//! What goes to CloudWatch: [`log`] and [`metrics`]. What a function's entry point needs: [`invocation`].
+//! What goes to CloudWatch: [`log`] and [`metrics`]. Around a function's work: [`function`] and [`invocation`].
 
 pub mod aws;
 pub mod bucket;
 pub mod config;
 pub mod event;
+pub mod function;
 pub mod import_csv;
 pub mod invocation;
 pub mod journal;
