@@ -119,6 +119,7 @@ impl Worker {
             .into_inner()
             .expect("no panic while it was held");
         *metrics = shared.metrics;
+        metrics.set(Metric::Conflicts, answer.conflicts);
         metrics.set(Metric::OutboxDepth, answer.failing);
         metrics.set(Metric::OutboxOldest, answer.oldest_s);
         shared.stopped_by.map_or(Ok(answer), Err)

@@ -33,6 +33,8 @@ pub enum Metric {
     OutboxDepth,
     /// Age of the oldest record in the outbox.
     OutboxOldest,
+    /// Records that a tick has set aside in `conflicts/`.
+    Conflicts,
     /// Users listed by the last complete snapshot.
     SnapshotUsers,
     /// Age of the last complete snapshot.

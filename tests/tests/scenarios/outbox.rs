@@ -83,6 +83,10 @@ async fn poisoned_records_end_in_conflicts_with_a_reason_and_block_nobody() {
     let answer = drain(&world).await;
 
     assert_eq!(answer["conflicts"], 4, "{answer}");
+    assert_eq!(
+        counted(&world, &world.tokyo, REPLICATE_WORKER, "Conflicts"),
+        4
+    );
     assert_eq!(answer["drained"], 1, "{answer}");
     assert!(replica(&world, &email(4)).is_some());
     assert!(outbox(&world, "outbox/").is_empty());
