@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use jiff::SignedDuration;
 use shared::aws::{Patience, Sdk};
 use shared::bucket::Bucket;
-use shared::config::Environment;
+use shared::config::{CustomAttribute, Environment};
 use shared::pool::PoolId;
 
 use crate::BackupFn;
@@ -57,8 +57,7 @@ pub async fn read(environment: &Environment) -> BackupFn {
                 .0
                 .into(),
             origin_sub: environment
-                .optional("ORIGIN_SUB_ATTRIBUTE")
-                .map(str::to_owned),
+                .optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
         })
     })();
     BackupFn { trigger, worker }

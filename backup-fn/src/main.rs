@@ -13,7 +13,7 @@ use std::time::Instant;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::config::ConfigError;
 use shared::event::TriggerEvent;
-use shared::function::{self, Error, Function};
+use shared::function::{self, Failed, Function};
 use shared::invocation::Invocation;
 use shared::metrics::Metrics;
 
@@ -28,8 +28,9 @@ struct BackupFn {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    function::run(env!("CARGO_CRATE_NAME"), config::read).await
+async fn main() -> anyhow::Result<()> {
+    let served = function::run(env!("CARGO_CRATE_NAME"), config::read).await;
+    served.map_err(anyhow::Error::from_boxed)
 }
 
 impl Function for BackupFn {
@@ -42,7 +43,7 @@ impl Function for BackupFn {
         payload: &RawValue,
         invocation: &Invocation,
         metrics: &mut Metrics,
-    ) -> Result<Box<RawValue>, Error> {
+    ) -> Result<Box<RawValue>, Failed> {
         let request = Request::read(payload)?;
         let worker = self.worker.as_ref().map_err(Clone::clone)?;
         let answer = worker.answer(&request, invocation, metrics).await?;

@@ -25,10 +25,7 @@ pub enum Request {
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
     Tick,
-    Snapshot {
-        #[serde(default)]
-        accept_shrink: bool,
-    },
+    Snapshot { accept_shrink: Option<bool> },
 }
 
 /// As little of an S3 event as tells it from anything else; a new field or version must not stop a backup.
@@ -51,7 +48,9 @@ impl Request {
         if let Ok(action) = serde_json::from_str(text) {
             return Ok(match action {
                 Action::Tick => Self::Tick,
-                Action::Snapshot { accept_shrink } => Self::Snapshot { accept_shrink },
+                Action::Snapshot { accept_shrink } => Self::Snapshot {
+                    accept_shrink: accept_shrink.unwrap_or(false),
+                },
             });
         }
         match serde_json::from_str::<S3Event>(text) {
@@ -77,6 +76,10 @@ mod tests {
 
         assert_eq!(read(r#"{"action":"tick"}"#), Ok(Request::Tick));
         assert_eq!(read(r#"{"action":"snapshot"}"#), snapshot(false));
+        assert_eq!(
+            read(r#"{"action":"snapshot","accept_shrink":null}"#),
+            snapshot(false)
+        );
         assert_eq!(
             read(r#"{"action":"snapshot","accept_shrink":true}"#),
             snapshot(true)

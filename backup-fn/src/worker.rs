@@ -6,6 +6,7 @@ use aws_sdk_cognitoidentityprovider::Client;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::bucket::{Bucket, ReadError};
+use shared::config::CustomAttribute;
 use shared::invocation::Invocation;
 use shared::journal::{IN_FLIGHT, Newer, SignUps};
 use shared::lease::{self, Done, Lease, Seen, State};
@@ -32,7 +33,7 @@ pub struct Worker {
     /// In percent of the latest snapshot's users.
     pub shrink_guard: u64,
     /// The column for a newcomer's `sub`.
-    pub origin_sub: Option<String>,
+    pub origin_sub: Option<CustomAttribute>,
 }
 
 /// What a request is answered with.
@@ -188,7 +189,7 @@ impl Worker {
         let task = Task {
             pool: &Pool::new(self.client.clone(), self.pool.clone(), self.rate, until),
             bucket: &self.bucket,
-            origin_sub: self.origin_sub.as_deref(),
+            origin_sub: self.origin_sub.as_ref(),
             previous,
             until,
         };

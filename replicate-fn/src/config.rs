@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::aws::{Patience, Sdk};
 use shared::bucket::Bucket;
-use shared::config::{ConfigError, Environment};
+use shared::config::{ConfigError, CustomAttribute, Environment};
 use shared::pool::PoolId;
 
 use crate::ReplicateFn;
@@ -20,7 +20,7 @@ const A_POOL: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
 struct Replication {
     target: PoolId,
     activate: bool,
-    origin_sub: Option<String>,
+    origin_sub: Option<CustomAttribute>,
     budget: Duration,
 }
 
@@ -67,8 +67,7 @@ impl Replication {
             target: environment.required_as("TARGET_USER_POOL_ID", A_POOL)?,
             activate: environment.or("ACTIVATE_REPLICAS", true, "true or false")?,
             origin_sub: environment
-                .optional("ORIGIN_SUB_ATTRIBUTE")
-                .map(str::to_owned),
+                .optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
             budget: Duration::from_millis(environment.or(
                 "REPLICATION_BUDGET_MS",
                 3000,

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::config::ConfigError;
 use shared::event::TriggerEvent;
-use shared::function::{self, Error, Function};
+use shared::function::{self, Failed, Function};
 use shared::invocation::{Invocation, UnknownPayload};
 use shared::metrics::Metrics;
 
@@ -39,8 +39,9 @@ enum Action {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    function::run(env!("CARGO_CRATE_NAME"), config::read).await
+async fn main() -> anyhow::Result<()> {
+    let served = function::run(env!("CARGO_CRATE_NAME"), config::read).await;
+    served.map_err(anyhow::Error::from_boxed)
 }
 
 impl Function for ReplicateFn {
@@ -53,7 +54,7 @@ impl Function for ReplicateFn {
         payload: &RawValue,
         invocation: &Invocation,
         metrics: &mut Metrics,
-    ) -> Result<Box<RawValue>, Error> {
+    ) -> Result<Box<RawValue>, Failed> {
         let Ok(Action::Tick) = serde_json::from_str(payload.get()) else {
             return Err(UnknownPayload::of(payload, " or {\"action\":\"tick\"}").into());
         };

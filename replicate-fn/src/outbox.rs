@@ -11,6 +11,7 @@ use serde::Serialize;
 use shared::aws::{AwsError, Failure};
 use shared::bucket::{Bucket, Listed, json};
 use shared::metrics::{Metric, Metrics};
+use shared::person::Person;
 use shared::pool::{Pace, Pool, PoolError, PoolId};
 use shared::record::{CONFLICTS, OUTBOX, Record};
 
@@ -143,12 +144,18 @@ impl Answer {
 }
 
 impl Tick<'_> {
-    /// Deals with one object of the outbox.
+    /// Deals with one object of the outbox, while there is time.
     async fn settle(&self, listed: Listed) -> Fate {
         if self.is_over() {
             return Fate::Failing(listed.last_modified);
         }
         self.pace.turn().await;
+        let stays = Fate::Failing(listed.last_modified);
+        let settled = tokio::time::timeout_at(self.until.into(), self.settle_now(listed));
+        settled.await.unwrap_or(stays)
+    }
+
+    async fn settle_now(&self, listed: Listed) -> Fate {
         let key = &listed.key;
         let object = match self.worker.outbox.get(key).await {
             Ok(Some(object)) => object,
@@ -161,10 +168,9 @@ impl Tick<'_> {
         let (fate, stays) = match serde_json::from_slice::<Record>(&object.body) {
             Ok(record) => {
                 let stays = Fate::Failing(record.recorded_at);
-                let replay = self.replay_or_set_aside(key, &record);
-                match tokio::time::timeout_at(self.until.into(), replay).await {
-                    Ok(Some(fate)) => (fate, stays),
-                    Ok(None) | Err(_) => return stays,
+                match self.replay_or_set_aside(key, &record).await {
+                    Some(fate) => (fate, stays),
+                    None => return stays,
                 }
             }
             Err(_) => {
@@ -251,7 +257,13 @@ impl Tick<'_> {
             Some(pool) if pool != self.worker.source.as_str() => {
                 Err(NotReplicated::AnotherPool(pool.clone()))
             }
-            _ => Ok(self.primary.person(username.as_str()).await?.is_none()),
+            _ => {
+                let person = self.primary.person(username.as_str()).await?;
+                // Somebody else may have taken the username since.
+                let is_the_same =
+                    |person: Person| record.sub.is_none() || person.sub() == record.sub.as_deref();
+                Ok(!person.is_some_and(is_the_same))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use shared::config::CustomAttribute;
 use shared::person::Attributes;
 use shared::record::Record;
 use uuid::Uuid;
@@ -37,7 +38,7 @@ pub enum Unfit {
 
 impl Replica {
     /// The replica of a confirmed person. The `sub` in the primary pool is kept in `origin_sub`.
-    pub fn of(record: &Record, origin_sub: Option<&str>) -> Result<Self, Unfit> {
+    pub fn of(record: &Record, origin_sub: Option<&CustomAttribute>) -> Result<Self, Unfit> {
         if record.attributes.is_empty() {
             return Err(Unfit::NoAttributes);
         }
@@ -47,7 +48,7 @@ impl Replica {
             .filter(|(name, value)| !value.is_empty() && travels(name, &record.attributes))
             .collect();
         if let (Some(attribute), Some(sub)) = (origin_sub, &record.sub) {
-            attributes.insert(attribute, sub);
+            attributes.insert(attribute.as_str(), sub);
         }
         let username = username(record).ok_or(Unfit::NoUsername)?;
         Ok(Self {
@@ -155,7 +156,7 @@ mod tests {
             ],
         );
 
-        let replica = Replica::of(&record, Some("custom:origin_sub")).unwrap();
+        let replica = Replica::of(&record, "custom:origin_sub".parse().ok().as_ref()).unwrap();
 
         let names: Vec<_> = replica.attributes.iter().map(|(name, _)| name).collect();
         assert_eq!(

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::bucket::{Bucket, json};
-use shared::config::ConfigError;
+use shared::bucket::{Bucket, Condition, json};
+use shared::config::{ConfigError, CustomAttribute};
 use shared::event::{Source, TriggerEvent};
 use shared::invocation::guarded;
 use shared::metrics::{Metric, Metrics};
@@ -22,7 +22,7 @@ pub struct Replicator {
     /// The secondary pool.
     pub secondary: Secondary,
     /// Where the primary `sub` is kept.
-    pub origin_sub: Option<String>,
+    pub origin_sub: Option<CustomAttribute>,
     /// Time for a trigger's calls.
     pub budget: Duration,
 }
@@ -30,7 +30,7 @@ pub struct Replicator {
 impl Replicator {
     /// Brings the person of a record to the secondary pool.
     pub async fn replicate(&self, record: &Record) -> Result<Replicated, NotReplicated> {
-        let replica = Replica::of(record, self.origin_sub.as_deref())?;
+        let replica = Replica::of(record, self.origin_sub.as_ref())?;
         self.secondary.replicate(&replica).await
     }
 }
@@ -137,10 +137,12 @@ impl Trigger {
         };
         let body = json(record.as_ref());
         let put = guarded(answer_by, async move {
-            outbox.put(&format!("{OUTBOX}{name}"), body).await
+            let key = format!("{OUTBOX}{name}");
+            // A record that is there already is as good: a repeated event changes nothing.
+            outbox.put_if(&key, body, Condition::Absent).await
         });
         match put.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Box::new(error)),
             Err(interrupted) => Err(Box::new(interrupted)),
         }

@@ -38,12 +38,12 @@ impl Patience {
     };
     /// For a worker, which has minutes.
     pub const WORKER: Self = Self {
-        attempt: Duration::from_secs(20),
-        attempts: 4,
+        attempt: Duration::from_secs(10),
+        attempts: 3,
     };
     /// For callers that repeat a call themselves, under a rate limit.
     pub const ONCE: Self = Self {
-        attempt: Duration::from_secs(20),
+        attempt: Duration::from_secs(10),
         attempts: 1,
     };
 }
@@ -136,7 +136,7 @@ pub enum Failure {
 
 /// A call to AWS that failed.
 ///
-/// `Display` and `Debug` show the service's own words only where they cannot speak of a person.
+/// `Display` and `Debug` leave out the service's own words, which may speak of a person.
 #[derive(Clone, thiserror::Error)]
 pub struct AwsError {
     operation: &'static str,
@@ -278,11 +278,7 @@ impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}: {}", self.operation, self.target, self.code)?;
         match self.advice() {
-            // These speak of pools, buckets and roles; only S3's refusal names the object, which may be named after a person.
-            Some(advice) if self.message.is_empty() || self.code == "AccessDenied" => {
-                write!(f, "; {advice}")
-            }
-            Some(advice) => write!(f, " ({}); {advice}", self.message.trim()),
+            Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),
         }
     }
@@ -326,8 +322,8 @@ mod tests {
         assert!(error.is_configuration());
         assert_eq!(
             error.to_string(),
-            "AdminCreateUser on ap-northeast-3_Example01: ResourceNotFoundException \
-             (User pool ap-northeast-3_Example01 does not exist.); check the pool id and its region"
+            "AdminCreateUser on ap-northeast-3_Example01: ResourceNotFoundException; \
+             check the pool id and its region"
         );
     }
 

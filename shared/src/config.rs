@@ -66,6 +66,16 @@ impl Environment {
         parse(name, self.required(name, expected)?, expected)
     }
 
+    /// The variable read as a `T`, if it holds something.
+    pub fn optional_as<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        let value = self.optional(name);
+        value.map(|value| parse(name, value, expected)).transpose()
+    }
+
     /// The variable read as a `T`, `default` when absent.
     pub fn or<T: FromStr>(
         &self,
@@ -73,8 +83,32 @@ impl Environment {
         default: T,
         expected: &'static str,
     ) -> Result<T, ConfigError> {
-        self.optional(name)
-            .map_or(Ok(default), |value| parse(name, value, expected))
+        Ok(self.optional_as(name, expected)?.unwrap_or(default))
+    }
+}
+
+/// The name of a custom attribute, such as `custom:origin_sub`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomAttribute(String);
+
+impl CustomAttribute {
+    /// What a variable that holds one should be.
+    pub const EXPECTED: &str = "a custom attribute such as custom:origin_sub";
+
+    /// The whole name, prefix included.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CustomAttribute {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name.strip_prefix("custom:") {
+            Some(rest) if !rest.is_empty() => Ok(Self(name.to_owned())),
+            _ => Err(()),
+        }
     }
 }
 

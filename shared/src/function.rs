@@ -5,11 +5,9 @@
 
 use std::time::Instant;
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use tracing::Instrument;
-
-pub use lambda_runtime::Error;
 
 use crate::config::Environment;
 use crate::event::TriggerEvent;
@@ -27,7 +25,33 @@ pub trait Function {
         payload: &RawValue,
         invocation: &Invocation,
         metrics: &mut Metrics,
-    ) -> impl Future<Output = Result<Box<RawValue>, Error>>;
+    ) -> impl Future<Output = Result<Box<RawValue>, Failed>>;
+}
+
+/// Work that failed: what Lambda shows as the type and the message of the error.
+#[derive(Debug)]
+pub struct Failed {
+    kind: &'static str,
+    message: String,
+}
+
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
+        let path = std::any::type_name::<E>();
+        Self {
+            kind: path.rsplit("::").next().unwrap_or(path),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<Failed> for Diagnostic {
+    fn from(failed: Failed) -> Self {
+        Self {
+            error_type: failed.kind.to_owned(),
+            error_message: failed.message,
+        }
+    }
 }
 
 /// Serves invocations until Lambda ends the process. `name` is the crate's, for its log; `function` sets the function up.
@@ -38,7 +62,7 @@ pub trait Function {
 pub async fn run<F: Function>(
     name: &'static str,
     function: impl AsyncFnOnce(&Environment) -> F,
-) -> Result<(), Error> {
+) -> Result<(), lambda_runtime::Error> {
     let begun = Instant::now();
     let environment = Environment::of_process();
     crate::log::start(&environment, &[name]);
@@ -47,7 +71,8 @@ pub async fn run<F: Function>(
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
         let span = tracing::info_span!("invocation", requestId = event.context.request_id);
         let handled = handle(function, cold, event).instrument(span.clone()).await;
-        handled.inspect_err(|error| span.in_scope(|| tracing::error!(%error, "failed")))
+        handled
+            .inspect_err(|error| span.in_scope(|| tracing::error!(error = error.message, "failed")))
     });
     lambda_runtime::run(handler).await
 }
@@ -56,7 +81,7 @@ async fn handle(
     function: &impl Function,
     cold: &Cold,
     event: LambdaEvent<Box<RawValue>>,
-) -> Result<Box<RawValue>, Error> {
+) -> Result<Box<RawValue>, Failed> {
     let received = Instant::now();
     let LambdaEvent { payload, context } = event;
     let name = &context.env_config.function_name;

@@ -13,6 +13,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 use jiff::civil::Date;
 
+use crate::config::CustomAttribute;
 use crate::person::{Person, Status};
 
 /// The longest row Cognito takes, counted here in UTF-16 units with escapes (DG:import-tool: 16,000 characters).
@@ -239,7 +240,7 @@ impl Format {
     pub fn of(
         pool: &UserPoolType,
         header: &[String],
-        origin_sub: Option<&str>,
+        origin_sub: Option<&CustomAttribute>,
     ) -> Result<Self, FormatError> {
         let id = || pool.id().unwrap_or_default().to_owned();
         let columns: Vec<_> = header.iter().map(|name| Column::of(name)).collect();
@@ -262,11 +263,11 @@ impl Format {
         if let Some(attribute) = origin_sub
             && !columns
                 .iter()
-                .any(|column| column.name == attribute && column.kind == Kind::Text)
+                .any(|column| column.name == attribute.as_str())
         {
             return Err(FormatError::NoOriginColumn {
                 pool: id(),
-                attribute: attribute.to_owned(),
+                attribute: attribute.as_str().to_owned(),
             });
         }
         let auto_verified = pool.auto_verified_attributes();
@@ -290,7 +291,7 @@ impl Format {
                 })
                 .collect(),
             required: required.filter_map(|a| a.name.clone()).collect(),
-            origin_sub: origin_sub.map(str::to_owned),
+            origin_sub: origin_sub.map(|attribute| attribute.as_str().to_owned()),
             columns,
         })
     }
@@ -525,7 +526,12 @@ mod tests {
 
     fn format() -> Format {
         let pool = pool(&[UsernameAttributeType::Email], &["email"]);
-        Format::of(&pool, &header(&HEADER), Some("custom:origin_sub")).unwrap()
+        Format::of(
+            &pool,
+            &header(&HEADER),
+            "custom:origin_sub".parse().ok().as_ref(),
+        )
+        .unwrap()
     }
 
     fn taro(attributes: &[(&str, &str)]) -> Person {
@@ -728,7 +734,7 @@ mod tests {
     #[test]
     fn a_pool_that_no_file_can_be_written_for_is_refused_with_what_to_do() {
         use UsernameAttributeType::{Email, PhoneNumber};
-        let refusal = |sign_in: &[_], columns: &[&str], origin| {
+        let refusal = |sign_in: &[_], columns: &[&str], origin: Option<&CustomAttribute>| {
             let error = Format::of(&pool(sign_in, &[]), &header(columns), origin).unwrap_err();
             error.to_string()
         };
@@ -736,6 +742,9 @@ mod tests {
         assert!(refusal(&[], &["email"], None).contains("no cognito:username column"));
         assert!(refusal(&[Email, PhoneNumber], &HEADER, None).contains("does not say which"));
         assert!(refusal(&[], &["email", "email", USERNAME], None).contains("email twice"));
-        assert!(refusal(&[], &HEADER, Some("custom:origin")).contains("ORIGIN_SUB_ATTRIBUTE"));
+        assert!(
+            refusal(&[], &HEADER, "custom:origin".parse().ok().as_ref())
+                .contains("ORIGIN_SUB_ATTRIBUTE")
+        );
     }
 }

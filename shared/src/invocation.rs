@@ -127,7 +127,7 @@ impl UnknownPayload {
         let text = payload.get();
         let action = serde_json::from_str(text).map(|Action { action }| action);
         let found = if let Some(action) = action.ok().filter(|action| is_word(action)) {
-            format!("an unknown action {action:?}")
+            format!("an action {action:?} that is unknown or malformed")
         } else if serde_json::from_str::<std::collections::BTreeMap<String, IgnoredAny>>(text)
             .is_ok()
         {
@@ -195,7 +195,7 @@ mod tests {
             UnknownPayload::of(payload, ", or {\"action\":\"tick\"}").to_string()
         };
 
-        assert!(describe(r#"{"action":"dance"}"#).contains(r#"an unknown action "dance""#));
+        assert!(describe(r#"{"action":"dance"}"#).contains(r#"an action "dance" that"#));
         assert!(describe(r#"{"email":"taro@example.jp"}"#).starts_with("the payload is an object"));
         assert!(!describe(r#"{"email":"taro@example.jp"}"#).contains("taro"));
         assert!(describe("[1]").contains("not a JSON object"));

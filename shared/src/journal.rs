@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::aws::AwsError;
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Listed};
 use crate::record::{SIGN_UPS, person_of};
 
 /// Time in which a record may appear in a listing after the second it is dated with: a trigger's whole life.
@@ -50,14 +50,12 @@ impl SignUps {
         let mut sign_ups = Self::default();
         let mut listing = bucket.list(SIGN_UPS);
         while let Some(page) = listing.page().await? {
-            for object in page {
+            for (name, last_modified) in page.into_iter().filter_map(record) {
                 let state = match since {
-                    Some(since) if object.last_modified < since => State::Old,
+                    Some(since) if last_modified < since => State::Old,
                     _ => State::Recent,
                 };
-                if let Some(name) = object.key.strip_prefix(SIGN_UPS).and_then(person_of) {
-                    sign_ups.insert(name, state);
-                }
+                sign_ups.insert(name, state);
             }
         }
         for digit in &mut sign_ups.by_sub {
@@ -88,15 +86,17 @@ impl SignUps {
 
     /// Whether any record is in the journal that is newer than a point in time; stops at the first.
     pub async fn any_since(bucket: &Bucket, since: Timestamp) -> Result<Newer, AwsError> {
-        let mut seen = 0;
+        let mut records = 0;
         let mut listing = bucket.list(SIGN_UPS);
         while let Some(page) = listing.page().await? {
-            if page.iter().any(|object| object.last_modified >= since) {
-                return Ok(Newer::Yes);
+            for (_, last_modified) in page.into_iter().filter_map(record) {
+                if last_modified >= since {
+                    return Ok(Newer::Yes);
+                }
+                records += 1;
             }
-            seen += page.len() as u64;
         }
-        Ok(Newer::No { records: seen })
+        Ok(Newer::No { records })
     }
 
     /// What the journal says of a person.
@@ -164,6 +164,12 @@ pub enum Newer {
         /// How many records there are.
         records: u64,
     },
+}
+
+/// The `sub` or username of a listed record, and when it was written; none when the object is no record.
+fn record(object: Listed) -> Option<(String, Timestamp)> {
+    let name = object.key.strip_prefix(SIGN_UPS).and_then(person_of)?;
+    Some((name, object.last_modified))
 }
 
 fn first_digit(sub: Uuid) -> usize {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::aws::{AwsError, Failure};
 use crate::bucket::{Bucket, ReadError, json};
+use crate::config::CustomAttribute;
 use crate::import_csv::{Format, FormatError, Rejection};
 use crate::journal::{Newcomer, SignUps};
 use crate::person::{Attributes, Person, Status};
@@ -59,7 +60,7 @@ pub struct Task<'a> {
     /// The bucket.
     pub bucket: &'a Bucket,
     /// The column for a newcomer's `sub`.
-    pub origin_sub: Option<&'a str>,
+    pub origin_sub: Option<&'a CustomAttribute>,
     /// The start of the previous snapshot.
     pub previous: Option<Timestamp>,
     /// When to give up.

@@ -33,6 +33,7 @@ async fn a_payload_of_no_known_shape_is_refused_with_what_to_send() {
             (&world.osaka, BACKUP_WORKER),
         ] {
             let error = error(region, function, payload.clone()).await;
+            assert!(error.starts_with("UnknownPayload: "), "{error}");
             assert!(error.contains("triggerSource"), "{error}");
             assert!(error.contains(r#"{"action":"tick"}"#), "{error}");
         }
@@ -71,6 +72,18 @@ async fn a_variable_that_is_missing_or_malformed_is_named() {
             "SHRINK_GUARD_PERCENT",
             Some("101"),
             "0 to 100",
+        ),
+        (
+            REPLICATE_WORKER,
+            "ORIGIN_SUB_ATTRIBUTE",
+            Some("email"),
+            "a custom attribute",
+        ),
+        (
+            BACKUP_WORKER,
+            "ORIGIN_SUB_ATTRIBUTE",
+            Some("sub"),
+            "a custom attribute",
         ),
         (
             BACKUP_WORKER,

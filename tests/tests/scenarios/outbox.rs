@@ -257,6 +257,58 @@ async fn a_newer_record_of_the_same_person_is_not_deleted_unread() {
 }
 
 #[tokio::test]
+async fn an_old_record_is_not_replayed_for_somebody_else_who_has_the_username_now() {
+    let world = world().await;
+    let pool = world.tokyo.cognito().create_pool(PoolSettings {
+        name: "usernames".into(),
+        username_attributes: vec![],
+        ..local::world::pool()
+    });
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "SOURCE_USER_POOL_ID", &pool.id);
+    let somebody_else = SeedUser {
+        username: Some("taro".into()),
+        ..SeedUser::default()
+    };
+    world.tokyo.cognito().put_user(&pool.id, somebody_else);
+    let mut deleted = record(1, SignedDuration::from_hours(2));
+    deleted["username"] = json!("taro");
+    deleted["pool"] = json!(pool.id);
+    put_record(&world, &deleted).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["drained"], &answer["gone"]),
+        (&json!(0), &json!(1))
+    );
+    assert!(world.osaka.cognito().users(&world.secondary.id).is_empty());
+}
+
+#[tokio::test]
+async fn a_repeated_event_does_not_make_a_record_younger() {
+    let world = world().await;
+    world
+        .osaka
+        .faults()
+        .add(Fault::of(Service::Cognito, Kind::Refuse));
+    let event = confirmation(1).to_string();
+    let kept = || {
+        world
+            .tokyo
+            .s3()
+            .object(OUTBOX, &format!("outbox/{}.json", sub(1)))
+    };
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let first = kept();
+
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+    assert!(first.is_some());
+    assert_eq!(kept(), first);
+}
+
+#[tokio::test]
 async fn an_old_record_of_another_pool_is_not_taken_for_somebody_deleted() {
     let world = world().await;
     let mut foreign = record(1, SignedDuration::from_hours(2));

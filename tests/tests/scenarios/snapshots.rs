@@ -264,9 +264,10 @@ async fn what_is_no_record_in_the_journal_stops_no_snapshot() {
     hasten(&world);
     populate(&world, 0..2);
     journal(&world, 1).await;
-    for name in ["note", "a name", &sub(77)] {
+    let stranger = format!("{}.json", sub(77));
+    for name in ["note.json", "a name.json", &stranger, "readme.txt"] {
         let put = world.osaka.s3_client().put_object().bucket(SNAPSHOTS);
-        let put = put.key(format!("journal/sign-up/{name}.json"));
+        let put = put.key(format!("journal/sign-up/{name}"));
         put.body(b"{}".to_vec().into()).send().await.unwrap();
     }
 
@@ -274,6 +275,7 @@ async fn what_is_no_record_in_the_journal_stops_no_snapshot() {
 
     assert_eq!(answer["status"], "complete", "{answer}");
     assert_eq!(manifest(&world, &answer)["users"]["newcomers"], 1);
+    assert_eq!(tick(&world).await["status"], "not-needed");
 }
 
 #[tokio::test]
