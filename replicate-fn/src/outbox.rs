@@ -105,7 +105,9 @@ impl Worker {
         let mut answer = Answer::default();
         let mut listing = self.outbox.list(OUTBOX);
         while let Some(page) = listing.page().await? {
-            let fates = stream::iter(page)
+            // The console marks a folder that somebody made with an object of its name.
+            let objects = page.into_iter().filter(|object| object.key != OUTBOX);
+            let fates = stream::iter(objects)
                 .map(|object| tick.settle(object))
                 .buffer_unordered(AT_ONCE);
             fates
@@ -176,10 +178,8 @@ impl Tick<'_> {
             Err(_) => {
                 tracing::error!("an object in the outbox is no record: set aside in conflicts/");
                 let stays = Fate::Failing(listed.last_modified);
-                if !self
-                    .set_aside(key, json(&Unreadable::of(&object.body)))
-                    .await
-                {
+                let unreadable = json(&Unreadable::of(&object.body));
+                if !self.set_aside(key, unreadable).await {
                     return stays;
                 }
                 (Fate::Conflict, stays)
