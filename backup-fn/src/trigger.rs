@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use shared::bucket::{Bucket, Condition, json};
+use shared::bucket::Bucket;
 use shared::config::ConfigError;
 use shared::event::{Source, TriggerEvent};
-use shared::invocation::guarded;
 use shared::metrics::{Metric, Metrics};
 use shared::record::{PASSWORD_RESETS, Record, SIGN_UPS};
 
@@ -34,7 +33,14 @@ impl Trigger {
             metrics.count(Metric::Skipped);
             return metrics;
         }
-        match self.note(prefix, &record, answer_by).await {
+        let kept = match &self.bucket {
+            Ok(bucket) => {
+                let kept = record.keep(bucket, prefix, answer_by).await;
+                kept.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match kept {
             Ok(()) => tracing::info!(sub, "in the journal"),
             Err(reason) => {
                 tracing::error!(sub, reason, "lost: not in the journal");
@@ -42,20 +48,5 @@ impl Trigger {
             }
         }
         metrics
-    }
-
-    async fn note(&self, prefix: &str, record: &Record, answer_by: Instant) -> Result<(), String> {
-        let bucket = self.bucket.clone().map_err(|error| error.to_string())?;
-        let name = record.object_name().ok_or("the event names nobody")?;
-        let (key, body) = (format!("{prefix}{name}"), json(record));
-        // A record that is there already is as good: a repeated event changes nothing.
-        let put = guarded(answer_by, async move {
-            bucket.put_if(&key, body, Condition::Absent).await
-        });
-        match put.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(interrupted) => Err(interrupted.to_string()),
-        }
     }
 }

@@ -54,10 +54,10 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
             })?,
         })
     })();
-    let trigger = Arc::new(Trigger {
-        replicator: replicator(Patience::TRIGGER),
+    let trigger = Trigger {
+        replicator: replicator(Patience::TRIGGER).map(Arc::new),
         outbox: bucket(Patience::LAST_SECOND),
-    });
+    };
     ReplicateFn { trigger, worker }
 }
 

@@ -11,7 +11,6 @@ mod replica;
 mod secondary;
 mod trigger;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -27,7 +26,7 @@ use crate::trigger::Trigger;
 
 /// Both roles of the function; which one is used, the payload says.
 struct ReplicateFn {
-    trigger: Arc<Trigger>,
+    trigger: Trigger,
     worker: Result<Worker, ConfigError>,
 }
 

@@ -1,10 +1,9 @@
 //! The trigger: a confirmed person ends as a replica, as a record in the outbox, or as a counted loss.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::bucket::{Bucket, Condition, json};
+use shared::bucket::Bucket;
 use shared::config::{ConfigError, CustomAttribute};
 use shared::event::{Source, TriggerEvent};
 use shared::invocation::guarded;
@@ -38,14 +37,14 @@ impl Replicator {
 /// The function as the primary pool's trigger.
 pub struct Trigger {
     /// Without it, everything goes to the outbox.
-    pub replicator: Result<Replicator, ConfigError>,
+    pub replicator: Result<Arc<Replicator>, ConfigError>,
     /// Without it, what cannot be replicated is lost.
     pub outbox: Result<Option<Bucket>, ConfigError>,
 }
 
 impl Trigger {
     /// Deals with a trigger event by a point in time, and says what it did in metrics. Never fails.
-    pub async fn confirmed(self: &Arc<Self>, event: TriggerEvent, answer_by: Instant) -> Metrics {
+    pub async fn confirmed(&self, event: TriggerEvent, answer_by: Instant) -> Metrics {
         let mut metrics = Metrics::default();
         if let Source::Foreign(source) = &event.source {
             tracing::warn!(source, "not a post-confirmation event: nothing to do");
@@ -66,13 +65,13 @@ impl Trigger {
     }
 
     async fn replicate(
-        self: &Arc<Self>,
+        &self,
         record: &Arc<Record>,
         answer_by: Instant,
         metrics: &mut Metrics,
     ) -> Result<Replicated, String> {
-        let budget = match &self.replicator {
-            Ok(replicator) => replicator.budget,
+        let replicator = match &self.replicator {
+            Ok(replicator) => Arc::clone(replicator),
             Err(error) => {
                 tracing::error!(%error, "the trigger is not configured: nobody is replicated");
                 // Nothing may be lost yet, but the alarm on losses is the one that is looked at.
@@ -81,70 +80,48 @@ impl Trigger {
             }
         };
         let begun = Instant::now();
-        let until = (begun + budget).min(answer_by - FOR_THE_OUTBOX);
-        let (trigger, person) = (Arc::clone(self), Arc::clone(record));
-        let replicated = guarded(until, async move {
-            let replicator = trigger.replicator.as_ref().map_err(ToString::to_string)?;
-            let replicated = replicator.replicate(&person).await;
-            replicated.map_err(|error| error.to_string())
-        })
-        .await;
-        metrics.set(
-            Metric::ReplicationLatency,
-            begun.elapsed().as_millis() as u64,
-        );
-        replicated.unwrap_or_else(|interrupted| Err(interrupted.to_string()))
+        let until = (begun + replicator.budget).min(answer_by - FOR_THE_OUTBOX);
+        let record = Arc::clone(record);
+        let replicated = guarded(until, async move { replicator.replicate(&record).await }).await;
+        let latency = begun.elapsed().as_millis() as u64;
+        metrics.set(Metric::ReplicationLatency, latency);
+        match replicated {
+            Ok(Ok(replicated)) => Ok(replicated),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(interrupted) => Err(interrupted.to_string()),
+        }
     }
 
     async fn defer(
-        self: &Arc<Self>,
-        record: &Arc<Record>,
+        &self,
+        record: &Record,
         reason: &str,
         answer_by: Instant,
         metrics: &mut Metrics,
     ) {
         let sub = record.log_name();
-        match self.put_into_outbox(record, answer_by).await {
+        let kept = match &self.outbox {
+            Ok(Some(outbox)) => {
+                let kept = record.keep(outbox, OUTBOX, answer_by).await;
+                kept.map_err(|error| error.to_string())
+            }
+            Ok(None) => Err("OUTBOX_BUCKET is not set".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match kept {
             Ok(()) => {
                 tracing::warn!(sub, reason, "not replicated yet: in the outbox");
                 metrics.count(Metric::Deferred);
             }
             Err(outbox) => {
-                let outbox = outbox.to_string();
                 tracing::error!(
                     sub,
                     reason,
                     outbox,
-                    "lost: neither replicated nor in the outbox"
+                    "lost: not replicated, not in the outbox"
                 );
                 metrics.set(Metric::Lost, 1);
             }
-        }
-    }
-
-    async fn put_into_outbox(
-        &self,
-        record: &Arc<Record>,
-        answer_by: Instant,
-    ) -> Result<(), Box<dyn Display + Send>> {
-        let outbox = match &self.outbox {
-            Ok(Some(outbox)) => outbox.clone(),
-            Ok(None) => return Err(Box::new("OUTBOX_BUCKET is not set")),
-            Err(error) => return Err(Box::new(error.clone())),
-        };
-        let Some(name) = record.object_name() else {
-            return Err(Box::new("the event names nobody"));
-        };
-        let body = json(record.as_ref());
-        let put = guarded(answer_by, async move {
-            let key = format!("{OUTBOX}{name}");
-            // A record that is there already is as good: a repeated event changes nothing.
-            outbox.put_if(&key, body, Condition::Absent).await
-        });
-        match put.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Box::new(error)),
-            Err(interrupted) => Err(Box::new(interrupted)),
         }
     }
 }

@@ -8,12 +8,12 @@
 //! - [`person`]: people and their attributes
 //! - [`password`]: random passwords that every policy accepts and nobody sees
 //! - [`import_csv`]: who can be written into Cognito's import CSV, and how
-//! - [`record`]: a confirmation kept in S3: outbox, conflicts and journal
 //!
 //! Over the network, with the SDK's own clients:
 //! - [`aws`]: the clients, and what an error of theirs means
 //! - [`pool`]: a user pool, described and listed under a rate limit
 //! - [`bucket`]: S3 objects, conditional writes, streamed uploads
+//! - [`record`]: a confirmation kept in S3: outbox, conflicts and journal
 //! - [`journal`]: the sign-ups that the secondary pool's trigger saw
 //! - [`lease`]: one snapshot at a time
 //! - [`snapshot`]: the layout of a snapshot, and taking one

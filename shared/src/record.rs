@@ -1,9 +1,14 @@
 //! A confirmation kept in S3, one object a person: in the outbox and its conflicts, and in the journal.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::aws::AwsError;
+use crate::bucket::{Bucket, Condition, json};
 use crate::event::TriggerEvent;
+use crate::invocation::{Interrupted, guarded};
 use crate::person::Attributes;
 
 /// Confirmations that could not be replicated yet.
@@ -55,10 +60,33 @@ impl Record {
         self.sub.as_deref().or(username).map(object_name)
     }
 
+    /// Puts it below a prefix, by a point in time. One that is there already is as good: a repeated event changes nothing.
+    pub async fn keep(&self, bucket: &Bucket, prefix: &str, until: Instant) -> Result<(), NotKept> {
+        let name = self.object_name().ok_or(NotKept::Nobody)?;
+        let (bucket, key, body) = (bucket.clone(), format!("{prefix}{name}"), json(self));
+        let put = async move { bucket.put_if(&key, body, Condition::Absent).await };
+        guarded(until, put).await??;
+        Ok(())
+    }
+
     /// How a log names this person: by `sub` alone.
     pub fn log_name(&self) -> &str {
         self.sub.as_deref().unwrap_or("(no sub)")
     }
+}
+
+/// Why a confirmation is not kept in S3.
+#[derive(Debug, thiserror::Error)]
+pub enum NotKept {
+    /// There is neither a `sub` nor a username.
+    #[error("the event names nobody")]
+    Nobody,
+    /// S3 refused.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// S3 did not answer in time.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 /// The object name for a `sub` or username. A username may hold any character; a slash would nest the object.
