@@ -2,10 +2,10 @@
 
 PYTHON := target/python/bin/python
 
-.PHONY: drill test regions lint
+.PHONY: drill test regions lint build
 
 # A whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
-drill:
+drill: build
 	cargo run --quiet --package tests --bin drill -- $(ARGS)
 
 # Every test of the repository. Without Python 3 and PyPI, boto3 does not try the local regions, and its test says so.
@@ -14,8 +14,12 @@ test:
 	cargo test --workspace
 
 # Two regions on fixed ports, for the aws CLI, boto3 or any SDK.
-regions:
+regions: build
 	cargo run --quiet --package tests --bin regions
+
+# The first time takes some minutes.
+build:
+	cargo build --workspace --bins
 
 lint:
 	cargo fmt --check

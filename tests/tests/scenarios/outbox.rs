@@ -1,5 +1,7 @@
 //! The outbox: it drains, and nobody in it stands in another's way.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use local::cognito::{Alias, Contact, PoolSettings, SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
@@ -7,7 +9,8 @@ use local::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
 
 use crate::support::{
-    answer, confirmation, counted, drain, email, invoke, outbox, replica, sub, world,
+    answer, called, confirmation, counted, drain, email, invoke, most_in_a_second, outbox, replica,
+    sub, world,
 };
 
 async fn put(world: &World, key: &str, body: &[u8]) {
@@ -62,6 +65,19 @@ async fn after_an_outage_everyone_in_the_outbox_is_replicated() {
         let replica = replica(&world, &email(number)).unwrap();
         assert_eq!(replica.status, UserStatus::Confirmed);
     }
+}
+
+#[tokio::test]
+async fn the_outbox_drains_within_the_quota() {
+    let world = world().await;
+    for number in 0..60 {
+        put_record(&world, &record(number, SignedDuration::ZERO)).await;
+    }
+
+    assert_eq!(drain(&world).await["drained"], 60);
+
+    // DG:quotas: AdminSetUserPassword, 30 a second.
+    assert!(most_in_a_second(&world, "AdminSetUserPassword") <= 27);
 }
 
 #[tokio::test]
@@ -242,13 +258,13 @@ async fn two_workers_at_once_reclaim_a_name_once_and_leave_one_good_replica() {
 #[tokio::test]
 async fn a_newer_record_of_the_same_person_is_not_deleted_unread() {
     let world = world().await;
-    let slow = Kind::Delay(std::time::Duration::from_secs(2));
+    let slow = Kind::Delay(Duration::from_secs(2));
     let slow = Fault::on(Service::Cognito, "AdminCreateUser", slow);
     world.osaka.faults().add(slow);
     put_record(&world, &record(1, SignedDuration::from_mins(5))).await;
 
     let (answer, ()) = tokio::join!(drain(&world), async {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        called(&world, "AdminCreateUser").await;
         put_record(&world, &record(1, SignedDuration::ZERO)).await;
     });
 

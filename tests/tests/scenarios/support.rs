@@ -109,6 +109,25 @@ pub fn files(world: &World, manifest: &Value, role: &str) -> String {
         .collect()
 }
 
+/// Waits until an operation has been called.
+pub async fn called(world: &World, operation: &str) {
+    while !world.calls().iter().any(|call| call.operation == operation) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The most calls of an operation that came within one second.
+pub fn most_in_a_second(world: &World, operation: &str) -> usize {
+    let calls = world.calls();
+    let calls = calls.iter().filter(|call| call.operation == operation);
+    let times: Vec<Instant> = calls.map(|call| call.at).collect();
+    let within = |start: &Instant| {
+        let in_time = |at: &&Instant| **at >= *start && **at - *start < Duration::from_secs(1);
+        times.iter().filter(in_time).count()
+    };
+    times.iter().map(within).max().unwrap_or_default()
+}
+
 /// The sum of a metric over everything that a function has written.
 pub fn counted(world: &World, region: &Region, function: &str, metric: &str) -> u64 {
     let log = world.log(region, function);

@@ -60,7 +60,8 @@ impl Rejected {
         match self.people.get(&profile.email().to_lowercase()) {
             Some(reason) if reason == "unconfirmed" => profile.status == "UNCONFIRMED",
             Some(reason) if reason == "disabled" => !profile.enabled,
-            named => named.is_some(),
+            Some(reason) if reason == "row-too-long" => profile.told().any(|(_, v)| v.len() > 2000),
+            _ => false,
         }
     }
 

@@ -71,8 +71,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         .lambda()
         .set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", &seconds);
 
-    let snapshot = story::play(&world, &cast, &mut report).await?;
+    let played = story::play(&world, &cast, &mut report).await;
     report.table();
+    let snapshot = played.context("the drill could not go on")?;
     let files = format!("{OSAKA}/s3/{SNAPSHOTS}/{}", snapshot.folder());
     println!("\nThe files of this drill stay in {}", folder.display());
     println!("  {files}newcomers-0001.csv  is what was uploaded");

@@ -12,8 +12,14 @@ pub struct Report {
 
 struct Promise {
     what: &'static str,
-    kept: usize,
     of: usize,
+    broken: usize,
+}
+
+impl Promise {
+    fn kept(&self) -> usize {
+        self.of.saturating_sub(self.broken)
+    }
 }
 
 impl Report {
@@ -48,15 +54,19 @@ impl Report {
 
     /// Puts a promise to the test: `kept` of so many. What broke it is told at once.
     pub fn promise(&mut self, what: &'static str, of: usize, broken: &[String]) {
-        let kept = of - broken.len().min(of);
-        self.say(format!("{what}: {kept} of {of}"));
+        let promise = Promise {
+            what,
+            of,
+            broken: broken.len(),
+        };
+        self.say(format!("{what}: {} of {of}", promise.kept()));
         for problem in broken.iter().take(10) {
             println!("          ! {problem}");
         }
         if broken.len() > 10 {
             println!("          ! and {} more", broken.len() - 10);
         }
-        self.promises.push(Promise { what, kept, of });
+        self.promises.push(promise);
     }
 
     /// The same for what holds or does not.
@@ -71,9 +81,7 @@ impl Report {
 
     /// Whether every promise held.
     pub fn all_kept(&self) -> bool {
-        self.promises
-            .iter()
-            .all(|promise| promise.kept == promise.of)
+        self.promises.iter().all(|promise| promise.broken == 0)
     }
 
     /// The table.
@@ -82,9 +90,33 @@ impl Report {
         let width = widest.unwrap_or_default();
         println!("\n{:width$}  {:>11}", "promise", "kept");
         println!("{:─<1$}", "", width + 19);
-        for Promise { what, kept, of } in &self.promises {
-            let verdict = if kept == of { "yes" } else { "NO" };
+        for promise in &self.promises {
+            let (what, kept, of) = (promise.what, promise.kept(), promise.of);
+            let verdict = if promise.broken == 0 { "yes" } else { "NO" };
             println!("{what:width$}  {kept:>4} of {of:>4}  {verdict}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_broken_promise_is_enough_even_where_nothing_was_expected() {
+        let mut kept = Report::begin();
+        kept.promise("kept", 2, &[]);
+        kept.holds("holds", true);
+        assert!(kept.all_kept());
+
+        for of in [0, 1, 2] {
+            let mut broken = Report::begin();
+            broken.promise("kept", 2, &[]);
+            broken.promise("broken", of, &["a problem".to_owned()]);
+            assert!(!broken.all_kept(), "{of}");
+        }
+        let mut broken = Report::begin();
+        broken.holds("does not hold", false);
+        assert!(!broken.all_kept());
     }
 }

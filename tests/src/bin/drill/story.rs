@@ -29,6 +29,9 @@ const AT_ONCE: usize = 4;
 /// How long anything in the story may take before it is taken for stuck.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// The longest that Cognito lets a person wait for a trigger.
+const LIMIT: Duration = Duration::from_secs(5);
+
 const PASSWORD: &str = "Correct-horse-7-battery";
 const NEW_PASSWORD: &str = "Another-staple-8-battery";
 
@@ -45,11 +48,13 @@ pub async fn play(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Re
 
 async fn normal_day(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<()> {
     report.act("1. A normal day: people sign up in Tokyo, and each is in Osaka");
-    let waits = sign_up_all(&world.tokyo, &world.primary, &cast.normal_day, report).await?;
-    let (confirmed, slowest) = summary(&waits);
+    let sign_ups = sign_up_all(&world.tokyo, &world.primary, &cast.normal_day, report).await?;
+    sign_ups.none_failed()?;
+    let confirmed = sign_ups.waits.len();
     report.say(format!(
-        "{} signed up and {confirmed} confirmed in Tokyo; the slowest confirmation took {slowest:?}",
+        "{} signed up and {confirmed} confirmed in Tokyo; the slowest confirmation took {} ms",
         cast.normal_day.len(),
+        sign_ups.slowest(),
     ));
     outbox_drained(world, report).await?;
     let broken = not_replicated(world, &cast.normal_day);
@@ -67,23 +72,22 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
     report.act("2. Osaka refuses for a while: sign-ups in Tokyo go on, the outbox keeps them");
     let faults = world.osaka.faults();
     faults.add(Fault::of(Service::Cognito, Kind::Refuse));
-    let waits = sign_up_all(&world.tokyo, &world.primary, &cast.outage, report).await?;
-    let (confirmed, slowest) = summary(&waits);
+    let sign_ups = sign_up_all(&world.tokyo, &world.primary, &cast.outage, report).await?;
+    let confirmed = sign_ups.waits.len();
     let waiting = world.tokyo.s3().keys(OUTBOX, "outbox/").len();
     report.say(format!(
-        "{confirmed} confirmed while Osaka refused, the slowest in {slowest:?}; {waiting} are in the outbox"
+        "{confirmed} confirmed while Osaka refused, the slowest in {} ms; {waiting} are in the outbox",
+        sign_ups.slowest(),
     ));
-    let late: Vec<_> = waits
-        .iter()
-        .flatten()
-        .filter(|wait| **wait > Duration::from_secs(5))
-        .map(|wait| format!("a confirmation took {wait:?}"))
-        .collect();
+    let late = sign_ups.waits.iter().filter(|wait| **wait > LIMIT);
+    let late = late.map(|wait| format!("a confirmation took {wait:?}"));
+    let broken: Vec<_> = late.chain(sign_ups.failed.iter().cloned()).collect();
     report.promise(
         "Osaka refuses: no sign-up in Tokyo fails or waits over 5 s",
-        confirmed,
-        &late,
+        confirmed + sign_ups.failed.len(),
+        &broken,
     );
+    report.holds("each of them waits in the outbox", waiting == confirmed);
     faults.clear();
     report.say("Osaka is back");
     outbox_drained(world, report).await?;
@@ -104,7 +108,10 @@ async fn failover(
     world.tokyo.lose(Loss::Hang);
     let osaka = Visitor::of(&world.osaka, &world.secondary);
     let stranger = cast.newcomers.first().context("a newcomer")?;
-    let kept_out = osaka.sign_up(stranger, PASSWORD).await.is_err();
+    let kept_out = match osaka.sign_up(stranger, PASSWORD).await {
+        Ok(_) => false,
+        Err(error) => format!("{error:#}").contains("ForbiddenException"),
+    };
     report.holds("a closed fence keeps the public out of Osaka", kept_out);
     world.osaka.open_fence();
     report.say("the fence is open");
@@ -116,6 +123,7 @@ async fn failover(
         .filter(|profile| profile.kind == "plain")
         .take(5)
         .collect();
+    ensure!(!returning.is_empty(), "nobody of kind \"plain\" to return");
     let mut broken = Vec::new();
     for profile in &returning {
         if let Err(error) = resets_and_signs_in(&osaka, profile.email()).await {
@@ -128,10 +136,12 @@ async fn failover(
         &broken,
     );
 
-    let waits = sign_up_all(&world.osaka, &world.secondary, &cast.newcomers, report).await?;
-    let (confirmed, slowest) = summary(&waits);
+    let sign_ups = sign_up_all(&world.osaka, &world.secondary, &cast.newcomers, report).await?;
+    sign_ups.none_failed()?;
     report.say(format!(
-        "{confirmed} newcomers confirmed in Osaka, the slowest in {slowest:?}; waiting for a snapshot of them all"
+        "{} newcomers confirmed in Osaka, the slowest in {} ms; waiting for a snapshot of them all",
+        sign_ups.waits.len(),
+        sign_ups.slowest(),
     ));
     let (manifest, rejected) = snapshot_of(world, &cast.newcomers).await?;
     let users = &manifest.users;
@@ -202,20 +212,14 @@ fn ending(world: &World, cast: &Cast, (_, rejected): &(Manifest, Rejected), repo
     report.act("5. The check: every confirmed person is in both pools");
     let tokyo = Census::of(&world.tokyo, &world.primary);
     let osaka = Census::of(&world.osaka, &world.secondary);
-    let signed_up_in_tokyo: Vec<_> = cast.normal_day.iter().chain(&cast.outage).collect();
-    let broken: Vec<_> = signed_up_in_tokyo
-        .iter()
-        .filter_map(|profile| tokyo.find(profile).map(|user| (profile, user)))
-        .filter(|(_, user)| user.status == UserStatus::Confirmed)
-        .filter_map(|(profile, user)| check::replica(user, osaka.find(profile)).err())
-        .collect();
+    let signed_up_in_tokyo = [&cast.normal_day[..], &cast.outage[..]].concat();
     let confirmed = signed_up_in_tokyo
         .iter()
         .filter(|p| p.status == "CONFIRMED");
     report.promise(
         "who signed up in Tokyo is in Osaka",
         confirmed.count(),
-        &broken,
+        &not_replicated(world, &signed_up_in_tokyo),
     );
 
     let (named, expected): (Vec<_>, Vec<_>) = cast
@@ -240,45 +244,83 @@ fn ending(world: &World, cast: &Cast, (_, rejected): &(Manifest, Rejected), repo
         .map(|_| "somebody who was rejected is in Tokyo".to_owned())
         .collect();
     report.promise(
-        "who could not come back is named in rejected.csv",
+        "who is named in rejected.csv did not come back",
         named.len(),
         &broken,
     );
 }
 
-/// Lets everyone sign up, confirm where they would, and be disabled where they are: how long each confirmation took.
+/// How sign-ups went.
+struct SignUps {
+    /// How long each confirmation took.
+    waits: Vec<Duration>,
+    /// What went wrong.
+    failed: Vec<String>,
+}
+
+impl SignUps {
+    fn slowest(&self) -> u128 {
+        let slowest = self.waits.iter().max().copied();
+        slowest.unwrap_or_default().as_millis()
+    }
+
+    fn none_failed(&self) -> anyhow::Result<()> {
+        match self.failed.first() {
+            None => Ok(()),
+            Some(first) => bail!("{} sign-ups failed: {first} …", self.failed.len()),
+        }
+    }
+}
+
+/// Lets everyone sign up, confirm where they would, and be disabled where they are.
 async fn sign_up_all(
     region: &Region,
     pool: &Pool,
     people: &[Profile],
     report: &Report,
-) -> anyhow::Result<Vec<Option<Duration>>> {
+) -> anyhow::Result<SignUps> {
     let visitor = &Visitor::of(region, pool);
     let pace = &Pace::per_second(SIGN_UPS_PER_SECOND);
     let bar = &report.bar("sign-ups", people.len());
-    let sign_ups = stream::iter(people).map(|profile| async move {
-        pace.turn().await;
-        let kind = || format!("a person of kind {:?} in {}", profile.kind, region.name());
-        visitor
-            .sign_up(profile, PASSWORD)
-            .await
-            .with_context(kind)?;
-        if profile.status == "UNCONFIRMED" {
+    let mut sign_ups = stream::iter(people)
+        .map(|profile| async move {
+            pace.turn().await;
+            let signed_up = sign_up(visitor, profile).await;
             bar.inc(1);
-            return Ok(None);
+            (profile, signed_up)
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut outcome = SignUps {
+        waits: Vec::new(),
+        failed: Vec::new(),
+    };
+    while let Some((profile, signed_up)) = sign_ups.next().await {
+        match signed_up {
+            Ok(wait) => outcome.waits.extend(wait),
+            Err(error) => {
+                let kind = &profile.kind;
+                outcome
+                    .failed
+                    .push(format!("a person of kind {kind:?}: {error:#}"));
+            }
         }
-        let begun = Instant::now();
-        visitor.confirm(profile.email()).await.with_context(kind)?;
-        let wait = begun.elapsed();
         if !profile.enabled {
             disable(region, pool, profile.email()).await?;
         }
-        bar.inc(1);
-        Ok(Some(wait))
-    });
-    let waits: Vec<anyhow::Result<_>> = sign_ups.buffer_unordered(AT_ONCE).collect().await;
+    }
     bar.finish_and_clear();
-    waits.into_iter().collect()
+    Ok(outcome)
+}
+
+/// Signs up, and confirms unless it is somebody who does not: how long that took.
+async fn sign_up(visitor: &Visitor, profile: &Profile) -> anyhow::Result<Option<Duration>> {
+    visitor.sign_up(profile, PASSWORD).await?;
+    if profile.status == "UNCONFIRMED" {
+        return Ok(None);
+    }
+    let begun = Instant::now();
+    visitor.confirm(profile.email()).await?;
+    Ok(Some(begun.elapsed()))
 }
 
 async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()> {
@@ -292,13 +334,6 @@ async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()
         .map_err(|e| e.into_service_error())
         .context("AdminDisableUser")?;
     Ok(())
-}
-
-fn summary(waits: &[Option<Duration>]) -> (usize, Duration) {
-    let confirmed = waits.iter().flatten().count();
-    let slowest = waits.iter().flatten().max().copied().unwrap_or_default();
-    let slowest = Duration::from_millis(slowest.as_millis() as u64);
-    (confirmed, slowest)
 }
 
 async fn resets_and_signs_in(visitor: &Visitor, email: &str) -> anyhow::Result<()> {
