@@ -3,7 +3,7 @@
 use std::fmt;
 
 use shared::config::CustomAttribute;
-use shared::person::Attributes;
+use shared::person::{Attributes, is_cognitos_own};
 use shared::record::Record;
 use uuid::Uuid;
 
@@ -58,14 +58,12 @@ impl Replica {
     }
 }
 
-/// Everything that an administrator may write. `sub`, `identities` and what begins with `cognito:` is Cognito's own
-/// (AdminCreateUser refuses `sub`: "Cannot modify the non-mutable attribute sub"); a flag needs its address (botocore AdminCreateUser).
+/// Everything that an administrator may write; a flag needs its address (botocore AdminCreateUser).
 fn travels(name: &str, attributes: &Attributes) -> bool {
     match name {
-        "sub" | "identities" => false,
         "email_verified" => attributes.get("email").is_some(),
         "phone_number_verified" => attributes.get("phone_number").is_some(),
-        name => !name.starts_with("cognito:"),
+        name => !is_cognitos_own(name),
     }
 }
 

@@ -14,7 +14,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 use jiff::civil::Date;
 
 use crate::config::CustomAttribute;
-use crate::person::{Person, Status};
+use crate::person::{Person, Status, is_cognitos_own};
 
 /// The longest row Cognito takes, counted here in UTF-16 units with escapes (DG:import-tool: 16,000 characters).
 const LONGEST_ROW: usize = 16_000;
@@ -154,6 +154,8 @@ pub enum Unwritable {
     OuterSpace,
     /// A date that is none.
     BadDate,
+    /// The header has no column for the attribute.
+    NoColumn,
 }
 
 impl Unwritable {
@@ -165,6 +167,7 @@ impl Unwritable {
             Self::Quote => "quote",
             Self::OuterSpace => "outer-space",
             Self::BadDate => "bad-date",
+            Self::NoColumn => "no-column",
         }
     }
 }
@@ -356,11 +359,20 @@ impl Format {
             }
             push_cell(&mut line, &cell);
         }
+        let no_column = attributes.iter().filter(|(name, value)| {
+            !value.is_empty() && !is_cognitos_own(name) && !self.carries(name)
+        });
+        left_out.extend(no_column.map(|(name, _)| (name.to_owned(), Unwritable::NoColumn)));
         end_line(&mut line);
         if line.encode_utf16().count() - 1 > LONGEST_ROW {
             return Err(Rejection::RowTooLong);
         }
         Ok(Row { line, left_out })
+    }
+
+    fn carries(&self, attribute: &str) -> bool {
+        let mut columns = self.columns.iter();
+        columns.any(|column| column.kind != Kind::Empty && column.name == attribute)
     }
 
     fn value(
@@ -621,6 +633,21 @@ mod tests {
             assert_eq!((left_out.as_str(), why.as_str()), (name, reason));
         }
         assert_eq!(cell(&taro(&[("name", "a\tb")]), "name"), "a\tb");
+    }
+
+    #[test]
+    fn an_attribute_without_a_column_is_left_out_by_name() {
+        let person = taro(&[
+            ("dev:custom:rank", "7"),
+            ("identities", "[]"),
+            ("cognito:new_in_2027", "x"),
+            ("website", ""),
+        ]);
+
+        let row = format().row(&person, false).unwrap();
+
+        let expected = ("dev:custom:rank".to_owned(), Unwritable::NoColumn);
+        assert_eq!(row.left_out, [expected]);
     }
 
     #[test]

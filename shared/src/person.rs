@@ -75,6 +75,12 @@ impl fmt::Debug for Attributes {
     }
 }
 
+/// Whether an attribute is one that each pool gives its users itself and nobody can write.
+/// AdminCreateUser refuses `sub`: "Cannot modify the non-mutable attribute sub".
+pub fn is_cognitos_own(attribute: &str) -> bool {
+    matches!(attribute, "sub" | "identities") || attribute.starts_with("cognito:")
+}
+
 /// Where a user stands in Cognito's life cycle (botocore: UserStatusType).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
