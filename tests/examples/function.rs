@@ -3,7 +3,7 @@
 //! `{"sleep_ms":n}` waits, `{"fail":"…"}` answers with an error, `{"exit":n}` ends the process; every other
 //! event is answered with the process id, how many events the process has seen, and the event itself.
 //! With `FAIL_INIT` in its environment it reports that it cannot start, with `LOG_EVENTS` it writes each
-//! event down, and with `FAIL` it answers every event with that error.
+//! event down, with `SLEEP_MS` it waits so long over every event, and with `FAIL` it answers every event with that error.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -24,7 +24,10 @@ fn main() {
             Some(_) => println!("{event}"),
             None => println!("event {seen}"),
         }
-        if let Some(ms) = event["sleep_ms"].as_u64() {
+        let always = std::env::var("SLEEP_MS")
+            .ok()
+            .and_then(|ms| ms.parse().ok());
+        if let Some(ms) = event["sleep_ms"].as_u64().or(always) {
             std::thread::sleep(Duration::from_millis(ms));
         }
         if let Some(code) = event["exit"].as_i64() {

@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// A service of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -25,6 +27,8 @@ pub enum Kind {
     Reset,
     /// Nothing is done, and the answer is 200 with a body that no client expects.
     Rubbish,
+    /// Nothing is done, and the answer is 200 with this body, as JSON.
+    Answer(Value),
     /// Nothing is done, and the answer is this error.
     Error {
         /// The HTTP status.

@@ -11,7 +11,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -41,8 +41,8 @@ pub struct Lambda(Arc<Inner>);
 
 struct Inner {
     region: String,
+    endpoint: String,
     logs: PathBuf,
-    endpoint: OnceLock<String>,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     lost: watch::Sender<bool>,
 }
@@ -128,20 +128,16 @@ struct Event {
 type Reply = Result<Bytes, InvokeError>;
 
 impl Lambda {
-    /// A region without functions. `logs` is a folder; each function's processes write to `<function>.log` there.
-    pub fn new(region: &str, logs: PathBuf) -> Self {
+    /// A region without functions. `endpoint` is their `AWS_ENDPOINT_URL`; `logs` is a folder, where each function's
+    /// processes write to `<function>.log`.
+    pub fn new(region: &str, endpoint: &str, logs: PathBuf) -> Self {
         Self(Arc::new(Inner {
             region: region.to_owned(),
+            endpoint: endpoint.to_owned(),
             logs,
-            endpoint: OnceLock::new(),
             slots: Mutex::default(),
             lost: watch::Sender::new(false),
         }))
-    }
-
-    /// Tells the functions where AWS is: their `AWS_ENDPOINT_URL`. The first call decides.
-    pub fn set_endpoint(&self, endpoint: &str) {
-        self.0.endpoint.get_or_init(|| endpoint.to_owned());
     }
 
     /// Deploys a function, or replaces the one of this name: its idle processes end, its running ones finish first.
@@ -317,7 +313,7 @@ impl Lambda {
 
     /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
     fn variables(&self, function: &str, runtime_api: &str) -> Vec<(&'static str, String)> {
-        let mut variables = vec![
+        vec![
             ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),
             ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
@@ -335,11 +331,8 @@ impl Lambda {
             ("AWS_DEFAULT_REGION", self.0.region.clone()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-        ];
-        if let Some(endpoint) = self.0.endpoint.get() {
-            variables.push(("AWS_ENDPOINT_URL", endpoint.clone()));
-        }
-        variables
+            ("AWS_ENDPOINT_URL", self.0.endpoint.clone()),
+        ]
     }
 }
 

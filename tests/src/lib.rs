@@ -1,4 +1,4 @@
-//! Two AWS regions on one machine, for the tests, the drill and the benchmarks.
+//! Two AWS regions on one machine, for the tests and the drill.
 
 mod binary;
 pub mod cognito;

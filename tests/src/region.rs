@@ -120,8 +120,7 @@ impl Region {
         folder: &Path,
         calls: Calls,
     ) -> anyhow::Result<(Self, UnboundedReceiver<Notification>)> {
-        let lambda = Lambda::new(name, folder.join("logs"));
-        lambda.set_endpoint(endpoint);
+        let lambda = Lambda::new(name, endpoint, folder.join("logs"));
         let (s3, notifications) = S3::new(name, &folder.join("s3"))?;
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
         let http = aws_smithy_http_client::Builder::new().tls_provider(tls);
@@ -234,6 +233,7 @@ impl Region {
             Some(Kind::Refuse) => return Err(Reset),
             Some(Kind::Throttle) => return Ok(throttled(service)),
             Some(Kind::Rubbish) => return Ok(rubbish()),
+            Some(Kind::Answer(body)) => return Ok(answered(StatusCode::OK, body)),
             Some(Kind::Error {
                 status,
                 code,
@@ -288,11 +288,11 @@ impl Region {
                 operation,
                 body: json,
             } => {
-                let signed = !Cognito::is_public(&operation);
-                if signed && let Err(e) = signature::verify(&parts, &body, "cognito-idp") {
+                let public = Cognito::is_public(&operation);
+                if !public && let Err(e) = signature::verify(&parts, &body, "cognito-idp") {
                     return refused(Service::Cognito, 400, e.code(), &e.to_string());
                 }
-                if !signed && self.0.fence_closed.load(Ordering::Relaxed) {
+                if public && self.0.fence_closed.load(Ordering::Relaxed) {
                     // botocore ForbiddenException: "AWS WAF doesn't allow your request based on a web ACL that's
                     // associated with your user pool" [D].
                     let message = "Request not allowed due to WAF block.";
@@ -304,7 +304,6 @@ impl Region {
                 let call = Call {
                     operation: &operation,
                     body,
-                    signed,
                 };
                 match self.0.cognito.call(call).await {
                     Ok(answer) => answered(StatusCode::OK, &answer),

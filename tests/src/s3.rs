@@ -2,7 +2,8 @@
 //!
 //! Added here is what the two leave out and this project depends on: buckets that do not exist say so,
 //! conditional writes and deletes are atomic, `LastModified` has S3's resolution of a second, and
-//! created objects are announced.
+//! created objects are announced. So buckets and conditions are looked at before the signature: where a request is
+//! wrong in several ways, AWS names the signature first [Inf], and this module last.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -204,7 +205,10 @@ impl S3 {
     }
 
     /// The conditions of a write, all of them: s3s-fs knows some, for some operations.
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>, conditional-deletes.html.
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html, and conditional-deletes.html: "If
+    // the object doesn't exist when evaluating either of the preconditions, S3 rejects the request and returns a `Not
+    // Found` error response" [D]; that its code is NoSuchKey is [Inf]. Versions are not modelled: in a versioned bucket
+    // `If-Match: *` meets 412 where the latest version is a delete marker [D].
     async fn refusal(&self, target: &Target, headers: &HeaderMap) -> Option<Response<Body>> {
         let condition = |name| Some(headers.get(name)?.to_str().ok()?.trim_matches('"'));
         let (if_match, if_none_match) = (condition(IF_MATCH), condition(IF_NONE_MATCH));
@@ -212,7 +216,7 @@ impl S3 {
             return None;
         }
         let etag = self.head(target).await.map(|(_, etag)| etag);
-        if if_match.is_some() && etag.is_none() && target.creates() {
+        if if_match.is_some() && etag.is_none() {
             return Some(error(
                 StatusCode::NOT_FOUND,
                 "NoSuchKey",

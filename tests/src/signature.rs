@@ -12,6 +12,7 @@ use crate::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// How far a signer's clock may be off, in seconds.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html: a request must reach AWS within five minutes [R].
 const SKEW: i64 = 300;
 
 /// What a request is signed for.

@@ -1,7 +1,7 @@
 //! The local Lambda, with a function that does as it is told (`examples/function.rs`).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +15,11 @@ struct Deployed {
 
 fn deploy(change: impl FnOnce(&mut Function)) -> Deployed {
     let logs = tempfile::tempdir().expect("a folder");
-    let lambda = Lambda::new("ap-northeast-1", logs.path().to_owned());
+    let lambda = Lambda::new(
+        "ap-northeast-1",
+        "http://127.0.0.1:4501",
+        logs.path().to_owned(),
+    );
     let mut function = Function {
         name: "f".to_owned(),
         binary: local::example("function").expect("it builds"),
@@ -39,7 +43,10 @@ impl Deployed {
 }
 
 fn alive(pid: &Value) -> bool {
-    PathBuf::from(format!("/proc/{pid}")).exists()
+    let mut shell = Command::new("sh");
+    let kill = shell.args(["-c", &format!("kill -0 {pid}")]);
+    let status = kill.stderr(Stdio::null()).status();
+    status.expect("there is a shell").success()
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use aws_sdk_s3 as s3;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use local::cognito::{SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::lambda::Function;
 use local::region::{ACCESS_KEY_ID, Loss, Region};
@@ -27,17 +28,18 @@ async fn world() -> World {
     .expect("both regions start")
 }
 
-/// A client that tries once and waits two seconds, to see what one call meets.
+/// Clients that try once and wait two seconds, to see what one call meets.
+fn two_seconds() -> TimeoutConfig {
+    let timeout = TimeoutConfig::builder();
+    timeout.operation_timeout(Duration::from_secs(2)).build()
+}
+
 fn s3_once(region: &Region) -> s3::Client {
     let config = region.s3_client().config().to_builder();
     s3::Client::from_conf(
         config
             .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_timeout(Duration::from_secs(2))
-                    .build(),
-            )
+            .timeout_config(two_seconds())
             .build(),
     )
 }
@@ -47,11 +49,7 @@ fn cognito_once(region: &Region) -> cognito::Client {
     cognito::Client::from_conf(
         config
             .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_timeout(Duration::from_secs(2))
-                    .build(),
-            )
+            .timeout_config(two_seconds())
             .build(),
     )
 }
@@ -233,9 +231,14 @@ async fn a_condition_on_an_object_that_is_not_there_fails() {
     let client = world.osaka.s3_client();
 
     let put = client.put_object().bucket(SNAPSHOTS).key("k");
-    let error = put.if_match("\"0123\"").send().await.expect_err("refused");
+    let put = put.if_match("\"0123\"").send().await;
+    let delete = client.delete_object().bucket(SNAPSHOTS).key("k");
+    let delete = delete.if_match("\"0123\"").send().await;
+    let unconditional = client.delete_object().bucket(SNAPSHOTS).key("k");
 
-    assert_eq!(error.code(), Some("NoSuchKey"));
+    assert_eq!(describe(&put.expect_err("refused")), "404 NoSuchKey");
+    assert_eq!(describe(&delete.expect_err("refused")), "404 NoSuchKey");
+    assert!(unconditional.send().await.is_ok());
 }
 
 #[tokio::test]
@@ -436,9 +439,50 @@ async fn an_error_comes_as_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn a_conflict_of_conditional_writes_is_told_as_s3_does() {
+    let world = world().await;
+    let conflict = Kind::Error {
+        status: 409,
+        code: "ConditionalRequestConflict".to_owned(),
+        message: "The conditional request cannot succeed due to a conflicting operation against this resource."
+            .to_owned(),
+    };
+    let fault = Fault::on(Service::S3, "PutObject", conflict);
+    world.osaka.faults().add(fault);
+
+    let put = s3_once(&world.osaka).put_object().bucket(SNAPSHOTS);
+    let refused = put.key("k").if_none_match("*").send().await;
+
+    let refused = refused.expect_err("a fault");
+    assert_eq!(describe(&refused), "409 ConditionalRequestConflict");
+    assert!(world.osaka.s3().keys(SNAPSHOTS, "").is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_comes_as_it_was_asked_for() {
+    let world = world().await;
+    let answer = json!({ "UserPoolId": world.primary.id, "CSVHeader": ["name"] });
+    let fault = Fault::on(Service::Cognito, "GetCSVHeader", Kind::Answer(answer));
+    world.tokyo.faults().add(fault.times(1));
+    let client = world.tokyo.cognito_client();
+    let header = || async {
+        let header = client.get_csv_header().user_pool_id(&world.primary.id);
+        header
+            .send()
+            .await
+            .expect("a header")
+            .csv_header
+            .expect("columns")
+    };
+
+    assert_eq!(header().await, ["name"]);
+    assert!(header().await.len() > 1);
+}
+
+#[tokio::test]
 async fn a_delayed_call_is_served_late_and_the_next_one_at_once() {
     let world = world().await;
-    let delay = Kind::Delay(Duration::from_millis(400));
+    let delay = Kind::Delay(Duration::from_secs(2));
     let fault = Fault::on(Service::S3, "ListObjectsV2", delay)
         .after(1)
         .times(1);
@@ -454,7 +498,7 @@ async fn a_delayed_call_is_served_late_and_the_next_one_at_once() {
             .send()
             .await
             .expect("a list");
-        took.push(start.elapsed() >= Duration::from_millis(400));
+        took.push(start.elapsed() >= Duration::from_secs(2));
     }
 
     assert_eq!(took, [false, true, false]);
@@ -478,6 +522,72 @@ async fn a_lost_region_is_lost_for_everybody_until_it_is_restored() {
     assert_eq!(describe(&hung), "timeout");
     assert!(elsewhere.is_ok());
     assert!(pools().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_closed_fence_stops_people_and_not_the_operator() {
+    let world = world().await;
+    let client = world.osaka.cognito_client();
+    let app = &world.secondary.client_id;
+    let sign_up = || {
+        let sign_up = client.sign_up().client_id(app).username("taro@example.jp");
+        sign_up.password("Correct-horse-1").send()
+    };
+    let forgot = client.forgot_password().client_id(app);
+    let pool = &world.secondary.id;
+    let hanako = SeedUser {
+        attributes: [("email".to_owned(), "hanako@example.jp".to_owned())].into(),
+        ..SeedUser::default()
+    };
+    let hanako = world.osaka.cognito().put_user(pool, hanako);
+
+    world.osaka.close_fence();
+    let signed_up = sign_up().await.expect_err("fenced");
+    let forgotten = forgot.username("hanako@example.jp").send().await;
+    let user = client.admin_get_user().user_pool_id(pool).username(&hanako);
+    let user = user.send().await;
+    world.osaka.open_fence();
+
+    assert_eq!(describe(&signed_up), "403 ForbiddenException");
+    let forgotten = forgotten.expect_err("fenced");
+    assert_eq!(describe(&forgotten), "403 ForbiddenException");
+    assert_eq!(user.expect("served").username(), hanako);
+    assert!(sign_up().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_trigger_that_never_answers_is_tried_three_times_and_the_user_is_confirmed() {
+    let world = world().await;
+    let logged = || world.log(&world.tokyo, "slow").lines().count();
+    world.tokyo.lambda().create_function(Function {
+        name: "slow".to_owned(),
+        binary: local::example("function").expect("it builds"),
+        env: [("LOG_EVENTS", "1"), ("SLEEP_MS", "60000")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        timeout: Duration::from_secs(60),
+        concurrency: 10,
+    });
+    let cognito = world.tokyo.cognito();
+    cognito.set_post_confirmation(&world.primary.id, "slow");
+    let client = world.tokyo.cognito_client();
+    let app = &world.primary.client_id;
+    let sign_up = client.sign_up().client_id(app).username("taro@example.jp");
+    let sign_up = sign_up.password("Correct-horse-1").send().await;
+    sign_up.expect("signed up");
+    let code = cognito.codes_sent_to("taro@example.jp").pop();
+    let confirm = client.confirm_sign_up().client_id(app);
+    let confirm = confirm.username("taro@example.jp");
+    let start = Instant::now();
+
+    let confirmed = confirm.set_confirmation_code(code).send().await;
+
+    let error = confirmed.expect_err("no answer of the trigger");
+    assert_eq!(describe(&error), "400 UnexpectedLambdaException");
+    assert!(start.elapsed() >= Duration::from_secs(15));
+    assert_eq!(logged(), 3);
+    let user = cognito.user(&world.primary.id, "taro@example.jp");
+    assert_eq!(user.map(|user| user.status), Some(UserStatus::Confirmed));
 }
 
 fn worker(world: &World) {
@@ -581,13 +691,8 @@ async fn the_tick_comes_again_and_again_and_waits_while_the_region_is_lost() {
 #[tokio::test]
 async fn a_failed_event_is_tried_twice_more() {
     let world = scheduled(|_| {}).await;
-    let mut function = world
-        .osaka
-        .lambda()
-        .function(BACKUP_WORKER)
-        .expect("deployed");
-    function.env.insert("FAIL".to_owned(), "always".to_owned());
-    world.osaka.lambda().create_function(function);
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "FAIL", "always");
 
     put(
         &world.osaka.s3_client(),

@@ -87,6 +87,7 @@ impl Inner {
         }
         let taken = pool.users.by_name(&pool.fold(username)).is_some();
         if taken || (contact.is_some() && pool.holder(sub, &user).is_some()) {
+            // [R]
             return Err(ApiError::new(
                 "UsernameExistsException",
                 "User account already exists",
@@ -136,18 +137,11 @@ impl Inner {
         let pool = self.pool(pool_id)?;
         let pool = lock(&pool);
         let (sub, user) = pool.must_find(username)?;
-        let mut answer = json!({
-            "Username": user.name(sub),
-            "UserAttributes": pool.attribute_list(sub, user),
-            "UserCreateDate": seconds(user.created),
-            "UserLastModifiedDate": seconds(user.modified),
-            "Enabled": user.enabled,
-            "UserStatus": user.status.as_str(),
-        });
-        if user.totp().is_some() {
-            answer["UserMFASettingList"] = json!(["SOFTWARE_TOKEN_MFA"]);
-            answer["PreferredMfaSetting"] = "SOFTWARE_TOKEN_MFA".into();
-        }
+        let mut answer = pool.profile(sub, user);
+        answer["UserCreateDate"] = seconds(user.created).into();
+        answer["UserLastModifiedDate"] = seconds(user.modified).into();
+        answer["Enabled"] = user.enabled.into();
+        answer["UserStatus"] = user.status.as_str().into();
         Ok(answer)
     }
 

@@ -55,10 +55,22 @@ fn text<'a>(map: Option<&'a Map<String, Value>>, name: &str) -> Result<&'a str, 
     value.ok_or_else(|| ApiError::invalid_parameter(format!("Missing required parameter {name}")))
 }
 
-fn invalid_session() -> ApiError {
-    ApiError::not_authorized("Invalid session for the user.")
+/// Refuses what no step of a sign-in reads.
+fn only_read(given: Option<&Map<String, Value>>) -> Result<(), ApiError> {
+    let read = [
+        "USERNAME",
+        "PASSWORD",
+        "NEW_PASSWORD",
+        "SOFTWARE_TOKEN_MFA_CODE",
+    ];
+    let is_read = |key: &str| read.contains(&key) || key.starts_with("userAttributes.");
+    match given.and_then(|given| given.keys().find(|key| !is_read(key))) {
+        Some(key) => Err(ApiError::not_modelled(key)),
+        None => Ok(()),
+    }
 }
 
+// [R]
 fn incorrect() -> ApiError {
     ApiError::not_authorized("Incorrect username or password.")
 }
@@ -69,6 +81,7 @@ impl PoolState {
             return Err(incorrect());
         };
         if secrets.locked_until > now {
+            // [R]
             return Err(ApiError::not_authorized("Password attempts exceeded"));
         }
         if secrets
@@ -93,15 +106,17 @@ impl PoolState {
             .secrets(sub)
             .and_then(|secrets| secrets.totp.as_mut());
         let Some(totp) = totp else {
+            // [R]
             let text = "Software Token MFA has not been set up by the user.";
             return Err(ApiError::new("SoftwareTokenMFANotFoundException", text));
         };
         match totp::matching_step(&totp.secret, code, SystemTime::now()) {
+            // [R]
             None => Err(ApiError::new(
                 "CodeMismatchException",
                 "Invalid code received for user",
             )),
-            // [R]
+            // That a code is good once, and the text, are [R].
             Some(step) if step <= totp.last_step => {
                 let text = "Your software token has already been used once.";
                 Err(ApiError::new("ExpiredCodeException", text))
@@ -115,11 +130,13 @@ impl PoolState {
 }
 
 /// A verified authenticator replaces the one before.
+// facts 5 [D].
 fn register(user: &mut User, secret: &str, code: &str) -> Result<(), ApiError> {
     let Some(step) = totp::matching_step(secret, code, SystemTime::now()) else {
+        // The text: aws-samples/aws-amplify-auth-starters#15 [I].
         return Err(ApiError::new(
             "EnableSoftwareTokenMFAException",
-            "Code mismatch",
+            "Code mismatch and fail enable Software Token MFA",
         ));
     };
     let secrets = user.secrets_mut();
@@ -155,6 +172,7 @@ impl Inner {
                 return Err(ApiError::invalid_parameter(message));
             }
         }
+        only_read(given)?;
         let (username, password) = (text(given, "USERNAME")?, text(given, "PASSWORD")?);
         let mut pool = lock(&pool);
         let now = self.clock.now();
@@ -177,7 +195,7 @@ impl Inner {
         }
         pool.check_password(sub, password, now)?;
         if !enabled {
-            return Err(ApiError::not_authorized("User is disabled."));
+            return Err(ApiError::disabled());
         }
         match status {
             UserStatus::Confirmed => Ok(self.after_password(&pool, client_id, sub)),
@@ -272,17 +290,18 @@ impl Inner {
         let (pool, client) = self.client(client_id)?;
         let session_id = session_id
             .ok_or_else(|| ApiError::invalid_parameter("Missing required parameter Session"))?;
+        only_read(given)?;
         let username = text(given, "USERNAME")?;
         let session = self.session(session_id)?;
         let mut pool = lock(&pool);
         let Some((sub, user)) = pool.find(username) else {
-            return Err(invalid_session());
+            return Err(ApiError::invalid_session());
         };
         if session.client_id != client_id || session.sub != sub {
-            return Err(invalid_session());
+            return Err(ApiError::invalid_session());
         }
         if !user.enabled {
-            return Err(ApiError::not_authorized("User is disabled."));
+            return Err(ApiError::disabled());
         }
         let name = user.name(sub);
         match (challenge, session.stage) {
@@ -300,7 +319,7 @@ impl Inner {
                 self.close_session(session_id)?;
                 Ok(self.signed_in(&pool, client_id, sub, &name))
             }
-            _ => Err(invalid_session()),
+            _ => Err(ApiError::invalid_session()),
         }
     }
 
@@ -321,7 +340,11 @@ impl Inner {
             .collect();
         check_write_permissions(client, &attributes)?;
         let writes = pool.schema.checked_writes(&attributes, false)?;
-        let mut user = pool.users.get(sub).cloned().ok_or_else(invalid_session)?;
+        let mut user = pool
+            .users
+            .get(sub)
+            .cloned()
+            .ok_or_else(ApiError::invalid_session)?;
         user.attributes.write(&writes, true);
         if let Some(name) = pool.schema.missing_required(&user.attributes).first() {
             // [R]
@@ -361,7 +384,7 @@ impl Inner {
                 let session = self.session(session_id)?;
                 lock(&*self.pool(&session.pool_id)?).must_allow_totp()?;
                 if !matches!(session.stage, Stage::MfaSetup) {
-                    return Err(invalid_session());
+                    return Err(ApiError::invalid_session());
                 }
                 self.close_session(session_id)?;
                 let session = self.open_session(Session {
@@ -395,6 +418,7 @@ impl Inner {
                     .secrets()
                     .and_then(|secrets| secrets.pending_totp.clone())
                 else {
+                    // [Inf]
                     let text = "Software token has not been associated.";
                     return Err(ApiError::new("SoftwareTokenMFANotFoundException", text));
                 };
@@ -407,7 +431,7 @@ impl Inner {
                 let pool = self.pool(&session.pool_id)?;
                 let mut pool = lock(&pool);
                 let Stage::MfaAssociated(secret) = &session.stage else {
-                    return Err(invalid_session());
+                    return Err(ApiError::invalid_session());
                 };
                 let mut user = pool
                     .users
@@ -435,17 +459,9 @@ impl Inner {
         let pool = lock(&pool);
         let user = pool.users.get(sub).ok_or_else(ApiError::user_not_found)?;
         if !user.enabled {
-            return Err(ApiError::not_authorized("User is disabled."));
+            return Err(ApiError::disabled());
         }
-        let mut answer = json!({
-            "Username": user.name(sub),
-            "UserAttributes": pool.attribute_list(sub, user),
-        });
-        if user.totp().is_some() {
-            answer["UserMFASettingList"] = json!(["SOFTWARE_TOKEN_MFA"]);
-            answer["PreferredMfaSetting"] = "SOFTWARE_TOKEN_MFA".into();
-        }
-        Ok(answer)
+        Ok(pool.profile(sub, user))
     }
 }
 
@@ -454,11 +470,13 @@ impl PoolState {
         if self.settings.mfa != Mfa::Off {
             return Ok(());
         }
+        // [R]
         let text = "Software Token MFA has not been enabled by the userPool";
         Err(ApiError::new("SoftwareTokenMFANotFoundException", text))
     }
 }
 
+// botocore AssociateSoftwareToken: "You can provide either an access token or a session ID" [D]; the text is [Inf].
 fn either_token_or_session() -> ApiError {
     ApiError::invalid_parameter("Either AccessToken or Session must be given, and not both.")
 }

@@ -15,6 +15,7 @@ pub struct ApiError {
 /// What an operation answers.
 pub(super) type Answer = Result<serde_json::Value, ApiError>;
 
+// The names are those of botocore 1.44.5 [D]; a text that no line traces further is [R].
 impl ApiError {
     /// An error with HTTP status 400, as all of Cognito's own are.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
@@ -36,6 +37,11 @@ impl ApiError {
         Self::new("InvalidParameterException", message)
     }
 
+    /// For what a request asks and no test needs: refused, because AWS would have heeded it.
+    pub(super) fn not_modelled(what: &str) -> Self {
+        Self::invalid_parameter(format!("This emulator does not model {what}."))
+    }
+
     pub(super) fn not_authorized(message: impl Into<String>) -> Self {
         Self::new("NotAuthorizedException", message)
     }
@@ -50,6 +56,20 @@ impl ApiError {
 
     pub(super) fn user_not_found() -> Self {
         Self::new("UserNotFoundException", "User does not exist.")
+    }
+
+    /// As [`Self::user_not_found`], in the operations of people.
+    pub(super) fn unknown_username() -> Self {
+        let text = "Username/client id combination not found.";
+        Self::new("UserNotFoundException", text)
+    }
+
+    pub(super) fn disabled() -> Self {
+        Self::not_authorized("User is disabled.")
+    }
+
+    pub(super) fn invalid_session() -> Self {
+        Self::not_authorized("Invalid session for the user.")
     }
 
     pub(super) fn expired_code() -> Self {
@@ -73,6 +93,7 @@ impl ApiError {
         )
     }
 
+    // facts 4 [D, I].
     pub(super) fn too_many_requests() -> Self {
         Self::new("TooManyRequestsException", "Rate exceeded")
     }

@@ -156,13 +156,7 @@ impl Inner {
         let name = p.required("JobName", &NAME).to_owned();
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let role = p.required("CloudWatchLogsRoleArn", &ARN).to_owned();
-        let algorithms = ["BCRYPT", "SCRYPT", "ARGON2ID", "PBKDF2_SHA256"];
-        let hashing = p.word("PasswordHashingAlgorithm", &algorithms);
         p.check()?;
-        if hashing.is_some() {
-            let text = "This emulator does not model PasswordHashingAlgorithm.";
-            return Err(ApiError::invalid_parameter(text));
-        }
         let pool = self.pool(pool_id)?;
         let mut pool = lock(&pool);
         if pool.settings.auto_verified.is_empty() {
@@ -171,6 +165,7 @@ impl Inner {
             return Err(ApiError::precondition(text));
         }
         if pool.jobs.len() >= JOBS_PER_POOL {
+            // botocore CreateUserImportJob lists the exception [D]; the text is [Inf].
             let text = "The user pool has the maximum number of import jobs.";
             return Err(ApiError::new("LimitExceededException", text));
         }
@@ -231,6 +226,7 @@ impl Inner {
         if job.created + URL_LIFE <= now {
             return Err(denied("Request has expired"));
         }
+        // S3 takes what comes while the URL is good; a job that has begun does not read it any more [Inf].
         if job.status == Status::Created {
             job.csv = Some(body);
         }
@@ -257,7 +253,7 @@ impl Inner {
         let mut pool = lock(&pool);
         let now = self.clock.now();
         let mut jobs: Vec<_> = pool.jobs.iter_mut().collect();
-        // The newest first.
+        // The newest first [Inf].
         jobs.sort_by_key(|(id, job)| (std::cmp::Reverse(job.created), (*id).clone()));
         let start = match token {
             None => 0,
@@ -289,6 +285,7 @@ impl Inner {
         let mut pool = lock(&pool);
         let job = pool.job(id, self.clock.now())?;
         if ![Status::Pending, Status::InProgress].contains(&job.status) {
+            // [Inf]
             let message = format!("The job is not active. Its status is {:?}.", job.status);
             return Err(ApiError::precondition(message));
         }
@@ -308,6 +305,7 @@ impl Cognito {
         let now = inner.clock.now();
         let job = pool.job(id, now)?;
         if job.status != Status::Created {
+            // [Inf]
             let message = format!("The job cannot be started. Its status is {:?}.", job.status);
             return Err(ApiError::precondition(message));
         }

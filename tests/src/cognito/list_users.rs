@@ -116,11 +116,10 @@ impl Filter {
             false => actual == wanted,
         };
         match self.attribute.as_str() {
+            // facts 4: case-insensitive [D].
             "cognito:user_status" => compare(&actual.to_lowercase(), &self.value.to_lowercase()),
-            // In a pool that does not tell cases apart, neither do these [Inf].
-            "username" | "email" | "preferred_username" => {
-                compare(&pool.fold(actual), &pool.fold(&self.value))
-            }
+            // facts 4: username is case-sensitive [D]. In a pool that does not tell cases apart, neither do these [Inf].
+            "email" | "preferred_username" => compare(&pool.fold(actual), &pool.fold(&self.value)),
             _ => compare(actual, &self.value),
         }
     }

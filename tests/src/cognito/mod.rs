@@ -2,11 +2,12 @@
 //!
 //! It behaves as Cognito is documented to, refusals, limits and delays included, and knows only what a
 //! replicated pool needs: sign-up, sign-in with an authenticator app, recovery, administration, listing and
-//! import. An operation or a setting it does not know is refused, never ignored.
+//! import. An operation, or a member of a request, that it does not know is refused, never ignored.
 //!
-//! Comments name their source: `DG:<page>` is the developer guide, `botocore` its service model, `facts` the
-//! project's collection of them; [D] is documented, [I] was seen in an issue thread, [Inf] is inferred, and [R] is
-//! recalled from such a source but was not read again while this was written.
+//! Comments name their source. `facts <section>` is `docs/cognito-facts.md` of this repository, `botocore` AWS's service
+//! model, and `DG:<page>` is `https://docs.aws.amazon.com/cognito/latest/developerguide/<page>.html`; `DG:import-tool` is
+//! short for `DG:cognito-user-pools-using-import-tool`. [D] is documented, [I] was seen in an issue thread, [Inf] is
+//! inferred, and [R] is recalled from such a source but was not read again while this was written.
 
 mod admin;
 mod auth;
@@ -56,20 +57,18 @@ use password::PasswordHash;
 use pool::PoolState;
 use quota::Quotas;
 use session::Sessions;
-use user::{Moment, Totp, User, new_sub, parse_sub};
+use user::{Moment, User, new_sub, parse_sub};
 
 /// One region's user pools. Clones are handles to the same pools.
 #[derive(Clone)]
 pub struct Cognito(Arc<Inner>);
 
-/// One request.
+/// One request, its signature checked where it needs one.
 pub struct Call<'a> {
     /// The operation's name.
     pub operation: &'a str,
     /// The request's members.
     pub body: Value,
-    /// Whether the request carried a good signature.
-    pub signed: bool,
 }
 
 struct Inner {
@@ -167,27 +166,13 @@ impl Cognito {
 
     /// Serves one request.
     pub async fn call(&self, call: Call<'_>) -> Result<Value, ApiError> {
-        let Call {
-            operation,
-            body,
-            signed,
-        } = call;
+        let Call { operation, body } = call;
         let Value::Object(body) = body else {
             return Err(ApiError::new(
                 "SerializationException",
                 "The request body is not a JSON object.",
             ));
         };
-        if !signed && !Self::is_public(operation) {
-            return Err(ApiError::new(
-                "MissingAuthenticationTokenException",
-                "Missing Authentication Token",
-            ));
-        }
-        if body.contains_key("SecretHash") {
-            let text = "This emulator does not model SecretHash.";
-            return Err(ApiError::invalid_parameter(text));
-        }
         let inner = &*self.0;
         if let Some(category) =
             Category::of(operation, body.get("ChallengeName").and_then(Value::as_str))
@@ -228,8 +213,8 @@ impl Cognito {
             "DescribeUserPool" => inner.describe_user_pool(p),
             "DescribeUserPoolClient" => inner.describe_user_pool_client(p),
             "ListUserPools" => inner.list_user_pools(p),
-            "CreateUserPool" => inner.create_user_pool(p, &body),
-            "CreateUserPoolClient" => inner.create_user_pool_client(p, &body),
+            "CreateUserPool" => inner.create_user_pool(p),
+            "CreateUserPoolClient" => inner.create_user_pool_client(p),
             "GetCSVHeader" => inner.get_csv_header(p),
             "CreateUserImportJob" => inner.create_user_import_job(p),
             "StartUserImportJob" => self.start_user_import_job(p),
@@ -311,13 +296,8 @@ impl Cognito {
                 })
                 .collect();
             user.attributes.write(&writes, false);
-            if password.is_some() || seed.totp_secret.is_some() {
-                let secrets = user.secrets_mut();
-                secrets.password = password;
-                secrets.totp = seed.totp_secret.map(|secret| Totp {
-                    secret,
-                    last_step: 0,
-                });
+            if password.is_some() {
+                user.secrets_mut().password = password;
                 if seed.status == UserStatus::ForceChangePassword {
                     let days = pool.settings.password_policy.temporary_days;
                     user.secrets_mut().temporary_until = Some(now + days * DAY);

@@ -1,6 +1,7 @@
 //! Reads a request's members and checks them against the service model, as Cognito does before all else.
 //!
-//! Constraints are those of botocore 1.44.5 [D]; all violations of a request are told at once, in AWS's form.
+//! Constraints are those of botocore 1.44.5 [D]; all violations of a request are told at once, in AWS's form. A member
+//! that is there and that nobody has read is refused: here it would be silently without effect.
 
 use serde_json::{Map, Value};
 
@@ -111,6 +112,7 @@ fn is_arn(text: &str) -> bool {
 /// The members of one request, and what is wrong with them so far.
 pub(super) struct Params<'a> {
     body: &'a Map<String, Value>,
+    read: Vec<&'static str>,
     violations: Vec<String>,
     malformed: Option<&'static str>,
 }
@@ -119,6 +121,7 @@ impl<'a> Params<'a> {
     pub(super) fn new(body: &'a Map<String, Value>) -> Self {
         Self {
             body,
+            read: Vec::new(),
             violations: Vec::new(),
             malformed: None,
         }
@@ -131,7 +134,7 @@ impl<'a> Params<'a> {
             return Err(ApiError::new("SerializationException", message));
         }
         match self.violations.len() {
-            0 => Ok(()),
+            0 => self.check_all_read(),
             n => {
                 let plural = if n == 1 { "" } else { "s" };
                 let list = self.violations.join("; ");
@@ -142,7 +145,17 @@ impl<'a> Params<'a> {
         }
     }
 
-    fn member(&self, name: &str) -> Option<&'a Value> {
+    fn check_all_read(&self) -> Result<(), ApiError> {
+        let given = self.body.iter().filter(|(_, value)| !value.is_null());
+        let mut unread = given.filter(|(name, _)| !self.read.iter().any(|read| read == name));
+        match unread.next() {
+            Some((name, _)) => Err(ApiError::not_modelled(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn member(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.read.push(name);
         self.body.get(name).filter(|value| !value.is_null())
     }
 
@@ -185,7 +198,7 @@ impl<'a> Params<'a> {
     }
 
     /// A required text; empty, with the violation noted, when it is missing.
-    pub(super) fn required(&mut self, name: &str, rule: &Text) -> &'a str {
+    pub(super) fn required(&mut self, name: &'static str, rule: &Text) -> &'a str {
         if self.member(name).is_none() {
             self.missing(name);
         }
@@ -193,7 +206,7 @@ impl<'a> Params<'a> {
     }
 
     /// An optional text.
-    pub(super) fn optional(&mut self, name: &str, rule: &Text) -> Option<&'a str> {
+    pub(super) fn optional(&mut self, name: &'static str, rule: &Text) -> Option<&'a str> {
         match self.member(name)? {
             Value::String(value) => {
                 self.apply(rule, value, &lower_first(name));
@@ -207,7 +220,7 @@ impl<'a> Params<'a> {
     }
 
     /// One of the words that the model knows.
-    pub(super) fn word(&mut self, name: &str, known: &[&str]) -> Option<&'a str> {
+    pub(super) fn word(&mut self, name: &'static str, known: &[&str]) -> Option<&'a str> {
         match self.member(name)? {
             Value::String(value) => {
                 if !known.contains(&value.as_str()) {
@@ -225,7 +238,7 @@ impl<'a> Params<'a> {
     }
 
     /// A required word.
-    pub(super) fn required_word(&mut self, name: &str, known: &[&str]) -> &'a str {
+    pub(super) fn required_word(&mut self, name: &'static str, known: &[&str]) -> &'a str {
         if self.member(name).is_none() {
             self.missing(name);
         }
@@ -233,7 +246,7 @@ impl<'a> Params<'a> {
     }
 
     /// A boolean; false when absent.
-    pub(super) fn flag(&mut self, name: &str) -> bool {
+    pub(super) fn flag(&mut self, name: &'static str) -> bool {
         match self.member(name) {
             None => false,
             Some(Value::Bool(value)) => *value,
@@ -245,7 +258,7 @@ impl<'a> Params<'a> {
     }
 
     /// A whole number within the model's bounds.
-    pub(super) fn number(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
+    pub(super) fn number(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
         let value = self.member(name)?;
         let Some(number) = value.as_i64() else {
             self.malformed = Some("an integer");
@@ -263,7 +276,7 @@ impl<'a> Params<'a> {
     }
 
     /// A required whole number.
-    pub(super) fn required_number(&mut self, name: &str, min: u64, max: u64) -> u64 {
+    pub(super) fn required_number(&mut self, name: &'static str, min: u64, max: u64) -> u64 {
         if self.member(name).is_none() {
             self.missing(name);
         }
@@ -271,7 +284,7 @@ impl<'a> Params<'a> {
     }
 
     /// A map of texts, such as AuthParameters or ClientMetadata.
-    pub(super) fn map(&mut self, name: &str) -> Option<&'a Map<String, Value>> {
+    pub(super) fn map(&mut self, name: &'static str) -> Option<&'a Map<String, Value>> {
         match self.member(name)? {
             Value::Object(map) if map.values().all(Value::is_string) => Some(map),
             _ => {
@@ -281,8 +294,31 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// A structure whose members are read one by one.
+    pub(super) fn structure(&mut self, name: &'static str) -> Option<&'a Map<String, Value>> {
+        match self.member(name)? {
+            Value::Object(structure) => Some(structure),
+            _ => {
+                self.malformed = Some("a structure");
+                None
+            }
+        }
+    }
+
+    /// A list of anything; empty when absent.
+    pub(super) fn list(&mut self, name: &'static str) -> &'a [Value] {
+        match self.member(name) {
+            None => &[],
+            Some(Value::Array(list)) => list,
+            Some(_) => {
+                self.malformed = Some("a list");
+                &[]
+            }
+        }
+    }
+
     /// A list of texts.
-    pub(super) fn texts(&mut self, name: &str) -> Option<Vec<&'a str>> {
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<&'a str>> {
         let list = self.member(name)?.as_array().and_then(|list| {
             let texts: Option<Vec<_>> = list.iter().map(Value::as_str).collect();
             texts
@@ -294,15 +330,8 @@ impl<'a> Params<'a> {
     }
 
     /// The attributes of a user.
-    pub(super) fn attributes(&mut self, name: &str) -> Vec<(&'a str, &'a str)> {
-        let list = match self.member(name) {
-            None => return Vec::new(),
-            Some(Value::Array(list)) => list,
-            Some(_) => {
-                self.malformed = Some("a list");
-                return Vec::new();
-            }
-        };
+    pub(super) fn attributes(&mut self, name: &'static str) -> Vec<(&'a str, &'a str)> {
+        let list = self.list(name);
         let mut attributes = Vec::with_capacity(list.len());
         for (i, item) in list.iter().enumerate() {
             let path = format!("{}.{}.member", lower_first(name), i + 1);
@@ -326,7 +355,7 @@ impl<'a> Params<'a> {
     }
 
     /// A required list of attributes.
-    pub(super) fn required_attributes(&mut self, name: &str) -> Vec<(&'a str, &'a str)> {
+    pub(super) fn required_attributes(&mut self, name: &'static str) -> Vec<(&'a str, &'a str)> {
         if self.member(name).is_none() {
             self.missing(name);
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::import_job::Job;
-use super::knobs::{Millis, system_time};
+use super::knobs::Millis;
 use super::schema::{
     EMAIL, EMAIL_VERIFIED, PHONE, PHONE_VERIFIED, SUB, Schema, Writes, is_email, is_phone_number,
 };
@@ -21,8 +21,6 @@ use crate::region::ACCOUNT_ID;
 pub struct Pool {
     /// Its id, such as `ap-northeast-1_AbCdEf123`.
     pub id: String,
-    /// Its ARN.
-    pub arn: String,
     /// Its first app client, empty when it was made without one.
     pub client_id: String,
     /// Its name.
@@ -191,6 +189,7 @@ impl PoolState {
                     _ if name.contains('@') => "email",
                     _ => "preferred_username",
                 };
+                // [R]
                 let message = format!("An account with the {kind} already exists.");
                 Err(ApiError::new("AliasExistsException", message))
             }
@@ -312,6 +311,19 @@ impl PoolState {
         })
     }
 
+    /// What GetUser and AdminGetUser both tell: more than [`Self::user_type`] about the second factor.
+    pub(super) fn profile(&self, sub: u128, user: &User) -> Value {
+        let mut profile = json!({
+            "Username": user.name(sub),
+            "UserAttributes": self.attribute_list(sub, user),
+        });
+        if user.totp().is_some() {
+            profile["UserMFASettingList"] = json!(["SOFTWARE_TOKEN_MFA"]);
+            profile["PreferredMfaSetting"] = "SOFTWARE_TOKEN_MFA".into();
+        }
+        profile
+    }
+
     pub(super) fn view(&self, sub: u128, user: &User) -> UserView {
         let attribute =
             |(id, value): (u8, &str)| (self.schema.name(id).to_owned(), value.to_owned());
@@ -321,12 +333,6 @@ impl PoolState {
             status: user.status,
             enabled: user.enabled,
             attributes: user.attributes.iter().map(attribute).collect(),
-            has_password: user
-                .secrets()
-                .is_some_and(|secrets| secrets.password.is_some()),
-            has_totp: user.totp().is_some(),
-            created: system_time(user.created),
-            modified: system_time(user.modified),
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Request-rate quotas: one token bucket a category, and one an operation and pool where AWS has those.
+//!
+//! Not modelled are the 10 reads and 10 writes a second of each user (facts 4). The buckets fill by the machine's clock:
+//! moving the region's clock forward does not fill them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

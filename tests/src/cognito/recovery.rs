@@ -64,8 +64,9 @@ impl Inner {
             return nobody(&client, username);
         };
         if !user.enabled {
-            return simulate(ApiError::not_authorized("User is disabled."));
+            return simulate(ApiError::disabled());
         }
+        // facts 1.10 for RESET_REQUIRED [D]; that UNCONFIRMED is let through is [R].
         let resettable = [
             UserStatus::Confirmed,
             UserStatus::ResetRequired,
@@ -77,6 +78,7 @@ impl Inner {
             return simulate(ApiError::not_authorized(text));
         }
         let Some((contact, destination)) = pool.recovery_contact(user) else {
+            // facts 5: the exception [D]; the text is [R].
             return simulate(ApiError::invalid_parameter(
                 "Cannot reset password for the user as there is no registered/verified email or phone_number",
             ));
@@ -115,17 +117,14 @@ impl Inner {
             return Err(if hidden {
                 ApiError::code_mismatch()
             } else {
-                ApiError::new(
-                    "UserNotFoundException",
-                    "Username/client id combination not found.",
-                )
+                ApiError::unknown_username()
             });
         };
         if !user.enabled {
             return Err(if hidden {
                 ApiError::code_mismatch()
             } else {
-                ApiError::not_authorized("User is disabled.")
+                ApiError::disabled()
             });
         }
         let secrets = pool.users.secrets(sub).expect("the user was just found");

@@ -57,10 +57,10 @@ impl Inner {
 
     /// Reads a session that is still good.
     pub(super) fn session(&self, id: &str) -> Result<Session, ApiError> {
-        // The texts are [R].
         match lock(&self.sessions).0.get(id) {
-            None => Err(ApiError::not_authorized("Invalid session for the user.")),
+            None => Err(ApiError::invalid_session()),
             Some((_, expires)) if *expires <= self.clock.now() => {
+                // [R]
                 let text = "Invalid session for the user, session is expired.";
                 Err(ApiError::not_authorized(text))
             }
@@ -73,7 +73,7 @@ impl Inner {
         match lock(&self.sessions).0.remove(id) {
             Some(_) => Ok(()),
             // Another request of the same session was faster.
-            None => Err(ApiError::not_authorized("Invalid session for the user.")),
+            None => Err(ApiError::invalid_session()),
         }
     }
 

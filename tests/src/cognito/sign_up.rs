@@ -107,10 +107,12 @@ impl Inner {
                 .iter()
                 .map(|name| format!("{name}: The attribute is required\n"))
                 .collect();
+            // [R]
             let message = format!("Attributes did not conform to the schema: {lines}");
             return Err(ApiError::invalid_parameter(message));
         }
         if pool.holder(sub, &user).is_some() {
+            // [R]
             let text = match contact {
                 Some(Contact::Email) => "An account with the given email already exists.",
                 Some(Contact::PhoneNumber) => {
@@ -120,7 +122,7 @@ impl Inner {
             };
             return Err(ApiError::new("UsernameExistsException", text));
         }
-        // Pools without a password are not modelled.
+        // botocore SignUp: users may lack one in passwordless pools [D], which are not modelled; the text is [Inf].
         let password =
             password.ok_or_else(|| ApiError::invalid_parameter("Password is required."))?;
         pool.settings.password_policy.check(password)?;
@@ -150,9 +152,11 @@ impl Inner {
             return nobody(&client, username);
         };
         if user.status != UserStatus::Unconfirmed {
+            // [R]
             return Err(ApiError::invalid_parameter("User is already confirmed."));
         }
         let Some((contact, destination)) = pool.verified_by_code(user) else {
+            // [R]
             return Err(ApiError::invalid_parameter(
                 "Auto verification not turned on.",
             ));
@@ -184,10 +188,7 @@ impl Inner {
             return Err(if client.prevent_user_existence_errors {
                 ApiError::expired_code()
             } else {
-                ApiError::new(
-                    "UserNotFoundException",
-                    "Username/client id combination not found.",
-                )
+                ApiError::unknown_username()
             });
         };
         pool.must_be_unconfirmed(user)?;
@@ -263,8 +264,7 @@ pub(super) fn check_code(sent: Option<&Code>, given: &str, now: u64) -> Result<C
 // DG:cognito-user-pool-managing-errors: a simulated delivery [R].
 pub(super) fn nobody(client: &ClientSettings, username: &str) -> Answer {
     if !client.prevent_user_existence_errors {
-        let text = "Username/client id combination not found.";
-        return Err(ApiError::new("UserNotFoundException", text));
+        return Err(ApiError::unknown_username());
     }
     let simulated = if username.contains('@') {
         username

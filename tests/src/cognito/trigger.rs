@@ -46,7 +46,7 @@ pub(super) fn post_confirmation(
         .map(|(id, value)| (pool.schema.name(id).to_owned(), value.into()))
         .collect();
     attributes.insert(SUB.to_owned(), sub_text(sub).into());
-    // facts 2: strings all, with the status, and the alias in alias pools [I].
+    // facts 2: strings all, with the status, and the email alias in alias pools [I]; only a verified one [Inf].
     attributes.insert(
         "cognito:user_status".to_owned(),
         user.status.as_str().into(),
@@ -60,6 +60,7 @@ pub(super) fn post_confirmation(
             .unwrap_or_default();
         attributes.insert("cognito:email_alias".to_owned(), email.into());
     }
+    // facts 2: the members [D]; what callerContext says here is [R].
     let mut event = json!({
         "version": "1",
         "region": region,

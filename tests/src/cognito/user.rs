@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -75,8 +74,6 @@ pub struct SeedUser {
     pub attributes: BTreeMap<String, String>,
     /// The password, if one is known.
     pub password: Option<String>,
-    /// The base32 secret of a registered authenticator.
-    pub totp_secret: Option<String>,
 }
 
 impl Default for SeedUser {
@@ -88,7 +85,6 @@ impl Default for SeedUser {
             enabled: true,
             attributes: BTreeMap::new(),
             password: None,
-            totp_secret: None,
         }
     }
 }
@@ -113,14 +109,6 @@ pub struct UserView {
     pub enabled: bool,
     /// All attributes but `sub`.
     pub attributes: BTreeMap<String, String>,
-    /// Whether there is a password, permanent or temporary.
-    pub has_password: bool,
-    /// Whether an authenticator is registered.
-    pub has_totp: bool,
-    /// When the user came to be.
-    pub created: SystemTime,
-    /// When the user was last changed.
-    pub modified: SystemTime,
 }
 
 impl fmt::Debug for UserView {

@@ -1,6 +1,7 @@
 //! Bad input: an error that says what, where and what to do, and nothing half-written.
 
 use local::cognito::{Contact, PoolSettings};
+use local::faults::{Fault, Kind, Service};
 use local::region::Region;
 use local::world::{BACKUP_WORKER, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
@@ -160,6 +161,22 @@ async fn a_pool_that_signs_in_by_email_and_phone_is_refused_with_the_reason() {
         error.contains("signs in by email and by phone number"),
         "{error}"
     );
+    assert!(nothing_was_written(&world));
+}
+
+#[tokio::test]
+async fn an_import_header_without_a_username_column_is_refused_with_the_reason() {
+    let world = world().await;
+    let header = json!({
+        "UserPoolId": world.secondary.id,
+        "CSVHeader": ["email", "email_verified", "cognito:mfa_enabled"],
+    });
+    let fault = Fault::on(Service::Cognito, "GetCSVHeader", Kind::Answer(header));
+    world.osaka.faults().add(fault);
+
+    let error = snapshot(&world).await.unwrap_err();
+
+    assert!(error.contains("no cognito:username column"), "{error}");
     assert!(nothing_was_written(&world));
 }
 

@@ -25,9 +25,7 @@ async fn upload_with(
     headers: HeaderMap,
 ) -> Result<(), ApiError> {
     let url = text(job, "PreSignedUrl");
-    let path = url
-        .strip_prefix("http://127.0.0.1:4501")
-        .expect("the endpoint");
+    let path = url.strip_prefix(ENDPOINT).expect("the endpoint");
     local.cognito.upload(path, &headers, csv).await
 }
 

@@ -137,6 +137,16 @@ async fn given_filters_when_used_then_documented_ones_find_and_others_are_refuse
         let (_, names) = chain(&local, json!({"Filter": filter})).await;
         assert_eq!(names, BTreeSet::from([sub.clone()]), "{filter}");
     }
+    let names = Local::new(PoolSettings {
+        case_sensitive: false,
+        ..PoolSettings::default()
+    });
+    let made = json!({"Username": "Taro", "MessageAction": "SUPPRESS"});
+    names.ok("AdminCreateUser", made).await;
+    for (filter, found) in [("username = \"Taro\"", 1), ("username = \"taro\"", 0)] {
+        let (_, names) = chain(&names, json!({"Filter": filter})).await;
+        assert_eq!(names.len(), found, "{filter}");
+    }
     for filter in [
         "custom:tenant = \"a\"",
         "email",

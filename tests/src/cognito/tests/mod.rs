@@ -20,6 +20,7 @@ use super::*;
 use crate::lambda::Function;
 use crate::totp::Authenticator;
 
+const ENDPOINT: &str = "http://127.0.0.1:4501";
 const PASSWORD: &str = "Correct-Horse-1";
 
 struct Local {
@@ -29,30 +30,30 @@ struct Local {
 
 impl Local {
     fn new(settings: PoolSettings) -> Self {
-        let lambda = Lambda::new("ap-northeast-1", std::env::temp_dir());
-        let cognito = Cognito::new("ap-northeast-1", "http://127.0.0.1:4501", lambda);
+        let lambda = Lambda::new("ap-northeast-1", ENDPOINT, std::env::temp_dir());
+        let cognito = Cognito::new("ap-northeast-1", ENDPOINT, lambda);
         cognito.knobs().set_quotas(false);
         let pool = cognito.create_pool(settings);
         Self { cognito, pool }
     }
 
-    /// Adds the pool and client to the body, as far as they are absent.
+    /// Adds the pool or the client to the body where the operation takes it and it is absent.
     async fn call(&self, operation: &str, mut body: Value) -> Result<Value, ApiError> {
         let (member, id) = match Cognito::is_public(operation) {
             true => ("ClientId", &self.pool.client_id),
             false => ("UserPoolId", &self.pool.id),
         };
-        let of_a_pool = !["CreateUserPool", "ListUserPools"].contains(&operation);
-        if of_a_pool && body.get(member).is_none() {
+        let of_neither = [
+            "CreateUserPool",
+            "ListUserPools",
+            "AssociateSoftwareToken",
+            "VerifySoftwareToken",
+            "GetUser",
+        ];
+        if !of_neither.contains(&operation) && body.get(member).is_none() {
             body[member] = id.as_str().into();
         }
-        let signed = !Cognito::is_public(operation);
-        let call = Call {
-            operation,
-            body,
-            signed,
-        };
-        self.cognito.call(call).await
+        self.cognito.call(Call { operation, body }).await
     }
 
     async fn ok(&self, operation: &str, body: Value) -> Value {

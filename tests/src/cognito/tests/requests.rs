@@ -54,15 +54,49 @@ async fn given_requests_outside_the_model_when_sent_then_they_are_refused_in_aws
 }
 
 #[tokio::test]
-async fn given_an_unsigned_request_when_it_needs_credentials_then_it_is_refused() {
+async fn given_members_that_are_not_modelled_when_sent_then_they_are_refused_and_nothing_is_done() {
     let local = Local::new(email_pool());
-    let call = Call {
-        operation: "ListUsers",
-        body: json!({"UserPoolId": local.pool.id}),
-        signed: false,
+    let taro = json!({"Username": "taro@e.jp", "Password": PASSWORD});
+    let with = |of: &Value, member: &str, value: Value| {
+        let mut body = of.clone();
+        body[member] = value;
+        body
     };
-    let refusal = local.cognito.call(call).await.expect_err("unsigned");
-    assert_eq!(refusal.code, "MissingAuthenticationTokenException");
+    for (operation, body, member) in [
+        (
+            "SignUp",
+            with(&taro, "SecretHash", json!("x")),
+            "SecretHash",
+        ),
+        (
+            "SignUp",
+            with(&taro, "ClientMetadata", json!({"a": "b"})),
+            "ClientMetadata",
+        ),
+        (
+            "InitiateAuth",
+            json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"SECRET_HASH": "x"}}),
+            "SECRET_HASH",
+        ),
+        (
+            "CreateUserImportJob",
+            json!({
+                "JobName": "j",
+                "CloudWatchLogsRoleArn": "arn:aws:iam::123456789012:role/import-logs",
+                "PasswordHashingAlgorithm": "BCRYPT",
+            }),
+            "PasswordHashingAlgorithm",
+        ),
+    ] {
+        assert_eq!(
+            local.refused(operation, body).await,
+            format!("InvalidParameterException: This emulator does not model {member}.")
+        );
+    }
+    assert!(local.cognito.users(&local.pool.id).is_empty());
+    local
+        .ok("SignUp", with(&taro, "ClientMetadata", Value::Null))
+        .await;
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn given_required_mfa_when_a_user_first_signs_in_then_an_authenticator_mus
     let verify = |code: &str| json!({"Session": session, "UserCode": code});
     assert_eq!(
         local.refused("VerifySoftwareToken", verify(wrong)).await,
-        "EnableSoftwareTokenMFAException: Code mismatch"
+        "EnableSoftwareTokenMFAException: Code mismatch and fail enable Software Token MFA"
     );
     let verified = local.ok("VerifySoftwareToken", verify(&code)).await;
     assert_eq!(verified["Status"], "SUCCESS");
