@@ -3,6 +3,7 @@
 mod configuration;
 mod import_csv;
 mod outbox;
+mod permissions;
 mod secrets;
 mod snapshots;
 mod support;

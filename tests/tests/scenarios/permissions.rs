@@ -1,0 +1,258 @@
+//! What each function calls, so that its role in AWS holds a permission for every call and for nothing else.
+//!
+//! The calls are kept in `cdk/test/calls.json`, which the tests of `cdk/` hold against the permissions of the roles.
+//! After a change of what a function calls: `UPDATE_CALLS=1 cargo test --test scenarios permissions`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use local::cognito::{SeedUser, UserStatus};
+use local::faults::{Fault, Kind, Service};
+use local::region::RecordedCall;
+use local::world::{
+    BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS, World,
+};
+use serde_json::{Value, json};
+use shared::record::{CONFLICTS, OUTBOX as RECORDS, PASSWORD_RESETS, SIGN_UPS};
+
+use crate::support::{confirmation, email, invoke, sub, world};
+
+/// What a permission can be given for below a bucket; any other key stands for itself.
+const PREFIXES: [&str; 5] = [RECORDS, CONFLICTS, SIGN_UPS, PASSWORD_RESETS, "snapshots/"];
+
+/// The resources of each call, such as `s3:PutObject`, of each function.
+type Calls = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// Invokes one function at a time and notes what it calls.
+struct Recorder {
+    world: World,
+    calls: Calls,
+}
+
+impl Recorder {
+    async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, String> {
+        let region = match function {
+            REPLICATE_TRIGGER | REPLICATE_WORKER => &self.world.tokyo,
+            _ => &self.world.osaka,
+        };
+        self.world.clear_calls();
+        let answer = invoke(region, function, &payload).await;
+        for call in self.world.calls() {
+            let (name, resource) = self.describe(&call);
+            let calls = self.calls.entry(function.to_owned()).or_default();
+            calls.entry(name).or_default().insert(resource);
+        }
+        answer
+    }
+
+    /// A call as a reader of permissions names it.
+    fn describe(&self, call: &RecordedCall) -> (String, String) {
+        let RecordedCall {
+            operation,
+            resource,
+            ..
+        } = call;
+        match call.service {
+            Service::Cognito => {
+                let pools = [&self.world.primary.id, &self.world.secondary.id];
+                let names = pools.into_iter().zip(["primary-pool", "secondary-pool"]);
+                let mut named = names.filter(|(id, _)| *id == resource);
+                let (_, name) = named.next().expect("one of the two pools");
+                (format!("cognito-idp:{operation}"), name.to_owned())
+            }
+            Service::S3 => {
+                let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
+                let bucket = match bucket {
+                    OUTBOX => "outbox-bucket",
+                    SNAPSHOTS => "snapshot-bucket",
+                    other => panic!("a bucket that is not ours: {other}"),
+                };
+                let prefix = PREFIXES.iter().find(|prefix| key.starts_with(**prefix));
+                let resource = match (key, prefix) {
+                    ("", _) => bucket.to_owned(),
+                    (key, None) => format!("{bucket}/{key}"),
+                    (_, Some(prefix)) => format!("{bucket}/{prefix}*"),
+                };
+                (format!("s3:{operation}"), resource)
+            }
+        }
+    }
+
+    async fn replicate_trigger(&mut self) {
+        let created = self.invoke(REPLICATE_TRIGGER, confirmation(1)).await;
+        let found = self.invoke(REPLICATE_TRIGGER, confirmation(1)).await;
+        assert!(created.is_ok() && found.is_ok());
+
+        let away = Fault::of(Service::Cognito, Kind::Refuse);
+        self.world.osaka.faults().add(away);
+        self.invoke(REPLICATE_TRIGGER, confirmation(2))
+            .await
+            .unwrap();
+        self.world.osaka.faults().clear();
+    }
+
+    /// Continues with the person whom the trigger left in the outbox.
+    async fn replicate_worker(&mut self) {
+        // One who was deleted since, one whose name a squatter holds, one who has no name, and what is no record.
+        let squatter = SeedUser {
+            status: UserStatus::Unconfirmed,
+            attributes: [("email".to_owned(), email(4))].into(),
+            ..SeedUser::default()
+        };
+        let secondary = &self.world.secondary.id;
+        self.world.osaka.cognito().put_user(secondary, squatter);
+        let records = [
+            record(3, SignedDuration::from_hours(2), json!({"email": email(3)})),
+            record(4, SignedDuration::ZERO, json!({"email": email(4)})),
+            record(5, SignedDuration::ZERO, json!({})),
+            json!("no record"),
+        ];
+        for (name, record) in records.iter().enumerate() {
+            let put = self.world.tokyo.s3_client().put_object();
+            let put = put.bucket(OUTBOX).key(format!("outbox/{name}.json"));
+            put.body(record.to_string().into_bytes().into())
+                .send()
+                .await
+                .unwrap();
+        }
+
+        let answer = self.invoke(REPLICATE_WORKER, json!({"action": "tick"}));
+
+        assert_eq!(
+            answer.await.unwrap(),
+            json!({"drained": 2, "failing": 0, "conflicts": 2, "gone": 1, "oldest_s": 0})
+        );
+    }
+
+    async fn backup_trigger(&mut self) {
+        let mut event = confirmation(1);
+        self.invoke(BACKUP_TRIGGER, event.clone()).await.unwrap();
+        event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+        self.invoke(BACKUP_TRIGGER, event).await.unwrap();
+    }
+
+    /// Continues with the newcomer whom the trigger noted in the journal and the listing does not show.
+    async fn backup_worker(&mut self) {
+        let lambda = self.world.osaka.lambda();
+        lambda.set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", "0");
+        for status in ["complete", "not-needed"] {
+            let tick = self.invoke(BACKUP_WORKER, json!({"action": "tick"}));
+            assert_eq!(tick.await.unwrap()["status"], status);
+        }
+
+        // More than one request holds: three bytes a character, in rows of the length that an import takes.
+        let long = "あ".repeat(2000);
+        for number in 10..210 {
+            let attributes = [
+                "name",
+                "address",
+                "nickname",
+                "custom:note",
+                "custom:tenant",
+            ]
+            .map(|name| (name.to_owned(), long.clone()))
+            .into_iter()
+            .chain([
+                ("email".to_owned(), email(number)),
+                ("email_verified".to_owned(), "true".to_owned()),
+            ])
+            .collect();
+            let user = SeedUser {
+                sub: Some(sub(number)),
+                attributes,
+                ..SeedUser::default()
+            };
+            let secondary = &self.world.secondary.id;
+            self.world.osaka.cognito().put_user(secondary, user);
+        }
+        let snapshot = json!({"action": "snapshot"});
+        let answer = self.invoke(BACKUP_WORKER, snapshot.clone()).await;
+        assert_eq!(answer.unwrap()["status"], "complete");
+
+        let refused = Kind::Error {
+            status: 403,
+            code: "AccessDenied".into(),
+            message: "Access Denied".into(),
+        };
+        let fault = Fault::on(Service::S3, "CompleteMultipartUpload", refused);
+        self.world.osaka.faults().add(fault);
+        let error = self.invoke(BACKUP_WORKER, snapshot).await.unwrap_err();
+        assert!(error.contains("CompleteMultipartUpload"), "{error}");
+        self.world.osaka.faults().clear();
+    }
+}
+
+/// A record in the outbox of a person who confirmed so long ago.
+fn record(number: u32, age: SignedDuration, attributes: Value) -> Value {
+    json!({
+        "version": 1,
+        "trigger": "PostConfirmation_ConfirmSignUp",
+        "pool": "ap-northeast-1_Primary01",
+        "username": sub(number),
+        "sub": sub(number),
+        "recorded_at": (Timestamp::now() - age).to_string(),
+        "attributes": attributes,
+    })
+}
+
+fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The operations that the functions' sources name: each call's error says which one failed.
+fn operations_in(folder: PathBuf) -> BTreeSet<String> {
+    let mut operations = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            operations.extend(operations_in(path));
+            continue;
+        }
+        let source = std::fs::read_to_string(path).unwrap();
+        for before in ["AwsError::of(", ".patiently("] {
+            let after = source.split(before).skip(1);
+            let named =
+                after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
+            operations.extend(named.map(|(operation, _)| operation.to_owned()));
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn each_function_makes_the_calls_that_its_permissions_are_written_for() {
+    let mut recorder = Recorder {
+        world: world().await,
+        calls: Calls::new(),
+    };
+
+    recorder.replicate_trigger().await;
+    recorder.replicate_worker().await;
+    recorder.backup_trigger().await;
+    recorder.backup_worker().await;
+
+    let calls = recorder.calls;
+    let file = workspace().join("cdk/test/calls.json");
+    if std::env::var_os("UPDATE_CALLS").is_some() {
+        let text = serde_json::to_string_pretty(&calls).unwrap() + "\n";
+        std::fs::write(&file, text).unwrap();
+    }
+    let kept: Calls = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        calls, kept,
+        "UPDATE_CALLS=1 writes cdk/test/calls.json anew; then mend the permissions in cdk/"
+    );
+    let recorded: BTreeSet<_> = calls.values().flat_map(BTreeMap::keys).collect();
+    for folder in ["replicate-fn/src", "backup-fn/src", "shared/src"] {
+        for operation in operations_in(workspace().join(folder)) {
+            let is_recorded = recorded
+                .iter()
+                .any(|call| call.ends_with(&format!(":{operation}")));
+            assert!(
+                is_recorded,
+                "{folder} calls {operation}, this test does not"
+            );
+        }
+    }
+}
