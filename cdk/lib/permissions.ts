@@ -1,0 +1,114 @@
+// What each function may do: the calls it makes, and what AWS documents that each call needs. Nothing else is granted.
+
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+
+/** A function as it is deployed: the binary, and its role. */
+export type FunctionName = 'replicate-fn-trigger' | 'replicate-fn-worker' | 'backup-fn-trigger' | 'backup-fn-worker';
+
+/** What a permission is for: the thing that is called, or what belongs to it. */
+type Target = 'itself' | 'bucket' | 'key';
+
+/** The permissions that a call needs, by what they are for. */
+type Needs = Readonly<Record<string, Target>>;
+
+/**
+ * Cognito: https://docs.aws.amazon.com/service-authorization/latest/reference/list_cognito-idp.html
+ * S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html, and the page of each operation
+ */
+export const NEEDS: Readonly<Record<string, Needs>> = {
+  'cognito-idp:AdminCreateUser': { 'cognito-idp:AdminCreateUser': 'itself' },
+  'cognito-idp:AdminDeleteUser': { 'cognito-idp:AdminDeleteUser': 'itself' },
+  'cognito-idp:AdminGetUser': { 'cognito-idp:AdminGetUser': 'itself' },
+  'cognito-idp:AdminSetUserPassword': { 'cognito-idp:AdminSetUserPassword': 'itself' },
+  'cognito-idp:DescribeUserPool': { 'cognito-idp:DescribeUserPool': 'itself' },
+  'cognito-idp:GetCSVHeader': { 'cognito-idp:GetCSVHeader': 'itself' },
+  'cognito-idp:ListUsers': { 'cognito-idp:ListUsers': 'itself' },
+  's3:ListObjectsV2': { 's3:ListBucket': 'itself' },
+  // Without ListBucket a missing key is 403 and not 404. It has no condition on s3:prefix: a GetObject carries no prefix.
+  's3:GetObject': { 's3:GetObject': 'itself', 's3:ListBucket': 'bucket', 'kms:Decrypt': 'key' },
+  's3:PutObject': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key' },
+  // With If-Match: "you must have the s3:DeleteObject and s3:GetObject permissions".
+  's3:DeleteObject': { 's3:DeleteObject': 'itself', 's3:GetObject': 'itself', 's3:ListBucket': 'bucket' },
+  // S3 decrypts the parts of a multipart upload before it completes it.
+  's3:CreateMultipartUpload': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key', 'kms:Decrypt': 'key' },
+  's3:UploadPart': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key', 'kms:Decrypt': 'key' },
+  's3:CompleteMultipartUpload': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key', 'kms:Decrypt': 'key' },
+  's3:AbortMultipartUpload': { 's3:AbortMultipartUpload': 'itself' },
+};
+
+/** The calls of each function, each with what it is made on: a pool, a bucket, or keys in a bucket. */
+export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readonly string[]>>>> = {
+  'replicate-fn-trigger': {
+    'cognito-idp:AdminCreateUser': ['secondary-pool'],
+    'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
+    'cognito-idp:AdminGetUser': ['secondary-pool'],
+    's3:PutObject': ['outbox-bucket/outbox/*'],
+  },
+  'replicate-fn-worker': {
+    's3:ListObjectsV2': ['outbox-bucket'],
+    's3:GetObject': ['outbox-bucket/outbox/*'],
+    's3:PutObject': ['outbox-bucket/conflicts/*'],
+    's3:DeleteObject': ['outbox-bucket/outbox/*'],
+    'cognito-idp:AdminCreateUser': ['secondary-pool'],
+    'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
+    'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:AdminDeleteUser': ['secondary-pool'],
+  },
+  'backup-fn-trigger': {
+    's3:PutObject': ['snapshot-bucket/journal/password-reset/*', 'snapshot-bucket/journal/sign-up/*'],
+  },
+  'backup-fn-worker': {
+    'cognito-idp:DescribeUserPool': ['secondary-pool'],
+    'cognito-idp:GetCSVHeader': ['secondary-pool'],
+    'cognito-idp:ListUsers': ['secondary-pool'],
+    'cognito-idp:AdminGetUser': ['secondary-pool'],
+    's3:ListObjectsV2': ['snapshot-bucket'],
+    's3:GetObject': [
+      'snapshot-bucket/journal/sign-up/*',
+      'snapshot-bucket/latest.json',
+      'snapshot-bucket/lease.json',
+      'snapshot-bucket/snapshots/*',
+    ],
+    // latest.json and lease.json with If-Match, which needs s3:GetObject too: they are read as well.
+    's3:PutObject': ['snapshot-bucket/latest.json', 'snapshot-bucket/lease.json', 'snapshot-bucket/snapshots/*'],
+    's3:CreateMultipartUpload': ['snapshot-bucket/snapshots/*'],
+    's3:UploadPart': ['snapshot-bucket/snapshots/*'],
+    's3:CompleteMultipartUpload': ['snapshot-bucket/snapshots/*'],
+    's3:AbortMultipartUpload': ['snapshot-bucket/snapshots/*'],
+  },
+};
+
+/** What a function's calls are made on, as ARNs: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. */
+export type Arns = Readonly<Record<string, string>>;
+
+/** A function's calls as statements: one for each thing they are made on. */
+export function statements(name: FunctionName, arns: Arns): PolicyStatement[] {
+  const actions = new Map<string, Set<string>>();
+  for (const [action, resource] of permissions(name)) {
+    actions.set(resource, (actions.get(resource) ?? new Set()).add(action));
+  }
+  return [...actions].map(
+    ([resource, actions]) => new PolicyStatement({ actions: [...actions], resources: [arn(resource, arns)] }),
+  );
+}
+
+/** The permissions that a function's calls need: action and resource. */
+function permissions(name: FunctionName): [action: string, resource: string][] {
+  return Object.entries(CALLS[name]).flatMap(([call, resources]) =>
+    resources.flatMap((resource) =>
+      Object.entries(NEEDS[call] ?? {}).map(([action, target]): [string, string] => {
+        const bucket = resource.split('/', 1)[0] as string;
+        return [action, { itself: resource, bucket, key: `key-of-${bucket}` }[target]];
+      }),
+    ),
+  );
+}
+
+function arn(resource: string, arns: Arns): string {
+  const slash = resource.indexOf('/');
+  const [thing, key] = slash < 0 ? [resource, ''] : [resource.slice(0, slash), resource.slice(slash)];
+  if (!arns[thing]) {
+    throw new Error(`No ARN is known of ${thing}.`);
+  }
+  return `${arns[thing]}${key}`;
+}

@@ -1,0 +1,108 @@
+// The primary region, in both ways.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AROUND_EXISTING, FROM_NOTHING, templates } from './app.ts';
+import { all, one, text } from './template.ts';
+
+const nothing = templates(FROM_NOTHING).primary;
+const existing = templates(AROUND_EXISTING).primary;
+
+const variables = (template: typeof nothing, id: string) => {
+  const { Variables } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties.Environment;
+  return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, text(value)]));
+};
+
+test('the trigger has the variables of the contract, and does not name its own pool', () => {
+  const { OUTBOX_BUCKET, ...rest } = variables(nothing, 'ReplicateTrigger');
+  assert.match(OUTBOX_BUCKET ?? '', /^<OutboxBucket/);
+  assert.deepEqual(rest, {
+    TARGET_USER_POOL_ID: 'ap-northeast-3_Secondary',
+    ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub',
+  });
+});
+
+test('the worker has the variables of the contract', () => {
+  for (const [template, pool] of [
+    [nothing, /^<UserPool\w+>$/],
+    [existing, /^ap-northeast-1_Primary$/],
+  ] as const) {
+    const { OUTBOX_BUCKET, SOURCE_USER_POOL_ID, ...rest } = variables(template, 'ReplicateWorker');
+    assert.match(OUTBOX_BUCKET ?? '', /^<OutboxBucket/);
+    assert.match(SOURCE_USER_POOL_ID ?? '', pool);
+    assert.deepEqual(rest, {
+      TARGET_USER_POOL_ID: 'ap-northeast-3_Secondary',
+      ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub',
+    });
+  }
+});
+
+test('variables of the configuration reach both functions, and what is not set is left to its default', () => {
+  const { primary } = templates({
+    ...FROM_NOTHING,
+    originSubAttribute: '',
+    variables: { ACTIVATE_REPLICAS: 'false', REPLICATION_BUDGET_MS: '2500', LIST_USERS_RPS: '25' },
+  });
+  for (const id of ['ReplicateTrigger', 'ReplicateWorker']) {
+    const found = variables(primary, id);
+    assert.equal(found['ACTIVATE_REPLICAS'], 'false');
+    assert.equal(found['REPLICATION_BUDGET_MS'], '2500');
+    assert.equal(found['ORIGIN_SUB_ATTRIBUTE'], undefined);
+    assert.equal(found['LIST_USERS_RPS'], undefined);
+  }
+});
+
+test('the outbox has a tick every minute, with a constant payload and no retries', () => {
+  const schedules = Object.values(all(nothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
+  assert.equal(schedules.length, 1);
+  const [{ ScheduleExpression, FlexibleTimeWindow, Target }] = schedules;
+  assert.equal(ScheduleExpression, 'rate(1 minute)');
+  assert.deepEqual(FlexibleTimeWindow, { Mode: 'OFF' });
+  assert.equal(Target.Input, '{"action":"tick"}');
+  assert.deepEqual(Target.RetryPolicy, { MaximumRetryAttempts: 0 });
+  assert.match(text(Target.Arn), /^<ReplicateWorkerFunction/);
+});
+
+test('nothing expires in the outbox', () => {
+  const rules = one(nothing, 'AWS::S3::Bucket', 'OutboxBucket').Properties.LifecycleConfiguration.Rules;
+  const expiring = rules.filter((rule: object) => 'ExpirationInDays' in rule);
+  assert.deepEqual(expiring, []);
+});
+
+test('sign-ups lost go off as an alarm', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchLost');
+  assert.equal(Properties.MetricName, 'Lost');
+  assert.equal(Properties.Namespace, 'twinpool');
+  assert.equal(Properties.Statistic, 'Sum');
+  assert.equal(Properties.Threshold, 0);
+  assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateTriggerFunction/);
+});
+
+test('an old record in the outbox goes off as an alarm, and so does silence', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchOutboxOldest');
+  assert.equal(Properties.MetricName, 'OutboxOldest');
+  assert.equal(Properties.Threshold, 900);
+  assert.equal(Properties.TreatMissingData, 'breaching');
+  assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+});
+
+test('conflicts go off as an alarm', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchConflicts');
+  assert.equal(Properties.MetricName, 'Conflicts');
+  assert.equal(Properties.Threshold, 0);
+  assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+});
+
+test('from nothing: the output has the pool', () => {
+  nothing.hasOutput('UserPoolId', {});
+  assert.deepEqual(nothing.findOutputs('AttachTrigger'), {});
+});
+
+test('around an existing pool: the output says how to attach the trigger', () => {
+  const { AttachTrigger } = existing.findOutputs('AttachTrigger');
+  assert.match(
+    text(AttachTrigger?.['Value']),
+    /^twinpool attach --pool ap-northeast-1_Primary --function <ReplicateTriggerFunction/,
+  );
+  assert.match(AttachTrigger?.['Description'], /Cognito console/);
+});

@@ -1,0 +1,131 @@
+// The secondary region, in both ways.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AROUND_EXISTING, FROM_NOTHING, templates } from './app.ts';
+import { all, one, text } from './template.ts';
+
+const nothing = templates(FROM_NOTHING).secondary;
+const existing = templates(AROUND_EXISTING).secondary;
+
+const variables = (template: typeof nothing, id: string) => {
+  const { Variables } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties.Environment;
+  return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, text(value)]));
+};
+
+test('the trigger has the variables of the contract, and does not name its own pool', () => {
+  const { S3_BUCKET_NAME, ...rest } = variables(nothing, 'BackupTrigger');
+  assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
+  assert.deepEqual(rest, {});
+});
+
+test('the worker has the variables of the contract', () => {
+  for (const [template, pool] of [
+    [nothing, /^<UserPool\w+>$/],
+    [existing, /^ap-northeast-3_Secondary$/],
+  ] as const) {
+    const { S3_BUCKET_NAME, USER_POOL_ID, ...rest } = variables(template, 'BackupWorker');
+    assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
+    assert.match(USER_POOL_ID ?? '', pool);
+    assert.deepEqual(rest, { ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub' });
+  }
+});
+
+test('variables of the configuration reach the worker', () => {
+  const set = { LIST_USERS_RPS: '25', SNAPSHOT_MIN_INTERVAL_S: '120', SHRINK_GUARD_PERCENT: '80' };
+  const { secondary } = templates({ ...FROM_NOTHING, variables: { ...set, ACTIVATE_REPLICAS: 'false' } });
+  const found = variables(secondary, 'BackupWorker');
+  for (const [name, value] of Object.entries(set)) {
+    assert.equal(found[name], value, name);
+  }
+  assert.equal(found['ACTIVATE_REPLICAS'], undefined);
+});
+
+test('the worker has a tick every minute and a daily snapshot, with constant payloads and no retries', () => {
+  const schedules = Object.values(all(nothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
+  const inputs = Object.fromEntries(
+    schedules.map(({ ScheduleExpression, Target }) => [ScheduleExpression, Target.Input]),
+  );
+  assert.deepEqual(inputs, {
+    'rate(1 minute)': '{"action":"tick"}',
+    'cron(0 18 * * ? *)': '{"action":"snapshot","accept_shrink":false}',
+  });
+  for (const { FlexibleTimeWindow, Target } of schedules) {
+    assert.deepEqual(FlexibleTimeWindow, { Mode: 'OFF' });
+    assert.deepEqual(Target.RetryPolicy, { MaximumRetryAttempts: 0 });
+    assert.match(text(Target.Arn), /^<BackupWorkerFunction/);
+  }
+});
+
+test('a sign-up in the journal wakes the worker, and nothing else does', () => {
+  const bucket = one(nothing, 'AWS::S3::Bucket', 'SnapshotsBucket') as ReturnType<typeof one> & { DependsOn: string[] };
+  const [configuration, ...more] = bucket.Properties.NotificationConfiguration.LambdaConfigurations;
+  assert.deepEqual(more, []);
+  assert.equal(configuration.Event, 's3:ObjectCreated:*');
+  assert.deepEqual(configuration.Filter.S3Key.Rules, [{ Name: 'prefix', Value: 'journal/sign-up/' }]);
+  assert.match(text(configuration.Function), /^<BackupWorkerFunction/);
+});
+
+test('the bucket may call the worker, before it is told to', () => {
+  const { Properties } = one(nothing, 'AWS::Lambda::Permission', 'CalledByBucket');
+  assert.equal(Properties.Principal, 's3.amazonaws.com');
+  assert.match(text(Properties.FunctionName), /^<BackupWorkerFunction/);
+  assert.match(text(Properties.SourceArn), /:s3:::twinpool-snapshots-/);
+  assert.equal(text(Properties.SourceAccount), '<AWS::AccountId>');
+  nothing.hasResource('AWS::S3::Bucket', { DependsOn: ['CalledByBucket'] });
+});
+
+test('snapshots are kept for as long as the configuration says, and the journal for ever', () => {
+  const { secondary } = templates({ ...FROM_NOTHING, snapshotDays: 30 });
+  const rules = one(secondary, 'AWS::S3::Bucket', 'SnapshotsBucket').Properties.LifecycleConfiguration.Rules;
+  const expiring = rules.filter((rule: object) => 'ExpirationInDays' in rule);
+  assert.deepEqual(expiring, [{ ExpirationInDays: 30, Id: 'snapshots', Prefix: 'snapshots/', Status: 'Enabled' }]);
+});
+
+test('sign-ups lost go off as an alarm', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchLost');
+  assert.equal(Properties.MetricName, 'Lost');
+  assert.equal(Properties.Threshold, 0);
+  assert.match(text(Properties.Dimensions[0].Value), /^<BackupTriggerFunction/);
+});
+
+test('an old snapshot goes off as an alarm, and so does silence', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotAge');
+  assert.equal(Properties.MetricName, 'SnapshotAge');
+  assert.equal(Properties.Threshold, 26 * 3600);
+  assert.equal(Properties.TreatMissingData, 'breaching');
+  assert.match(text(Properties.Dimensions[0].Value), /^<BackupWorkerFunction/);
+});
+
+test('a pool that has shrunk goes off as an alarm, which stays on until a snapshot is complete', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotShrunk');
+  assert.equal(Properties.MetricName, 'SnapshotShrunk');
+  assert.equal(Properties.Threshold, 0);
+  assert.equal(Properties.TreatMissingData, 'ignore');
+  assert.match(text(Properties.Dimensions[0].Value), /^<BackupWorkerFunction/);
+});
+
+test('a jump of what cannot be imported goes off as an alarm', () => {
+  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotRejectedJump');
+  const [expression, ...metrics] = Properties.Metrics;
+  assert.equal(expression.Expression, '100 * DIFF(rejected) / users');
+  assert.deepEqual(
+    metrics.map((metric: { Id: string; MetricStat: { Metric: { MetricName: string } } }) => [
+      metric.Id,
+      metric.MetricStat.Metric.MetricName,
+    ]),
+    [
+      ['rejected', 'SnapshotRejected'],
+      ['users', 'SnapshotUsers'],
+    ],
+  );
+  assert.equal(Properties.Threshold, 1);
+});
+
+test('around an existing pool: the output says how to attach the trigger', () => {
+  const { AttachTrigger } = existing.findOutputs('AttachTrigger');
+  assert.match(
+    text(AttachTrigger?.['Value']),
+    /^twinpool attach --pool ap-northeast-3_Secondary --function <BackupTriggerFunction/,
+  );
+});
