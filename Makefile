@@ -1,21 +1,35 @@
-# What there is to run. Everything needs Rust alone.
+# What there is to run. drill, test and regions need Rust alone; cdk/ needs Node.js 20.
 
-PYTHON := target/python/bin/python
+BOTO3 := target/python/pyvenv.cfg
+MINISTACK := target/ministack/pyvenv.cfg
+CFN_LINT := target/cfn-lint/pyvenv.cfg
 
-.PHONY: drill test regions lint build
+.PHONY: build deploy deploy-local drill lint lint-templates regions test
 
 # A whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
 	cargo run --quiet --package tests --bin drill -- $(ARGS)
 
-# Every test of the repository. Without Python 3 and PyPI, boto3 does not try the local regions, and its test says so.
+# Every test of the repository. Without Python 3, boto3 does not try the local regions, and without Node.js, cdk/ is not
+# tested: both say so, and are errors in CI.
 test:
-	@$(MAKE) --no-print-directory $(PYTHON) || rm -rf target/python
+	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
 	cargo test --workspace
+	@if command -v npm; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
+	else echo "skipped: there is no npm to test cdk/ with"; test -z "$$CI"; fi
 
 # Two regions on fixed ports, for the aws CLI, boto3 or any SDK.
 regions: build
 	cargo run --quiet --package tests --bin regions
+
+# Both stacks into AWS, after filling in cdk/twinpool.config.ts. make deploy ARGS="--require-approval never"
+deploy: cdk/node_modules
+	cd cdk && npm run --silent deploy -- $(ARGS)
+
+# Both stacks on this machine, without an AWS account: the real cdk, the release binaries. Needs Node.js and Python 3.10.
+deploy-local: $(MINISTACK) cdk/node_modules
+	cargo build --release
+	target/ministack/bin/python cdk/local/deploy.py
 
 # The first time takes some minutes.
 build:
@@ -25,7 +39,18 @@ lint:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 
-$(PYTHON): tests/python/requirements.txt
-	python3 -m venv target/python
-	target/python/bin/pip install --quiet --disable-pip-version-check --requirement $<
+# The templates of both ways through cfn-lint.
+lint-templates: $(CFN_LINT) cdk/node_modules
+	cd cdk && npm run --silent templates && ../target/cfn-lint/bin/cfn-lint
+
+cdk/node_modules: cdk/package-lock.json
+	cd cdk && npm ci --no-audit --no-fund
+	touch $@
+
+$(BOTO3): tests/python/requirements.txt
+$(MINISTACK): cdk/local/requirements.txt
+$(CFN_LINT): cdk/requirements.txt
+$(BOTO3) $(MINISTACK) $(CFN_LINT):
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
