@@ -12,6 +12,8 @@ use uuid::Uuid;
 pub struct Replica {
     /// What AdminCreateUser takes as Username.
     pub username: String,
+    /// The phone number, for a pool that takes it and not the email: the event does not say which.
+    pub other_username: Option<String>,
     /// The attributes that travel.
     pub attributes: Attributes,
 }
@@ -50,9 +52,10 @@ impl Replica {
         if let (Some(attribute), Some(sub)) = (origin_sub, &record.sub) {
             attributes.insert(attribute.as_str(), sub);
         }
-        let username = username(record).ok_or(Unfit::NoUsername)?;
+        let mut usernames = usernames(record).into_iter();
         Ok(Self {
-            username,
+            username: usernames.next().ok_or(Unfit::NoUsername)?,
+            other_username: usernames.next(),
             attributes,
         })
     }
@@ -68,24 +71,24 @@ fn travels(name: &str, attributes: &Attributes) -> bool {
 }
 
 /// In pools that sign in by email or phone, `userName` is a UUID equal to `sub`, which the other pool would not take
-/// (DG:user-pool-settings-attributes): there the address is the username.
-fn username(record: &Record) -> Option<String> {
-    let address = || {
-        let attributes = &record.attributes;
-        attributes
-            .get("email")
-            .or_else(|| attributes.get("phone_number"))
-    };
+/// (DG:user-pool-settings-attributes): there an address is the username, the email first.
+fn usernames(record: &Record) -> Vec<String> {
+    let is_uuid =
+        |name: &str, sub: &str| name.eq_ignore_ascii_case(sub) && Uuid::try_parse(sub).is_ok();
     match (&record.username, &record.sub) {
-        (Some(username), Some(sub))
-            if username.as_str().eq_ignore_ascii_case(sub) && Uuid::try_parse(sub).is_ok() =>
+        (Some(username), sub)
+            if !sub
+                .as_ref()
+                .is_some_and(|sub| is_uuid(username.as_str(), sub)) =>
         {
-            address()
+            vec![username.as_str().to_owned()]
         }
-        (Some(username), _) => Some(username.as_str()),
-        (None, _) => address(),
+        _ => ["email", "phone_number"]
+            .into_iter()
+            .filter_map(|address| record.attributes.get(address))
+            .map(str::to_owned)
+            .collect(),
     }
-    .map(str::to_owned)
 }
 
 #[cfg(test)]

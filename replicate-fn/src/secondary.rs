@@ -80,15 +80,23 @@ impl Secondary {
 
     /// Creates the replica, or finds the person there.
     pub async fn replicate(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
+        let mut username = &replica.username;
+        let mut other_username = replica.other_username.as_ref();
         let mut attributes = replica.attributes.clone();
         let mut dropped = Vec::new();
         loop {
-            let error = match self.create(&replica.username, &attributes).await {
+            let error = match self.create(username, &attributes).await {
                 Ok(()) => break,
                 Err(error) => error,
             };
             match error.code() {
-                "UsernameExistsException" => return self.find(&replica.username).await,
+                "UsernameExistsException" => return self.find(username).await,
+                // "Username should be an email." (boto3#3836), "… a phone number" (amplify-passwordless-sms-auth#13).
+                "InvalidParameterException"
+                    if error.message().starts_with("Username should be") =>
+                {
+                    username = other_username.take().ok_or(error)?;
+                }
                 "InvalidParameterException" => {
                     let unknown = unknown_attributes(error.message(), &attributes);
                     if unknown.is_empty() {
@@ -102,7 +110,7 @@ impl Secondary {
                 _ => return Err(error.into()),
             }
         }
-        self.activate(&replica.username).await?;
+        self.activate(username).await?;
         Ok(Replicated {
             already: false,
             dropped,

@@ -111,6 +111,9 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// botocore ListUsers: 0 to 60.
+const MOST_A_PAGE: i32 = 60;
+
 /// How often a call is repeated that failed for another reason than too many calls.
 const ATTEMPTS: u32 = 6;
 
@@ -169,6 +172,7 @@ impl Pool {
                     .list_users()
                     .user_pool_id(self.id.as_str())
                     .filter(format!("sub ^= \"{digit}\""))
+                    .limit(MOST_A_PAGE)
                     .set_pagination_token(token.map(str::to_owned))
                     .send()
             })

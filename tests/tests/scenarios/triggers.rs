@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use local::cognito::{CustomAttribute, PoolSettings, UserStatus};
+use local::cognito::{Contact, CustomAttribute, PoolSettings, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::people;
 use local::visitor::Visitor;
@@ -367,6 +367,33 @@ async fn an_unconfirmed_squatter_does_not_keep_the_replica_out() {
         counted(&world, &world.tokyo, REPLICATE_WORKER, "Reclaimed"),
         1
     );
+}
+
+#[tokio::test]
+async fn in_a_pool_that_signs_in_by_phone_the_number_is_the_username() {
+    let world = world().await;
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "phones".into(),
+        username_attributes: vec![Contact::PhoneNumber],
+        auto_verified: vec![Contact::PhoneNumber],
+        ..local::world::pool()
+    });
+    set(&world, REPLICATE_TRIGGER, "TARGET_USER_POOL_ID", &twin.id);
+    let mut event = confirmation(1);
+    event["request"]["userAttributes"]["phone_number"] = json!("+819012345678");
+
+    for _ in 0..2 {
+        let event = event.to_string();
+        answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    }
+
+    let users = world.osaka.cognito().users(&twin.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].status, UserStatus::Confirmed);
+    assert_eq!(users[0].attributes["phone_number"], "+819012345678");
+    assert_eq!(users[0].attributes["email"], email(1));
+    let count = |metric| counted(&world, &world.tokyo, REPLICATE_TRIGGER, metric);
+    assert_eq!((count("Replicated"), count("AlreadyReplicated")), (1, 1));
 }
 
 #[tokio::test]
