@@ -15,7 +15,7 @@ drill: build
 test:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
 	cargo test --workspace
-	@if command -v npm; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
 	else echo "skipped: there is no npm to test cdk/ with"; test -z "$$CI"; fi
 
 # Two regions on fixed ports, for the aws CLI, boto3 or any SDK.
