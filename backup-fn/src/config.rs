@@ -23,7 +23,7 @@ pub async fn read(environment: &Environment) -> BackupFn {
         Ok(Bucket::new(sdk.clone()?.s3(patience), name))
     };
     let trigger = Trigger {
-        bucket: bucket(Patience::TRIGGER),
+        bucket: bucket(Patience::JOURNAL),
     };
     let worker = (|| {
         let pool: PoolId = environment.required_as(

@@ -9,7 +9,7 @@ use shared::bucket::{Bucket, ReadError};
 use shared::config::CustomAttribute;
 use shared::invocation::Invocation;
 use shared::journal::{IN_FLIGHT, Newer, SignUps};
-use shared::lease::{self, Done, Lease, Seen, State};
+use shared::lease::{self, Done, Lease, State};
 use shared::metrics::{Metric, Metrics};
 use shared::pool::{Pool, PoolId};
 use shared::record::to_milliseconds;
@@ -17,6 +17,9 @@ use shared::snapshot::take::{SnapshotError, Taken, Task, take};
 use shared::snapshot::{Id, Latest, Manifest, Published, publish};
 
 use crate::request::Request;
+
+/// The longest that a tick waits for the minimal interval to pass.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(10);
 
 /// The function as the worker that takes snapshots.
 pub struct Worker {
@@ -87,23 +90,35 @@ impl Worker {
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let (now, lease) = self.look(request).await?;
-        if lease.state.is_held(now) {
+        let mut lease = lease::read(&self.bucket).await?;
+        if lease.state.is_held(now()) {
             return Ok(Answer::of(Status::Held, None));
         }
         let latest = Latest::read(&self.bucket).await?.map(|(latest, _)| latest);
         let accept_shrink = match *request {
             Request::Snapshot { accept_shrink } => accept_shrink,
             Request::Notification | Request::Tick => {
-                if !self.is_needed(&lease.state, latest.as_ref(), now).await? {
+                let wait = self.wait(&lease.state);
+                // A tick that is only a little too soon waits: the next one would be a minute late.
+                let a_little = LONGEST_WAIT.min(self.min_interval / 6);
+                let may_wait = *request == Request::Tick && wait <= a_little;
+                let is_due = !wait.is_positive() || may_wait;
+                if !is_due || !self.is_behind(&lease.state, latest.as_ref()).await? {
                     let manifest = self.manifest(latest.as_ref()).await?;
                     return Ok(Answer::of(Status::NotNeeded, manifest.as_ref()));
+                }
+                if wait.is_positive() {
+                    tokio::time::sleep(wait.unsigned_abs()).await;
+                    lease = lease::read(&self.bucket).await?;
+                    if lease.state.is_held(now()) || self.wait(&lease.state).is_positive() {
+                        return Ok(Answer::of(Status::Held, None));
+                    }
                 }
                 false
             }
         };
         let previous = last_start(&lease.state, latest.as_ref());
-        let now = a_second_after(lease.state.last_start, now).await;
+        let now = a_second_after(lease.state.last_start).await;
         let Some(lease) = lease
             .take(&self.bucket, &invocation.id, now, invocation.ends)
             .await?
@@ -129,38 +144,19 @@ impl Worker {
         Ok(conclude(manifest, published, metrics))
     }
 
-    /// The time and the lease. A tick that is only a little too soon after the last start waits, since the next one would
-    /// be a minute late.
-    async fn look(&self, request: &Request) -> Result<(Timestamp, Seen), SnapshotError> {
-        loop {
-            let now = to_milliseconds(Timestamp::now());
-            let lease = lease::read(&self.bucket).await?;
-            let wait = self.wait(&lease.state, now);
-            let is_little = wait.is_positive() && wait <= self.min_interval / 6;
-            if *request != Request::Tick || !is_little || lease.state.is_held(now) {
-                return Ok((now, lease));
-            }
-            tokio::time::sleep(wait.unsigned_abs()).await;
-        }
-    }
-
     /// How long a wake-up must wait yet; not positive when it need not.
-    fn wait(&self, lease: &State, now: Timestamp) -> SignedDuration {
+    fn wait(&self, lease: &State) -> SignedDuration {
         lease.last_start.map_or(SignedDuration::ZERO, |start| {
-            self.min_interval - now.duration_since(start)
+            self.min_interval - now().duration_since(start)
         })
     }
 
-    /// Whether a wake-up is a reason to start: a sign-up that the last snapshot did not know of, and not too soon.
-    async fn is_needed(
+    /// Whether there is a sign-up that the last snapshot did not know of.
+    async fn is_behind(
         &self,
         lease: &State,
         latest: Option<&Latest>,
-        now: Timestamp,
     ) -> Result<bool, SnapshotError> {
-        if self.wait(lease, now).is_positive() {
-            return Ok(false);
-        }
         let Some(last) = last_start(lease, latest) else {
             let newer = SignUps::any_since(&self.bucket, Timestamp::MIN).await?;
             return Ok(newer == Newer::Yes);
@@ -195,8 +191,17 @@ impl Worker {
         };
         let taken = take(&task, now).await?;
         let manifest = &taken.manifest;
-        let published = publish(&self.bucket, manifest, self.shrink_guard, accept_shrink).await?;
-        Ok((taken, published))
+        let published = publish(&self.bucket, manifest, self.shrink_guard, accept_shrink);
+        match tokio::time::timeout_at(until.into(), published).await {
+            Ok(published) => {
+                let published = published?;
+                Ok((taken, published))
+            }
+            Err(_) => Err(SnapshotError::OutOfTime {
+                pool: self.pool.clone(),
+                listed: manifest.users.listed,
+            }),
+        }
     }
 
     async fn measure(&self, metrics: &mut Metrics) -> Result<(), ReadError> {
@@ -238,13 +243,18 @@ fn conclude(manifest: &Manifest, published: Published, metrics: &mut Metrics) ->
     Answer::of(Status::Complete, Some(manifest))
 }
 
+fn now() -> Timestamp {
+    to_milliseconds(Timestamp::now())
+}
+
 /// Snapshots are named by the second: one that would start in the same second as the last waits for the next.
-async fn a_second_after(last_start: Option<Timestamp>, now: Timestamp) -> Timestamp {
+async fn a_second_after(last_start: Option<Timestamp>) -> Timestamp {
+    let now = now();
     if last_start.is_none_or(|last| last.as_second() < now.as_second()) {
         return now;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    to_milliseconds(Timestamp::now())
+    self::now()
 }
 
 /// The start of the last snapshot that was finished, the latest or one that has shrunk.

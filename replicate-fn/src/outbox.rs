@@ -103,26 +103,14 @@ impl Worker {
             shared: Mutex::default(),
         };
         let mut answer = Answer::default();
-        let mut listing = self.outbox.list(OUTBOX);
-        while let Some(page) = listing.page().await? {
-            // The console marks a folder that somebody made with an object of its name.
-            let objects = page.into_iter().filter(|object| object.key != OUTBOX);
-            let fates = stream::iter(objects)
-                .map(|object| tick.settle(object))
-                .buffer_unordered(AT_ONCE);
-            fates
-                .for_each(|fate| {
-                    answer.count(fate, tick.begun);
-                    std::future::ready(())
-                })
-                .await;
-        }
+        let drained = tick.drain(&mut answer).await;
         let shared = tick
             .shared
             .into_inner()
             .expect("no panic while it was held");
         *metrics = shared.metrics;
         metrics.set(Metric::Conflicts, answer.conflicts);
+        drained?;
         metrics.set(Metric::OutboxDepth, answer.failing);
         metrics.set(Metric::OutboxOldest, answer.oldest_s);
         shared.stopped_by.map_or(Ok(answer), Err)
@@ -146,6 +134,22 @@ impl Answer {
 }
 
 impl Tick<'_> {
+    /// Deals with every object of the outbox, page by page.
+    async fn drain(&self, answer: &mut Answer) -> Result<(), AwsError> {
+        let mut listing = self.worker.outbox.list(OUTBOX);
+        while let Some(page) = listing.page().await? {
+            // The console marks a folder that somebody made with an object of its name.
+            let objects = page.into_iter().filter(|object| object.key != OUTBOX);
+            let mut fates = stream::iter(objects)
+                .map(|object| self.settle(object))
+                .buffer_unordered(AT_ONCE);
+            while let Some(fate) = fates.next().await {
+                answer.count(fate, self.begun);
+            }
+        }
+        Ok(())
+    }
+
     /// Deals with one object of the outbox, while there is time.
     async fn settle(&self, listed: Listed) -> Fate {
         if self.is_over() {
@@ -176,7 +180,9 @@ impl Tick<'_> {
                 }
             }
             Err(_) => {
-                tracing::error!("an object in the outbox is no record: set aside in conflicts/");
+                tracing::error!(
+                    "an object in the outbox is no record: to be set aside in conflicts/"
+                );
                 let stays = Fate::Failing(listed.last_modified);
                 let unreadable = json(&Unreadable::of(&object.body));
                 if !self.set_aside(key, unreadable).await {
@@ -207,7 +213,7 @@ impl Tick<'_> {
             Err(error) => error,
         };
         if error.is_permanent() {
-            tracing::error!(sub, %error, "cannot be replicated as it is: set aside in conflicts/");
+            tracing::error!(sub, %error, "cannot be replicated as it is: to be set aside in conflicts/");
             let conflict = Conflict {
                 record,
                 reason: reason(&error),
@@ -217,7 +223,7 @@ impl Tick<'_> {
         }
         tracing::warn!(sub, %error, "stays in the outbox");
         if let NotReplicated::Aws(error) | NotReplicated::Primary(PoolError::Aws(error)) = &error {
-            self.note(error);
+            self.take_note(error);
         }
         None
     }
@@ -286,7 +292,14 @@ impl Tick<'_> {
             || shared.stopped_by.is_some()
     }
 
+    /// A record stays because of the outbox itself.
     fn note(&self, error: &AwsError) {
+        tracing::warn!(%error, "a record stays in the outbox");
+        self.take_note(error);
+    }
+
+    /// Whether more records are worth trying depends on what has failed.
+    fn take_note(&self, error: &AwsError) {
         let mut shared = self.shared();
         if error.failure() == Failure::Unreachable {
             shared.unanswered += 1;

@@ -9,6 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cognitoidentityprovider as cognito;
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
+use aws_sdk_cognitoidentityprovider::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3 as s3;
 use aws_smithy_http_client::tls;
@@ -31,10 +32,15 @@ impl Patience {
         attempt: Duration::from_millis(1500),
         attempts: 3,
     };
-    /// For the last second of a trigger, when only S3 is left to keep what must not be lost.
+    /// For the last second of a trigger, when only S3 is left to keep what must not be lost: as often as there is time.
     pub const LAST_SECOND: Self = Self {
         attempt: Duration::from_millis(450),
-        attempts: 3,
+        attempts: 10,
+    };
+    /// For a trigger that has S3 alone, and all its time for it.
+    pub const JOURNAL: Self = Self {
+        attempt: Duration::from_millis(1500),
+        attempts: 20,
     };
     /// For a worker, which has minutes.
     pub const WORKER: Self = Self {
@@ -90,6 +96,7 @@ impl Sdk {
         cognito::Client::from_conf(
             cognito::config::Builder::from(&self.config)
                 .region(Region::new(pool.region().to_owned()))
+                .retry_partition(partition())
                 .retry_config(retries(patience))
                 .timeout_config(timeouts(patience))
                 .build(),
@@ -101,6 +108,7 @@ impl Sdk {
         s3::Client::from_conf(
             s3::config::Builder::from(&self.config)
                 .force_path_style(self.path_style)
+                .retry_partition(partition())
                 .retry_config(retries(patience))
                 .timeout_config(timeouts(patience))
                 .build(),
@@ -108,10 +116,19 @@ impl Sdk {
     }
 }
 
+/// The SDK lets a process repeat ever fewer calls after many have failed, and takes a success to forget. Here each call may
+/// be a person's only one, and its own time is its limit.
+fn partition() -> RetryPartition {
+    RetryPartition::custom("twinpool")
+        .token_bucket(TokenBucket::unlimited())
+        .build()
+}
+
 fn retries(patience: Patience) -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(patience.attempts)
         .with_initial_backoff(Duration::from_millis(100))
+        .with_max_backoff(Duration::from_secs(1))
 }
 
 fn timeouts(patience: Patience) -> TimeoutConfig {

@@ -35,9 +35,12 @@ impl Profile {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether they came by signing up themselves: neither made by an administrator nor by another identity provider.
+    /// Whether they can have come by signing up themselves: neither made by an administrator nor by another identity
+    /// provider, nor with a birthdate that SignUp refuses (botocore SchemaType: 10 characters).
     pub fn signs_up(&self) -> bool {
+        let birthdate = self.attributes.get("birthdate");
         matches!(self.status.as_str(), "CONFIRMED" | "UNCONFIRMED")
+            && birthdate.is_none_or(|date| date.chars().count() == 10)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod take;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rand::TryRngCore;
@@ -220,6 +221,7 @@ pub async fn publish(
             return Ok(Published::Latest);
         }
         // Somebody else moved it: look again.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::aws::{AwsError, Failure};
+use crate::aws::AwsError;
 use crate::bucket::{Bucket, ReadError, json};
 use crate::config::CustomAttribute;
 use crate::import_csv::{Format, FormatError, Rejection};
@@ -24,6 +25,9 @@ use crate::snapshot::{File, Id, Manifest, PoolSummary, Role, Users, seal};
 
 /// Pages that may wait to be written. More would only be memory.
 const PAGES_AHEAD: usize = 4;
+
+/// People of the journal who are asked for at once, under the pool's one rate.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Why there is no snapshot. Nothing that was written counts as one.
 #[derive(Debug, thiserror::Error)]
@@ -243,17 +247,14 @@ impl<'a> Export<'a> {
 
     /// The newcomers that the listing has not shown: ListUsers is eventually consistent (botocore ListUsers).
     async fn settle(&mut self) -> Result<(), SnapshotError> {
-        for name in self.sign_ups.unmet() {
-            match self.ask_for(&name).await {
-                Ok(Some(person)) => self.write(&person, true).await?,
-                // Who is not there now has been deleted since.
-                Ok(None) => {}
-                Err(SnapshotError::Pool(PoolError::Aws(error)))
-                    if error.failure() == Failure::Refused && !error.is_configuration() =>
-                {
-                    tracing::error!(%error, "a record in journal/sign-up/ is of nobody: move it away");
-                }
-                Err(error) => return Err(error),
+        let task = self.task;
+        let mut asked = stream::iter(self.sign_ups.unmet())
+            .map(|name| ask_for(task, name))
+            .buffer_unordered(ASKED_AT_ONCE);
+        while let Some(person) = asked.next().await {
+            // Who is not there now has been deleted since.
+            if let Some(person) = person? {
+                self.write(&person, true).await?;
             }
         }
         let absent = self.sign_ups.absent();
@@ -264,20 +265,6 @@ impl<'a> Export<'a> {
             );
         }
         Ok(())
-    }
-
-    /// The person of a sign-up record, if they are in the pool now.
-    async fn ask_for(&self, name: &str) -> Result<Option<Person>, SnapshotError> {
-        let key = format!("{SIGN_UPS}{}", object_name(name));
-        let username = match self.task.bucket.get_json::<Record>(&key).await {
-            Ok(record) => record.and_then(|(record, _)| record.username),
-            Err(ReadError::Malformed { .. }) => None,
-            Err(ReadError::Aws(error)) => return Err(error.into()),
-        };
-        let username = username.as_ref().map_or(name, Username::as_str);
-        let person = self.task.pool.person(username).await?;
-        // Somebody else may have the name by now, and is listed on their own account.
-        Ok(person.filter(|person| [person.sub(), Some(&person.username)].contains(&Some(name))))
     }
 
     async fn write(&mut self, person: &Person, newcomer: bool) -> Result<(), SnapshotError> {
@@ -335,6 +322,27 @@ impl<'a> Export<'a> {
         };
         Ok(self.files.leftovers.write(&json(&leftover)).await?)
     }
+}
+
+/// The person of a sign-up record, if they are in the pool now.
+async fn ask_for(task: &Task<'_>, name: String) -> Result<Option<Person>, SnapshotError> {
+    let key = format!("{SIGN_UPS}{}", object_name(&name));
+    let username = match task.bucket.get_json::<Record>(&key).await {
+        Ok(record) => record.and_then(|(record, _)| record.username),
+        Err(ReadError::Malformed { .. }) => None,
+        Err(ReadError::Aws(error)) => return Err(error.into()),
+    };
+    let username = username.as_ref().map_or(&*name, Username::as_str);
+    let person = match task.pool.person(username).await {
+        // No user of any pool can have such a name, so the record is of nobody. Any other refusal is not about the name.
+        Err(PoolError::Aws(error)) if error.code() == "InvalidParameterException" => {
+            tracing::error!(%error, "an object in journal/sign-up/ is of nobody: move it away");
+            None
+        }
+        person => person?,
+    };
+    // Somebody else may have the name by now, and is listed on their own account.
+    Ok(person.filter(|person| [person.sub(), Some(&person.username)].contains(&Some(&name))))
 }
 
 /// A line of `leftovers-0001.jsonl`.

@@ -294,6 +294,33 @@ async fn what_is_no_record_in_the_journal_stops_no_snapshot() {
 }
 
 #[tokio::test]
+async fn a_refusal_to_say_whether_a_newcomer_is_there_makes_no_snapshot_without_them() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..5);
+    let knobs = world.osaka.cognito().knobs();
+    knobs.set_list_lag(Duration::from_secs(600));
+    put_late(&world, 10).await;
+    for code in ["NotAuthorizedException", "SomethingNewException"] {
+        let refusal = Kind::Error {
+            status: 400,
+            code: code.into(),
+            message: "no".into(),
+        };
+        let fault = Fault::on(Service::Cognito, "AdminGetUser", refusal);
+        world.osaka.faults().add(fault);
+
+        let error = snapshot(&world).await.unwrap_err();
+
+        assert!(error.contains(code), "{error}");
+        assert_eq!(latest(&world), None);
+        world.osaka.faults().clear();
+    }
+    let answer = tick(&world).await;
+    assert_eq!(manifest(&world, &answer)["users"]["newcomers"], 1);
+}
+
+#[tokio::test]
 async fn somebody_who_signed_up_twice_under_a_username_is_in_the_files_once() {
     let world = world().await;
     hasten(&world);
