@@ -2,34 +2,21 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use local::cognito::{Alias, Contact, PoolSettings, SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
 
 use crate::support::{
-    answer, called, confirmation, counted, drain, email, invoke, most_in_a_second, outbox, replica,
-    sub, world,
+    answer, called, confirmation, counted, drain, email, invoke, most_in_a_second, outbox, record,
+    replica, sub, world,
 };
 
 async fn put(world: &World, key: &str, body: &[u8]) {
     let put = world.tokyo.s3_client().put_object();
     let put = put.bucket(OUTBOX).key(key).body(body.to_vec().into());
     put.send().await.unwrap();
-}
-
-/// A record as the trigger writes it, of a person who confirmed so long ago.
-fn record(number: u32, age: SignedDuration) -> Value {
-    json!({
-        "version": 1,
-        "trigger": "PostConfirmation_ConfirmSignUp",
-        "pool": "ap-northeast-1_Primary01",
-        "username": sub(number),
-        "sub": sub(number),
-        "recorded_at": (Timestamp::now() - age).to_string(),
-        "attributes": {"sub": sub(number), "email": email(number), "email_verified": "true"},
-    })
 }
 
 async fn put_record(world: &World, record: &Value) {

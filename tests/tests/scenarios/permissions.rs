@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use local::cognito::{SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::region::RecordedCall;
@@ -16,7 +16,7 @@ use local::world::{
 use serde_json::{Value, json};
 use shared::record::{CONFLICTS, OUTBOX as RECORDS, PASSWORD_RESETS, SIGN_UPS};
 
-use crate::support::{confirmation, email, invoke, sub, world};
+use crate::support::{confirmation, email, invoke, record, sub, world};
 
 /// What a permission can be given for below a bucket; any other key stands for itself.
 const PREFIXES: [&str; 5] = [RECORDS, CONFLICTS, SIGN_UPS, PASSWORD_RESETS, "snapshots/"];
@@ -102,10 +102,12 @@ impl Recorder {
         };
         let secondary = &self.world.secondary.id;
         self.world.osaka.cognito().put_user(secondary, squatter);
+        let mut nameless = record(5, SignedDuration::ZERO);
+        nameless["attributes"] = json!({});
         let records = [
-            record(3, SignedDuration::from_hours(2), json!({"email": email(3)})),
-            record(4, SignedDuration::ZERO, json!({"email": email(4)})),
-            record(5, SignedDuration::ZERO, json!({})),
+            record(3, SignedDuration::from_hours(2)),
+            record(4, SignedDuration::ZERO),
+            nameless,
             json!("no record"),
         ];
         for (name, record) in records.iter().enumerate() {
@@ -181,19 +183,6 @@ impl Recorder {
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
     }
-}
-
-/// A record in the outbox of a person who confirmed so long ago.
-fn record(number: u32, age: SignedDuration, attributes: Value) -> Value {
-    json!({
-        "version": 1,
-        "trigger": "PostConfirmation_ConfirmSignUp",
-        "pool": "ap-northeast-1_Primary01",
-        "username": sub(number),
-        "sub": sub(number),
-        "recorded_at": (Timestamp::now() - age).to_string(),
-        "attributes": attributes,
-    })
 }
 
 fn workspace() -> &'static Path {

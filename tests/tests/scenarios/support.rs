@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use local::cognito::UserView;
 use local::region::Region;
 use local::world::{BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions};
@@ -29,6 +30,19 @@ pub fn confirmation(number: u32) -> Value {
             "sub": sub, "email": email(number), "email_verified": "true", "cognito:user_status": "CONFIRMED",
         }},
         "response": {},
+    })
+}
+
+/// A record as the trigger writes it, of a person who confirmed so long ago.
+pub fn record(number: u32, age: SignedDuration) -> Value {
+    json!({
+        "version": 1,
+        "trigger": "PostConfirmation_ConfirmSignUp",
+        "pool": "ap-northeast-1_Primary01",
+        "username": sub(number),
+        "sub": sub(number),
+        "recorded_at": (Timestamp::now() - age).to_string(),
+        "attributes": {"sub": sub(number), "email": email(number), "email_verified": "true"},
     })
 }
 
