@@ -84,11 +84,6 @@ impl Bucket {
         }
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Writes an object, whatever was there.
     pub async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), AwsError> {
         self.send_put(key, body, None).await.map(|_| ())

@@ -74,14 +74,9 @@ impl SignUps {
     }
 
     /// How many there are.
-    pub fn len(&self) -> u64 {
+    pub fn records(&self) -> u64 {
         let by_sub: usize = self.by_sub.iter().map(Vec::len).sum();
         (by_sub + self.by_name.len()) as u64
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Whether any record is in the journal that is newer than a point in time; stops at the first.
@@ -202,7 +197,7 @@ mod tests {
             sign_ups.of(Some("00d4da28-9031-70e9-1111-0123456789ab"), "hanako"),
             Newcomer::No
         );
-        assert_eq!(sign_ups.len(), 3);
+        assert_eq!(sign_ups.records(), 3);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use aws_sdk_cognitoidentityprovider::types::{AttributeType, UserType};
+use aws_sdk_cognitoidentityprovider::types::{AttributeType, UserStatusType, UserType};
 use serde::{Deserialize, Serialize};
 
 /// The attributes of one person, by name.
@@ -117,6 +117,12 @@ impl From<&str> for Status {
     }
 }
 
+impl From<Option<UserStatusType>> for Status {
+    fn from(status: Option<UserStatusType>) -> Self {
+        Self::from(status.as_ref().map_or("UNKNOWN", |status| status.as_str()))
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -156,9 +162,7 @@ impl From<UserType> for Person {
     fn from(user: UserType) -> Self {
         Self {
             username: user.username.unwrap_or_default(),
-            status: user
-                .user_status
-                .map_or_else(|| Status::from("UNKNOWN"), |s| Status::from(s.as_str())),
+            status: user.user_status.into(),
             enabled: user.enabled,
             attributes: user.attributes.unwrap_or_default().into(),
         }

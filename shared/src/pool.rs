@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::aws::{AwsError, Failure};
-use crate::person::{Attributes, Person, Status};
+use crate::person::{Attributes, Person};
 
 /// The id of a user pool, such as `ap-northeast-3_AbCdEf123`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,9 +205,7 @@ impl Pool {
         match asked {
             Ok(user) => Ok(Some(Person {
                 username: user.username,
-                status: user
-                    .user_status
-                    .map_or_else(|| Status::from("UNKNOWN"), |s| Status::from(s.as_str())),
+                status: user.user_status.into(),
                 enabled: user.enabled,
                 attributes: Attributes::from(user.user_attributes.unwrap_or_default()),
             })),

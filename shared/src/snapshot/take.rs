@@ -129,7 +129,7 @@ pub async fn take(task: &Task<'_>, started_at: Timestamp) -> Result<Taken, Snaps
     seal(task.bucket, &manifest).await?;
     Ok(Taken {
         manifest,
-        sign_ups: export.sign_ups.len(),
+        sign_ups: export.sign_ups.records(),
     })
 }
 

@@ -40,6 +40,15 @@ fn put(world: &World, number: u32, status: UserStatus) {
     world.osaka.cognito().put_user(&world.secondary.id, user);
 }
 
+/// An administrator deletes people with these numbers.
+async fn delete(world: &World, numbers: std::ops::Range<u32>) {
+    let client = world.osaka.cognito_client();
+    for number in numbers {
+        let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
+        delete.username(sub(number)).send().await.unwrap();
+    }
+}
+
 /// The secondary pool's trigger sees a sign-up.
 async fn journal(world: &World, number: u32) {
     let event = confirmation(number).to_string();
@@ -603,11 +612,7 @@ async fn a_pool_that_has_shrunk_does_not_become_latest_unless_somebody_accepts_i
     hasten(&world);
     populate(&world, 0..120);
     let full = snapshot(&world).await.unwrap();
-    let client = world.osaka.cognito_client();
-    for number in 0..70 {
-        let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
-        delete.username(sub(number)).send().await.unwrap();
-    }
+    delete(&world, 0..70).await;
 
     let shrunk = snapshot(&world).await.unwrap();
     assert_eq!(shrunk["status"], "shrunk");
@@ -630,11 +635,7 @@ async fn how_far_a_pool_may_shrink_is_a_setting() {
     lambda.set_env(BACKUP_WORKER, "SHRINK_GUARD_PERCENT", "30");
     populate(&world, 0..120);
     snapshot(&world).await.unwrap();
-    let client = world.osaka.cognito_client();
-    for number in 0..70 {
-        let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
-        delete.username(sub(number)).send().await.unwrap();
-    }
+    delete(&world, 0..70).await;
 
     assert_eq!(snapshot(&world).await.unwrap()["status"], "complete");
 }
