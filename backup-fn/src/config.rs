@@ -14,7 +14,7 @@ use crate::worker::Worker;
 
 /// Reads the variables of both roles.
 pub async fn read(environment: &Environment) -> BackupFn {
-    let sdk = Sdk::of(environment).await;
+    let sdk = Sdk::of(environment);
     let bucket = |patience| {
         let name = environment.required(
             "S3_BUCKET_NAME",

@@ -26,7 +26,7 @@ struct Replication {
 
 /// Reads the variables of both roles.
 pub async fn read(environment: &Environment) -> ReplicateFn {
-    let sdk = Sdk::of(environment).await;
+    let sdk = Sdk::of(environment);
     let replication = Replication::of(environment);
     let bucket = |patience| {
         let sdk = sdk.clone()?;

@@ -3,16 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_cognitoidentityprovider as cognito;
+use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, SharedHttpClient};
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3 as s3;
 use aws_smithy_http_client::tls;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::config::{ConfigError, Environment};
 use crate::pool::PoolId;
@@ -55,9 +59,6 @@ impl Patience {
 }
 
 /// The settings that all clients of a process share.
-///
-/// Lambda gives a function its credentials and region as environment variables, so no other place is asked.
-/// `AWS_ENDPOINT_URL` and its forms for one service are respected.
 #[derive(Clone, Debug)]
 pub struct Sdk {
     config: SdkConfig,
@@ -65,54 +66,104 @@ pub struct Sdk {
 }
 
 impl Sdk {
-    /// The settings of this process.
+    /// The settings of a function.
+    ///
+    /// Lambda gives it its credentials and region as environment variables, so no other place is asked.
+    /// `AWS_ENDPOINT_URL` and its forms for one service are respected.
     ///
     /// # Errors
     ///
-    /// `AWS_REGION` is missing.
-    pub async fn of(environment: &Environment) -> Result<Self, ConfigError> {
+    /// A variable is missing that Lambda sets.
+    pub fn of(environment: &Environment) -> Result<Self, ConfigError> {
         let region =
             environment.required("AWS_REGION", "the region of the function, as Lambda does")?;
-        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let config = aws_config::defaults(BehaviorVersion::latest())
+        let credential = |name| environment.required(name, "a credential, as Lambda does");
+        let credentials = Credentials::new(
+            credential("AWS_ACCESS_KEY_ID")?,
+            credential("AWS_SECRET_ACCESS_KEY")?,
+            environment
+                .optional("AWS_SESSION_TOKEN")
+                .map(str::to_owned),
+            None,
+            "environment",
+        );
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
-            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
-            .http_client(
-                aws_smithy_http_client::Builder::new()
-                    .tls_provider(tls)
-                    .build_https(),
-            )
-            .load()
-            .await;
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .service_config(Endpoints(environment.clone()))
+            .http_client(http_client())
+            .build();
+        Ok(Self::with(config, environment))
+    }
+
+    /// Settings that were found another way, with [`http_client`] in them.
+    pub fn with(config: SdkConfig, environment: &Environment) -> Self {
         // A local endpoint has no host name a bucket.
         let path_style = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
             .iter()
             .any(|name| environment.optional(name).is_some());
-        Ok(Self { config, path_style })
+        Self { config, path_style }
+    }
+
+    /// The settings, for a client of another service.
+    pub fn config(&self, region: &str, patience: Patience) -> SdkConfig {
+        self.config
+            .to_builder()
+            .region(Region::new(region.to_owned()))
+            .retry_config(retries(patience))
+            .timeout_config(timeouts(patience))
+            .build()
     }
 
     /// A Cognito client for a pool's region.
     pub fn cognito(&self, pool: &PoolId, patience: Patience) -> cognito::Client {
         cognito::Client::from_conf(
-            cognito::config::Builder::from(&self.config)
-                .region(Region::new(pool.region().to_owned()))
+            cognito::config::Builder::from(&self.config(pool.region(), patience))
                 .retry_partition(partition())
-                .retry_config(retries(patience))
-                .timeout_config(timeouts(patience))
                 .build(),
         )
     }
 
-    /// An S3 client for the function's own region.
+    /// An S3 client for the process's own region.
     pub fn s3(&self, patience: Patience) -> s3::Client {
+        let region = self.config.region().map(Region::as_ref);
+        self.s3_in(region.unwrap_or_default(), patience)
+    }
+
+    /// An S3 client for a region.
+    pub fn s3_in(&self, region: &str, patience: Patience) -> s3::Client {
         s3::Client::from_conf(
-            s3::config::Builder::from(&self.config)
+            s3::config::Builder::from(&self.config(region, patience))
                 .force_path_style(self.path_style)
                 .retry_partition(partition())
-                .retry_config(retries(patience))
-                .timeout_config(timeouts(patience))
                 .build(),
         )
+    }
+}
+
+/// The HTTP client of all SDK clients: one TLS stack, one pool of connections.
+pub fn http_client() -> SharedHttpClient {
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls)
+        .build_https()
+}
+
+/// `AWS_ENDPOINT_URL_<SERVICE>`, else `AWS_ENDPOINT_URL`, as in every SDK
+/// (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+#[derive(Debug)]
+struct Endpoints(Environment);
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        if key.env() != "AWS_ENDPOINT_URL" {
+            return None;
+        }
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        let of_service = self.0.optional(&format!("AWS_ENDPOINT_URL_{service}"));
+        let url = of_service.or_else(|| self.0.optional("AWS_ENDPOINT_URL"));
+        url.map(str::to_owned)
     }
 }
 

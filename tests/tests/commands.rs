@@ -5,9 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use aws_config::Region;
 use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, Credentials};
+use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, Credentials, Region};
 use local::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 fn drill(folder: &Path, arguments: &[&str]) -> Output {

@@ -1,0 +1,2 @@
+//! restore-fn: brings people back from a snapshot.
+fn main() {}

@@ -1,0 +1,2 @@
+//! twinpool: the command line of the operator.
+fn main() {}
