@@ -4,20 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_sdk_cognitoidentityprovider::types::{AttributeType, UserStatusType, UserType};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The attributes of one person, by name.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Attributes(BTreeMap<String, String>);
+///
+/// A sorted list: a person has a dozen, and in a large pool most of a snapshot's time goes into making and reading these.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<String, String>")]
+pub struct Attributes(Vec<(String, String)>);
 
 impl Attributes {
     /// The value of an attribute that is present and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
+        // Of so few, most names differ in length: looking at each is quicker than a search by order.
+        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Where an attribute is, or would be.
+    fn find(&self, name: &str) -> Result<usize, usize> {
         self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+            .binary_search_by(|(other, _)| other.as_str().cmp(name))
     }
 
     /// Whether a verification flag such as `email_verified` is set; the casing of `true` varies by writer.
@@ -28,12 +35,16 @@ impl Attributes {
 
     /// Sets an attribute.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
+        let (name, value) = (name.into(), value.into());
+        match self.find(&name) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (name, value)),
+        }
     }
 
     /// Takes an attribute away; true when it was there.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.0.remove(name).is_some()
+        self.find(name).map(|at| self.0.remove(at)).is_ok()
     }
 
     /// All of them, empty values too, in the order of their names.
@@ -50,13 +61,33 @@ impl Attributes {
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Attributes {
+    /// Of two values of one name, the later counts.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(attributes: I) -> Self {
-        Self(
-            attributes
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        let attributes = attributes.into_iter();
+        let mut all: Vec<(String, String)> = attributes
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.dedup_by(|later, earlier| {
+            let is_same = later.0 == earlier.0;
+            if is_same {
+                std::mem::swap(&mut later.1, &mut earlier.1);
+            }
+            is_same
+        });
+        Self(all)
+    }
+}
+
+impl From<BTreeMap<String, String>> for Attributes {
+    fn from(attributes: BTreeMap<String, String>) -> Self {
+        Self(attributes.into_iter().collect())
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 
@@ -71,7 +102,9 @@ impl From<Vec<AttributeType>> for Attributes {
 
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
@@ -82,7 +115,8 @@ pub fn is_cognitos_own(attribute: &str) -> bool {
 }
 
 /// Where a user stands in Cognito's life cycle (botocore: UserStatusType).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Status {
     /// Signed up, has not proved an address yet.
     Unconfirmed,
@@ -117,6 +151,18 @@ impl From<&str> for Status {
     }
 }
 
+impl From<String> for Status {
+    fn from(status: String) -> Self {
+        Self::from(status.as_str())
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.to_string()
+    }
+}
+
 impl From<Option<UserStatusType>> for Status {
     fn from(status: Option<UserStatusType>) -> Self {
         Self::from(status.as_ref().map_or("UNKNOWN", |status| status.as_str()))
@@ -139,7 +185,7 @@ impl fmt::Display for Status {
 }
 
 /// A user of a pool, as ListUsers or AdminGetUser shows one.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Cognito's `Username`; in pools that sign in by email or phone, a UUID equal to `sub`.
     pub username: String,
@@ -197,6 +243,22 @@ mod tests {
 
         assert!(debug.contains("0a1b"));
         assert!(!debug.contains("taro"));
+    }
+
+    #[test]
+    fn of_two_values_of_one_attribute_the_later_counts() {
+        let mut attributes = Attributes::from_iter([("name", "1"), ("email", "2"), ("name", "3")]);
+
+        attributes.insert("email", "4");
+        attributes.insert("address", "5");
+
+        let all: Vec<_> = attributes.iter().collect();
+        assert_eq!(all, [("address", "5"), ("email", "4"), ("name", "3")]);
+        assert_eq!(attributes.get("name"), Some("3"));
+        assert!(attributes.remove("name") && !attributes.remove("name"));
+        let json = serde_json::to_string(&attributes).unwrap();
+        assert_eq!(json, r#"{"address":"5","email":"4"}"#);
+        assert!(serde_json::from_str::<Attributes>(&json).unwrap() == attributes);
     }
 
     #[test]

@@ -1,10 +1,16 @@
-//! Cognito's import CSV: who can be written into it, and how.
+//! Cognito's import CSV: who can be written into it, and how. Below: reading one back, and what Cognito would refuse in it.
 //!
 //! It is not ordinary CSV: no quotes, a comma inside a value is `\,`, a row ends with a line feed
 //! (DG:cognito-user-pools-using-import-tool). What Cognito does with a backslash, a quote, a control character or outer
 //! white space in a value is not documented or changes the value, so such a value is never written: it is left out and
 //! named, and the person is kept where they can be without it.
 
+pub mod duplicates;
+pub mod reader;
+pub mod rules;
+pub mod saved;
+
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -16,8 +22,17 @@ use jiff::civil::Date;
 use crate::config::CustomAttribute;
 use crate::person::{Person, Status, is_cognitos_own};
 
+/// DG:quotas: the most users of an import file, the header excluded.
+pub const MOST_ROWS: u64 = 500_000;
+
+/// DG:quotas: 100 MB an import file; taken as 10^8, the smaller reading.
+pub const MOST_BYTES: u64 = 100_000_000;
+
 /// The longest row Cognito takes, counted here in UTF-16 units with escapes (DG:import-tool: 16,000 characters).
 const LONGEST_ROW: usize = 16_000;
+
+/// Room for the row of most people.
+const USUAL_ROW: usize = 512;
 
 /// The longest username (botocore UsernameType).
 const LONGEST_USERNAME: usize = 128;
@@ -159,6 +174,16 @@ pub enum Unwritable {
 }
 
 impl Unwritable {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::ControlCharacter,
+        Self::Backslash,
+        Self::Quote,
+        Self::OuterSpace,
+        Self::BadDate,
+        Self::NoColumn,
+    ];
+
     /// The reason's name in files.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -204,7 +229,7 @@ enum Kind {
     Empty,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Column {
     name: String,
     kind: Kind,
@@ -299,19 +324,21 @@ impl Format {
         })
     }
 
+    /// What all rows have as `cognito:mfa_enabled`.
+    pub fn mfa_enabled(&self) -> &'static str {
+        self.mfa_enabled
+    }
+
     /// The first line of a file, its line feed included.
     pub fn header_line(&self) -> String {
-        let mut line = String::new();
-        for column in &self.columns {
-            push_cell(&mut line, &column.name);
-        }
-        end_line(&mut line);
-        line
+        header_line(&self.columns)
     }
 
     /// What the person signs in with; the username where that is absent.
     pub fn sign_in_name<'a>(&self, person: &'a Person) -> &'a str {
         match self.sign_in {
+            // Who comes from another provider has a name of their own, whatever their address.
+            _ if person.status == Status::ExternalProvider => &person.username,
             SignIn::Username => &person.username,
             SignIn::Attribute(name) => person.attributes.get(name).unwrap_or(&person.username),
         }
@@ -329,30 +356,31 @@ impl Format {
         if !self.auto_verified.iter().any(is_verified) {
             return Err(Rejection::NoVerifiedAttribute);
         }
-        let mut line = String::new();
+        let mut line = String::with_capacity(USUAL_ROW);
         let mut left_out = Vec::new();
         for column in &self.columns {
             let cell = match column.kind {
-                Kind::Username => Ok(username.to_owned()),
-                Kind::MfaEnabled => Ok(self.mfa_enabled.to_owned()),
+                Kind::Username => Ok(Cow::Borrowed(username)),
+                Kind::MfaEnabled => Ok(Cow::Borrowed(self.mfa_enabled)),
                 Kind::Flag(address) => {
                     // DG:import-tool: a flag that is true needs its address; it is left out with it.
                     let is_set = attributes.is_true(&column.name);
+                    let flag = |is_set| Ok(Cow::Borrowed(if is_set { "true" } else { "false" }));
                     match attributes.get(address).map(text) {
-                        Some(Ok(_)) => Ok(is_set.to_string()),
+                        Some(Ok(_)) => flag(is_set),
                         Some(Err(reason)) if is_set => {
                             left_out.push((column.name.clone(), reason));
-                            Ok(false.to_string())
+                            flag(false)
                         }
-                        _ => Ok(false.to_string()),
+                        _ => flag(false),
                     }
                 }
-                Kind::Empty => Ok(String::new()),
+                Kind::Empty => Ok(Cow::default()),
                 _ => self.value(column, person, newcomer),
             };
             let cell = cell.unwrap_or_else(|reason| {
                 left_out.push((column.name.clone(), reason));
-                String::new()
+                Cow::default()
             });
             if cell.is_empty() && self.required.contains(&column.name) {
                 return Err(Rejection::MissingRequired(column.name.clone()));
@@ -375,12 +403,12 @@ impl Format {
         columns.any(|column| column.kind != Kind::Empty && column.name == attribute)
     }
 
-    fn value(
+    fn value<'a>(
         &self,
         column: &Column,
-        person: &Person,
+        person: &'a Person,
         newcomer: bool,
-    ) -> Result<String, Unwritable> {
+    ) -> Result<Cow<'a, str>, Unwritable> {
         let origin = newcomer && self.origin_sub.as_deref() == Some(&column.name);
         let value = if origin {
             person.sub()
@@ -388,10 +416,16 @@ impl Format {
             person.attributes.get(&column.name)
         };
         match (value, column.kind) {
-            (None, _) => Ok(String::new()),
-            (Some(value), Kind::Birthdate) => birthdate(value).ok_or(Unwritable::BadDate),
-            (Some(value), Kind::UpdatedAt) => whole_seconds(value).ok_or(Unwritable::BadDate),
-            (Some(value), _) => text(value).map(str::to_owned),
+            (None, _) => Ok(Cow::default()),
+            (Some(value), Kind::Birthdate) => {
+                let date = birthdate(value).ok_or(Unwritable::BadDate);
+                date.map(Cow::Owned)
+            }
+            (Some(value), Kind::UpdatedAt) => {
+                let seconds = whole_seconds(value).ok_or(Unwritable::BadDate);
+                seconds.map(Cow::Borrowed)
+            }
+            (Some(value), _) => text(value).map(Cow::Borrowed),
         }
     }
 
@@ -472,18 +506,27 @@ fn birthdate(value: &str) -> Option<String> {
 }
 
 /// Seconds since 1970, less any fraction.
-fn whole_seconds(value: &str) -> Option<String> {
+fn whole_seconds(value: &str) -> Option<&str> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (seconds, fraction) = value.split_once('.').unwrap_or((value, "0"));
-    (digits(seconds) && digits(fraction)).then(|| seconds.to_owned())
+    (digits(seconds) && digits(fraction)).then_some(seconds)
+}
+
+fn header_line(columns: &[Column]) -> String {
+    let mut line = String::new();
+    for column in columns {
+        push_cell(&mut line, &column.name);
+    }
+    end_line(&mut line);
+    line
 }
 
 fn push_cell(line: &mut String, value: &str) {
-    for character in value.chars() {
-        if character == ',' {
-            line.push('\\');
-        }
-        line.push(character);
+    let mut parts = value.split(',');
+    line.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        line.push_str("\\,");
+        line.push_str(part);
     }
     line.push(',');
 }
