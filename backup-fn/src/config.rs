@@ -1,12 +1,11 @@
 //! backup-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
 
-use std::num::NonZeroU16;
-
 use jiff::SignedDuration;
 use shared::aws::{Patience, Sdk};
 use shared::bucket::Bucket;
 use shared::config::{CustomAttribute, Environment};
 use shared::pool::PoolId;
+use shared::snapshot::worker::{self, LIST_USERS_RPS, SHRINK_GUARD_PERCENT};
 
 use crate::BackupFn;
 use crate::trigger::Trigger;
@@ -30,34 +29,36 @@ pub async fn read(environment: &Environment) -> BackupFn {
             "USER_POOL_ID",
             "a user pool id such as ap-northeast-3_AbCdEf123",
         )?;
-        const DEFAULT_RATE: NonZeroU16 = NonZeroU16::new(20).expect("20 is not 0");
-        Ok(Worker {
+        let snapshots = worker::Worker {
             bucket: bucket(Patience::WORKER)?,
             client: sdk.clone()?.cognito(&pool, Patience::ONCE),
             pool,
             rate: environment
                 .or(
                     "LIST_USERS_RPS",
-                    DEFAULT_RATE,
+                    LIST_USERS_RPS,
                     "whole calls a second, e.g. 20",
                 )?
                 .get()
                 .into(),
-            min_interval: SignedDuration::from_secs(
-                environment
-                    .or::<u32>("SNAPSHOT_MIN_INTERVAL_S", 60, "whole seconds, e.g. 60")?
-                    .into(),
-            ),
             shrink_guard: environment
                 .or::<Percent>(
                     "SHRINK_GUARD_PERCENT",
-                    Percent(50),
+                    Percent(SHRINK_GUARD_PERCENT),
                     "a percentage, 0 to 100",
                 )?
                 .0
                 .into(),
             origin_sub: environment
                 .optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
+        };
+        Ok(Worker {
+            snapshots,
+            min_interval: SignedDuration::from_secs(
+                environment
+                    .or::<u32>("SNAPSHOT_MIN_INTERVAL_S", 60, "whole seconds, e.g. 60")?
+                    .into(),
+            ),
         })
     })();
     BackupFn { trigger, worker }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_cognitoidentityprovider as cognito;
-use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, SharedHttpClient};
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, SharedHttpClient};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3 as s3;
 use aws_smithy_http_client::tls;
@@ -81,9 +81,7 @@ impl Sdk {
         let credentials = Credentials::new(
             credential("AWS_ACCESS_KEY_ID")?,
             credential("AWS_SECRET_ACCESS_KEY")?,
-            environment
-                .optional("AWS_SESSION_TOKEN")
-                .map(str::to_owned),
+            environment.optional("AWS_SESSION_TOKEN").map(str::to_owned),
             None,
             "environment",
         );
@@ -264,6 +262,21 @@ impl AwsError {
         }
     }
 
+    /// A refusal of which only the HTTP status is known.
+    pub fn of_status(operation: &'static str, target: impl fmt::Display, status: u16) -> Self {
+        Self {
+            operation,
+            target: target.to_string(),
+            failure: match status {
+                429 => Failure::Throttled,
+                500.. => Failure::Unavailable,
+                _ => Failure::Refused,
+            },
+            code: format!("HTTP status {status}"),
+            message: String::new(),
+        }
+    }
+
     /// What kind of failure it is.
     pub fn failure(&self) -> Failure {
         self.failure
@@ -289,14 +302,19 @@ impl AwsError {
         self.advice().is_some()
     }
 
+    /// Whether the service said no to what this call asks for, and would again.
+    pub fn is_about_the_call(&self) -> bool {
+        self.failure == Failure::Refused && !self.is_configuration()
+    }
+
     fn advice(&self) -> Option<&'static str> {
         Some(match self.code.as_str() {
             "ResourceNotFoundException" => "check the pool id and its region",
             "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" => {
-                "check the bucket's name, and that it is in the function's region"
+                "check the bucket's name and its region"
             }
             "AccessDeniedException" | "AccessDenied" => {
-                "check the function's role and the bucket's policy"
+                "check the permissions of the role that asked, and the bucket's policy"
             }
             "ForbiddenException" => "check the web ACL in front of the pool",
             "UnrecognizedClientException"
@@ -306,7 +324,7 @@ impl AwsError {
             | "MissingAuthenticationTokenException"
             | "InvalidAccessKeyId"
             | "SignatureDoesNotMatch"
-            | "AuthorizationHeaderMalformed" => "check the function's credentials",
+            | "AuthorizationHeaderMalformed" => "check the credentials",
             _ => return None,
         })
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -84,6 +86,11 @@ impl Bucket {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Writes an object, whatever was there.
     pub async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), AwsError> {
         self.send_put(key, body, None).await.map(|_| ())
@@ -126,6 +133,21 @@ impl Bucket {
         self.put_if(key, json(value), condition).await
     }
 
+    /// As [`Bucket::put_json_if`], of a value that nobody else writes: a write that took place and whose answer was lost
+    /// counts, although its repetition came too late.
+    pub async fn put_json_once<T: Serialize + DeserializeOwned + PartialEq>(
+        &self,
+        key: &str,
+        value: &T,
+        condition: Condition<'_>,
+    ) -> Result<Option<String>, ReadError> {
+        if let Some(etag) = self.put_json_if(key, value, condition).await? {
+            return Ok(Some(etag));
+        }
+        let written = self.get_json::<T>(key).await?;
+        Ok(written.and_then(|(written, etag)| (written == *value).then_some(etag)))
+    }
+
     async fn send_put(
         &self,
         key: &str,
@@ -150,23 +172,10 @@ impl Bucket {
 
     /// Reads an object; none when there is no such key.
     pub async fn get(&self, key: &str) -> Result<Option<Object>, AwsError> {
-        let answer = match self
-            .client
-            .get_object()
-            .bucket(&self.name)
-            .key(key)
-            .send()
-            .await
-        {
+        let answer = match self.send_get(key, None).await {
             Ok(answer) => answer,
-            Err(error) => {
-                let error = AwsError::of("GetObject", &self.name, &error);
-                return if error.code() == "NoSuchKey" {
-                    Ok(None)
-                } else {
-                    Err(error)
-                };
-            }
+            Err(error) if error.code() == "NoSuchKey" => return Ok(None),
+            Err(error) => return Err(error),
         };
         let hollow = |missing| AwsError::hollow("GetObject", &self.name, missing);
         let etag = answer.e_tag.ok_or_else(|| hollow("an entity tag"))?;
@@ -177,6 +186,40 @@ impl Bucket {
             .map_err(|_| hollow("its whole body"))?
             .to_vec();
         Ok(Some(Object { body, etag }))
+    }
+
+    /// Begins to read an object piece by piece; none when there is no such key.
+    pub async fn download(&self, key: &str) -> Result<Option<Download>, AwsError> {
+        let answer = match self.send_get(key, None).await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == "NoSuchKey" => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let hollow = |missing| AwsError::hollow("GetObject", &self.name, missing);
+        let bytes = answer.content_length.and_then(|n| u64::try_from(n).ok());
+        Ok(Some(Download {
+            bucket: self.clone(),
+            key: key.to_owned(),
+            etag: answer.e_tag.ok_or_else(|| hollow("an entity tag"))?,
+            bytes: bytes.ok_or_else(|| hollow("a length"))?,
+            read: 0,
+            body: answer.body,
+        }))
+    }
+
+    /// The object from the byte on that is given with the entity tag of what came before it.
+    async fn send_get(
+        &self,
+        key: &str,
+        rest: Option<(u64, &str)>,
+    ) -> Result<GetObjectOutput, AwsError> {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let request = match rest {
+            None => request,
+            Some((from, etag)) => request.range(format!("bytes={from}-")).if_match(etag),
+        };
+        let answer = request.send().await;
+        answer.map_err(|e| AwsError::of("GetObject", &self.name, &e))
     }
 
     /// Reads an object as JSON, with its entity tag; none when there is no such key.
@@ -235,6 +278,58 @@ impl Bucket {
             digest: Sha256::new(),
             bytes: 0,
         }
+    }
+}
+
+/// How often reading goes on after the connection was lost.
+const RESUMPTIONS: u32 = 5;
+
+/// An object being read piece by piece.
+#[derive(Debug)]
+pub struct Download {
+    bucket: Bucket,
+    key: String,
+    etag: String,
+    bytes: u64,
+    read: u64,
+    body: ByteStream,
+}
+
+impl Download {
+    /// The length of the whole object.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next piece; none after the last. Goes on after a lost connection, with the same object or not at all.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, AwsError> {
+        let mut resumptions = 0;
+        loop {
+            match self.body.next().await {
+                Some(Ok(chunk)) => {
+                    self.read += chunk.len() as u64;
+                    return Ok(Some(chunk));
+                }
+                None if self.read == self.bytes => return Ok(None),
+                Some(Err(_)) | None if resumptions == RESUMPTIONS => {
+                    return Err(AwsError::hollow(
+                        "GetObject",
+                        &self.bucket.name,
+                        "its whole body",
+                    ));
+                }
+                Some(Err(_)) | None => {
+                    resumptions += 1;
+                    let rest = Some((self.read, self.etag.as_str()));
+                    self.body = self.bucket.send_get(&self.key, rest).await?.body;
+                }
+            }
+        }
+    }
+
+    /// What has not been read yet, as the body of another request.
+    pub fn into_body(self) -> SdkBody {
+        self.body.into_inner()
     }
 }
 
@@ -387,6 +482,14 @@ impl Upload {
         Ok(())
     }
 
+    /// Sends what is left in memory, after the last write. A small object stays there: it is one request.
+    pub async fn put_away(&mut self) -> Result<(), AwsError> {
+        if self.multipart.is_some() && !self.buffer.is_empty() {
+            self.send_part().await?;
+        }
+        Ok(())
+    }
+
     /// Makes the object appear, whole.
     pub async fn finish(mut self) -> Result<Uploaded, AwsError> {
         match self.complete().await {
@@ -407,9 +510,7 @@ impl Upload {
             let body = std::mem::take(&mut self.buffer);
             return self.bucket.put(&self.key, body).await;
         }
-        if !self.buffer.is_empty() {
-            self.send_part().await?;
-        }
+        self.put_away().await?;
         let (client, name) = (&self.bucket.client, &self.bucket.name);
         if let Some(multipart) = &self.multipart {
             let parts = CompletedMultipartUpload::builder()
@@ -450,12 +551,19 @@ impl Upload {
 
 /// A value as JSON, ended by a line feed.
 pub fn json<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut text = serde_json::to_vec(value).expect("structs with string keys serialise");
-    text.push(b'\n');
+    let mut text = Vec::new();
+    push_json(&mut text, value);
     text
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Adds a value as JSON, ended by a line feed.
+pub fn push_json<T: Serialize>(text: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(&mut *text, value).expect("structs with string keys serialise");
+    text.push(b'\n');
+}
+
+/// Bytes in hex.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
     bytes.iter().fold(String::new(), |mut text, byte| {

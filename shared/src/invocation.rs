@@ -52,7 +52,7 @@ impl Cold {
 pub struct Invocation {
     /// Its id.
     pub id: String,
-    /// When the work must be done: a tenth of the time, 15 s at most, is kept for leaving everything in order.
+    /// When the work must be done: a fifth of the time, 15 s at most, is kept for leaving everything in order.
     pub until: Instant,
     /// When Lambda ends it.
     pub ends: Timestamp,
@@ -62,7 +62,7 @@ impl Invocation {
     /// An invocation that came at this point in time, with its end in milliseconds since 1970.
     pub fn new(id: String, received: Instant, deadline: u64) -> Self {
         let left = until(deadline).unwrap_or(LONGEST);
-        let in_order = (left / 10).min(Duration::from_secs(15));
+        let in_order = (left / 5).min(Duration::from_secs(15));
         Self {
             id,
             until: received + left - in_order,

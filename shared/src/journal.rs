@@ -28,6 +28,8 @@ enum State {
     Old,
     /// Newer, and not met in the pool yet.
     Recent,
+    /// Newer than the start of this snapshot. Its person may be too late for it: the next one looks.
+    Late,
     /// Its person has been met.
     Met,
 }
@@ -37,22 +39,29 @@ enum State {
 pub enum Newcomer {
     /// No sign-up record.
     No,
-    /// Signed up in this pool, before the previous snapshot.
+    /// Signed up in this pool, and need not be looked for.
     Settled,
     /// Signed up since: the listing may not show them, or not as they are.
     Recent,
 }
 
 impl SignUps {
-    /// Lists the journal. Records since the start of the previous snapshot are recent.
-    pub async fn list(bucket: &Bucket, previous: Option<Timestamp>) -> Result<Self, AwsError> {
+    /// Lists the journal, for a snapshot that was started at a point in time, perhaps some invocations ago. Records between
+    /// the start of the previous snapshot and then are recent.
+    pub async fn list(
+        bucket: &Bucket,
+        previous: Option<Timestamp>,
+        started_at: Timestamp,
+    ) -> Result<Self, AwsError> {
         let since = previous.and_then(|previous| previous.checked_sub(IN_FLIGHT).ok());
+        let until = started_at + IN_FLIGHT;
         let mut sign_ups = Self::default();
         let mut listing = bucket.list(SIGN_UPS);
         while let Some(page) = listing.page().await? {
             for (name, last_modified) in page.into_iter().filter_map(record) {
                 let state = match since {
                     Some(since) if last_modified < since => State::Old,
+                    _ if last_modified > until => State::Late,
                     _ => State::Recent,
                 };
                 sign_ups.insert(name, state);
@@ -104,7 +113,7 @@ impl SignUps {
         match state {
             None => Newcomer::No,
             Some(State::Recent) => Newcomer::Recent,
-            Some(State::Old | State::Met) => Newcomer::Settled,
+            Some(State::Old | State::Late | State::Met) => Newcomer::Settled,
         }
     }
 
@@ -207,10 +216,12 @@ mod tests {
         sign_ups.insert(SUB.into(), State::Recent);
         sign_ups.insert(met.into(), State::Recent);
         sign_ups.insert("old".into(), State::Old);
+        sign_ups.insert("late".into(), State::Late);
 
         sign_ups.meet(Some(met), met);
 
         assert_eq!(sign_ups.unmet(), [SUB]);
         assert_eq!(sign_ups.absent(), 1);
+        assert_eq!(sign_ups.of(None, "late"), Newcomer::Settled);
     }
 }

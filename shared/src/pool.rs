@@ -97,6 +97,7 @@ pub enum PoolError {
 pub struct Pool {
     client: Client,
     id: PoolId,
+    rate: u32,
     pace: Pace,
     until: Instant,
 }
@@ -124,6 +125,7 @@ impl Pool {
         Self {
             client,
             id,
+            rate,
             pace,
             until,
         }
@@ -132,6 +134,17 @@ impl Pool {
     /// Its id.
     pub fn id(&self) -> &PoolId {
         &self.id
+    }
+
+    /// Its client, for calls of other kinds.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How many of some chains of pages must be listed at once to keep up the rate while a page takes 0.4 s; they end in whole
+    /// rounds when there is a power of two of them. No more, so that some are done when time is up.
+    pub fn chains_at_once(&self) -> usize {
+        (self.rate as usize * 2 / 5).next_power_of_two()
     }
 
     /// DescribeUserPool.
@@ -216,7 +229,7 @@ impl Pool {
 
     /// Makes a call in its turn, and again when that may help: for as long as there is time when the pool is throttled,
     /// a few times otherwise.
-    async fn patiently<T, E, F>(
+    pub async fn patiently<T, E, F>(
         &self,
         operation: &'static str,
         call: impl Fn() -> F,
@@ -236,7 +249,10 @@ impl Pool {
                 Ok(answer) => return Ok(answer),
                 Err(error) => AwsError::of(operation, &self.id, &error),
             };
-            if error.failure() != Failure::Throttled {
+            // A limit that is not a rate may be there for good.
+            let is_rate =
+                error.failure() == Failure::Throttled && error.code() != "LimitExceededException";
+            if !is_rate {
                 failures += 1;
                 if !error.is_transient() || failures == ATTEMPTS {
                     return Err(error.into());

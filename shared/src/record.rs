@@ -19,6 +19,8 @@ pub const CONFLICTS: &str = "conflicts/";
 pub const SIGN_UPS: &str = "journal/sign-up/";
 /// Password resets that the secondary pool's trigger saw.
 pub const PASSWORD_RESETS: &str = "journal/password-reset/";
+/// Sign-ups of people who have been brought home.
+pub const RESTORED: &str = "journal/restored/";
 
 /// What is kept of a confirmation. `clientMetadata` is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

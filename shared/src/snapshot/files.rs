@@ -2,12 +2,8 @@
 
 use crate::aws::AwsError;
 use crate::bucket::{Bucket, Upload};
+use crate::import_csv::{MOST_BYTES, MOST_ROWS};
 use crate::snapshot::{File, Id, Role};
-
-/// DG:quotas: 500,000 users an import file, the header excluded.
-const MOST_ROWS: u64 = 500_000;
-/// DG:quotas: 100 MB an import file; taken as 10^8, the smaller reading.
-const MOST_BYTES: u64 = 100_000_000;
 
 impl Role {
     fn key(self, folder: &str, number: usize) -> String {
@@ -34,7 +30,8 @@ pub struct Series {
     head: String,
     open: Option<Upload>,
     rows: u64,
-    closed: Vec<File>,
+    /// Full, with their rows. They appear at the end only: by then this may be somebody else's snapshot.
+    full: Vec<(Upload, u64)>,
 }
 
 impl Series {
@@ -47,7 +44,7 @@ impl Series {
             head,
             open: None,
             rows: 0,
-            closed: Vec::new(),
+            full: Vec::new(),
         }
     }
 
@@ -62,17 +59,29 @@ impl Series {
         self.opened().await?.write(row).await
     }
 
-    /// Closes the last file and gives all of them; there always is one, be it without rows.
+    /// Makes all files appear; there always is one, be it without rows.
     pub async fn finish(&mut self) -> Result<Vec<File>, AwsError> {
         self.opened().await?;
         self.close().await?;
-        Ok(std::mem::take(&mut self.closed))
+        let mut files = Vec::new();
+        for (upload, rows) in self.full.drain(..) {
+            let uploaded = upload.finish().await?;
+            files.push(File {
+                key: uploaded.key,
+                role: self.role,
+                rows,
+                bytes: uploaded.bytes,
+                sha256: uploaded.sha256,
+            });
+        }
+        Ok(files)
     }
 
-    /// Gives up the file that is open.
+    /// Gives up what has not appeared.
     pub async fn abort(&mut self) {
-        if let Some(open) = self.open.take() {
-            open.abort().await;
+        let full = self.full.drain(..).map(|(upload, _)| upload);
+        for upload in full.chain(self.open.take()) {
+            upload.abort().await;
         }
     }
 
@@ -81,7 +90,7 @@ impl Series {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
-                let key = self.role.key(&self.folder, self.closed.len() + 1);
+                let key = self.role.key(&self.folder, self.full.len() + 1);
                 let mut begun = self.bucket.upload(key);
                 begun.write(self.head.as_bytes()).await?;
                 begun
@@ -91,15 +100,9 @@ impl Series {
     }
 
     async fn close(&mut self) -> Result<(), AwsError> {
-        if let Some(open) = self.open.take() {
-            let uploaded = open.finish().await?;
-            self.closed.push(File {
-                key: uploaded.key,
-                role: self.role,
-                rows: std::mem::take(&mut self.rows),
-                bytes: uploaded.bytes,
-                sha256: uploaded.sha256,
-            });
+        if let Some(mut open) = self.open.take() {
+            open.put_away().await?;
+            self.full.push((open, std::mem::take(&mut self.rows)));
         }
         Ok(())
     }

@@ -5,10 +5,15 @@
 //!
 //! - this module: the layout, the manifest, the pointer
 //! - [`files`]: numbered files that close before Cognito's limits
+//! - [`progress`], [`unfinished`]: how far it has come, so that the next invocation can go on
 //! - [`take`]: from the pool's pages to the manifest
+//! - [`worker`]: one at a time, under the lease, and made the latest
 
 pub mod files;
+pub mod progress;
 pub mod take;
+pub mod unfinished;
+pub mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::AwsError;
 use crate::bucket::{Bucket, Condition, ReadError};
+use crate::import_csv::FormatError;
+use crate::pool::{PoolError, PoolId};
 
 /// The pointer's key.
 pub const LATEST: &str = "latest.json";
@@ -44,6 +51,21 @@ impl Id {
         ))
     }
 
+    /// A name as it was written; none when the text is no such name.
+    pub fn read(text: &str) -> Option<Self> {
+        let (time, suffix) = text.split_once('-')?;
+        let is_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        let fits = time.len() == 16
+            && time.char_indices().all(|(at, c)| match at {
+                8 => c == 'T',
+                15 => c == 'Z',
+                _ => c.is_ascii_digit(),
+            })
+            && suffix.len() == 8
+            && suffix.chars().all(is_hex);
+        fits.then(|| Self(text.to_owned()))
+    }
+
     /// The folder of the snapshot, with its slash.
     pub fn folder(&self) -> String {
         format!("snapshots/{self}/")
@@ -53,12 +75,55 @@ impl Id {
     pub fn manifest_key(&self) -> String {
         format!("snapshots/{self}/manifest.json")
     }
+
+    /// The key of its progress, while it is unfinished.
+    pub fn progress_key(&self) -> String {
+        format!("snapshots/{self}/progress.json")
+    }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Why there is no snapshot. Nothing that was written counts as one.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The pool could not be listed.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// No import file can be written for the pool.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// S3 refused.
+    #[error(transparent)]
+    Bucket(#[from] AwsError),
+    /// An object in the bucket cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The bucket is another pool's.
+    #[error(
+        "bucket {bucket} holds the snapshots of user pool {theirs}: give user pool {ours} a bucket of its own"
+    )]
+    OtherPool {
+        /// The bucket.
+        bucket: String,
+        /// Whose it is.
+        theirs: String,
+        /// The pool that a snapshot was to be taken of.
+        ours: PoolId,
+    },
+    /// The lease has run out, and another worker goes on with the snapshot.
+    #[error("another worker has taken over: nothing more is done here")]
+    Superseded,
+    /// What was listed earlier cannot be read any more.
+    #[error("{key} is gone or not what was written: the next snapshot starts anew")]
+    LostPart {
+        /// The part's key.
+        key: String,
+    },
 }
 
 /// `manifest.json`: what a snapshot is made of. Always `listed = exported + sum(rejected)`.

@@ -1,60 +1,35 @@
 //! Taking a snapshot: the pool's pages stream through the import format into files, in flat memory.
 //!
-//! Sixteen chains of pages, one a first digit of `sub`, share one rate limit, since a single chain is bound by the latency
-//! of its pages. One place receives all people, so that what becomes of a person is decided in one order.
+//! Chains of pages, one a first digit of `sub`, share one rate limit, since a single chain is bound by the latency of its
+//! pages. One place receives all people, so that what becomes of a person is decided in one order.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Instant;
 
-use futures_util::future::try_join_all;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::aws::AwsError;
 use crate::bucket::{Bucket, ReadError, json};
 use crate::config::CustomAttribute;
-use crate::import_csv::{Format, FormatError, Rejection};
+use crate::import_csv::{Format, Rejection};
 use crate::journal::{Newcomer, SignUps};
 use crate::person::{Attributes, Person, Status};
-use crate::pool::{Pool, PoolError, PoolId};
+use crate::pool::{Pool, PoolError};
 use crate::record::{Record, SIGN_UPS, Username, object_name, to_milliseconds};
 use crate::snapshot::files::Series;
-use crate::snapshot::{File, Id, Manifest, PoolSummary, Role, Users, seal};
+use crate::snapshot::progress::{CHAINS, Next, Progress, digit};
+use crate::snapshot::unfinished::Unfinished;
+use crate::snapshot::{File, Id, Manifest, PoolSummary, Role, SnapshotError, Users, seal};
 
 /// Pages that may wait to be written. More would only be memory.
 const PAGES_AHEAD: usize = 4;
 
 /// People of the journal who are asked for at once, under the pool's one rate.
 const ASKED_AT_ONCE: usize = 8;
-
-/// Why there is no snapshot. Nothing that was written counts as one.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The pool could not be listed.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    /// No import file can be written for the pool.
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    /// S3 refused.
-    #[error(transparent)]
-    Bucket(#[from] AwsError),
-    /// An object in the bucket cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The invocation ends before the pool is listed.
-    #[error(
-        "out of time after {listed} users of {pool}: nothing was published; raise LIST_USERS_RPS or the function's timeout"
-    )]
-    OutOfTime {
-        /// The pool.
-        pool: PoolId,
-        /// Users listed by then.
-        listed: u64,
-    },
-}
 
 /// What a snapshot is taken of, and where to.
 #[derive(Debug)]
@@ -65,9 +40,9 @@ pub struct Task<'a> {
     pub bucket: &'a Bucket,
     /// The column for a newcomer's `sub`.
     pub origin_sub: Option<&'a CustomAttribute>,
-    /// The start of the previous snapshot.
-    pub previous: Option<Timestamp>,
-    /// When to give up.
+    /// Told how many users are listed.
+    pub listed: &'a watch::Sender<u64>,
+    /// When to leave the rest to a next worker.
     pub until: Instant,
 }
 
@@ -80,57 +55,83 @@ pub struct Taken {
     pub sign_ups: u64,
 }
 
-/// Takes a snapshot that starts now and seals it with its manifest.
+/// Goes on with a snapshot and seals it with its manifest; none when time was up before, and everything is stored to go on from.
 ///
 /// # Errors
 ///
-/// There is no manifest then, so there is no snapshot.
-pub async fn take(task: &Task<'_>, started_at: Timestamp) -> Result<Taken, SnapshotError> {
+/// There is no manifest then, so there is no snapshot. If it was stored, a next worker may go on with it.
+pub async fn go_on(
+    task: &Task<'_>,
+    unfinished: &mut Unfinished,
+) -> Result<Option<Taken>, SnapshotError> {
     let pool = task.pool.describe().await?;
     let header = task.pool.csv_header().await?;
     let format = Format::of(&pool, &header, task.origin_sub)?;
-    let id = Id::new(started_at);
-    let mut export = Export::new(task, &id, format);
-    let exported = match tokio::time::timeout_at(task.until.into(), export.run()).await {
+    let was_listed = unfinished.progress().is_listed();
+    let mut export = Export::new(task, unfinished.progress(), format);
+    let exported = match tokio::time::timeout_at(task.until.into(), export.run(unfinished)).await {
         Ok(exported) => exported,
         Err(_) => Err(PoolError::OutOfTime(task.pool.id().clone()).into()),
     };
     let files = match exported {
         Ok(files) => files,
         Err(error) => {
+            if was_listed && matches!(error, SnapshotError::Pool(PoolError::OutOfTime(_))) {
+                tracing::warn!(
+                    %error,
+                    "the files of this snapshot are not written in one invocation: \
+                     if that goes on, raise the function's timeout or memory, or LIST_USERS_RPS"
+                );
+            }
+            let left = leave(unfinished, error).await;
             export.files.abort().await;
-            return Err(match error {
-                SnapshotError::Pool(PoolError::OutOfTime(pool)) => SnapshotError::OutOfTime {
-                    pool,
-                    listed: export.users.listed,
-                },
-                error => error,
-            });
+            return left.map(|()| None);
         }
     };
     let mfa = pool.mfa_configuration().map_or("OFF", |mfa| mfa.as_str());
     let sign_in = pool.username_attributes().iter();
+    let progress = unfinished.progress();
     let manifest = Manifest {
         version: 1,
-        snapshot: id,
+        snapshot: progress.snapshot.clone(),
         pool: PoolSummary {
             id: task.pool.id().to_string(),
             region: task.pool.id().region().to_owned(),
             mfa: mfa.to_owned(),
             username_attributes: sign_in.map(|a| a.as_str().to_owned()).collect(),
         },
-        started_at: to_milliseconds(started_at),
+        started_at: progress.started_at,
         finished_at: to_milliseconds(Timestamp::now()),
         header,
         users: export.users,
         dropped_attributes: export.dropped_attributes,
         files,
     };
-    seal(task.bucket, &manifest).await?;
-    Ok(Taken {
+    if let Err(error) = seal(task.bucket, &manifest).await {
+        let left = leave(unfinished, error.into()).await;
+        return left.map(|()| None);
+    }
+    Ok(Some(Taken {
         manifest,
         sign_ups: export.sign_ups.records(),
-    })
+    }))
+}
+
+/// Leaves an unfinished snapshot to a next worker, as far as it goes, and says why there will have to be one.
+async fn leave(unfinished: &mut Unfinished, error: SnapshotError) -> Result<(), SnapshotError> {
+    match error {
+        // There is nothing to go on with, or nothing of ours.
+        SnapshotError::Superseded | SnapshotError::LostPart { .. } => Err(error),
+        SnapshotError::Pool(PoolError::OutOfTime(_)) => unfinished.save().await,
+        error => {
+            if unfinished.is_stored()
+                && let Err(error) = unfinished.save().await
+            {
+                tracing::warn!(%error, "the next worker goes on from an earlier place");
+            }
+            Err(error)
+        }
+    }
 }
 
 /// The files being written.
@@ -188,10 +189,10 @@ struct Export<'a> {
 }
 
 impl<'a> Export<'a> {
-    fn new(task: &'a Task<'a>, id: &Id, format: Format) -> Self {
+    fn new(task: &'a Task<'a>, progress: &Progress, format: Format) -> Self {
         Self {
             task,
-            files: Files::new(task.bucket, id, format.header_line()),
+            files: Files::new(task.bucket, &progress.snapshot, format.header_line()),
             format,
             sign_ups: SignUps::default(),
             users: Users::default(),
@@ -199,36 +200,96 @@ impl<'a> Export<'a> {
         }
     }
 
-    async fn run(&mut self) -> Result<Vec<File>, SnapshotError> {
-        self.sign_ups = SignUps::list(self.task.bucket, self.task.previous).await?;
-        self.list().await?;
+    /// The first worker writes people as they are listed. A later one lists the rest first, and then writes everybody from the
+    /// parts: all rows are of one format, one journal and one worker, whatever has changed since the start.
+    async fn run(&mut self, unfinished: &mut Unfinished) -> Result<Vec<File>, SnapshotError> {
+        if unfinished.is_stored() {
+            self.list(unfinished, false).await?;
+            unfinished.save().await?;
+            self.read_journal(unfinished.progress()).await?;
+            let mut people = pin!(unfinished.people());
+            while let Some(person) = people.next().await {
+                self.receive(person?).await?;
+            }
+        } else {
+            self.read_journal(unfinished.progress()).await?;
+            self.list(unfinished, true).await?;
+        }
         self.settle().await?;
+        unfinished.close(self.sign_ups.records()).await?;
         Ok(self.files.finish().await?)
     }
 
-    /// Everyone whom the listing shows.
-    async fn list(&mut self) -> Result<(), SnapshotError> {
+    async fn read_journal(&mut self, progress: &Progress) -> Result<(), SnapshotError> {
+        let (previous, started_at) = (progress.previous, progress.started_at);
+        self.sign_ups = SignUps::list(self.task.bucket, previous, started_at).await?;
+        Ok(())
+    }
+
+    /// Everyone whom the listing shows from here on, and writes them if wanted.
+    async fn list(
+        &mut self,
+        unfinished: &mut Unfinished,
+        write: bool,
+    ) -> Result<(), SnapshotError> {
+        // Tokens live an hour: those that there are come first.
+        let has_token = |next: &Next| matches!(next, Next::Token(_));
+        let at_once = self.task.pool.chains_at_once();
+        let expired = self
+            .list_chains(unfinished, has_token, at_once, write)
+            .await?;
+        for &chain in &expired {
+            tracing::info!(chain, "a token has expired: its chain starts anew");
+            unfinished.forget(chain);
+        }
+        // Where workers come so seldom, only a chain that is finished is kept: one after the other.
+        let at_once = if expired.is_empty() { at_once } else { 1 };
+        let at_start = |next: &Next| *next == Next::Start;
+        self.list_chains(unfinished, at_start, at_once, write)
+            .await?;
+        Ok(())
+    }
+
+    /// Lists those chains that go on in such a way, so many at once, and gives those whose tokens have expired.
+    async fn list_chains(
+        &mut self,
+        unfinished: &mut Unfinished,
+        wanted: impl Fn(&Next) -> bool,
+        at_once: usize,
+        write: bool,
+    ) -> Result<Vec<usize>, SnapshotError> {
         let (pages, mut received) = mpsc::channel(PAGES_AHEAD);
-        let pool = self.task.pool;
+        let (pool, listed) = (self.task.pool, self.task.listed);
+        let progress = unfinished.progress();
+        let chains: Vec<_> = (0..CHAINS)
+            .map(|chain| (chain, progress.next(chain).clone()))
+            .filter(|(_, next)| wanted(next))
+            .collect();
         let listing = async move {
-            let chains = "0123456789abcdef"
-                .chars()
-                .map(|digit| list_chain(pool, digit, pages.clone()));
-            try_join_all(chains).await?;
+            let expired = stream::iter(chains)
+                .map(|(chain, next)| list_chain(pool, chain, next, pages.clone()))
+                .buffer_unordered(at_once)
+                .try_filter_map(async |expired| Ok(expired))
+                .try_collect()
+                .await?;
             // The last sender ends here, and with it the receiving side.
             drop(pages);
-            Ok(())
+            Ok(expired)
         };
         let receiving = async {
-            while let Some(people) = received.recv().await {
-                for person in people {
-                    self.receive(person).await?;
+            while let Some(page) = received.recv().await {
+                unfinished.add(page.chain, &page.people, page.next).await?;
+                listed.send_replace(unfinished.users());
+                if write {
+                    for person in page.people {
+                        self.receive(person).await?;
+                    }
                 }
             }
             Ok::<_, SnapshotError>(())
         };
-        tokio::try_join!(listing, receiving)?;
-        Ok(())
+        let (expired, ()) = tokio::try_join!(listing, receiving)?;
+        Ok(expired)
     }
 
     /// A person as the listing shows them.
@@ -237,7 +298,9 @@ impl<'a> Export<'a> {
         let behind = newcomer == Newcomer::Recent && person.status == Status::Unconfirmed;
         let person = if behind {
             let now = self.task.pool.person(&person.username).await?;
-            now.unwrap_or(person)
+            // Somebody else may have the name by now, and is listed on their own account.
+            now.filter(|now| now.sub() == person.sub())
+                .unwrap_or(person)
         } else {
             person
         };
@@ -356,22 +419,44 @@ struct Leftover<'a> {
     attributes: &'a Attributes,
 }
 
-/// Lists everyone whose `sub` begins with a digit.
+/// A page of a chain.
+struct ListedPage {
+    chain: usize,
+    people: Vec<Person>,
+    next: Next,
+}
+
+/// Lists everyone of a chain from where it goes on; gives the chain back when the token has expired that it should go on with.
 async fn list_chain(
     pool: &Pool,
-    digit: char,
-    pages: mpsc::Sender<Vec<Person>>,
-) -> Result<(), SnapshotError> {
-    let mut token = None;
+    chain: usize,
+    from: Next,
+    pages: mpsc::Sender<ListedPage>,
+) -> Result<Option<usize>, SnapshotError> {
+    let mut token = match from {
+        Next::Token(token) => Some(token),
+        Next::Start | Next::End => None,
+    };
+    // Another worker's.
+    let mut is_old = token.is_some();
     loop {
-        let page = pool.page(digit, token.as_deref()).await?;
-        if pages.send(page.people).await.is_err() {
-            // The receiving side has failed, and says why.
-            return Ok(());
-        }
+        let page = match pool.page(digit(chain), token.as_deref()).await {
+            // With which error, nobody documents. Any other reason for a refusal shows again when the chain starts anew.
+            Err(PoolError::Aws(error)) if is_old && error.is_about_the_call() => {
+                return Ok(Some(chain));
+            }
+            page => page?,
+        };
+        is_old = false;
         token = page.next;
-        if token.is_none() {
-            return Ok(());
+        let page = ListedPage {
+            chain,
+            people: page.people,
+            next: token.clone().map_or(Next::End, Next::Token),
+        };
+        // When the receiving side has failed, it says why.
+        if pages.send(page).await.is_err() || token.is_none() {
+            return Ok(None);
         }
     }
 }
