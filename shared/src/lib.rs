@@ -7,7 +7,7 @@
 //! - [`event`]: a Cognito trigger event, read leniently
 //! - [`person`]: people and their attributes
 //! - [`password`]: random passwords that every policy accepts and nobody sees
-//! - [`import_csv`]: who can be written into Cognito's import CSV, and how
+//! - [`import_csv`]: who can be written into Cognito's import CSV, and how; reading one, and what Cognito would refuse in it
 //!
 //! Over the network, with the SDK's own clients:
 //! - [`aws`]: the clients, and what an error of theirs means
@@ -17,6 +17,7 @@
 //! - [`journal`]: the sign-ups that the secondary pool's trigger saw
 //! - [`lease`]: one snapshot at a time
 //! - [`snapshot`]: the layout of a snapshot, and taking one
+//! - [`restore`]: bringing people back from one
 //!
 //! What goes to CloudWatch: [`log`] and [`metrics`]. Around a function's work: [`function`] and [`invocation`].
 
@@ -35,4 +36,6 @@ pub mod password;
 pub mod person;
 pub mod pool;
 pub mod record;
+#[cfg(feature = "restore")]
+pub mod restore;
 pub mod snapshot;
