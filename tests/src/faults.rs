@@ -12,6 +12,25 @@ pub enum Service {
     Cognito,
     /// Amazon S3.
     S3,
+    /// Amazon CloudWatch Logs.
+    Logs,
+    /// AWS WAF.
+    Waf,
+}
+
+impl Service {
+    /// All that a region has.
+    pub const ALL: [Self; 4] = [Self::Cognito, Self::S3, Self::Logs, Self::Waf];
+
+    /// Its name in the credential scope of a signature, and before the colon of a permission.
+    pub fn signing_name(self) -> &'static str {
+        match self {
+            Self::Cognito => "cognito-idp",
+            Self::S3 => "s3",
+            Self::Logs => "logs",
+            Self::Waf => "wafv2",
+        }
+    }
 }
 
 /// How a call goes wrong.

@@ -161,7 +161,8 @@ impl Lambda {
         slots.insert(function.name.clone(), Arc::new(slot));
     }
 
-    fn arn(&self, name: &str) -> String {
+    /// The ARN of a function of this region, deployed or not.
+    pub fn arn(&self, name: &str) -> String {
         format!(
             "arn:aws:lambda:{}:{ACCOUNT_ID}:function:{name}",
             self.0.region

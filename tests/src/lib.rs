@@ -4,6 +4,7 @@ mod binary;
 pub mod cognito;
 pub mod faults;
 pub mod lambda;
+mod logs;
 pub mod operator;
 pub mod people;
 pub mod region;
@@ -12,6 +13,7 @@ pub mod schedule;
 pub mod signature;
 pub mod totp;
 pub mod visitor;
+pub mod waf;
 pub mod world;
 
 pub use binary::{binary, example};

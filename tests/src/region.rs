@@ -5,13 +5,15 @@
 
 use std::future::poll_fn;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use aws_sdk_cloudwatchlogs as logs_sdk;
 use aws_sdk_cognitoidentityprovider as cognito_sdk;
 use aws_sdk_s3 as s3_sdk;
+use aws_sdk_wafv2 as waf_sdk;
 use aws_smithy_http_client::tls;
+use aws_types::SdkConfig;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
@@ -21,7 +23,7 @@ use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use s3_sdk::config::{BehaviorVersion, Credentials, SharedHttpClient};
+use s3_sdk::config::{BehaviorVersion, Credentials, SharedCredentialsProvider, SharedHttpClient};
 use s3s::Body;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,8 +35,10 @@ use uuid::Uuid;
 use crate::cognito::{Call, Cognito};
 use crate::faults::{Faults, Kind, Service};
 use crate::lambda::Lambda;
+use crate::logs;
 use crate::s3::{self, Notification, S3, Target};
 use crate::signature::{self, Refusal, Scope};
+use crate::waf::Waf;
 
 /// The account that everything belongs to.
 pub const ACCOUNT_ID: &str = "123456789012";
@@ -43,7 +47,13 @@ pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 /// Its secret.
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-const TARGET: &str = "AWSCognitoIdentityProviderService.";
+/// What stands before the operation in `x-amz-target`.
+// botocore of each service: targetPrefix [D].
+const TARGETS: [(&str, Service); 3] = [
+    ("AWSCognitoIdentityProviderService.", Service::Cognito),
+    ("Logs_20140328.", Service::Logs),
+    ("AWSWAF_20190729.", Service::Waf),
+];
 const UPLOAD: &str = "/cognito-import/";
 
 /// One region. Clones are handles to the same one.
@@ -58,7 +68,7 @@ struct Inner {
     lambda: Lambda,
     faults: Faults,
     loss: watch::Sender<Option<Loss>>,
-    fence_closed: AtomicBool,
+    waf: Waf,
     calls: Calls,
     http: SharedHttpClient,
 }
@@ -81,7 +91,8 @@ pub struct RecordedCall {
     pub service: Service,
     /// The operation, such as `ListUsers` or `PutObject`.
     pub operation: String,
-    /// The user pool, else the app client; or `bucket/key`.
+    /// The user pool, else the app client; `bucket/key`; the log group; or ARN or id of the web ACL, or the ARN of
+    /// what it is before.
     pub resource: String,
     /// When it came.
     pub at: Instant,
@@ -132,7 +143,7 @@ impl Region {
             lambda,
             faults: Faults::default(),
             loss: watch::Sender::new(None),
-            fence_closed: AtomicBool::new(false),
+            waf: Waf::default(),
             calls,
             http: http.build_https(),
         };
@@ -181,37 +192,52 @@ impl Region {
         self.0.lambda.set_lost(false);
     }
 
-    /// Closes the web ACL before the region's pools: only operations that IAM authorises come through.
+    /// Closes the web ACL before the region's pool: only operations that IAM authorises come through.
     pub fn close_fence(&self) {
-        self.0.fence_closed.store(true, Ordering::Relaxed);
+        self.0.waf.set_default(false);
     }
 
     /// Opens it: everything comes through.
     pub fn open_fence(&self) {
-        self.0.fence_closed.store(false, Ordering::Relaxed);
+        self.0.waf.set_default(true);
+    }
+
+    /// Its web ACLs.
+    pub fn waf(&self) -> &Waf {
+        &self.0.waf
+    }
+
+    /// The settings of a client of this region.
+    pub fn sdk_config(&self) -> SdkConfig {
+        let key = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(s3_sdk::config::Region::new(self.0.name.clone()))
+            .endpoint_url(self.endpoint())
+            .credentials_provider(SharedCredentialsProvider::new(key))
+            .http_client(self.0.http.clone())
+            .build()
     }
 
     /// A client of this region's user pools.
     pub fn cognito_client(&self) -> cognito_sdk::Client {
-        let config = cognito_sdk::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(s3_sdk::config::Region::new(self.0.name.clone()))
-            .endpoint_url(self.endpoint())
-            .credentials_provider(credentials())
-            .http_client(self.0.http.clone());
-        cognito_sdk::Client::from_conf(config.build())
+        cognito_sdk::Client::new(&self.sdk_config())
     }
 
     /// A client of this region's buckets.
     pub fn s3_client(&self) -> s3_sdk::Client {
-        let config = s3_sdk::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(s3_sdk::config::Region::new(self.0.name.clone()))
-            .endpoint_url(self.endpoint())
-            .force_path_style(true)
-            .credentials_provider(credentials())
-            .http_client(self.0.http.clone());
-        s3_sdk::Client::from_conf(config.build())
+        let config = s3_sdk::config::Builder::from(&self.sdk_config());
+        s3_sdk::Client::from_conf(config.force_path_style(true).build())
+    }
+
+    /// A client of this region's CloudWatch Logs.
+    pub fn logs_client(&self) -> logs_sdk::Client {
+        logs_sdk::Client::new(&self.sdk_config())
+    }
+
+    /// A client of this region's web ACLs.
+    pub fn waf_client(&self) -> waf_sdk::Client {
+        waf_sdk::Client::new(&self.sdk_config())
     }
 
     async fn serve(&self, parts: Parts, body: Bytes) -> Result<Response<Body>, Reset> {
@@ -277,6 +303,12 @@ impl Region {
                 }
                 self.0.s3.call(Request::from_parts(parts, body)).await
             }
+            // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: MissingContentLength, 411.
+            Address::Upload if !parts.headers.contains_key(CONTENT_LENGTH) => s3::error(
+                StatusCode::LENGTH_REQUIRED,
+                "MissingContentLength",
+                "You must provide the Content-Length HTTP header.",
+            ),
             Address::Upload => {
                 let url = parts.uri.path_and_query().map_or("", |url| url.as_str());
                 match self.0.cognito.upload(url, &parts.headers, body).await {
@@ -284,43 +316,51 @@ impl Region {
                     Err(e) => refused(Service::S3, e.status, &e.code, &e.message),
                 }
             }
-            Address::Cognito {
+            Address::Json {
+                service,
                 operation,
                 body: json,
             } => {
-                let public = Cognito::is_public(&operation);
-                if !public && let Err(e) = signature::verify(&parts, &body, "cognito-idp") {
-                    return refused(Service::Cognito, 400, e.code(), &e.to_string());
+                let public = service == Service::Cognito && Cognito::is_public(&operation);
+                if !public && let Err(e) = signature::verify(&parts, &body, service.signing_name())
+                {
+                    return refused(service, 400, e.code(), &e.to_string());
                 }
-                if public && self.0.fence_closed.load(Ordering::Relaxed) {
+                let pool = json.as_ref().filter(|_| service == Service::Cognito);
+                let pool = pool.and_then(|body| self.0.cognito.pool_of(body));
+                if pool.is_some_and(|arn| !self.0.waf.allows(&arn, &parts.headers)) {
                     // botocore ForbiddenException: "AWS WAF doesn't allow your request based on a web ACL that's
                     // associated with your user pool" [D].
                     let message = "Request not allowed due to WAF block.";
                     return refused(Service::Cognito, 403, "ForbiddenException", message);
                 }
                 let Some(body) = json else {
-                    return refused(Service::Cognito, 400, "SerializationException", "");
+                    return refused(service, 400, "SerializationException", "");
                 };
-                let call = Call {
-                    operation: &operation,
-                    body,
+                let cognito = &self.0.cognito;
+                let answer = match service {
+                    Service::Cognito => {
+                        let operation = &operation;
+                        cognito.call(Call { operation, body }).await
+                    }
+                    Service::Waf => self.0.waf.call(cognito, &operation, body),
+                    Service::Logs => logs::call(cognito, self.name(), &operation, body),
+                    Service::S3 => unreachable!("S3 has no target"),
                 };
-                match self.0.cognito.call(call).await {
+                match answer {
                     Ok(answer) => answered(StatusCode::OK, &answer),
-                    Err(e) => refused(Service::Cognito, e.status, &e.code, &e.message),
+                    Err(e) => refused(service, e.status, &e.code, &e.message),
                 }
             }
         }
     }
 }
 
-fn credentials() -> Credentials {
-    Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local")
-}
-
 /// What a request is for.
 enum Address {
-    Cognito {
+    /// A call to a service that speaks AWS's JSON protocol.
+    Json {
+        service: Service,
         operation: String,
         /// `None` where the body is no JSON.
         body: Option<Value>,
@@ -334,8 +374,14 @@ impl Address {
     fn of(parts: &Parts, body: &[u8]) -> Self {
         let target = parts.headers.get("x-amz-target");
         if let Some(target) = target.and_then(|target| target.to_str().ok()) {
-            return Self::Cognito {
-                operation: target.strip_prefix(TARGET).unwrap_or(target).to_owned(),
+            let known = TARGETS
+                .iter()
+                .find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)));
+            // Of what nobody knows, Cognito says so.
+            let (service, operation) = known.unwrap_or((Service::Cognito, target));
+            return Self::Json {
+                service,
+                operation: operation.to_owned(),
                 body: serde_json::from_slice(body).ok(),
             };
         }
@@ -347,14 +393,15 @@ impl Address {
 
     fn service(&self) -> Service {
         match self {
-            Self::Cognito { .. } | Self::Upload => Service::Cognito,
+            Self::Json { service, .. } => *service,
+            Self::Upload => Service::Cognito,
             Self::S3(_) => Service::S3,
         }
     }
 
     fn operation(&self) -> &str {
         match self {
-            Self::Cognito { operation, .. } => operation,
+            Self::Json { operation, .. } => operation,
             Self::Upload => "Upload",
             Self::S3(target) => target.operation,
         }
@@ -362,11 +409,18 @@ impl Address {
 
     fn resource(&self) -> String {
         match self {
-            Self::Cognito { body, .. } => ["UserPoolId", "ClientId"]
-                .iter()
-                .find_map(|name| body.as_ref()?[name].as_str())
-                .unwrap_or_default()
-                .to_owned(),
+            Self::Json { body, .. } => [
+                "UserPoolId",
+                "ClientId",
+                "logGroupName",
+                "ResourceArn",
+                "ARN",
+                "Id",
+            ]
+            .iter()
+            .find_map(|name| body.as_ref()?[name].as_str())
+            .unwrap_or_default()
+            .to_owned(),
             Self::Upload => String::new(),
             Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
             Self::S3(target) => format!("{}/{}", target.bucket, target.key),
@@ -386,7 +440,9 @@ fn answered(status: StatusCode, body: &Value) -> Response<Body> {
 fn refused(service: Service, status: u16, code: &str, message: &str) -> Response<Body> {
     let status = StatusCode::from_u16(status).expect("an HTTP status");
     match service {
-        Service::Cognito => answered(status, &json!({ "__type": code, "message": message })),
+        Service::Cognito | Service::Logs | Service::Waf => {
+            answered(status, &json!({ "__type": code, "message": message }))
+        }
         Service::S3 => s3::error(status, code, message),
     }
 }
@@ -397,6 +453,10 @@ fn throttled(service: Service) -> Response<Body> {
         Service::Cognito => refused(service, 400, "TooManyRequestsException", "Rate exceeded"),
         // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: SlowDown, 503.
         Service::S3 => refused(service, 503, "SlowDown", "Please reduce your request rate."),
+        // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/CommonErrors.html: ThrottlingException, 400; WAF's alike.
+        Service::Logs | Service::Waf => {
+            refused(service, 400, "ThrottlingException", "Rate exceeded")
+        }
     }
 }
 
@@ -463,7 +523,8 @@ async fn route(
     let Some(scope) = Scope::of(&parts) else {
         return regions[home].serve(parts, body).await;
     };
-    if !matches!(scope.service, "cognito-idp" | "s3") {
+    let names = Service::ALL.map(Service::signing_name);
+    if !names.contains(&scope.service) {
         return Ok(refused(
             Service::Cognito,
             400,

@@ -1,4 +1,5 @@
-//! Both regions as the engineer's stacks leave them: two pools, two buckets, two functions deployed twice each.
+//! Both regions as the engineer's stacks leave them: two pools, two buckets, two functions deployed twice each, restore-fn,
+//! and the fence, which is open at first.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -33,6 +34,10 @@ pub const REPLICATE_WORKER: &str = "replicate-fn-worker";
 pub const BACKUP_TRIGGER: &str = "backup-fn-trigger";
 /// backup-fn as the snapshots' worker.
 pub const BACKUP_WORKER: &str = "backup-fn-worker";
+/// restore-fn, in Tokyo.
+pub const RESTORE: &str = "restore-fn";
+/// The role that Cognito writes the import log with.
+pub const IMPORT_LOGS_ROLE: &str = "arn:aws:iam::123456789012:role/import-logs";
 /// The custom attribute that carries the other pool's `sub`.
 pub const ORIGIN_SUB: &str = "custom:origin_sub";
 
@@ -108,6 +113,8 @@ impl World {
             client_id: Some("secondaryappclient00000001".to_owned()),
             ..pool()
         });
+        let arn = osaka.cognito().pool_arn(&secondary.id);
+        osaka.waf().put_fence(OSAKA, &arn);
         tokyo.s3().create_bucket(OUTBOX)?;
         osaka.s3().create_bucket(SNAPSHOTS)?;
         osaka
@@ -195,9 +202,10 @@ async fn deploy(
     primary: &Pool,
     secondary: &Pool,
 ) -> anyhow::Result<()> {
-    let (replicate, backup) =
-        tokio::task::spawn_blocking(|| anyhow::Ok((binary("replicate-fn")?, binary("backup-fn")?)))
-            .await??;
+    let names = ["replicate-fn", "backup-fn", "restore-fn"];
+    let binaries = tokio::task::spawn_blocking(move || names.map(binary)).await?;
+    let [replicate, backup, restore] = binaries;
+    let (replicate, backup, restore) = (replicate?, backup?, restore?);
     let trigger = Duration::from_secs(5);
     let worker = Duration::from_secs(900);
     let function = |name: &str, binary: &Path, timeout, env: &[(&str, &str)]| Function {
@@ -223,6 +231,14 @@ async fn deploy(
     tokyo
         .cognito()
         .set_post_confirmation(&primary.id, REPLICATE_TRIGGER);
+
+    let env = [
+        ("USER_POOL_ID", primary.id.as_str()),
+        ("S3_BUCKET_NAME", SNAPSHOTS),
+        ("S3_BUCKET_REGION", OSAKA),
+        ("IMPORT_LOGS_ROLE_ARN", IMPORT_LOGS_ROLE),
+    ];
+    lambda.create_function(function(RESTORE, &restore, worker, &env));
 
     let env = [
         ("S3_BUCKET_NAME", SNAPSHOTS),

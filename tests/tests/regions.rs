@@ -1,7 +1,9 @@
 //! The local regions as real SDK clients see them.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
+use aws_sdk_cloudwatchlogs::operation::get_log_events::builders::GetLogEventsFluentBuilder as GetLogEvents;
 use aws_sdk_cognitoidentityprovider as cognito;
 use aws_sdk_cognitoidentityprovider::config::Credentials;
 use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
@@ -9,7 +11,8 @@ use aws_sdk_s3 as s3;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use local::cognito::{SeedUser, UserStatus};
+use aws_sdk_wafv2::types::{AllowAction, BlockAction, DefaultAction, Scope};
+use local::cognito::{ImportKnobs, SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::lambda::Function;
 use local::region::{ACCESS_KEY_ID, Loss, Region};
@@ -18,6 +21,10 @@ use local::world::{
     BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, SNAPSHOTS, World, WorldOptions,
 };
 use serde_json::{Value, json};
+
+/// The log group of the primary pool's import jobs.
+const LOG_GROUP: &str = "/aws/cognito/userpools/ap-northeast-1_Primary01/primary";
+const LOG_ROLE: &str = "arn:aws:iam::123456789012:role/import-logs";
 
 async fn world() -> World {
     World::start(WorldOptions {
@@ -322,6 +329,33 @@ async fn a_multipart_upload_becomes_one_object() {
 }
 
 #[tokio::test]
+async fn an_object_is_copied_with_its_content_and_recorded_where_it_goes() {
+    let world = world().await;
+    let client = world.osaka.s3_client();
+    put(&client, SNAPSHOTS, "journal/sign-up/a+東.json", "record").await;
+    let copy = |from: &str| {
+        let copy = client.copy_object().bucket(SNAPSHOTS);
+        let copy = copy.copy_source(format!("{SNAPSHOTS}/{from}"));
+        copy.key("journal/restored/sign-up/a+東.json").send()
+    };
+
+    let absent = copy("journal/sign-up/b.json").await.expect_err("refused");
+    let source = "journal/sign-up/a%2B%E6%9D%B1.json";
+    copy(source).await.expect("copied");
+
+    assert_eq!(describe(&absent), "404 NoSuchKey");
+    let keys = world.osaka.s3().keys(SNAPSHOTS, "");
+    let target = "journal/restored/sign-up/a+東.json";
+    assert_eq!(keys, [target, "journal/sign-up/a+東.json"]);
+    let object = world.osaka.s3().object(SNAPSHOTS, target);
+    assert_eq!(object.as_deref(), Some(&b"record"[..]));
+    let calls = world.calls();
+    let last = calls.last().expect("a call");
+    assert_eq!(last.operation, "CopyObject");
+    assert_eq!(last.resource, format!("{SNAPSHOTS}/{target}"));
+}
+
+#[tokio::test]
 async fn a_presigned_url_needs_no_key() {
     let world = world().await;
     let client = world.osaka.s3_client();
@@ -555,6 +589,195 @@ async fn a_closed_fence_stops_people_and_not_the_operator() {
     assert!(sign_up().await.is_ok());
 }
 
+/// Changes the default action of the fence in Osaka as an operator would.
+async fn set_fence(world: &World, action: &str, lock_token: Option<String>) -> Result<(), String> {
+    let client = world.osaka.waf_client();
+    let arn = world.osaka.cognito().pool_arn(&world.secondary.id);
+    let acl = client.get_web_acl_for_resource().resource_arn(arn);
+    let acl = acl.send().await.map_err(|error| describe(&error))?.web_acl;
+    let acl = acl.expect("a fence");
+    let get = client.get_web_acl().name(&acl.name).id(&acl.id);
+    let get = get.scope(Scope::Regional).send().await;
+    let token = get.map_err(|error| describe(&error))?.lock_token;
+    let default = match action {
+        "allow" => DefaultAction::builder().allow(AllowAction::builder().build()),
+        _ => DefaultAction::builder().block(BlockAction::builder().build()),
+    };
+    let update = client.update_web_acl().name(&acl.name).id(&acl.id);
+    let update = update
+        .scope(Scope::Regional)
+        .default_action(default.build())
+        .set_description(acl.description)
+        .set_rules(acl.rules)
+        .set_visibility_config(acl.visibility_config)
+        .set_lock_token(lock_token.or(token));
+    let updated = update.send().await;
+    updated.map(drop).map_err(|error| describe(&error))
+}
+
+#[tokio::test]
+async fn the_fence_is_closed_and_opened_by_its_default_action() {
+    let world = world().await;
+    let client = world.osaka.cognito_client();
+    let pool = &world.secondary.id;
+    let sign_up = async |name: &str| {
+        let sign_up = client.sign_up().client_id(&world.secondary.client_id);
+        let sign_up = sign_up.username(name).password("Correct-horse-1");
+        let answer = sign_up.send().await.map_err(|error| describe(&error));
+        answer.map(drop)
+    };
+
+    set_fence(&world, "block", None).await.expect("closed");
+    let closed = sign_up("a@example.jp").await;
+    let users = client.list_users().user_pool_id(pool).send().await;
+    set_fence(&world, "allow", None).await.expect("opened");
+    let open = sign_up("a@example.jp").await;
+    world.osaka.waf().set_propagation(Duration::from_secs(1));
+    set_fence(&world, "block", None).await.expect("closed");
+    let soon = sign_up("b@example.jp").await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let later = sign_up("c@example.jp").await;
+
+    assert_eq!(closed.expect_err("fenced"), "403 ForbiddenException");
+    assert!(users.is_ok());
+    assert_eq!((open, soon), (Ok(()), Ok(())));
+    assert_eq!(later.expect_err("fenced"), "403 ForbiddenException");
+    let named = |call: &local::region::RecordedCall| call.operation == "UpdateWebACL";
+    let calls = world.calls();
+    let updates = calls.iter().filter(|call| named(call));
+    assert!(updates.clone().all(|call| call.service == Service::Waf));
+    assert_eq!(updates.count(), 3);
+}
+
+#[tokio::test]
+async fn a_session_and_a_token_are_fenced_as_their_pool_is() {
+    let world = world().await;
+    let region = &world.osaka;
+    let attributes = [("email", "a@example.jp"), ("email_verified", "true")];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let user = SeedUser {
+        attributes: attributes.into(),
+        password: Some("Correct-horse-1".to_owned()),
+        ..SeedUser::default()
+    };
+    region.cognito().put_user(&world.secondary.id, user);
+    let client = region.cognito_client();
+    let sign_in = client.initiate_auth().client_id(&world.secondary.client_id);
+    let sign_in = sign_in
+        .auth_flow(cognito::types::AuthFlowType::UserPasswordAuth)
+        .auth_parameters("USERNAME", "a@example.jp")
+        .auth_parameters("PASSWORD", "Correct-horse-1");
+    let session = sign_in.send().await.expect("a challenge").session;
+
+    region.close_fence();
+    let associate = client.associate_software_token().set_session(session);
+    let fenced = associate.clone().send().await.expect_err("fenced");
+    region.open_fence();
+
+    assert_eq!(describe(&fenced), "403 ForbiddenException");
+    assert!(associate.send().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_web_acl_is_replaced_as_a_whole() {
+    let world = world().await;
+    let client = world.osaka.waf_client();
+    let arn = world.osaka.cognito().pool_arn(&world.secondary.id);
+    let acl = client.get_web_acl_for_resource().resource_arn(arn);
+    let acl = acl.send().await.expect("served").web_acl.expect("a fence");
+    let get = async || {
+        let get = client.get_web_acl().arn(acl.arn()).send().await;
+        get.expect("served")
+    };
+    let allow = DefaultAction::builder().allow(AllowAction::builder().build());
+    let update = client.update_web_acl().name(&acl.name).id(&acl.id);
+    let update = update
+        .scope(Scope::Regional)
+        .default_action(allow.build())
+        .set_visibility_config(acl.visibility_config.clone())
+        .token_domains("example.jp")
+        .set_lock_token(get().await.lock_token);
+    update.send().await.expect("updated");
+
+    let after = get().await.web_acl.expect("still there");
+    assert!(acl.description.is_some() && !acl.rules().is_empty());
+    assert!(after.description.is_none() && after.rules().is_empty());
+    assert_eq!(after.token_domains(), ["example.jp"]);
+    assert_eq!((after.id, after.capacity > 0), (acl.id, true));
+}
+
+#[tokio::test]
+async fn a_web_acl_says_no_to_what_is_stale_unknown_or_not_there() {
+    let world = world().await;
+    let client = world.osaka.waf_client();
+    let of = |arn: &str| client.get_web_acl_for_resource().resource_arn(arn).send();
+    let pool = world.osaka.cognito().pool_arn(&world.secondary.id);
+    let acl = of(&pool).await.expect("served").web_acl.expect("a fence");
+    let stale = "00000000-0000-0000-0000-000000000000".to_owned();
+
+    let stale = set_fence(&world, "block", Some(stale)).await;
+    let nowhere = of(&format!("{pool}x")).await.expect_err("refused");
+    let get = client
+        .get_web_acl()
+        .name(&acl.name)
+        .id(&acl.id)
+        .send()
+        .await;
+    let cloudfront = client.list_web_acls().scope(Scope::Cloudfront).send().await;
+    let list = client.list_web_acls().scope(Scope::Regional).send().await;
+    let bare = world.tokyo.waf_client().get_web_acl_for_resource();
+    let bare = bare.resource_arn(world.tokyo.cognito().pool_arn(&world.primary.id));
+
+    assert_eq!(stale.expect_err("stale"), "400 WAFOptimisticLockException");
+    assert_eq!(describe(&nowhere), "400 WAFNonexistentItemException");
+    let invalid = "400 WAFInvalidParameterException";
+    assert_eq!(describe(&get.expect_err("refused")), invalid);
+    assert_eq!(describe(&cloudfront.expect_err("refused")), invalid);
+    assert_eq!(list.expect("listed").web_acls().len(), 1);
+    assert!(bare.send().await.expect("served").web_acl.is_none());
+    let rules = acl.rules.expect("rules");
+    let statement = rules[0].statement.as_ref().expect("a statement");
+    let or = statement.or_statement.as_ref().expect("a list");
+    let first = or.statements()[0].byte_match_statement();
+    let first = first.expect("an operation").search_string().as_ref();
+    assert_eq!(
+        std::str::from_utf8(first),
+        Ok("AWSCognitoIdentityProviderService.AddCustomAttributes")
+    );
+}
+
+#[tokio::test]
+async fn a_trigger_that_is_attached_by_its_arn_runs() {
+    let world = world().await;
+    let region = &world.tokyo;
+    region.lambda().create_function(Function {
+        name: "attached".to_owned(),
+        binary: local::example("function").expect("it builds"),
+        env: [("LOG_EVENTS".to_owned(), "1".to_owned())].into(),
+        timeout: Duration::from_secs(5),
+        concurrency: 10,
+    });
+    let client = region.cognito_client();
+    let triggers = cognito::types::LambdaConfigType::builder();
+    let triggers = triggers.post_confirmation(region.lambda().arn("attached"));
+    let update = client.update_user_pool().user_pool_id(&world.primary.id);
+    let update = update.lambda_config(triggers.build()).send().await;
+    update.expect("updated");
+
+    let app = &world.primary.client_id;
+    let sign_up = client.sign_up().client_id(app).username("taro@example.jp");
+    let sign_up = sign_up.password("Correct-horse-1").send().await;
+    sign_up.expect("signed up");
+    let confirm = client.admin_confirm_sign_up();
+    let confirm = confirm.user_pool_id(&world.primary.id);
+    let confirm = confirm.username("taro@example.jp").send().await;
+
+    // The function's answer is not the event.
+    let error = confirm.expect_err("the function ran");
+    assert_eq!(describe(&error), "400 InvalidLambdaResponseException");
+    assert_eq!(world.log(region, "attached").lines().count(), 1);
+}
+
 #[tokio::test]
 async fn a_trigger_that_never_answers_is_tried_three_times_and_the_user_is_confirmed() {
     let world = world().await;
@@ -738,6 +961,205 @@ async fn the_functions_are_attached_to_their_pools() {
     let journal = world.osaka.s3().keys(SNAPSHOTS, "journal/sign-up/");
     let log = world.log(&world.osaka, BACKUP_TRIGGER);
     assert_eq!(journal.len(), 1, "{log}");
+}
+
+/// Runs an import job of people into the primary pool to its end.
+async fn import(world: &World, role: &str, people: &[&str]) -> cognito::types::UserImportJobType {
+    let client = world.tokyo.cognito_client();
+    let pool = &world.primary.id;
+    let header = client.get_csv_header().user_pool_id(pool).send().await;
+    let header = header.expect("a header").csv_header.unwrap_or_default();
+    let mut csv = header.join(",") + "\n";
+    for person in people {
+        let cell = |column: &String| match column.as_str() {
+            "email" | "cognito:username" => *person,
+            "email_verified" => "true",
+            _ => "",
+        };
+        csv += &(header.iter().map(cell).collect::<Vec<_>>().join(",") + "\n");
+    }
+    let create = client.create_user_import_job().user_pool_id(pool);
+    let create = create.job_name("restore").cloud_watch_logs_role_arn(role);
+    let job = create.send().await.expect("a job").user_import_job;
+    let job = job.expect("a job");
+    let (id, url) = (
+        job.job_id.expect("an id"),
+        job.pre_signed_url.expect("a URL"),
+    );
+    let upload = hyper::Request::put(url)
+        .header("x-amz-server-side-encryption", "aws:kms")
+        .body(csv);
+    assert_eq!(fetch(upload.expect("valid")).await.0, 200);
+    let start = client.start_user_import_job().user_pool_id(pool);
+    start.job_id(&id).send().await.expect("started");
+    loop {
+        let job = client.describe_user_import_job().user_pool_id(pool);
+        let job = job.job_id(&id).send().await.expect("described");
+        let job = job.user_import_job.expect("a job");
+        if job.completion_date.is_some() {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A page of a job's log: the lines, and the token of the next page.
+async fn log_page(
+    world: &World,
+    job: &cognito::types::UserImportJobType,
+    turn: impl FnOnce(GetLogEvents) -> GetLogEvents,
+) -> Result<(Vec<String>, String), String> {
+    let get = world.tokyo.logs_client().get_log_events();
+    let stream = format!(
+        "{}/{}",
+        job.job_id().unwrap_or_default(),
+        job.job_name().unwrap_or_default()
+    );
+    let page = turn(get.log_group_name(LOG_GROUP).log_stream_name(stream));
+    let page = page.send().await.map_err(|error| describe(&error))?;
+    let lines = page.events().iter().filter_map(|event| event.message());
+    Ok((
+        lines.map(str::to_owned).collect(),
+        page.next_forward_token.expect("never absent"),
+    ))
+}
+
+#[tokio::test]
+async fn an_import_jobs_log_is_read_page_by_page_until_the_token_repeats() {
+    let world = world().await;
+    let people = ["a@example.jp", "b@example.jp", "A@example.jp"];
+    let job = import(&world, LOG_ROLE, &people).await;
+
+    let head = |get: GetLogEvents| get.start_from_head(true).limit(2);
+    let (first, token) = log_page(&world, &job, head).await.expect("a page");
+    let (second, token) = log_page(&world, &job, |get| head(get).next_token(token))
+        .await
+        .expect("a page");
+    let (third, repeated) = log_page(&world, &job, |get| head(get).next_token(&token))
+        .await
+        .expect("a page");
+    let (latest, _) = log_page(&world, &job, |get| get.limit(2))
+        .await
+        .expect("a page");
+
+    let succeeded = |line| format!("[SUCCEEDED] Line Number {line} - The import succeeded.");
+    let skipped = "[SKIPPED] Line Number 3 - The user already exists.";
+    assert_eq!(first, [succeeded(1), succeeded(2)]);
+    assert_eq!(second, [skipped]);
+    assert_eq!((third, repeated), (Vec::new(), token));
+    assert_eq!(latest, [succeeded(2), skipped.to_owned()]);
+    let streams = world.tokyo.logs_client().describe_log_streams();
+    let streams = streams.log_group_name(LOG_GROUP).send().await;
+    let streams = streams.expect("streams");
+    let names: Vec<_> = streams
+        .log_streams()
+        .iter()
+        .filter_map(|stream| stream.log_stream_name())
+        .collect();
+    assert_eq!(names, [format!("{}/restore", job.job_id().expect("an id"))]);
+    let calls = world.calls();
+    let last = calls.last().expect("a call");
+    assert_eq!(
+        (
+            last.service,
+            last.operation.as_str(),
+            last.resource.as_str()
+        ),
+        (Service::Logs, "DescribeLogStreams", LOG_GROUP)
+    );
+}
+
+#[tokio::test]
+async fn a_log_says_no_to_what_is_not_there_or_not_asked_for_properly() {
+    let world = world().await;
+    let job = import(&world, LOG_ROLE, &["a@example.jp"]).await;
+    let refused = async |turn: fn(GetLogEvents) -> GetLogEvents| {
+        log_page(&world, &job, turn).await.expect_err("refused")
+    };
+
+    let stream = refused(|get| get.log_stream_name("import-0/other")).await;
+    let group = refused(|get| get.log_group_name("/aws/cognito/userpools/x_y/z")).await;
+    let token = refused(|get| get.next_token("t").start_from_head(true)).await;
+    let backwards = refused(|get| get.next_token("f/0/s")).await;
+    let many = refused(|get| get.limit(10_001)).await;
+    let range = refused(|get| get.start_time(0)).await;
+    let fault = Fault::on(Service::Logs, "GetLogEvents", Kind::Throttle);
+    world.tokyo.faults().add(fault.times(9));
+    let throttled = refused(|get| get).await;
+
+    let not_found = "400 ResourceNotFoundException";
+    assert_eq!([stream, group], [not_found, not_found]);
+    let invalid = "400 InvalidParameterException";
+    assert_eq!([token, backwards, many, range], [invalid; 4]);
+    assert_eq!(throttled, "400 ThrottlingException");
+}
+
+#[tokio::test]
+async fn a_log_may_come_long_after_the_job() {
+    let world = world().await;
+    let cognito = world.tokyo.cognito();
+    cognito.knobs().set_import(ImportKnobs {
+        log_lag: Some(Duration::from_secs(60)),
+        ..ImportKnobs::default()
+    });
+    let job = import(&world, LOG_ROLE, &["a@example.jp"]).await;
+
+    let early = log_page(&world, &job, |get| get).await;
+    cognito.advance(Duration::from_secs(61));
+    let late = log_page(&world, &job, |get| get).await;
+
+    assert_eq!(
+        early.expect_err("too early"),
+        "400 ResourceNotFoundException"
+    );
+    assert_eq!(late.expect("there").0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_whose_log_role_is_not_of_the_account_fails_and_imports_nobody() {
+    let world = world().await;
+
+    let role = "arn:aws:iam::999999999999:role/import-logs";
+    let job = import(&world, role, &["a@example.jp"]).await;
+
+    assert_eq!(
+        job.status(),
+        Some(&cognito::types::UserImportJobStatusType::Failed)
+    );
+    assert!(world.tokyo.cognito().users(&world.primary.id).is_empty());
+    let log = log_page(&world, &job, |get| get).await;
+    assert_eq!(log.expect_err("no log"), "400 ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn a_streamed_upload_must_say_its_length() {
+    use http_body_util::StreamBody;
+    use hyper::body::{Bytes, Frame};
+    use hyper_util::client::legacy::Client;
+    let world = world().await;
+    let client = world.tokyo.cognito_client().create_user_import_job();
+    let create = client
+        .user_pool_id(&world.primary.id)
+        .job_name("restore")
+        .cloud_watch_logs_role_arn(LOG_ROLE);
+    let job = create.send().await.expect("a job").user_import_job;
+    let url = job.and_then(|job| job.pre_signed_url).expect("a URL");
+    let put = async |length: Option<usize>| {
+        let request = hyper::Request::put(&url).header("x-amz-server-side-encryption", "aws:kms");
+        let request = match length {
+            Some(length) => request.header("content-length", length),
+            None => request,
+        };
+        let frames =
+            ["one,", "two"].map(|part| Ok::<_, Infallible>(Frame::data(Bytes::from(part))));
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+        let answer = client.request(request.body(body).expect("valid")).await;
+        answer.expect("an answer").status().as_u16()
+    };
+
+    assert_eq!(put(None).await, 411);
+    assert_eq!(put(Some(7)).await, 200);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! User import jobs: the pre-signed upload, the run in the background, and what becomes of each row.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::error::{Answer, ApiError};
 use super::import_csv::{Csv, Row};
-use super::knobs::{Millis, system_time};
+use super::knobs::{ImportKnobs, Millis, system_time};
 use super::params::{ARN, JOB_ID, NAME, PAGE_TOKEN, POOL_ID, Params, is_visible};
 use super::pool::PoolState;
 use super::schema::{EMAIL, PHONE, Writes, is_email, is_phone_number};
@@ -30,6 +32,10 @@ const BATCH: usize = 200;
 
 // facts 1.9 [D].
 const TOO_MANY: &str = "Too many users have failed or been skipped during the import.";
+
+// facts 1.8: the job fails when the log role is unusable [D]; the text is [Inf], and so is that only a role of this account is
+// usable, whatever it is called.
+const ROLE_UNUSABLE: &str = "The CloudWatch Logs role cannot be used to write the job's log.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -54,10 +60,23 @@ pub(super) struct Job {
     status: Status,
     message: Option<&'static str>,
     csv: Option<Bytes>,
+    /// How often it was asked to start.
+    starts: u32,
     imported: u64,
     skipped: u64,
     failed: u64,
-    log: Vec<Fate>,
+    log: Vec<(Millis, Fate)>,
+}
+
+/// Some rows that are imported at once.
+struct Batch<'a> {
+    csv: &'a Csv,
+    /// From 0.
+    rows: Range<usize>,
+    /// Those, from 1, that meet an internal error.
+    broken: &'a BTreeSet<usize>,
+    /// The number of rows not imported above which the rest is left untried.
+    abort_above: Option<f64>,
 }
 
 /// What became of a row.
@@ -67,17 +86,58 @@ enum Fate {
     Failed(String),
 }
 
+/// A job's log stream in CloudWatch Logs.
+pub(crate) struct ImportLog<'a> {
+    /// The stream's name.
+    pub(crate) name: String,
+    /// When the stream was made, in milliseconds since 1970.
+    pub(crate) created: Millis,
+    job: &'a Job,
+}
+
+impl ImportLog<'_> {
+    /// How many lines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.job.log.len()
+    }
+
+    /// When a line was written, in milliseconds since 1970, and its text.
+    pub(crate) fn event(&self, index: usize) -> (Millis, String) {
+        (self.job.log[index].0, self.job.line(index))
+    }
+}
+
 impl Job {
-    /// The lines of its log, users counted from 1 without the header.
-    // facts 1.8 for the text [D]; CUPE's line-number map counts from 1 without the header [I].
+    /// The lines of its log.
     pub(super) fn log(&self) -> Vec<String> {
-        let lines = self.log.iter().zip(1..);
-        let text = |(fate, line): (&Fate, usize)| match fate {
+        (0..self.log.len()).map(|index| self.line(index)).collect()
+    }
+
+    /// A line of its log, users counted from 1 without the header.
+    // facts 1.8 for the text [D]; CUPE's line-number map counts from 1 without the header [I].
+    fn line(&self, index: usize) -> String {
+        let line = index + 1;
+        match &self.log[index].1 {
             Fate::Imported => format!("[SUCCEEDED] Line Number {line} - The import succeeded."),
             Fate::Skipped => format!("[SKIPPED] Line Number {line} - The user already exists."),
             Fate::Failed(reason) => format!("[FAILED] Line Number {line} - {reason}"),
-        };
-        lines.map(text).collect()
+        }
+    }
+
+    /// Whether its log can be read.
+    fn is_logged(&self, knobs: ImportKnobs, now: Millis) -> bool {
+        match knobs.log_lag {
+            None => !self.log.is_empty(),
+            Some(lag) => {
+                let ended = self.completed.filter(|_| !self.log.is_empty());
+                ended.is_some_and(|ended| ended + lag.as_millis() as Millis <= now)
+            }
+        }
+    }
+
+    /// Whether users are being imported by it.
+    pub(super) fn is_active(&self) -> bool {
+        [Status::Pending, Status::InProgress, Status::Stopping].contains(&self.status)
     }
 
     fn expire(&mut self, now: Millis) {
@@ -181,6 +241,7 @@ impl Inner {
             status: Status::Created,
             message: None,
             csv: None,
+            starts: 0,
             imported: 0,
             skipped: 0,
             failed: 0,
@@ -295,6 +356,35 @@ impl Inner {
 }
 
 impl Cognito {
+    /// Looks at the log streams of a log group; `None` where there is no such group.
+    // facts 1.8: the names of group and stream [I].
+    pub(crate) fn import_logs<T>(
+        &self,
+        group: &str,
+        look: impl FnOnce(&[ImportLog<'_>]) -> T,
+    ) -> Option<T> {
+        let (pool_id, name) = group
+            .strip_prefix("/aws/cognito/userpools/")?
+            .split_once('/')?;
+        let pool = self.0.pool(pool_id).ok()?;
+        let pool = lock(&pool);
+        if pool.settings.name != name {
+            return None;
+        }
+        let (knobs, now) = (self.0.knobs.import(), self.0.clock.now());
+        let logged = pool
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.is_logged(knobs, now));
+        let streams = logged.map(|(id, job)| ImportLog {
+            name: format!("{id}/{}", job.name),
+            created: job.started.unwrap_or(job.created),
+            job,
+        });
+        let streams: Vec<_> = streams.collect();
+        (!streams.is_empty()).then(|| look(&streams))
+    }
+
     pub(super) fn start_user_import_job(&self, mut p: Params<'_>) -> Answer {
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let id = p.required("JobId", &JOB_ID);
@@ -309,7 +399,8 @@ impl Cognito {
             let message = format!("The job cannot be started. Its status is {:?}.", job.status);
             return Err(ApiError::precondition(message));
         }
-        if job.csv.is_none() {
+        job.starts += 1;
+        if job.csv.is_none() || job.starts <= inner.knobs.import().unseen_starts {
             // facts 1.8 [I].
             return Err(ApiError::precondition(format!(
                 "No csv file was uploaded for {id}"
@@ -352,10 +443,17 @@ impl Cognito {
                 }
             });
         };
+        let role = self.state(pool_id, |pool| {
+            pool.jobs.get(id).map(|job| job.role.clone())
+        });
+        if !role.is_some_and(|role| role.starts_with(&format!("arn:aws:iam::{ACCOUNT_ID}:role/"))) {
+            return end(Status::Failed, Some(ROLE_UNUSABLE));
+        }
         let csv = match csv {
             Ok(csv) => csv,
             Err(message) => return end(Status::Failed, Some(message)),
         };
+        let broken = self.0.knobs.take_broken_rows();
         let mut next = 0;
         loop {
             let knobs = self.0.knobs.import();
@@ -363,18 +461,23 @@ impl Cognito {
                 .rows_per_second
                 .map_or(BATCH, |rows| (rows as usize / 10).clamp(1, BATCH));
             let at = self.0.moment();
-            let bad = self.state(pool_id, |pool| {
-                pool.import_rows(id, &csv, next..(next + batch).min(csv.len()), at)
-            });
+            let most = csv.len() as f64 * knobs.failure_share;
+            let batch = Batch {
+                csv: &csv,
+                rows: next..(next + batch).min(csv.len()),
+                broken: &broken,
+                abort_above: knobs.abort.then_some(most),
+            };
+            let size = batch.rows.len();
+            let bad = self.state(pool_id, |pool| pool.import_rows(id, batch, at));
             let Some(bad) = bad else {
                 return end(
                     Status::Stopped,
                     Some("The Import Job was stopped by the developer."),
                 );
             };
-            next = (next + batch).min(csv.len());
-            let too_many = bad as f64 > csv.len() as f64 * knobs.failure_share;
-            if too_many && (knobs.abort || next == csv.len()) {
+            next += size;
+            if bad as f64 > most && (knobs.abort || next == csv.len()) {
                 return end(Status::Failed, Some(TOO_MANY));
             }
             if next == csv.len() {
@@ -386,7 +489,7 @@ impl Cognito {
             match knobs.rows_per_second {
                 Some(rows) => {
                     tokio::time::sleep(Duration::from_secs_f64(
-                        batch as f64 / f64::from(rows.max(1)),
+                        size as f64 / f64::from(rows.max(1)),
                     ))
                     .await
                 }
@@ -398,20 +501,18 @@ impl Cognito {
 
 impl PoolState {
     /// Imports some rows and gives the number of rows not imported so far; `None` when the job is to stop.
-    fn import_rows(
-        &mut self,
-        id: &str,
-        csv: &Csv,
-        rows: std::ops::Range<usize>,
-        at: Moment,
-    ) -> Option<u64> {
+    fn import_rows(&mut self, id: &str, batch: Batch<'_>, at: Moment) -> Option<u64> {
         let job = self.jobs.get_mut(id)?;
         if job.status == Status::Stopping {
             return None;
         }
         job.status = Status::InProgress;
-        for index in rows {
-            let row = csv.row(index).map_err(str::to_owned);
+        for index in batch.rows {
+            let row = match batch.broken.contains(&(index + 1)) {
+                // The text is [Inf].
+                true => Err("An internal error occurred.".to_owned()),
+                false => batch.csv.row(index).map_err(str::to_owned),
+            };
             let fate = row
                 .and_then(|row| self.import_row(&row, at))
                 .unwrap_or_else(Fate::Failed);
@@ -421,7 +522,11 @@ impl PoolState {
                 Fate::Skipped => job.skipped += 1,
                 Fate::Failed(_) => job.failed += 1,
             }
-            job.log.push(fate);
+            job.log.push((at.now, fate));
+            let bad = (job.skipped + job.failed) as f64;
+            if batch.abort_above.is_some_and(|most| bad > most) {
+                break;
+            }
         }
         self.jobs.get(id).map(|job| job.skipped + job.failed)
     }

@@ -1,6 +1,6 @@
 //! What a test may turn while a region runs: its clock, the lag and the pages of ListUsers, quotas, imports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -66,6 +66,11 @@ pub struct ImportKnobs {
     pub failure_share: f64,
     /// Whether rows after the threshold are left untried. Not documented either way.
     pub abort: bool,
+    /// How many starts of each job do not see the upload yet.
+    // facts 1.8: AWS's own importer starts a job up to five times right after the upload [I].
+    pub unseen_starts: u32,
+    /// How long after a job's end its log is there; `None` is line by line as the rows are done. Not documented either way.
+    pub log_lag: Option<Duration>,
 }
 
 impl Default for ImportKnobs {
@@ -74,6 +79,8 @@ impl Default for ImportKnobs {
             rows_per_second: None,
             failure_share: 0.5,
             abort: false,
+            unseen_starts: 0,
+            log_lag: None,
         }
     }
 }
@@ -91,6 +98,7 @@ struct Turned {
     quotas_lifted: bool,
     quota_of: HashMap<Category, u32>,
     import: ImportKnobs,
+    broken_rows: BTreeSet<usize>,
 }
 
 impl Knobs {
@@ -121,6 +129,16 @@ impl Knobs {
     /// How import jobs run from now on, those under way included.
     pub fn set_import(&self, import: ImportKnobs) {
         self.turned().import = import;
+    }
+
+    /// Fails these rows of the next import job with an internal error, and of that job only; the first row is 1.
+    // facts 1.8: a row is not imported because of an internal error, and the job continues [D].
+    pub fn break_rows(&self, rows: impl IntoIterator<Item = usize>) {
+        self.turned().broken_rows.extend(rows);
+    }
+
+    pub(super) fn take_broken_rows(&self) -> BTreeSet<usize> {
+        std::mem::take(&mut self.turned().broken_rows)
     }
 
     pub(super) fn list_lag(&self) -> Duration {

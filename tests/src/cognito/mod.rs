@@ -11,12 +11,16 @@
 
 mod admin;
 mod auth;
+mod configuration;
 mod error;
+mod every_setting;
 pub mod import_csv;
 mod import_job;
 mod knobs;
 mod list_users;
 mod mail;
+mod mfa;
+mod model;
 mod params;
 mod password;
 mod pool;
@@ -40,6 +44,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use error::ApiError;
+pub(crate) use import_job::ImportLog;
 pub use knobs::{ImportKnobs, Knobs, Pages};
 pub use password::PasswordPolicy;
 pub use pool::Pool;
@@ -159,9 +164,60 @@ impl Cognito {
 
     /// Makes a Lambda function of this region the pool's PostConfirmation trigger.
     pub fn set_post_confirmation(&self, pool_id: &str, function: &str) {
+        let arn = self.0.lambda.arn(function);
         self.state(pool_id, |pool| {
-            pool.post_confirmation = Some(function.to_owned())
+            pool.configuration["LambdaConfig"]["PostConfirmation"] = arn.into();
         });
+    }
+
+    /// Gives a pool a value of its own for every setting that UpdateUserPool replaces, except its name, MFA and the
+    /// PostConfirmation trigger, which stay as they are.
+    pub fn set_every_setting(&self, pool_id: &str) {
+        let mut every = every_setting::every_setting(&self.0.region);
+        self.state(pool_id, |pool| {
+            every["MfaConfiguration"] = pool.configuration["MfaConfiguration"].take();
+            if let trigger @ Value::String(_) =
+                &pool.configuration["LambdaConfig"]["PostConfirmation"]
+            {
+                every["LambdaConfig"]["PostConfirmation"] = trigger.clone();
+            }
+            pool.configure(every);
+        });
+    }
+
+    /// The settings of a pool by their members in UpdateUserPool: what a call of it is to leave alone.
+    pub fn settings(&self, pool_id: &str) -> Value {
+        self.state(pool_id, |pool| pool.configuration.clone())
+    }
+
+    /// The ARN of a pool.
+    pub fn pool_arn(&self, pool_id: &str) -> String {
+        self.state(pool_id, |pool| pool.arn.clone())
+    }
+
+    /// Whether there is a pool of this ARN.
+    pub(crate) fn has_pool(&self, arn: &str) -> bool {
+        let id = arn.rsplit('/').next().unwrap_or_default();
+        let pool = self.0.pool(id);
+        pool.is_ok_and(|pool| lock(&pool).arn == arn)
+    }
+
+    /// The ARN of the pool that a request is for, named by itself, by a client, by a token or by a session.
+    pub(crate) fn pool_of(&self, body: &Value) -> Option<String> {
+        let inner = &self.0;
+        let text = |member: &str| body[member].as_str();
+        let pool = if let Some(id) = text("UserPoolId") {
+            inner.pool(id).ok()?
+        } else if let Some(client) = text("ClientId") {
+            inner.client(client).ok()?.0
+        } else if let Some(token) = text("AccessToken") {
+            inner.pool(&inner.access_token(token).ok()?.0).ok()?
+        } else {
+            let session = inner.session(text("Session")?).ok()?;
+            inner.pool(&session.pool_id).ok()?
+        };
+        let arn = lock(&pool).arn.clone();
+        Some(arn)
     }
 
     /// Serves one request.
@@ -198,6 +254,7 @@ impl Cognito {
             "AdminDeleteUser" => inner.admin_delete_user(p),
             "AdminDisableUser" => inner.admin_enable(p, false),
             "AdminEnableUser" => inner.admin_enable(p, true),
+            "AdminDeleteSoftwareToken" => inner.admin_delete_software_token(p),
             "AdminUpdateUserAttributes" => inner.admin_update_user_attributes(p),
             "ListUsers" => inner.list_users(p),
             "InitiateAuth" => inner.initiate_auth(p),
@@ -213,7 +270,12 @@ impl Cognito {
             "DescribeUserPool" => inner.describe_user_pool(p),
             "DescribeUserPoolClient" => inner.describe_user_pool_client(p),
             "ListUserPools" => inner.list_user_pools(p),
-            "CreateUserPool" => inner.create_user_pool(p),
+            "CreateUserPool" => inner.create_user_pool(&body),
+            "UpdateUserPool" => inner.update_user_pool(&body),
+            "AddCustomAttributes" => inner.add_custom_attributes(&body),
+            "GetUserPoolMfaConfig" => inner.get_user_pool_mfa_config(p),
+            "SetUserPoolMfaConfig" => inner.set_user_pool_mfa_config(p),
+            "ListUserPoolClients" => inner.list_user_pool_clients(p),
             "CreateUserPoolClient" => inner.create_user_pool_client(p),
             "GetCSVHeader" => inner.get_csv_header(p),
             "CreateUserImportJob" => inner.create_user_import_job(p),

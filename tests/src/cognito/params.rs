@@ -96,7 +96,7 @@ fn is_pool_id(text: &str) -> bool {
     })
 }
 
-fn is_arn(text: &str) -> bool {
+pub(super) fn is_arn(text: &str) -> bool {
     let part = |part: &str| part.chars().all(|c| is_word(c) || "+=/,.@-".contains(c));
     let parts: Vec<_> = text.split(':').collect();
     (6..=8).contains(&parts.len())

@@ -60,6 +60,20 @@ impl PasswordPolicy {
         Err(ApiError::new("InvalidPasswordException", message))
     }
 
+    /// Reads the policy of a whole configuration.
+    pub(super) fn read(policy: &Value) -> Self {
+        let number = |name: &str| policy[name].as_u64().unwrap_or_default();
+        let flag = |name: &str| policy[name] == true;
+        Self {
+            minimum_length: number("MinimumLength") as usize,
+            uppercase: flag("RequireUppercase"),
+            lowercase: flag("RequireLowercase"),
+            numbers: flag("RequireNumbers"),
+            symbols: flag("RequireSymbols"),
+            temporary_days: number("TemporaryPasswordValidityDays"),
+        }
+    }
+
     pub(super) fn describe(&self) -> Value {
         json!({
             "MinimumLength": self.minimum_length,

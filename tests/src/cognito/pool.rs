@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::configuration;
 use super::error::ApiError;
 use super::import_job::Job;
 use super::knobs::Millis;
@@ -36,9 +37,10 @@ pub(super) struct PoolState {
     pub(super) clients: HashMap<String, ClientSettings>,
     pub(super) users: Users,
     pub(super) jobs: BTreeMap<String, Job>,
-    /// The Lambda function of the PostConfirmation trigger.
-    pub(super) post_confirmation: Option<String>,
+    /// The members of UpdateUserPool as they are now.
+    pub(super) configuration: Value,
     pub(super) created: Millis,
+    pub(super) modified: Millis,
 }
 
 impl fmt::Debug for PoolState {
@@ -65,12 +67,13 @@ impl PoolState {
             arn: format!("arn:aws:cognito-idp:{region}:{ACCOUNT_ID}:userpool/{id}"),
             id,
             schema: Schema::new(&settings),
+            configuration: configuration::of(&settings, region),
             settings,
             clients: HashMap::new(),
             users: Users::default(),
             jobs: BTreeMap::new(),
-            post_confirmation: None,
             created: now,
+            modified: now,
         }
     }
 

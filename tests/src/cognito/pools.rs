@@ -4,73 +4,46 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
+use super::configuration;
 use super::error::{Answer, ApiError};
+use super::model;
 use super::params::{CLIENT_ID, NAME, PAGE_TOKEN, POOL_ID, Params};
-use super::password::PasswordPolicy;
 use super::pool::{Pool, PoolState, random_text};
 use super::schema::{EMAIL, PHONE, Schema};
-use super::settings::{
-    Alias, ClientSettings, Contact, CustomAttribute, CustomKind, Mfa, PoolSettings, Recovery,
-};
+use super::settings::{Alias, ClientSettings, CustomAttribute, CustomKind, PoolSettings};
 use super::{Inner, lock, seconds};
-use crate::region::ACCOUNT_ID;
 
 impl PoolState {
-    // The sender is the engineer's own (DEVELOPER): the 50 messages a day of COGNITO_DEFAULT (facts 4) would end a
-    // failover after 50 people, so that whoever prepares for one has SES, and here nobody counts messages.
-    fn describe(&self, region: &str) -> Value {
+    fn describe(&self) -> Value {
         let settings = &self.settings;
-        let contacts =
-            |contacts: &[Contact]| -> Vec<_> { contacts.iter().map(|c| c.attribute()).collect() };
         let aliases = settings.alias_attributes.iter().map(|alias| match alias {
             Alias::Email => EMAIL,
             Alias::PhoneNumber => PHONE,
             Alias::PreferredUsername => "preferred_username",
         });
-        let recovery = settings.recovery.iter().enumerate().map(|(i, way)| {
-            let name = match way {
-                Recovery::VerifiedEmail => "verified_email",
-                Recovery::VerifiedPhoneNumber => "verified_phone_number",
-                Recovery::AdminOnly => "admin_only",
-            };
-            json!({"Priority": i + 1, "Name": name})
-        });
-        let mut pool = json!({
+        let mut pool = self.configuration.clone();
+        let fixed = json!({
             "Id": self.id,
             "Arn": self.arn,
             "Name": settings.name,
-            "Policies": {"PasswordPolicy": settings.password_policy.describe()},
-            "DeletionProtection": "INACTIVE",
-            "LambdaConfig": {},
             "CreationDate": seconds(self.created),
-            "LastModifiedDate": seconds(self.created),
+            "LastModifiedDate": seconds(self.modified),
             "SchemaAttributes": self.schema.describe(),
-            "AutoVerifiedAttributes": contacts(&settings.auto_verified),
-            "VerificationMessageTemplate": {"DefaultEmailOption": "CONFIRM_WITH_CODE"},
-            "MfaConfiguration": match settings.mfa { Mfa::Off => "OFF", Mfa::Optional => "OPTIONAL", Mfa::On => "ON" },
             "EstimatedNumberOfUsers": self.users.len(),
-            "EmailConfiguration": {
-                "EmailSendingAccount": "DEVELOPER",
-                "SourceArn": format!("arn:aws:ses:{region}:{ACCOUNT_ID}:identity/example.jp"),
-            },
-            "UserPoolTags": {},
-            "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": settings.admin_create_only},
             "UsernameConfiguration": {"CaseSensitive": settings.case_sensitive},
-            "UserPoolTier": "ESSENTIALS",
         });
-        if let Some(function) = &self.post_confirmation {
-            let arn = format!("arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{function}");
-            pool["LambdaConfig"] = json!({"PostConfirmation": arn});
+        for (member, value) in fixed.as_object().into_iter().flatten() {
+            pool[member] = value.clone();
         }
+        // The legacy setting is shown, but cannot be given any more: https://github.com/pulumi/pulumi-aws-native/issues/1256 [I].
+        pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] =
+            settings.password_policy.temporary_days.into();
         if !settings.username_attributes.is_empty() {
-            pool["UsernameAttributes"] = contacts(&settings.username_attributes).into();
+            let names = settings.username_attributes.iter();
+            pool["UsernameAttributes"] = names.map(|contact| contact.attribute()).collect();
         }
         if !settings.alias_attributes.is_empty() {
             pool["AliasAttributes"] = aliases.collect();
-        }
-        if !settings.recovery.is_empty() {
-            pool["AccountRecoverySetting"] =
-                json!({"RecoveryMechanisms": recovery.collect::<Vec<_>>()});
         }
         pool
     }
@@ -99,17 +72,6 @@ impl PoolState {
             described["WriteAttributes"] = attributes.clone().into();
         }
         described
-    }
-}
-
-/// Refuses members of a structure that would be silently without effect here.
-fn only(members: &Map<String, Value>, modelled: &[&str], path: &str) -> Result<(), ApiError> {
-    match members
-        .keys()
-        .find(|member| !modelled.contains(&member.as_str()))
-    {
-        Some(member) => Err(ApiError::not_modelled(&format!("{path}{member}"))),
-        None => Ok(()),
     }
 }
 
@@ -148,7 +110,7 @@ impl Inner {
         let id = p.required("UserPoolId", &POOL_ID);
         p.check()?;
         let pool = self.pool(id)?;
-        Ok(json!({"UserPool": lock(&pool).describe(&self.region)}))
+        Ok(json!({"UserPool": lock(&pool).describe()}))
     }
 
     pub(super) fn list_user_pools(&self, mut p: Params<'_>) -> Answer {
@@ -162,7 +124,7 @@ impl Inner {
             .collect();
         ids.sort_unstable();
         let page = ids.iter().take(max).map(|&id| {
-            let pool = lock(&pools[id]).describe(&self.region);
+            let pool = lock(&pools[id]).describe();
             let kept = [
                 "Id",
                 "Name",
@@ -198,20 +160,19 @@ impl Inner {
         Ok(json!({"UserPoolId": id, "CSVHeader": lock(&pool).schema.csv_header()}))
     }
 
-    pub(super) fn create_user_pool(&self, mut p: Params<'_>) -> Answer {
-        let name = p.required("PoolName", &NAME).to_owned();
-        let mfa = p.word("MfaConfiguration", &["OFF", "ON", "OPTIONAL"]);
-        let auto_verified = p.texts("AutoVerifiedAttributes");
-        let aliases = p.texts("AliasAttributes");
-        let usernames = p.texts("UsernameAttributes");
-        let policies = p.structure("Policies");
-        let schema = p.list("Schema");
-        let username = p.structure("UsernameConfiguration");
-        let admin_create = p.structure("AdminCreateUserConfig");
-        let recovery = p.structure("AccountRecoverySetting");
-        let triggers = p.structure("LambdaConfig");
-        p.check()?;
-        if mfa.is_some_and(|mfa| mfa != "OFF") {
+    pub(super) fn create_user_pool(&self, request: &Map<String, Value>) -> Answer {
+        model::check("CreateUserPoolRequest", request)?;
+        let mut given = Value::Object(request.clone());
+        let mut take = |member: &str| given.as_object_mut().and_then(|given| given.remove(member));
+        let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let name = text(take("PoolName")).unwrap_or_default();
+        let [aliases, usernames, schema] =
+            ["AliasAttributes", "UsernameAttributes", "Schema"].map(&mut take);
+        let username = take("UsernameConfiguration").unwrap_or_default();
+        if given["MfaConfiguration"]
+            .as_str()
+            .is_some_and(|mfa| mfa != "OFF")
+        {
             // facts 7: an authenticator app alone cannot be asked for here, only by SetUserPoolMfaConfig [I].
             return Err(ApiError::invalid_parameter(
                 "SMS configuration and Auto verification for phone_number are required when MFA is required/optional",
@@ -222,71 +183,66 @@ impl Inner {
                 "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
             ));
         }
+        let configuration = configuration::whole(given);
+        configuration::check(&configuration, &self.region)?;
+        let alias = |alias: &Value| match alias.as_str() {
+            Some(PHONE) => Alias::PhoneNumber,
+            Some("preferred_username") => Alias::PreferredUsername,
+            _ => Alias::Email,
+        };
+        let aliases = aliases.unwrap_or_default();
         let mut settings = PoolSettings {
             name,
-            auto_verified: contacts(auto_verified)?,
-            username_attributes: contacts(usernames)?,
+            username_attributes: configuration::contacts(&usernames.unwrap_or_default()),
+            alias_attributes: aliases
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(alias)
+                .collect(),
+            case_sensitive: username["CaseSensitive"] != false,
             ..PoolSettings::default()
         };
-        for alias in aliases.unwrap_or_default() {
-            settings.alias_attributes.push(match alias {
-                "preferred_username" => Alias::PreferredUsername,
-                other => match contact(other)? {
-                    Contact::Email => Alias::Email,
-                    Contact::PhoneNumber => Alias::PhoneNumber,
-                },
-            });
-        }
-        if let Some(policies) = policies {
-            read_policy(policies, &mut settings.password_policy)?;
-        }
-        read_schema(schema, &mut settings)?;
-        if let Some(config) = username {
-            only(config, &["CaseSensitive"], "UsernameConfiguration.")?;
-            settings.case_sensitive = config
-                .get("CaseSensitive")
-                .and_then(Value::as_bool)
-                .unwrap_or(true);
-        }
-        if let Some(config) = admin_create {
-            only(
-                config,
-                &["AllowAdminCreateUserOnly"],
-                "AdminCreateUserConfig.",
-            )?;
-            settings.admin_create_only =
-                config.get("AllowAdminCreateUserOnly") == Some(&true.into());
-        }
-        if let Some(config) = recovery {
-            only(config, &["RecoveryMechanisms"], "AccountRecoverySetting.")?;
-            let mut ways = config
-                .get("RecoveryMechanisms")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            ways.sort_by_key(|way| way["Priority"].as_u64());
-            for way in ways {
-                settings.recovery.push(match way["Name"].as_str() {
-                    Some("verified_email") => Recovery::VerifiedEmail,
-                    Some("verified_phone_number") => Recovery::VerifiedPhoneNumber,
-                    Some("admin_only") => Recovery::AdminOnly,
-                    _ => return Err(ApiError::not_modelled("this recovery mechanism")),
-                });
-            }
-        }
-        let mut function = None;
-        if let Some(config) = triggers {
-            only(config, &["PostConfirmation"], "LambdaConfig.")?;
-            function = config
-                .get("PostConfirmation")
-                .and_then(Value::as_str)
-                .map(function_name);
-        }
+        let schema = schema.unwrap_or_default();
+        read_schema(schema.as_array().into_iter().flatten(), &mut settings)?;
         let made = self.add_pool(settings, false);
         let pool = self.pool(&made.id)?;
         let mut pool = lock(&pool);
-        pool.post_confirmation = function;
-        Ok(json!({"UserPool": pool.describe(&self.region)}))
+        pool.configure(configuration);
+        Ok(json!({"UserPool": pool.describe()}))
+    }
+
+    pub(super) fn add_custom_attributes(&self, request: &Map<String, Value>) -> Answer {
+        model::check("AddCustomAttributesRequest", request)?;
+        let pool = self.pool(request["UserPoolId"].as_str().unwrap_or_default())?;
+        let mut pool = lock(&pool);
+        pool.must_not_import()?;
+        let given = request["CustomAttributes"].as_array();
+        let added = given.into_iter().flatten().map(custom_attribute);
+        let added = added.collect::<Result<Vec<_>, _>>()?;
+        pool.schema.add(&added)?;
+        pool.modified = self.clock.now();
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_user_pool_clients(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let max = p.number("MaxResults", 1, 60).unwrap_or(60) as usize;
+        let token = p.optional("NextToken", &PAGE_TOKEN);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let pool = lock(&pool);
+        let after = |id: &str| token.is_none_or(|token| id > token);
+        let mut clients: Vec<_> = pool.clients.iter().filter(|(id, _)| after(id)).collect();
+        clients.sort_unstable_by_key(|(id, _)| *id);
+        let page = clients.iter().take(max).map(|(id, client)| {
+            json!({"ClientId": id, "UserPoolId": pool_id, "ClientName": client.name})
+        });
+        let mut answer = json!({"UserPoolClients": page.collect::<Vec<_>>()});
+        if clients.len() > max {
+            answer["NextToken"] = clients[max - 1].0.as_str().into();
+        }
+        Ok(answer)
     }
 
     pub(super) fn create_user_pool_client(&self, mut p: Params<'_>) -> Answer {
@@ -313,108 +269,54 @@ impl Inner {
     }
 }
 
-/// The function's name in its ARN.
-fn function_name(arn: &str) -> String {
-    arn.split(':').nth(6).unwrap_or(arn).to_owned()
-}
-
-fn contact(name: &str) -> Result<Contact, ApiError> {
-    match name {
-        EMAIL => Ok(Contact::Email),
-        PHONE => Ok(Contact::PhoneNumber),
-        other => Err(ApiError::not_modelled(other)),
-    }
-}
-
-fn contacts(names: Option<Vec<&str>>) -> Result<Vec<Contact>, ApiError> {
-    names.unwrap_or_default().into_iter().map(contact).collect()
-}
-
-fn read_policy(policies: &Map<String, Value>, policy: &mut PasswordPolicy) -> Result<(), ApiError> {
-    let mut p = Params::new(policies);
-    let given = p.structure("PasswordPolicy");
-    p.check()?;
-    let Some(given) = given else {
-        return Ok(());
-    };
-    let modelled = [
-        "MinimumLength",
-        "RequireUppercase",
-        "RequireLowercase",
-        "RequireNumbers",
-        "RequireSymbols",
-        "TemporaryPasswordValidityDays",
-    ];
-    only(given, &modelled, "PasswordPolicy.")?;
-    let flag = |name| given.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let number = |name| {
-        given
-            .get(name)
-            .and_then(Value::as_u64)
-            .filter(|&number| number > 0)
-    };
-    let length = number("MinimumLength").unwrap_or(8);
-    if !(6..=99).contains(&length) {
-        return Err(ApiError::invalid_parameter(format!(
-            "1 validation error detected: Value '{length}' at 'policies.passwordPolicy.minimumLength' failed to satisfy \
-             constraint: Member must have value between 6 and 99"
-        )));
-    }
-    *policy = PasswordPolicy {
-        minimum_length: length as usize,
-        uppercase: flag("RequireUppercase"),
-        lowercase: flag("RequireLowercase"),
-        numbers: flag("RequireNumbers"),
-        symbols: flag("RequireSymbols"),
-        // facts 3: 0 means the default, 7 [D].
-        temporary_days: number("TemporaryPasswordValidityDays").unwrap_or(7),
-    };
-    Ok(())
-}
-
-fn read_schema(attributes: &[Value], settings: &mut PoolSettings) -> Result<(), ApiError> {
+fn read_schema<'a>(
+    attributes: impl Iterator<Item = &'a Value>,
+    settings: &mut PoolSettings,
+) -> Result<(), ApiError> {
     let usual = Schema::new(&PoolSettings::default());
     for attribute in attributes {
-        let name = attribute["Name"].as_str().unwrap_or_default().to_owned();
-        let kind = attribute["AttributeDataType"].as_str();
-        let bounds = |of: &str, name: &str| {
-            attribute[of][name]
-                .as_str()
-                .and_then(|number| number.parse::<i64>().ok())
-        };
-        let required = attribute["Required"] == true;
-        if usual.id(&name).is_some() {
-            // A standard attribute: only whether it is required can be said here.
-            if required {
-                settings.required_attributes.push(name);
-            }
-            continue;
+        let name = attribute["Name"].as_str().unwrap_or_default();
+        if usual.id(name).is_none() {
+            settings
+                .custom_attributes
+                .push(custom_attribute(attribute)?);
+        } else if attribute["Required"] == true {
+            // Of a standard attribute, only whether it is required can be said here.
+            settings.required_attributes.push(name.to_owned());
         }
-        if required {
-            return Err(ApiError::invalid_parameter(
-                "Required custom attributes are not supported currently.",
-            ));
-        }
-        let kind = match kind {
-            Some("Number") => CustomKind::Number {
-                min: bounds("NumberAttributeConstraints", "MinValue"),
-                max: bounds("NumberAttributeConstraints", "MaxValue"),
-            },
-            Some("String") | None => CustomKind::Text {
-                min: bounds("StringAttributeConstraints", "MinLength").unwrap_or(0) as usize,
-                max: bounds("StringAttributeConstraints", "MaxLength").unwrap_or(2048) as usize,
-            },
-            Some(other) => return Err(ApiError::not_modelled(other)),
-        };
-        if attribute["DeveloperOnlyAttribute"] == true {
-            return Err(ApiError::not_modelled("DeveloperOnlyAttribute"));
-        }
-        settings.custom_attributes.push(CustomAttribute {
-            name,
-            kind,
-            // Mutable unless said otherwise [R].
-            mutable: attribute["Mutable"] != false,
-        });
     }
     Ok(())
+}
+
+fn custom_attribute(attribute: &Value) -> Result<CustomAttribute, ApiError> {
+    let bounds = |of: &str, name: &str| {
+        attribute[of][name]
+            .as_str()
+            .and_then(|number| number.parse::<i64>().ok())
+    };
+    if attribute["Required"] == true {
+        return Err(ApiError::invalid_parameter(
+            "Required custom attributes are not supported currently.",
+        ));
+    }
+    let kind = match attribute["AttributeDataType"].as_str() {
+        Some("Number") => CustomKind::Number {
+            min: bounds("NumberAttributeConstraints", "MinValue"),
+            max: bounds("NumberAttributeConstraints", "MaxValue"),
+        },
+        Some("String") | None => CustomKind::Text {
+            min: bounds("StringAttributeConstraints", "MinLength").unwrap_or(0) as usize,
+            max: bounds("StringAttributeConstraints", "MaxLength").unwrap_or(2048) as usize,
+        },
+        Some(other) => return Err(ApiError::not_modelled(other)),
+    };
+    if attribute["DeveloperOnlyAttribute"] == true {
+        return Err(ApiError::not_modelled("DeveloperOnlyAttribute"));
+    }
+    Ok(CustomAttribute {
+        name: attribute["Name"].as_str().unwrap_or_default().to_owned(),
+        kind,
+        // Mutable unless said otherwise [R].
+        mutable: attribute["Mutable"] != false,
+    })
 }

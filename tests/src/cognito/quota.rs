@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::knobs::Knobs;
 
 /// A quota category. Requests of all pools of the account in the region share its rate.
-// facts 4 [D]; the two of app clients are [R].
+// facts 4 [D]; the two of app clients, and where MFA and custom attributes of a pool count, are [R].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Category {
     /// Making and confirming users.
@@ -30,13 +30,13 @@ pub enum Category {
     UserResourceUpdate,
     /// DescribeUserPool, ListUserPools.
     UserPoolRead,
-    /// CreateUserPool.
+    /// CreateUserPool, UpdateUserPool.
     UserPoolUpdate,
-    /// GetCSVHeader, import jobs read.
+    /// GetCSVHeader, import jobs and MFA read.
     UserPoolResourceRead,
-    /// Import jobs made, started, stopped.
+    /// Import jobs made, started, stopped; custom attributes and MFA set.
     UserPoolResourceUpdate,
-    /// DescribeUserPoolClient.
+    /// DescribeUserPoolClient, ListUserPoolClients.
     UserPoolClientRead,
     /// CreateUserPoolClient.
     UserPoolClientUpdate,
@@ -68,16 +68,21 @@ impl Category {
             | "AdminDisableUser"
             | "AdminEnableUser"
             | "AdminDeleteUser" => Self::UserUpdate,
-            "AssociateSoftwareToken" | "VerifySoftwareToken" => Self::UserResourceUpdate,
+            "AdminDeleteSoftwareToken" | "AssociateSoftwareToken" | "VerifySoftwareToken" => {
+                Self::UserResourceUpdate
+            }
             "DescribeUserPool" | "ListUserPools" => Self::UserPoolRead,
-            "CreateUserPool" => Self::UserPoolUpdate,
-            "GetCSVHeader" | "DescribeUserImportJob" | "ListUserImportJobs" => {
-                Self::UserPoolResourceRead
-            }
-            "CreateUserImportJob" | "StartUserImportJob" | "StopUserImportJob" => {
-                Self::UserPoolResourceUpdate
-            }
-            "DescribeUserPoolClient" => Self::UserPoolClientRead,
+            "CreateUserPool" | "UpdateUserPool" => Self::UserPoolUpdate,
+            "GetCSVHeader"
+            | "DescribeUserImportJob"
+            | "ListUserImportJobs"
+            | "GetUserPoolMfaConfig" => Self::UserPoolResourceRead,
+            "CreateUserImportJob"
+            | "StartUserImportJob"
+            | "StopUserImportJob"
+            | "AddCustomAttributes"
+            | "SetUserPoolMfaConfig" => Self::UserPoolResourceUpdate,
+            "DescribeUserPoolClient" | "ListUserPoolClients" => Self::UserPoolClientRead,
             "CreateUserPoolClient" => Self::UserPoolClientUpdate,
             _ => return None,
         })

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::settings::{CustomKind, PoolSettings};
+use super::settings::{CustomAttribute, CustomKind, PoolSettings};
 use super::user::Attributes;
 
 /// Values to write, by the attribute's short name; an empty text deletes.
@@ -22,6 +22,20 @@ struct Attribute {
     kind: Kind,
     mutable: bool,
     required: bool,
+}
+
+impl Attribute {
+    fn custom(custom: &CustomAttribute) -> Self {
+        Self {
+            name: format!("custom:{}", custom.name),
+            kind: match custom.kind {
+                CustomKind::Text { min, max } => Kind::Text { min, max },
+                CustomKind::Number { min, max } => Kind::Number { min, max },
+            },
+            mutable: custom.mutable,
+            required: false,
+        }
+    }
 }
 
 /// A pool's attributes; an attribute's place in it is its short name in [`Attributes`].
@@ -64,6 +78,8 @@ const IDENTITIES: &str = "identities";
 // DG:quotas: an attribute's value has at most 2,048 bytes [D].
 const MAX_VALUE_BYTES: usize = 2048;
 
+const MAX_CUSTOM: usize = 50;
+
 impl Schema {
     pub(super) fn new(settings: &PoolSettings) -> Self {
         let standard = STANDARD.iter().chain([&IDENTITIES]).map(|&name| Attribute {
@@ -86,16 +102,28 @@ impl Schema {
                     .iter()
                     .any(|required| required == name),
         });
-        let custom = settings.custom_attributes.iter().map(|custom| Attribute {
-            name: format!("custom:{}", custom.name),
-            kind: match custom.kind {
-                CustomKind::Text { min, max } => Kind::Text { min, max },
-                CustomKind::Number { min, max } => Kind::Number { min, max },
-            },
-            mutable: custom.mutable,
-            required: false,
-        });
+        let custom = settings.custom_attributes.iter().map(Attribute::custom);
         Self(standard.chain(custom).collect())
+    }
+
+    /// Adds custom attributes, all or none.
+    // DG:quotas: 50 custom attributes a pool [D]; the texts are [Inf].
+    pub(super) fn add(&mut self, added: &[CustomAttribute]) -> Result<(), ApiError> {
+        let standard = STANDARD.len() + 1;
+        if self.0.len() - standard + added.len() > MAX_CUSTOM {
+            let text = format!("A user pool has at most {MAX_CUSTOM} custom attributes.");
+            return Err(ApiError::invalid_parameter(text));
+        }
+        let before = self.0.len();
+        for attribute in added.iter().map(Attribute::custom) {
+            if self.id(&attribute.name).is_some() {
+                self.0.truncate(before);
+                let message = format!("{} already exists.", attribute.name);
+                return Err(ApiError::invalid_parameter(message));
+            }
+            self.0.push(attribute);
+        }
+        Ok(())
     }
 
     /// The short name of an attribute.

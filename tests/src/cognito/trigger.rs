@@ -39,7 +39,7 @@ pub(super) fn post_confirmation(
     client_id: Option<&str>,
     metadata: Option<&Map<String, Value>>,
 ) -> Option<Trigger> {
-    let function = pool.post_confirmation.clone()?;
+    let function = pool.post_confirmation()?.to_owned();
     let user = pool.users.get(sub)?;
     let own = user.attributes.iter();
     let mut attributes: Map<String, Value> = own

@@ -2,14 +2,19 @@
 
 use super::*;
 
+const TOO_MANY: &str = "Too many users have failed or been skipped during the import.";
 const ROLE: &str = "arn:aws:iam::123456789012:role/import-logs";
 
-async fn create(local: &Local) -> Value {
+pub(super) async fn create(local: &Local) -> Value {
     let body = json!({"JobName": "restore", "CloudWatchLogsRoleArn": ROLE});
     local.ok("CreateUserImportJob", body).await["UserImportJob"].clone()
 }
 
-async fn upload(local: &Local, job: &Value, csv: impl Into<Bytes>) -> Result<(), ApiError> {
+pub(super) async fn upload(
+    local: &Local,
+    job: &Value,
+    csv: impl Into<Bytes>,
+) -> Result<(), ApiError> {
     let mut headers = HeaderMap::new();
     headers.insert(
         "x-amz-server-side-encryption",
@@ -29,7 +34,7 @@ async fn upload_with(
     local.cognito.upload(path, &headers, csv).await
 }
 
-async fn wait(local: &Local, job: &Value) -> Value {
+pub(super) async fn wait(local: &Local, job: &Value) -> Value {
     loop {
         let now = local
             .ok("DescribeUserImportJob", json!({"JobId": job["JobId"]}))
@@ -78,7 +83,7 @@ async fn csv(local: &Local, rows: &[&[(&str, &str)]]) -> String {
 }
 
 /// A CSV of people of whom only the email is known.
-async fn csv_of(local: &Local, addresses: &[String]) -> String {
+pub(super) async fn csv_of(local: &Local, addresses: &[String]) -> String {
     let row = |address| {
         [
             ("email", address),
@@ -266,20 +271,100 @@ async fn given_mostly_existing_users_when_imported_then_the_job_fails_though_the
     assert_eq!((&end["ImportedUsers"], log.len()), (&json!(1), 4));
 }
 
+/// A new and an existing person by turns.
+async fn half_existing(local: &Local) -> String {
+    let addresses: Vec<_> = (0..300).map(|i| format!("user{i}@e.jp")).collect();
+    for address in addresses.iter().skip(1).step_by(2) {
+        local.seed(address, UserStatus::Confirmed);
+    }
+    csv_of(local, &addresses).await
+}
+
 #[tokio::test]
 async fn given_a_job_that_aborts_when_too_many_are_skipped_then_the_rest_is_never_tried() {
     let local = Local::new(email_pool());
     local.cognito.knobs().set_import(ImportKnobs {
+        failure_share: 0.25,
         abort: true,
         ..ImportKnobs::default()
     });
-    let addresses: Vec<_> = (0..300).map(|i| format!("user{i}@e.jp")).collect();
-    for address in &addresses {
-        local.seed(address, UserStatus::Confirmed);
+    let (end, log) = import(&local, half_existing(&local).await).await;
+    assert_eq!(
+        (&end["Status"], &end["CompletionMessage"]),
+        (&"Failed".into(), &TOO_MANY.into())
+    );
+    assert_eq!(
+        (&end["ImportedUsers"], &end["SkippedUsers"]),
+        (&76.into(), &76.into())
+    );
+    assert_eq!(log.len(), 152);
+}
+
+#[tokio::test]
+async fn given_a_job_that_does_not_abort_when_too_many_are_skipped_then_it_fails_with_half_of_them_in()
+ {
+    let local = Local::new(email_pool());
+    local.cognito.knobs().set_import(ImportKnobs {
+        failure_share: 0.25,
+        ..ImportKnobs::default()
+    });
+    let (end, log) = import(&local, half_existing(&local).await).await;
+    assert_eq!(
+        (&end["Status"], &end["CompletionMessage"]),
+        (&"Failed".into(), &TOO_MANY.into())
+    );
+    assert_eq!(
+        (&end["ImportedUsers"], &end["SkippedUsers"]),
+        (&150.into(), &150.into())
+    );
+    assert_eq!(log.len(), 300);
+}
+
+#[tokio::test]
+async fn given_rows_that_meet_an_internal_error_when_imported_again_then_they_come_in() {
+    let local = Local::new(email_pool());
+    local.cognito.knobs().set_import(ImportKnobs {
+        failure_share: 1.0,
+        ..ImportKnobs::default()
+    });
+    let file = csv_of(&local, &["a@e.jp".to_owned(), "b@e.jp".to_owned()]).await;
+    local.cognito.knobs().break_rows([2]);
+    let (first, log) = import(&local, file.clone()).await;
+    let (second, _) = import(&local, file).await;
+    assert_eq!(
+        (&first["ImportedUsers"], &first["FailedUsers"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(
+        log[1],
+        "[FAILED] Line Number 2 - An internal error occurred."
+    );
+    assert_eq!(
+        (&second["ImportedUsers"], &second["SkippedUsers"]),
+        (&1.into(), &1.into())
+    );
+}
+
+#[tokio::test]
+async fn given_an_upload_that_is_not_seen_at_once_when_started_again_then_the_job_runs() {
+    let local = Local::new(email_pool());
+    local.cognito.knobs().set_import(ImportKnobs {
+        unseen_starts: 2,
+        ..ImportKnobs::default()
+    });
+    let job = create(&local).await;
+    let file = csv_of(&local, &["a@e.jp".to_owned()]).await;
+    upload(&local, &job, file).await.expect("the upload");
+    let start = json!({"JobId": job["JobId"]});
+    for _ in 0..2 {
+        let refusal = local.refused("StartUserImportJob", start.clone()).await;
+        assert!(
+            refusal.contains("No csv file was uploaded for"),
+            "{refusal}"
+        );
     }
-    let (end, log) = import(&local, csv_of(&local, &addresses).await).await;
-    assert_eq!(end["Status"], "Failed");
-    assert!(log.len() < addresses.len());
+    local.ok("StartUserImportJob", start).await;
+    assert_eq!(wait(&local, &job).await["ImportedUsers"], 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The pools as their callers see them, above all where they say no.
 
 mod administration;
+mod configuring;
 mod importing;
 mod listing;
 mod recovering;

@@ -126,13 +126,10 @@ async fn given_pool_settings_when_they_are_not_modelled_then_they_are_refused() 
     let refusal = local
         .refused(
             "CreateUserPool",
-            json!({"PoolName": "p", "DeletionProtection": "ACTIVE"}),
+            json!({"PoolName": "p", "EnabledMfas": ["SOFTWARE_TOKEN_MFA"]}),
         )
         .await;
-    assert!(
-        refusal.contains("does not model DeletionProtection"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("does not model EnabledMfas"), "{refusal}");
     let refusal = local
         .refused(
             "CreateUserPool",
