@@ -1,0 +1,398 @@
+//! `twinpool attach`: adds the post-confirmation trigger to an existing pool, and changes nothing else.
+
+mod settings;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::UserImportJobStatusType;
+use serde::Serialize;
+use serde_json::Value;
+use shared::aws::{AwsError, Patience};
+use shared::pool::PoolId;
+
+use self::settings::{Change, Description, Settings};
+use crate::context::Context;
+use crate::failure::{Failure, Verdict};
+use crate::raw::{self, Answer, Object};
+use crate::terminal::{GOOD, WARN, WRONG};
+
+/// Attach twinpool's function to an existing pool, to run after each confirmation
+///
+/// Changes one setting of the pool, its post-confirmation trigger. Cognito's UpdateUserPool resets every setting that it is not
+/// given, so the pool is read as a whole, written back as a whole, and read again to see that nothing else has changed.
+/// Nothing is written if another function is attached already, if the pool has a setting that this version of twinpool does not
+/// know, or while a user import runs. That the pool may invoke the function was permitted when the function was deployed.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// The pool.
+    #[arg(long, value_name = "POOL_ID")]
+    pool: PoolId,
+
+    /// The function: the output TriggerArn of the pool's stack.
+    #[arg(long, value_name = "ARN")]
+    function: FunctionArn,
+
+    /// Only show what would change.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const HELP: &str = "\
+Example:
+  twinpool attach --pool ap-northeast-1_AbCdEf123 \\
+    --function arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger --dry-run
+
+Exit codes:
+  0  attached, or was already
+  1  the pool cannot be changed so, or another setting did not stay as it was
+  2  bad usage
+  3  AWS refused or did not answer; what is written and could not be read again is listed
+
+Permissions: cognito-idp:DescribeUserPool, GetUserPoolMfaConfig, ListUserImportJobs, UpdateUserPool";
+
+/// The ARN of a Lambda function, perhaps with an alias. botocore LambdaConfigType and the developer guide: no version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FunctionArn(String);
+
+/// Why a text is no ARN that a pool can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NotAFunction {
+    /// It is something else.
+    #[error("not the ARN of a function, such as arn:aws:lambda:REGION:ACCOUNT:function:NAME")]
+    Malformed,
+    /// It names a version.
+    #[error("a pool cannot take a version of a function: leave the version out, or name an alias")]
+    Version,
+}
+
+impl FunctionArn {
+    fn region(&self) -> &str {
+        self.0.split(':').nth(3).unwrap_or_default()
+    }
+}
+
+impl FromStr for FunctionArn {
+    type Err = NotAFunction;
+
+    fn from_str(arn: &str) -> Result<Self, NotAFunction> {
+        let parts: Vec<&str> = arn.split(':').collect();
+        let qualifier = match parts[..] {
+            [
+                "arn",
+                _,
+                "lambda",
+                region,
+                account,
+                "function",
+                name,
+                ref qualifier @ ..,
+            ] if ![region, account, name].contains(&"") && qualifier.len() < 2 => {
+                qualifier.first().copied()
+            }
+            _ => return Err(NotAFunction::Malformed),
+        };
+        match qualifier {
+            Some("") => Err(NotAFunction::Malformed),
+            Some("$LATEST") => Err(NotAFunction::Version),
+            Some(version) if version.chars().all(|c| c.is_ascii_digit()) => {
+                Err(NotAFunction::Version)
+            }
+            _ => Ok(Self(arn.to_owned())),
+        }
+    }
+}
+
+/// What became of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Status {
+    AlreadyAttached,
+    WouldAttach,
+    Attached,
+    SettingsChanged,
+    NotReadAgain,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    pool: String,
+    function: String,
+    status: Status,
+    /// What is written.
+    changes: Vec<Change>,
+    /// How many settings are written back as they are.
+    kept: usize,
+    /// What is different afterwards, and should not be.
+    not_kept: Vec<Change>,
+    /// Where it could not be looked: what the pool should have afterwards.
+    to_compare: BTreeMap<String, Value>,
+}
+
+/// Runs the command.
+pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
+    let Args {
+        pool,
+        function,
+        dry_run,
+    } = args;
+    if function.region() != pool.region() {
+        return Err(Failure::Usage(format!(
+            "the function is in {}, the pool in {}: a pool takes functions of its own region only",
+            function.region(),
+            pool.region()
+        )));
+    }
+    let client = context.sdk().await?.cognito(&pool, Patience::WORKER);
+    let description = Description::of(&client, &pool).await?;
+    let before = description.settings();
+    let mut report = Report {
+        pool: pool.to_string(),
+        function: function.0.clone(),
+        status: Status::AlreadyAttached,
+        changes: Vec::new(),
+        kept: before.count(),
+        not_kept: Vec::new(),
+        to_compare: BTreeMap::new(),
+    };
+    if before.post_confirmation() == Some(&function.0) {
+        context.terminal.show(&report)?;
+        return Ok(Verdict::Good);
+    }
+    refuse(&before)?;
+    if import_is_running(&client, &pool).await? {
+        return Err(import_in_progress());
+    }
+
+    let wanted = before.with_post_confirmation(&function.0);
+    report.changes = before.changes_to(&wanted);
+    if dry_run {
+        report.status = Status::WouldAttach;
+        context.terminal.show(&report)?;
+        return Ok(Verdict::Good);
+    }
+    let mfa = mfa_settings(&client, &pool).await?;
+    let again = Description::of(&client, &pool).await?;
+    if again.last_modified() != description.last_modified() {
+        return Err(changed_meanwhile());
+    }
+    update(&client, &pool, &wanted).await?;
+
+    let (after, mfa_after) = match read_again(&client, &pool).await {
+        Ok(after) => after,
+        Err(error) => {
+            // The same command would find the function attached, and nothing to compare with.
+            report.status = Status::NotReadAgain;
+            report.to_compare = wanted.leaves();
+            report.to_compare.extend(mfa.leaves());
+            context.terminal.show(&report)?;
+            return Err(Failure::NotReadAgain { error });
+        }
+    };
+    report.not_kept = wanted.changes_to(&after);
+    report.not_kept.extend(mfa.changes_to(&mfa_after));
+    let (status, verdict) = if report.not_kept.is_empty() {
+        (Status::Attached, Verdict::Good)
+    } else {
+        (Status::SettingsChanged, Verdict::Wrong)
+    };
+    report.status = status;
+    context.terminal.show(&report)?;
+    Ok(verdict)
+}
+
+/// What of a pool's settings forbids writing them.
+fn refuse(settings: &Settings) -> Result<(), Failure> {
+    if let Some(other) = settings.post_confirmation() {
+        return Err(Failure::Wrong(format!(
+            "the pool has a post-confirmation function already: {other}; keep it, and let it invoke twinpool's with the same \
+             event: docs/deploy.md, \"Around existing pools\", says how"
+        )));
+    }
+    let unknown = settings.unknown();
+    if !unknown.is_empty() {
+        return Err(Failure::Wrong(format!(
+            "the pool has settings that this version of twinpool does not know and might reset: {}; attach the function in the \
+             Cognito console: the pool › Extensions › Add Lambda trigger",
+            unknown.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+fn import_in_progress() -> Failure {
+    Failure::Wrong(
+        "a user import is running, and Cognito changes no pool meanwhile; run the command again when it has ended"
+            .to_owned(),
+    )
+}
+
+fn changed_meanwhile() -> Failure {
+    Failure::Wrong(
+        "somebody else is changing the pool; nothing was written, run the command again".to_owned(),
+    )
+}
+
+/// Whether a user import of the pool is under way.
+async fn import_is_running(client: &Client, pool: &PoolId) -> Result<bool, AwsError> {
+    use UserImportJobStatusType::{InProgress, Pending, Stopping};
+    let mut token = None;
+    loop {
+        let page = client
+            .list_user_import_jobs()
+            .user_pool_id(pool.as_str())
+            .max_results(60)
+            .set_pagination_token(token)
+            .send()
+            .await
+            .map_err(|error| AwsError::of("ListUserImportJobs", pool, &error))?;
+        let mut jobs = page.user_import_jobs().iter();
+        if jobs.any(|job| matches!(job.status, Some(InProgress | Pending | Stopping))) {
+            return Ok(true);
+        }
+        token = page.pagination_token;
+        if token.is_none() {
+            return Ok(false);
+        }
+    }
+}
+
+/// The factors that DescribeUserPool does not show.
+async fn mfa_settings(client: &Client, pool: &PoolId) -> Result<Settings, AwsError> {
+    let answer = Answer::default();
+    client
+        .get_user_pool_mfa_config()
+        .user_pool_id(pool.as_str())
+        .customize()
+        .interceptor(answer.clone())
+        .send()
+        .await
+        .map_err(|error| AwsError::of("GetUserPoolMfaConfig", pool, &error))?;
+    let settings = answer.whole();
+    let settings =
+        settings.ok_or_else(|| AwsError::hollow("GetUserPoolMfaConfig", pool, "settings"))?;
+    Ok(Settings::from(settings))
+}
+
+/// Both parts of a pool's settings.
+async fn read_again(client: &Client, pool: &PoolId) -> Result<(Settings, Settings), AwsError> {
+    let settings = Description::of(client, pool).await?.settings();
+    Ok((settings, mfa_settings(client, pool).await?))
+}
+
+async fn update(client: &Client, pool: &PoolId, settings: &Settings) -> Result<(), Failure> {
+    let request: Object = settings.request(pool);
+    let updated = client
+        .update_user_pool()
+        .user_pool_id(pool.as_str())
+        .customize()
+        .mutate_request(raw::request(request))
+        .send()
+        .await;
+    let Err(error) = updated else {
+        return Ok(());
+    };
+    let error = AwsError::of("UpdateUserPool", pool, &error);
+    Err(match error.code() {
+        "ConcurrentModificationException" => changed_meanwhile(),
+        "UserImportInProgressException" => import_in_progress(),
+        _ => Failure::Explained { error },
+    })
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pool, kept, .. } = self;
+        writeln!(f, "user pool {pool}")?;
+        write_changes(f, &self.changes)?;
+        if !self.changes.is_empty() {
+            writeln!(f, "  {kept} other settings stay as they are")?;
+        }
+        match self.status {
+            Status::AlreadyAttached => {
+                write!(f, "{GOOD}nothing to do{GOOD:#}: the function is attached")
+            }
+            Status::WouldAttach => write!(f, "nothing was changed: this was a dry run"),
+            Status::Attached => {
+                writeln!(
+                    f,
+                    "{GOOD}attached{GOOD:#}: read again, and nothing else has changed"
+                )?;
+                write!(
+                    f,
+                    "Confirm one test sign-up now (behind a closed fence, in the drill): if the function does not exist, or the pool may \
+                     not invoke it, every sign-up ends in an error. To undo: Cognito console › the pool › Extensions › detach it."
+                )
+            }
+            Status::SettingsChanged => {
+                writeln!(
+                    f,
+                    "{WRONG}written, but read again the pool is not as it should be{WRONG:#}; set these right in the Cognito console:"
+                )?;
+                write_changes(f, &self.not_kept)
+            }
+            Status::NotReadAgain => {
+                writeln!(
+                    f,
+                    "{WARN}written, but not read again{WARN:#}; it should be:"
+                )?;
+                for (setting, value) in &self.to_compare {
+                    writeln!(f, "  {setting}: {}", text(Some(value)))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn write_changes(f: &mut fmt::Formatter<'_>, changes: &[Change]) -> fmt::Result {
+    for change in changes {
+        let (before, after) = (text(change.before.as_ref()), text(change.after.as_ref()));
+        writeln!(f, "  {}: {before} -> {after}", change.setting)?;
+    }
+    Ok(())
+}
+
+/// A setting's value for people.
+fn text(value: Option<&Value>) -> String {
+    match value {
+        None => "(not set)".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_named_with_or_without_an_alias_and_never_by_version() {
+        let arn = "arn:aws:lambda:ap-northeast-1:123456789012:function:f";
+
+        assert_eq!(
+            arn.parse::<FunctionArn>().unwrap().region(),
+            "ap-northeast-1"
+        );
+        assert!(format!("{arn}:live").parse::<FunctionArn>().is_ok());
+        for version in ["1", "42", "$LATEST"] {
+            let parsed = format!("{arn}:{version}").parse::<FunctionArn>();
+            assert_eq!(parsed, Err(NotAFunction::Version));
+        }
+        for text in [
+            "f",
+            "arn:aws:s3:::bucket",
+            &format!("{arn}:"),
+            &format!("{arn}:a:b"),
+        ] {
+            assert_eq!(
+                text.parse::<FunctionArn>(),
+                Err(NotAFunction::Malformed),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Two fit pools, and one thing wrong about them at a time.
+
+use aws_sdk_cognitoidentityprovider::types::{
+    AccountRecoverySettingType, AdminCreateUserConfigType, AliasAttributeType, AttributeDataType,
+    EmailConfigurationType, ExplicitAuthFlowsType, RecoveryOptionType, SmsConfigurationType,
+    StringAttributeConstraintsType, UsernameAttributeType, UsernameConfigurationType,
+};
+use serde_json::json;
+
+use super::*;
+
+const ORIGIN_SUB: &str = "custom:origin_sub";
+
+/// As CloudFormation names it.
+const FUNCTION: &str = "arn:aws:lambda:ap-northeast-1:123456789012:function:TwinpoolPrimary-ReplicateTriggerFunction0A1B2C3D-x";
+
+fn text(name: &str, most: u32) -> SchemaAttributeType {
+    let limits = StringAttributeConstraintsType::builder()
+        .min_length("0")
+        .max_length(most.to_string());
+    SchemaAttributeType::builder()
+        .name(name)
+        .attribute_data_type(AttributeDataType::String)
+        .required(false)
+        .mutable(true)
+        .string_attribute_constraints(limits.build())
+        .build()
+}
+
+fn app() -> UserPoolClientType {
+    UserPoolClientType::builder()
+        .client_name("app")
+        .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserSrpAuth)
+        .write_attributes("email")
+        .build()
+}
+
+/// A pool that is fit to be a twin.
+fn pool(id: &str) -> PoolFacts {
+    let mail =
+        EmailConfigurationType::builder().email_sending_account(EmailSendingAccountType::Developer);
+    let triggers = LambdaConfigType::builder().post_confirmation(FUNCTION);
+    let names = UsernameConfigurationType::builder().case_sensitive(false);
+    let description = UserPoolType::builder()
+        .username_attributes(UsernameAttributeType::Email)
+        .username_configuration(names.build().unwrap())
+        .auto_verified_attributes(VerifiedAttributeType::Email)
+        .schema_attributes(text("email", 2048))
+        .schema_attributes(text("custom:tenant", 20))
+        .schema_attributes(text(ORIGIN_SUB, 40))
+        .email_configuration(mail.build())
+        .sms_configuration(
+            SmsConfigurationType::builder()
+                .sns_caller_arn("arn:r")
+                .build(),
+        )
+        .lambda_config(triggers.build())
+        .mfa_configuration(UserPoolMfaType::On)
+        .deletion_protection(DeletionProtectionType::Active)
+        .estimated_number_of_users(1000);
+    PoolFacts {
+        id: id.parse().unwrap(),
+        description: description.build(),
+        authenticator: true,
+        clients: vec![app()],
+        header: ["email", "cognito:username"].map(str::to_owned).to_vec(),
+    }
+}
+
+fn gate(default_action: &str) -> Gate {
+    match json!({"Rules": [{"Name": "authorised-by-iam"}], "DefaultAction": {default_action: {}}}) {
+        serde_json::Value::Object(acl) => Gate::from(acl),
+        _ => unreachable!(),
+    }
+}
+
+/// What is not good about two fit pools after a change to them.
+fn after(change: impl FnOnce(&mut PoolFacts, &mut PoolFacts)) -> Vec<(Severity, &'static str)> {
+    let mut primary = pool("ap-northeast-1_Primary01");
+    let mut secondary = pool("ap-northeast-3_Secondary");
+    change(&mut primary, &mut secondary);
+    let findings = findings(&primary, &secondary, &gate("Block"), ORIGIN_SUB);
+    let bad = findings
+        .iter()
+        .filter(|finding| finding.severity != Severity::Good);
+    bad.map(|finding| (finding.severity, finding.topic))
+        .collect()
+}
+
+fn wrong(topic: &'static str) -> Vec<(Severity, &'static str)> {
+    vec![(Severity::Wrong, topic)]
+}
+
+fn warn(topic: &'static str) -> Vec<(Severity, &'static str)> {
+    vec![(Severity::Warn, topic)]
+}
+
+fn attribute<'a>(pool: &'a mut PoolFacts, name: &str) -> &'a mut SchemaAttributeType {
+    let mut attributes = pool
+        .description
+        .schema_attributes
+        .as_mut()
+        .unwrap()
+        .iter_mut();
+    attributes
+        .find(|attribute| attribute.name.as_deref() == Some(name))
+        .unwrap()
+}
+
+#[test]
+fn two_fit_pools_are_good_in_everything() {
+    assert_eq!(after(|_, _| {}), []);
+}
+
+#[test]
+fn a_twin_in_the_same_region_is_wrong() {
+    let found = after(|first, second| second.id = first.id.clone());
+
+    assert_eq!(found, wrong("region"));
+}
+
+#[test]
+fn what_cannot_be_changed_about_a_pool_must_be_alike() {
+    let sign_in = after(|_, second| second.description.username_attributes = None);
+    let aliases = after(|_, second| {
+        second.description.alias_attributes = Some(vec![AliasAttributeType::PreferredUsername]);
+    });
+    // botocore UsernameConfigurationType: case counts unless the pool says otherwise.
+    let letter_case = after(|_, second| second.description.username_configuration = None);
+
+    assert_eq!(sign_in, wrong("sign-in"));
+    assert_eq!(aliases, wrong("aliases"));
+    assert_eq!(letter_case, wrong("letter case"));
+}
+
+#[test]
+fn pools_that_sign_in_by_email_and_phone_are_not_served() {
+    let both = Some(vec![
+        UsernameAttributeType::Email,
+        UsernameAttributeType::PhoneNumber,
+    ]);
+    let found = after(|first, second| {
+        first.description.username_attributes = both.clone();
+        second.description.username_attributes = both;
+    });
+
+    assert_eq!(found, wrong("sign-in"));
+}
+
+#[test]
+fn an_attribute_that_one_pool_lacks_is_wrong_on_the_way_there_and_to_know_of_on_the_way_back() {
+    let lacks = |pool: &mut PoolFacts| {
+        let attributes = pool.description.schema_attributes.as_mut().unwrap();
+        attributes.retain(|attribute| attribute.name() != Some("custom:tenant"));
+    };
+
+    assert_eq!(after(|_, second| lacks(second)), wrong("attributes"));
+    assert_eq!(after(|first, _| lacks(first)), warn("attributes"));
+}
+
+#[test]
+fn limits_are_compared_as_numbers_in_both_directions() {
+    let limit = |pool: &mut PoolFacts, most| {
+        *attribute(pool, "custom:tenant") = text("custom:tenant", most)
+    };
+
+    assert_eq!(after(|_, second| limit(second, 9)), wrong("attributes"));
+    assert_eq!(after(|_, second| limit(second, 100)), warn("attributes"));
+    let none =
+        |pool: &mut PoolFacts| attribute(pool, "custom:tenant").string_attribute_constraints = None;
+    assert_eq!(after(|_, second| none(second)), warn("attributes"));
+    assert_eq!(after(|first, _| none(first)), wrong("attributes"));
+}
+
+#[test]
+fn type_necessity_and_changeability_of_an_attribute_are_compared() {
+    let number = Some(AttributeDataType::Number);
+    let of_type =
+        after(|_, second| attribute(second, "custom:tenant").attribute_data_type = number);
+    let required = after(|first, _| attribute(first, "email").required = Some(true));
+    let required_there = after(|_, second| attribute(second, "email").required = Some(true));
+    let fixed = after(|_, second| attribute(second, "custom:tenant").mutable = Some(false));
+
+    assert_eq!(of_type, wrong("attributes"));
+    assert_eq!(required, wrong("attributes"));
+    assert_eq!(required_there, warn("attributes"));
+    assert_eq!(fixed, warn("attributes"));
+}
+
+#[test]
+fn whether_people_can_sign_up_themselves_must_be_alike() {
+    let closed = AdminCreateUserConfigType::builder()
+        .allow_admin_create_user_only(true)
+        .build();
+    let close =
+        |pool: &mut PoolFacts| pool.description.admin_create_user_config = Some(closed.clone());
+
+    assert_eq!(after(|first, _| close(first)), wrong("sign-up"));
+    assert_eq!(after(|_, second| close(second)), wrong("sign-up"));
+}
+
+#[test]
+fn a_pool_that_verifies_phone_numbers_must_be_able_to_send_text_messages() {
+    let phone = |pool: &mut PoolFacts| {
+        pool.description.auto_verified_attributes = Some(vec![VerifiedAttributeType::PhoneNumber])
+    };
+
+    let found = after(|first, second| {
+        phone(first);
+        phone(second);
+        second.description.sms_configuration = None;
+        second.description.email_configuration = None;
+    });
+
+    assert_eq!(found, wrong("text messages"));
+}
+
+#[test]
+fn import_columns_that_differ_are_to_know_of() {
+    let found = after(|_, second| second.header.push("custom:other".into()));
+
+    assert_eq!(found, warn("import columns"));
+}
+
+#[test]
+fn a_pool_that_verifies_nothing_can_import_nobody() {
+    let nothing = |pool: &mut PoolFacts| pool.description.auto_verified_attributes = None;
+    let phone = Some(vec![VerifiedAttributeType::PhoneNumber]);
+    let both = Some(vec![
+        VerifiedAttributeType::Email,
+        VerifiedAttributeType::PhoneNumber,
+    ]);
+
+    assert_eq!(after(|first, _| nothing(first)), wrong("verification"));
+    assert_eq!(after(|_, second| nothing(second)), wrong("verification"));
+    let disjoint = after(|_, second| second.description.auto_verified_attributes = phone);
+    assert_eq!(disjoint, wrong("verification"));
+    let more = after(|_, second| second.description.auto_verified_attributes = both);
+    assert_eq!(more, warn("verification"));
+}
+
+#[test]
+fn forgot_password_must_be_open_in_both_pools() {
+    let only = RecoveryOptionType::builder()
+        .name(RecoveryOptionNameType::AdminOnly)
+        .priority(1);
+    let closed = AccountRecoverySettingType::builder()
+        .recovery_mechanisms(only.build().unwrap())
+        .build();
+
+    let first = after(|first, _| first.description.account_recovery_setting = Some(closed.clone()));
+    let second =
+        after(|_, second| second.description.account_recovery_setting = Some(closed.clone()));
+
+    assert_eq!(first, wrong("recovery"));
+    assert_eq!(second, wrong("recovery"));
+}
+
+#[test]
+fn cognitos_own_sender_is_wrong_for_the_night_and_to_know_of_for_the_way_back() {
+    assert_eq!(
+        after(|_, second| second.description.email_configuration = None),
+        wrong("mail")
+    );
+    assert_eq!(
+        after(|first, _| first.description.email_configuration = None),
+        warn("mail")
+    );
+}
+
+#[test]
+fn mfa_must_be_alike() {
+    let off = after(|_, second| second.description.mfa_configuration = Some(UserPoolMfaType::Off));
+    let app = after(|_, second| second.authenticator = false);
+    let neither = after(|first, second| {
+        first.authenticator = false;
+        second.authenticator = false;
+    });
+
+    assert_eq!(off, wrong("MFA"));
+    assert_eq!(app, wrong("MFA"));
+    assert_eq!(neither, warn("MFA"));
+}
+
+#[test]
+fn both_pools_need_their_function() {
+    assert_eq!(
+        after(|first, _| first.description.lambda_config = None),
+        wrong("trigger")
+    );
+    assert_eq!(
+        after(|_, second| second.description.lambda_config = None),
+        wrong("trigger")
+    );
+}
+
+#[test]
+fn a_function_after_confirmations_that_does_not_look_like_twinpools_is_to_know_of() {
+    let runs = |name: &str| {
+        let function = format!("arn:aws:lambda:ap-northeast-1:123456789012:function:{name}");
+        let triggers = LambdaConfigType::builder().post_confirmation(function);
+        after(|first, _| first.description.lambda_config = Some(triggers.build()))
+    };
+
+    assert_eq!(runs("welcome-mail"), warn("trigger"));
+    for ours in [
+        "replicate-fn-trigger",
+        "backup-fn-trigger:live",
+        "twinpool-a",
+    ] {
+        assert_eq!(runs(ours), [], "{ours}");
+    }
+}
+
+#[test]
+fn a_function_before_sign_ups_of_the_secondary_and_a_trigger_that_it_lacks_are_to_know_of() {
+    let with = |triggers: LambdaConfigType| Some(triggers);
+    let triggers = || LambdaConfigType::builder().post_confirmation(FUNCTION);
+
+    let refusing = after(|_, second| {
+        second.description.lambda_config = with(triggers().pre_sign_up("arn:g").build())
+    });
+    let lacking = after(|first, _| {
+        first.description.lambda_config = with(triggers().custom_message("arn:g").build())
+    });
+
+    assert_eq!(refusing, warn("trigger"));
+    assert_eq!(lacking, warn("trigger"));
+}
+
+#[test]
+fn a_secondary_without_an_app_client_is_of_no_use() {
+    assert_eq!(
+        after(|_, second| second.clients.clear()),
+        wrong("app clients")
+    );
+}
+
+#[test]
+fn an_app_client_must_allow_what_its_counterpart_allows() {
+    let flows = after(|_, second| {
+        let others = vec![ExplicitAuthFlowsType::AllowUserPasswordAuth];
+        second.clients[0].explicit_auth_flows = Some(others);
+    });
+    let attributes = after(|_, second| {
+        second.clients[0].write_attributes = Some(vec!["name".into()]);
+    });
+    let secret = after(|_, second| second.clients[0].client_secret = Some("secret".into()));
+
+    assert_eq!(flows, wrong("app clients"));
+    assert_eq!(attributes, warn("app clients"));
+    assert_eq!(secret, warn("app clients"));
+}
+
+#[test]
+fn an_app_client_for_which_nobody_chose_has_what_cognito_gives() {
+    use ExplicitAuthFlowsType::{AllowRefreshTokenAuth, AllowUserPasswordAuth, AllowUserSrpAuth};
+    let flows = |client: &mut UserPoolClientType, flows: &[ExplicitAuthFlowsType]| {
+        client.explicit_auth_flows = Some(flows.to_vec());
+    };
+    let usual = |client: &mut UserPoolClientType| {
+        client.explicit_auth_flows = None;
+        client.write_attributes = None;
+        client.read_attributes = None;
+    };
+    let within = after(|first, second| {
+        let client = &mut first.clients[0];
+        flows(client, &[AllowUserSrpAuth, AllowRefreshTokenAuth]);
+        client.read_attributes = Some(vec!["email".into()]);
+        usual(&mut second.clients[0]);
+    });
+    let beyond = after(|first, second| {
+        flows(&mut first.clients[0], &[AllowUserPasswordAuth]);
+        first.clients[0].read_attributes = Some(vec!["custom:tenant".into()]);
+        usual(&mut second.clients[0]);
+    });
+    let less = after(|first, second| {
+        usual(&mut first.clients[0]);
+        flows(&mut second.clients[0], &[AllowUserSrpAuth]);
+    });
+
+    assert_eq!(within, []);
+    assert_eq!(beyond, [wrong("app clients"), warn("app clients")].concat());
+    assert_eq!(less, wrong("app clients"));
+}
+
+#[test]
+fn app_clients_are_counterparts_by_name_or_because_there_is_one_each() {
+    let renamed = |client: &mut UserPoolClientType| client.client_name = Some("other".into());
+
+    assert_eq!(after(|_, second| renamed(&mut second.clients[0])), []);
+    let of_two = after(|first, second| {
+        first.clients.push(app());
+        renamed(&mut first.clients[1]);
+        second.clients.push(app());
+    });
+    assert_eq!(of_two, warn("app clients"));
+}
+
+#[test]
+fn nobody_may_write_the_first_sub_themselves() {
+    let writable = |pool: &mut PoolFacts| {
+        let attributes = ["email", ORIGIN_SUB].map(str::to_owned);
+        pool.clients[0].write_attributes = Some(attributes.to_vec());
+    };
+
+    let found = after(|first, second| {
+        writable(first);
+        writable(second);
+    });
+
+    assert_eq!(found, wrong("first sub"));
+    let without = after(|first, second| {
+        for pool in [first, second] {
+            let attributes = pool.description.schema_attributes.as_mut().unwrap();
+            attributes.retain(|attribute| attribute.name() != Some(ORIGIN_SUB));
+        }
+    });
+    assert_eq!(without, warn("first sub"));
+}
+
+#[test]
+fn a_pool_that_can_be_deleted_or_lacks_many_people_is_to_know_of() {
+    assert_eq!(
+        after(|_, second| second.description.deletion_protection = None),
+        warn("deletion")
+    );
+    assert_eq!(
+        after(|_, second| second.description.estimated_number_of_users = 949),
+        warn("users")
+    );
+    assert_eq!(
+        after(|_, second| second.description.estimated_number_of_users = 950),
+        []
+    );
+}
+
+#[test]
+fn a_fence_that_is_open_missing_or_foreign_is_to_know_of() {
+    let found = |gate: &Gate| {
+        let mut findings = Vec::new();
+        fence(gate, &mut findings);
+        findings[0].severity
+    };
+
+    assert_eq!(found(&gate("Block")), Severity::Good);
+    assert_eq!(found(&gate("Allow")), Severity::Warn);
+    assert_eq!(found(&Gate::Foreign("acl".into())), Severity::Warn);
+    assert_eq!(found(&Gate::None), Severity::Warn);
+}

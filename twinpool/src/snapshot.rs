@@ -1,0 +1,327 @@
+//! `twinpool snapshot`: takes a snapshot as backup-fn does, in one go however long it takes.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use shared::aws::Patience;
+use shared::bucket::Bucket;
+use shared::config::CustomAttribute;
+use shared::import_csv::Format;
+use shared::pool::{Pool, PoolId};
+use shared::snapshot::worker::{
+    Found, LIST_USERS_RPS, Outcome, SHRINK_GUARD_PERCENT, Shift, Worker,
+};
+use shared::snapshot::{Id, Manifest, SnapshotError};
+use tokio::sync::watch;
+
+use crate::context::Context;
+use crate::failure::{Failure, Verdict};
+use crate::table::{Cell, Table};
+use crate::terminal::{GOOD, WARN, WRONG};
+
+/// Where a deployment keeps the `sub` of newcomers unless it is told otherwise.
+const USUAL_ORIGIN_SUB: &str = "custom:origin_sub";
+
+/// ListUsers gives this many users a call.
+const PAGE: u64 = 60;
+
+/// Take a snapshot of a pool now, or go on with one that was cut off.
+///
+/// Writes into the bucket: snapshots/<id>/, latest.json and lease.json. Changes nothing in the pool. Only one snapshot is taken
+/// at a time. When this command is interrupted, whoever comes next, backup-fn or this command, goes on with it after three
+/// minutes.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// The pool: the secondary one, or any other with a bucket of its own.
+    #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
+    pool: PoolId,
+
+    /// Where its snapshots are.
+    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
+    bucket: String,
+
+    /// The bucket's region, if it is not the pool's.
+    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
+    bucket_region: Option<String>,
+
+    /// Calls of ListUsers a second; the pool's quota, 30, is shared with the live application.
+    #[arg(long, value_name = "N", default_value_t = LIST_USERS_RPS)]
+    rate: NonZeroU16,
+
+    /// Make it the latest even when the pool has shrunk below half of the latest one.
+    #[arg(long)]
+    accept_shrink: bool,
+
+    /// The attribute in which the import files carry a newcomer's sub. Without it, custom:origin_sub if the pool has that.
+    #[arg(long, value_name = "ATTRIBUTE", value_parser = custom_attribute)]
+    origin_sub: Option<CustomAttribute>,
+
+    /// Say what would be done, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const HELP: &str = "\
+Examples:
+  twinpool snapshot --pool ap-northeast-3_GhIjKl456 --bucket twinpool-snapshots --dry-run
+  twinpool snapshot --origin-sub custom:origin_sub          with the ids in TWINPOOL_SECONDARY and so on
+
+Exit codes:
+  0  the snapshot is complete, and the latest
+  1  it is not: the pool has shrunk, another worker is at it, or this was interrupted
+  2  bad usage
+  3  AWS refused or did not answer
+
+Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser; s3:ListBucket, s3:GetObject, s3:PutObject \
+and s3:AbortMultipartUpload on the bucket, kms:Decrypt and kms:GenerateDataKey on its key";
+
+/// Runs the command.
+pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
+    let sdk = context.sdk().await?;
+    let bucket_region = args.bucket_region.as_deref();
+    let bucket_region = bucket_region.unwrap_or_else(|| args.pool.region());
+    let rate = args.rate.get().into();
+    let client = sdk.cognito(&args.pool, Patience::ONCE);
+    let until = Instant::now() + Duration::from_secs(60);
+    let pool = Pool::new(client.clone(), args.pool.clone(), rate, until);
+    let Fit { users, origin_sub } = fit(&pool, args.origin_sub).await?;
+    let worker = Worker {
+        bucket: Bucket::new(sdk.s3_in(bucket_region, Patience::WORKER), &args.bucket),
+        client,
+        pool: args.pool,
+        rate,
+        shrink_guard: SHRINK_GUARD_PERCENT.into(),
+        origin_sub,
+    };
+    let found = worker.look().await?;
+    if args.dry_run {
+        let plan = Plan::of(&worker, users, found.as_ref());
+        context.terminal.show(&plan)?;
+        return Ok(match found {
+            Some(_) => Verdict::Good,
+            None => Verdict::Wrong,
+        });
+    }
+    let outcome = match found {
+        None => Outcome::Held,
+        Some(found) => {
+            if let Some(snapshot) = found.unfinished() {
+                let note = format_args!("{snapshot} was cut off: this goes on with it");
+                context.terminal.note(note);
+            }
+            tokio::select! {
+                outcome = take(&worker, found, args.accept_shrink, users, context) => outcome?,
+                _ = tokio::signal::ctrl_c() => return Err(interrupted()),
+            }
+        }
+    };
+    let report = Report::of(&worker.bucket, &outcome);
+    context.terminal.show(&report)?;
+    Ok(match outcome {
+        Outcome::Complete(_) => Verdict::Good,
+        Outcome::Shrunk(_) | Outcome::InProgress { .. } | Outcome::Held => Verdict::Wrong,
+    })
+}
+
+/// What is to be known of a pool that a file can be written for.
+struct Fit {
+    /// Cognito's estimate.
+    users: u64,
+    /// The attribute that was asked for, else the usual one if the pool has it.
+    origin_sub: Option<CustomAttribute>,
+}
+
+/// Asks a pool; one that no file can be written for is refused.
+async fn fit(pool: &Pool, origin_sub: Option<CustomAttribute>) -> Result<Fit, Failure> {
+    let description = pool.describe().await?;
+    let header = pool.csv_header().await?;
+    let has_usual = header.iter().any(|column| column == USUAL_ORIGIN_SUB);
+    let usual = || USUAL_ORIGIN_SUB.parse().ok().filter(|_| has_usual);
+    let origin_sub = origin_sub.or_else(usual);
+    Format::of(&description, &header, origin_sub.as_ref()).map_err(SnapshotError::from)?;
+    Ok(Fit {
+        users: u64::try_from(description.estimated_number_of_users()).unwrap_or_default(),
+        origin_sub,
+    })
+}
+
+/// The lease is not given back, but it ends three minutes after it was last renewed.
+fn interrupted() -> Failure {
+    Failure::Wrong(
+        "interrupted: nobody else takes a snapshot for three minutes; then the same command, or backup-fn by itself, goes on with this \
+         one; latest.json names a complete one all the time"
+            .to_owned(),
+    )
+}
+
+/// Takes it, and shows how far it has come.
+async fn take(
+    worker: &Worker,
+    found: Found,
+    accept_shrink: bool,
+    users: u64,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let bar = context.terminal.progress(Some(users), "users listed");
+    let (sender, mut listed) = watch::channel(0);
+    let shift = Shift::to_the_end();
+    // The sender ends with the work, and with it the showing.
+    let working = async move { worker.work(found, &shift, accept_shrink, &sender).await };
+    let showing = async {
+        while listed.changed().await.is_ok() {
+            bar.set_position(*listed.borrow_and_update());
+        }
+    };
+    let (outcome, ()) = tokio::join!(working, showing);
+    bar.finish_and_clear();
+    Ok(outcome?)
+}
+
+fn custom_attribute(text: &str) -> Result<CustomAttribute, String> {
+    let expected = || format!("it should be {}", CustomAttribute::EXPECTED);
+    text.parse().map_err(|()| expected())
+}
+
+/// What would be done.
+#[derive(Debug, Serialize)]
+struct Plan {
+    pool: String,
+    estimated_users: u64,
+    seconds: u64,
+    #[serde(rename = "where")]
+    place: String,
+    latest: Option<Id>,
+    unfinished: Option<Id>,
+    held: bool,
+}
+
+impl Plan {
+    fn of(worker: &Worker, users: u64, found: Option<&Found>) -> Self {
+        let latest = found.and_then(|found| found.latest.as_ref());
+        Self {
+            pool: worker.pool.to_string(),
+            estimated_users: users,
+            seconds: users.div_ceil(PAGE).div_ceil(worker.rate.into()),
+            place: format!("s3://{}/snapshots/", worker.bucket.name()),
+            latest: latest.map(|latest| latest.snapshot.clone()),
+            unfinished: found.and_then(Found::unfinished).cloned(),
+            held: found.is_none(),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let none = || "none".to_owned();
+        let id = |id: &Option<Id>| id.as_ref().map_or_else(none, Id::to_string);
+        let (verb, what) = match &self.unfinished {
+            _ if self.held => (
+                Cell::styled("nothing", WARN),
+                "another worker is at it".to_owned(),
+            ),
+            Some(unfinished) => ("would go on with".into(), unfinished.to_string()),
+            None => ("would take".into(), "a new snapshot".to_owned()),
+        };
+        let mut table = Table::new(["dry run", "nothing is written"]);
+        table.row([verb, what.into()]);
+        table.row(["pool".into(), self.pool.clone().into()]);
+        table.row([
+            "users".into(),
+            format!("about {}", self.estimated_users).into(),
+        ]);
+        table.row([
+            "listed in".into(),
+            format!("about {} s at this rate", self.seconds).into(),
+        ]);
+        table.row(["where".into(), self.place.clone().into()]);
+        table.row(["latest is".into(), id(&self.latest).into()]);
+        table.fmt(f)
+    }
+}
+
+/// What became of it.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    status: &'static str,
+    snapshot: Option<&'a Id>,
+    #[serde(rename = "where")]
+    place: Option<String>,
+    manifest: Option<&'a Manifest>,
+}
+
+impl<'a> Report<'a> {
+    fn of(bucket: &Bucket, outcome: &'a Outcome) -> Self {
+        let (status, snapshot, manifest) = match outcome {
+            Outcome::Complete(manifest) => ("complete", Some(&manifest.snapshot), Some(manifest)),
+            Outcome::Shrunk(manifest) => ("shrunk", Some(&manifest.snapshot), Some(manifest)),
+            Outcome::InProgress { snapshot, .. } => ("in-progress", Some(snapshot), None),
+            Outcome::Held => ("held", None, None),
+        };
+        let place = |snapshot: &Id| format!("s3://{}/{}", bucket.name(), snapshot.folder());
+        Self {
+            status,
+            snapshot,
+            place: snapshot.map(place),
+            manifest,
+        }
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(manifest) = self.manifest else {
+            return writeln!(
+                f,
+                "{WARN}{}{WARN:#}: another worker is at it; run the command again later",
+                self.status
+            );
+        };
+        let users = &manifest.users;
+        let mut table = Table::new(["snapshot", &manifest.snapshot.to_string()]);
+        let style = if self.status == "complete" {
+            GOOD
+        } else {
+            WRONG
+        };
+        table.row(["status".into(), Cell::styled(self.status, style)]);
+        for (name, value) in [
+            ("listed", users.listed),
+            ("exported", users.exported),
+            ("newcomers", users.newcomers),
+            ("rejected", users.rejected_in_all()),
+        ] {
+            table.row([name.into(), value.to_string().into()]);
+        }
+        for (reason, count) in &users.rejected {
+            let name = format!("  {reason}");
+            table.row([name.into(), Cell::styled(count.to_string(), WARN)]);
+        }
+        for (reason, count) in &manifest.dropped_attributes {
+            let name = format!("left out: {reason}");
+            table.row([name.into(), Cell::styled(count.to_string(), WARN)]);
+        }
+        let place = self.place.clone().unwrap_or_default();
+        table.row(["where".into(), place.into()]);
+        writeln!(f, "{table}")?;
+
+        let mut files = Table::new(["file", "rows", "bytes"]);
+        let folder = manifest.snapshot.folder();
+        for file in &manifest.files {
+            let name = file.key.strip_prefix(&folder).unwrap_or(&file.key);
+            let (rows, bytes) = (file.rows.to_string(), file.bytes.to_string());
+            files.row([name.into(), rows.into(), bytes.into()]);
+        }
+        write!(f, "{files}")?;
+        if self.status == "shrunk" {
+            writeln!(
+                f,
+                "\nThe pool has shrunk: this is not the latest snapshot. Look at the pool; if all is well, run this again with \
+                 --accept-shrink."
+            )?;
+        }
+        Ok(())
+    }
+}
