@@ -42,6 +42,21 @@ fn the_drill_tells_its_story_keeps_its_promises_and_leaves_its_files() {
 }
 
 #[test]
+fn the_drill_brings_people_home_through_the_console_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let output = drill(
+        folder.path(),
+        &["--count", "40", "--seed", "6", "--failback", "console"],
+    );
+
+    let story = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{story}");
+    assert!(story.contains("uploads newcomers-0001.csv"), "{story}");
+    assert!(story.contains("who signed up in Osaka is in Tokyo, as they are"));
+}
+
+#[test]
 fn people_of_ones_own_that_cannot_be_read_are_named_by_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("mine.jsonl"), "{\"kind\":\"plain\"}\n").unwrap();

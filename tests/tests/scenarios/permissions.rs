@@ -5,21 +5,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use local::cognito::{SeedUser, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::region::RecordedCall;
 use local::world::{
-    BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS, World,
+    BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE, SNAPSHOTS,
+    World,
 };
 use serde_json::{Value, json};
-use shared::record::{CONFLICTS, OUTBOX as RECORDS, PASSWORD_RESETS, SIGN_UPS};
+use shared::record::{CONFLICTS, OUTBOX as RECORDS, PASSWORD_RESETS, RESTORED, SIGN_UPS};
+use shared::snapshot::progress::PARTS;
 
 use crate::support::{confirmation, email, invoke, record, sub, world};
 
 /// What a permission can be given for below a bucket; any other key stands for itself.
-const PREFIXES: [&str; 5] = [RECORDS, CONFLICTS, SIGN_UPS, PASSWORD_RESETS, "snapshots/"];
+const PREFIXES: [&str; 8] = [
+    RECORDS,
+    CONFLICTS,
+    SIGN_UPS,
+    PASSWORD_RESETS,
+    RESTORED,
+    PARTS,
+    "snapshots/",
+    "restores/",
+];
 
 /// The resources of each call, such as `s3:PutObject`, of each function.
 type Calls = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
@@ -33,12 +45,16 @@ struct Recorder {
 impl Recorder {
     async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, String> {
         let region = match function {
-            REPLICATE_TRIGGER | REPLICATE_WORKER => &self.world.tokyo,
+            REPLICATE_TRIGGER | REPLICATE_WORKER | RESTORE => &self.world.tokyo,
             _ => &self.world.osaka,
         };
         self.world.clear_calls();
         let answer = invoke(region, function, &payload).await;
         for call in self.world.calls() {
+            if call.operation == "Upload" {
+                // To a pre-signed URL: nobody's permission.
+                continue;
+            }
             let (name, resource) = self.describe(&call);
             let calls = self.calls.entry(function.to_owned()).or_default();
             calls.entry(name).or_default().insert(resource);
@@ -60,6 +76,16 @@ impl Recorder {
                 let mut named = names.filter(|(id, _)| *id == resource);
                 let (_, name) = named.next().expect("one of the two pools");
                 (format!("cognito-idp:{operation}"), name.to_owned())
+            }
+            Service::Waf => (format!("wafv2:{operation}"), "fence".to_owned()),
+            Service::Logs => {
+                let pools = [&self.world.primary, &self.world.secondary];
+                let names = pools
+                    .into_iter()
+                    .zip(["import-logs", "secondary-log-group"]);
+                let mut named = names.filter(|(pool, _)| resource.contains(&pool.id));
+                let (_, name) = named.next().expect("the log group of one of the two pools");
+                (format!("logs:{operation}"), name.to_owned())
             }
             Service::S3 => {
                 let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
@@ -182,6 +208,110 @@ impl Recorder {
         let error = self.invoke(BACKUP_WORKER, snapshot).await.unwrap_err();
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
+
+        // Cut off, and gone on with.
+        let lambda = self.world.osaka.lambda().clone();
+        lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "5");
+        lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(3));
+        let cut_off = self.invoke(BACKUP_WORKER, json!({"action": "snapshot"}));
+        assert_eq!(cut_off.await.unwrap()["status"], "in-progress");
+        lambda.unset_env(BACKUP_WORKER, "LIST_USERS_RPS");
+        lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(900));
+        let complete = self.invoke(BACKUP_WORKER, json!({"action": "tick"}));
+        assert_eq!(complete.await.unwrap()["status"], "complete");
+    }
+}
+
+impl Recorder {
+    /// Puts somebody into the secondary pool, who has signed up there under an address that may have changed since.
+    async fn newcomer(&self, number: u32, signed_up_as: u32, change: impl FnOnce(&mut SeedUser)) {
+        let mut person = SeedUser {
+            sub: Some(sub(number)),
+            attributes: [
+                ("email".to_owned(), email(number)),
+                ("email_verified".to_owned(), "true".to_owned()),
+            ]
+            .into(),
+            ..SeedUser::default()
+        };
+        change(&mut person);
+        let secondary = &self.world.secondary.id;
+        self.world.osaka.cognito().put_user(secondary, person);
+        let mut event = confirmation(number);
+        event["request"]["userAttributes"]["email"] = json!(email(signed_up_as));
+        invoke(&self.world.osaka, BACKUP_TRIGGER, &event)
+            .await
+            .unwrap();
+    }
+
+    /// Everybody who needs something else than an import: with a line break, disabled, with a new address, with a name that
+    /// somebody holds; and more rows than one request takes.
+    async fn restore(&mut self) {
+        let set = |person: &mut SeedUser, name: &str, value: String| {
+            person.attributes.insert(name.to_owned(), value);
+        };
+        self.newcomer(300, 300, |person| set(person, "custom:note", "a\nb".into()))
+            .await;
+        self.newcomer(301, 301, |person| person.enabled = false)
+            .await;
+        self.newcomer(302, 9302, |_| ()).await;
+        self.newcomer(303, 303, |_| ()).await;
+        let holder = SeedUser {
+            status: UserStatus::Unconfirmed,
+            attributes: [("email".to_owned(), email(303))].into(),
+            ..SeedUser::default()
+        };
+        let primary = &self.world.primary.id;
+        self.world.tokyo.cognito().put_user(primary, holder);
+        let long = "x".repeat(2000);
+        for number in 400..1000 {
+            let person = SeedUser {
+                attributes: [
+                    "name",
+                    "address",
+                    "nickname",
+                    "custom:note",
+                    "custom:tenant",
+                ]
+                .map(|name| (name.to_owned(), long.clone()))
+                .into_iter()
+                .chain([
+                    ("email".to_owned(), email(number)),
+                    ("email_verified".to_owned(), "true".to_owned()),
+                ])
+                .collect(),
+                ..SeedUser::default()
+            };
+            let secondary = &self.world.secondary.id;
+            self.world.osaka.cognito().put_user(secondary, person);
+        }
+        // Without the column, records and rows are joined by address.
+        let lambda = self.world.osaka.lambda();
+        lambda.unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+        let snapshot = json!({"action": "snapshot", "accept_shrink": true});
+        let taken = invoke(&self.world.osaka, BACKUP_WORKER, &snapshot).await;
+        assert_eq!(taken.unwrap()["status"], "complete");
+        let knobs = self.world.tokyo.cognito().knobs();
+        knobs.break_rows([1]);
+        knobs.set_quotas(false);
+
+        let missing = json!({"scope": "missing", "reclaim_unconfirmed": true, "allow_stale": true});
+        let refused = Kind::Error {
+            status: 403,
+            code: "AccessDenied".into(),
+            message: "Access Denied".into(),
+        };
+        let fault = Fault::on(Service::S3, "CompleteMultipartUpload", refused);
+        self.world.osaka.faults().add(fault);
+        let error = self.invoke(RESTORE, missing.clone()).await.unwrap_err();
+        assert!(error.contains("CompleteMultipartUpload"), "{error}");
+        self.world.osaka.faults().clear();
+        let restored = self.invoke(RESTORE, missing).await.unwrap();
+        assert_eq!(restored["counts"]["created"], 1, "{restored}");
+        assert_eq!(restored["counts"]["attributes_written"], 1, "{restored}");
+
+        let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
+        assert_eq!(again.unwrap()["counts"]["not_home"], 0);
     }
 }
 
@@ -220,6 +350,7 @@ async fn each_function_makes_the_calls_that_its_permissions_are_written_for() {
     recorder.replicate_worker().await;
     recorder.backup_trigger().await;
     recorder.backup_worker().await;
+    recorder.restore().await;
 
     let calls = recorder.calls;
     let file = workspace().join("cdk/test/calls.json");
@@ -233,7 +364,12 @@ async fn each_function_makes_the_calls_that_its_permissions_are_written_for() {
         "UPDATE_CALLS=1 writes cdk/test/calls.json anew; then mend the permissions in cdk/"
     );
     let recorded: BTreeSet<_> = calls.values().flat_map(BTreeMap::keys).collect();
-    for folder in ["replicate-fn/src", "backup-fn/src", "shared/src"] {
+    for folder in [
+        "replicate-fn/src",
+        "backup-fn/src",
+        "restore-fn/src",
+        "shared/src",
+    ] {
         for operation in operations_in(workspace().join(folder)) {
             let is_recorded = recorded
                 .iter()

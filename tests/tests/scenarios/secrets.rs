@@ -5,9 +5,10 @@ use std::time::Duration;
 use local::faults::{Fault, Kind, Service};
 use local::people;
 use local::visitor::Visitor;
-use local::world::{BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER};
+use local::world::{BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE};
+use serde_json::json;
 
-use crate::support::{drain, tick, world};
+use crate::support::{drain, invoke, tick, world};
 
 const PASSWORD: &str = "Correct-horse-7-battery";
 
@@ -15,10 +16,14 @@ const PASSWORD: &str = "Correct-horse-7-battery";
 async fn the_most_talkative_logs_hold_no_password_and_no_person() {
     // given functions with every log turned up, the SDK's own as well
     let world = world().await;
-    for (region, functions) in [
-        (&world.tokyo, [REPLICATE_TRIGGER, REPLICATE_WORKER]),
-        (&world.osaka, [BACKUP_TRIGGER, BACKUP_WORKER]),
-    ] {
+    let functions = [
+        (
+            &world.tokyo,
+            vec![REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE],
+        ),
+        (&world.osaka, vec![BACKUP_TRIGGER, BACKUP_WORKER]),
+    ];
+    for (region, functions) in &functions {
         for function in functions {
             let lambda = region.lambda();
             lambda.set_env(function, "AWS_LAMBDA_LOG_LEVEL", "TRACE");
@@ -64,16 +69,24 @@ async fn the_most_talkative_logs_hold_no_password_and_no_person() {
     osaka.confirm(newcomer.email()).await.unwrap();
     drain(&world).await;
     tick(&world).await;
+    world.tokyo.cognito().knobs().break_rows([1]);
+    let refuse = Kind::Error {
+        status: 400,
+        code: "InvalidParameterException".into(),
+        message: format!("Value '{}' failed", newcomer.email()),
+    };
+    let update = Fault::on(Service::Cognito, "AdminUpdateUserAttributes", refuse);
+    world.tokyo.faults().add(update);
+    let missing = json!({"scope": "missing", "allow_stale": true});
+    let restored = invoke(&world.tokyo, RESTORE, &missing).await;
+    assert!(restored.is_ok(), "{restored:?}");
 
     // then nothing of it is in what they wrote
-    let written: String = [
-        (&world.tokyo, REPLICATE_TRIGGER),
-        (&world.tokyo, REPLICATE_WORKER),
-        (&world.osaka, BACKUP_TRIGGER),
-        (&world.osaka, BACKUP_WORKER),
-    ]
-    .map(|(region, function)| world.log(region, function))
-    .concat();
+    let logs = functions.iter().flat_map(|(region, functions)| {
+        let logs = functions.iter();
+        logs.map(|function| world.log(region, function))
+    });
+    let written: String = logs.collect();
     assert!(written.lines().count() > awkward.len(), "they do log");
     for profile in awkward.iter().chain([&newcomer]) {
         for (name, value) in &profile.attributes {

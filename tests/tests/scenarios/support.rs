@@ -1,13 +1,15 @@
-//! What scenarios share: a world, events, and what the workers answer.
+//! What scenarios share: a world, events, what the workers answer, and the operator's command line.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use local::binary;
 use local::cognito::UserView;
-use local::region::Region;
+use local::region::{ACCESS_KEY_ID, Region, SECRET_ACCESS_KEY};
 use local::world::{BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 /// Both regions with the functions deployed; the workers are woken by the test alone.
 pub async fn world() -> World {
@@ -150,4 +152,53 @@ pub fn counted(world: &World, region: &Region, function: &str, metric: &str) -> 
         .filter(|line| line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "twinpool")
         .filter_map(|line| line[metric].as_u64())
         .sum()
+}
+
+/// What a command of the operator has come to.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// Its result.
+    pub stdout: String,
+    /// What else it had to say.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Its result as the one JSON document that it is.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Runs a command of twinpool with the operator's credentials.
+pub async fn twinpool(world: &World, arguments: &[&str]) -> Ran {
+    let mut command = twinpool_command(world).await;
+    ran(command.args(arguments)).await
+}
+
+/// The twinpool binary with the operator's credentials, and nothing else of this machine's settings.
+pub async fn twinpool_command(world: &World) -> Command {
+    let binary = tokio::task::spawn_blocking(|| binary("twinpool")).await;
+    let mut command = Command::new(binary.expect("no panic").expect("twinpool builds"));
+    command
+        .env_clear()
+        .env("AWS_ENDPOINT_URL", world.osaka.endpoint())
+        .env("AWS_REGION", world.osaka.name())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end.
+pub async fn ran(command: &mut Command) -> Ran {
+    let output = command.output().await.expect("the command runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Ran {
+        code: output.status.code().expect("not killed"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }

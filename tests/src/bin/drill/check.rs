@@ -1,6 +1,6 @@
 //! Whether people are where they should be, as they should be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 use local::cognito::{Pool, UserView};
@@ -28,46 +28,31 @@ impl Census {
     }
 }
 
-/// `rejected.csv`: the people and the attributes that are not in the import files.
-pub struct Rejected {
-    /// With the reason.
-    people: BTreeMap<String, String>,
-    attributes: BTreeSet<(String, String)>,
-}
+/// `rejected.csv`: who is not in the import files, with the reason.
+pub struct Rejected(BTreeMap<String, String>);
 
 impl Rejected {
     /// Reads the file.
     pub fn read(csv: &[u8]) -> anyhow::Result<Self> {
-        let mut rejected = Self {
-            people: BTreeMap::new(),
-            attributes: BTreeSet::new(),
-        };
+        let mut people = BTreeMap::new();
         for row in csv::Reader::from_reader(csv).into_records() {
             let row = row.context("rejected.csv")?;
             let cell = |at| row.get(at).unwrap_or_default().to_owned();
-            let (username, attribute) = (cell(0).to_lowercase(), cell(2));
-            if attribute.is_empty() {
-                rejected.people.insert(username, cell(3));
-            } else {
-                rejected.attributes.insert((username, attribute));
+            if cell(2).is_empty() {
+                people.insert(cell(0).to_lowercase(), cell(3));
             }
         }
-        Ok(rejected)
+        Ok(Self(people))
     }
 
     /// Whether the person is named with a reason that is true of them.
     pub fn names(&self, profile: &Profile) -> bool {
-        match self.people.get(&profile.email().to_lowercase()) {
+        match self.0.get(&profile.email().to_lowercase()) {
             Some(reason) if reason == "unconfirmed" => profile.status == "UNCONFIRMED",
             Some(reason) if reason == "disabled" => !profile.enabled,
             Some(reason) if reason == "row-too-long" => profile.told().any(|(_, v)| v.len() > 2000),
             _ => false,
         }
-    }
-
-    fn names_attribute(&self, email: &str, attribute: &str) -> bool {
-        let key = (email.to_lowercase(), attribute.to_owned());
-        self.attributes.contains(&key)
     }
 }
 
@@ -89,28 +74,24 @@ pub fn replica(original: &UserView, replica: Option<&UserView>) -> Result<(), St
     }
 }
 
-/// What is wrong with a newcomer who came home: an attribute may be missing only where `rejected.csv` names it.
-pub fn newcomer(
-    newcomer: &UserView,
-    home: Option<&UserView>,
-    rejected: &Rejected,
-) -> Result<(), String> {
+/// What is wrong with a newcomer who came home: everything must be as it was.
+pub fn newcomer(newcomer: &UserView, home: Option<&UserView>) -> Result<(), String> {
     let sub = &newcomer.sub;
-    let home = home.ok_or_else(|| format!("{sub} is not in Tokyo and nobody says why"))?;
-    let email = newcomer.attributes.get("email").map_or("", String::as_str);
+    let home = home.ok_or_else(|| format!("{sub} is not in Tokyo"))?;
     for (name, value) in &newcomer.attributes {
         // An import takes whole seconds.
-        let value = match name.as_str() {
-            "updated_at" => value.split('.').next().unwrap_or(value),
-            _ => value,
-        };
+        let whole = |value: &str| value.split('.').next().unwrap_or(value).to_owned();
         let at_home = home.attributes.get(name).map_or("", String::as_str);
-        if at_home == value || (at_home.is_empty() && rejected.names_attribute(email, name)) {
-            continue;
+        let is_same = match name.as_str() {
+            "updated_at" => whole(at_home) == whole(value),
+            _ => at_home == value,
+        };
+        if !is_same {
+            return Err(format!("{sub}: {name} differs in Tokyo"));
         }
-        return Err(format!(
-            "{sub}: {name} differs in Tokyo and nobody says why"
-        ));
+    }
+    if home.enabled != newcomer.enabled {
+        return Err(format!("{sub} is not as enabled in Tokyo as in Osaka"));
     }
     match home.attributes.get(ORIGIN_SUB) {
         Some(origin) if origin == sub => Ok(()),

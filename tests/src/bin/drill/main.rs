@@ -35,6 +35,19 @@ struct Arguments {
     /// Decides who plays which part, and which events come twice or late
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// How the newcomers are brought home
+    #[arg(long, value_enum, default_value_t)]
+    failback: Failback,
+}
+
+/// How the newcomers are brought home.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Failback {
+    /// By `twinpool restore`
+    #[default]
+    Restore,
+    /// By uploading newcomers-0001.csv as the Cognito console does; `twinpool restore` does the rest
+    Console,
 }
 
 #[tokio::main]
@@ -71,12 +84,12 @@ async fn main() -> anyhow::Result<ExitCode> {
         .lambda()
         .set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", &seconds);
 
-    let played = story::play(&world, &cast, &mut report).await;
+    let played = story::play(&world, &cast, arguments.failback, &mut report).await;
     report.table();
     let snapshot = played.context("the drill could not go on")?;
     let files = format!("{OSAKA}/s3/{SNAPSHOTS}/{}", snapshot.folder());
     println!("\nThe files of this drill stay in {}", folder.display());
-    println!("  {files}newcomers-0001.csv  is what was uploaded");
+    println!("  {files}newcomers-0001.csv  is what the console would upload");
     println!("  {files}rejected.csv  names who and what it leaves out");
     Ok(if report.all_kept() {
         ExitCode::SUCCESS

@@ -8,13 +8,17 @@ use local::cognito::{Pool, UserStatus};
 use local::faults::{Fault, Kind, Service};
 use local::operator;
 use local::people::Profile;
-use local::region::{Loss, Region};
+use local::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
 use local::visitor::Visitor;
-use local::world::{OUTBOX, SNAPSHOTS, World};
+use local::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, SNAPSHOTS, World};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::pool::Pace;
+use shared::record::SIGN_UPS;
+use shared::restore::request::{Counts, Status};
 use shared::snapshot::{Id, LATEST, Latest, Manifest, Role};
 
+use crate::Failback;
 use crate::cast::Cast;
 use crate::check::{self, Census, Rejected};
 use crate::report::Report;
@@ -36,14 +40,19 @@ const PASSWORD: &str = "Correct-horse-7-battery";
 const NEW_PASSWORD: &str = "Another-staple-8-battery";
 
 /// Plays the drill to its end; the snapshot that brought the newcomers home is what it leaves.
-pub async fn play(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<Id> {
+pub async fn play(
+    world: &World,
+    cast: &Cast,
+    way: Failback,
+    report: &mut Report,
+) -> anyhow::Result<Id> {
     world.osaka.close_fence();
     normal_day(world, cast, report).await?;
     outage(world, cast, report).await?;
     let snapshot = failover(world, cast, report).await?;
-    failback(world, cast, &snapshot, report).await?;
-    ending(world, cast, &snapshot, report);
-    Ok(snapshot.0.snapshot)
+    failback(world, cast, &snapshot, way, report).await?;
+    ending(world, cast, report);
+    Ok(snapshot.snapshot)
 }
 
 async fn normal_day(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<()> {
@@ -99,11 +108,7 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
     Ok(())
 }
 
-async fn failover(
-    world: &World,
-    cast: &Cast,
-    report: &mut Report,
-) -> anyhow::Result<(Manifest, Rejected)> {
+async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<Manifest> {
     report.act("3. Tokyo is lost: the fence opens, people go on in Osaka");
     world.tokyo.lose(Loss::Hang);
     let osaka = Visitor::of(&world.osaka, &world.secondary);
@@ -143,7 +148,7 @@ async fn failover(
         sign_ups.waits.len(),
         sign_ups.slowest(),
     ));
-    let (manifest, rejected) = snapshot_of(world, &cast.newcomers).await?;
+    let manifest = snapshot_of(world, &cast.newcomers).await?;
     let users = &manifest.users;
     report.say(format!(
         "snapshot {}: {} users, {} in the import files, {} of them newcomers, {} rejected",
@@ -162,36 +167,39 @@ async fn failover(
         manifest.files.len(),
         &broken,
     );
-    Ok((manifest, rejected))
+    Ok(manifest)
 }
 
 async fn failback(
     world: &World,
     cast: &Cast,
-    (manifest, _): &(Manifest, Rejected),
+    manifest: &Manifest,
+    way: Failback,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    report.act("4. Tokyo is back: the operator uploads newcomers-0001.csv as the console does");
+    report.act(match way {
+        Failback::Restore => "4. Tokyo is back: twinpool restore brings the newcomers home",
+        Failback::Console => {
+            "4. Tokyo is back: the operator uploads newcomers-0001.csv as the console does"
+        }
+    });
     world.osaka.close_fence();
     world.tokyo.restore();
-    let rows = manifest.users.newcomers;
-    let csv = object_of(world, manifest, Role::Newcomers)?;
-    let job = operator::import(&world.tokyo, &world.primary, csv).await?;
+    if let Failback::Console = way {
+        upload(world, manifest, report).await?;
+    }
+    let restored = restore(world).await?;
+    let counts = &restored.counts;
     report.say(format!(
-        "the import job ended as {:?}: {} imported, {} skipped, {} failed",
-        job.status, job.imported, job.skipped, job.failed
+        "twinpool restore: {} imported, {} made one by one, {} there already, {} given what no file carries, {} records filed",
+        counts.imported, counts.created, counts.already_home, counts.attributes_written, counts.filed,
     ));
-    let not_imported: Vec<_> = job
-        .log
-        .iter()
-        .filter(|line| !line.starts_with("[SUCCEEDED]"))
-        .cloned()
-        .collect();
-    report.promise(
-        "every row of newcomers-0001.csv is imported",
-        rows as usize,
-        &not_imported,
+    report.holds(
+        "twinpool restore ends with everyone home, or named",
+        restored.status == Status::Complete,
     );
+    let waiting = world.osaka.s3().keys(SNAPSHOTS, SIGN_UPS).len();
+    report.holds("no sign-up waits in the journal any more", waiting == 0);
 
     let tokyo = Visitor::of(&world.tokyo, &world.primary);
     let home = Census::of(&world.tokyo, &world.primary);
@@ -208,7 +216,7 @@ async fn failback(
     outbox_drained(world, report).await
 }
 
-fn ending(world: &World, cast: &Cast, (_, rejected): &(Manifest, Rejected), report: &mut Report) {
+fn ending(world: &World, cast: &Cast, report: &mut Report) {
     report.act("5. The check: every confirmed person is in both pools");
     let tokyo = Census::of(&world.tokyo, &world.primary);
     let osaka = Census::of(&world.osaka, &world.secondary);
@@ -222,14 +230,14 @@ fn ending(world: &World, cast: &Cast, (_, rejected): &(Manifest, Rejected), repo
         &not_replicated(world, &signed_up_in_tokyo),
     );
 
-    let (named, expected): (Vec<_>, Vec<_>) = cast
+    let (expected, unconfirmed): (Vec<_>, Vec<_>) = cast
         .newcomers
         .iter()
-        .partition(|profile| rejected.names(profile));
+        .partition(|profile| profile.status == "CONFIRMED");
     let broken: Vec<_> = expected
         .iter()
         .filter_map(|profile| match osaka.find(profile) {
-            Some(user) => check::newcomer(user, tokyo.find(profile), rejected).err(),
+            Some(user) => check::newcomer(user, tokyo.find(profile)).err(),
             None => Some("a newcomer is no longer in Osaka".to_owned()),
         })
         .collect();
@@ -238,14 +246,14 @@ fn ending(world: &World, cast: &Cast, (_, rejected): &(Manifest, Rejected), repo
         expected.len(),
         &broken,
     );
-    let broken: Vec<_> = named
+    let broken: Vec<_> = unconfirmed
         .iter()
         .filter(|profile| tokyo.find(profile).is_some())
-        .map(|_| "somebody who was rejected is in Tokyo".to_owned())
+        .map(|_| "somebody who never confirmed is in Tokyo".to_owned())
         .collect();
     report.promise(
-        "who is named in rejected.csv did not come back",
-        named.len(),
+        "who never confirmed in Osaka did not come to Tokyo",
+        unconfirmed.len(),
         &broken,
     );
 }
@@ -336,6 +344,51 @@ async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()
     Ok(())
 }
 
+/// The console's way: one import job of `newcomers-0001.csv`.
+async fn upload(world: &World, manifest: &Manifest, report: &mut Report) -> anyhow::Result<()> {
+    let rows = manifest.users.newcomers;
+    let csv = object_of(world, manifest, Role::Newcomers)?;
+    let job = operator::import(&world.tokyo, &world.primary, csv).await?;
+    report.say(format!(
+        "the import job ended as {:?}: {} imported, {} skipped, {} failed",
+        job.status, job.imported, job.skipped, job.failed
+    ));
+    let not_imported = job
+        .log
+        .iter()
+        .filter(|line| !line.starts_with("[SUCCEEDED]"));
+    let not_imported: Vec<_> = not_imported.cloned().collect();
+    report.promise(
+        "every row of newcomers-0001.csv is imported",
+        rows as usize,
+        &not_imported,
+    );
+    Ok(())
+}
+
+/// What `twinpool restore` says of its work.
+#[derive(Deserialize)]
+struct Restored {
+    status: Status,
+    counts: Counts,
+}
+
+async fn restore(world: &World) -> anyhow::Result<Restored> {
+    let binary = tokio::task::spawn_blocking(|| local::binary("twinpool")).await??;
+    let output = tokio::process::Command::new(binary)
+        .args(["restore", "--output", "json"])
+        .args(["--pool", &world.primary.id, "--role", IMPORT_LOGS_ROLE])
+        .args(["--bucket", SNAPSHOTS, "--bucket-region", OSAKA])
+        .env("AWS_ENDPOINT_URL", world.tokyo.endpoint())
+        .env("AWS_REGION", world.tokyo.name())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .output()
+        .await?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("twinpool restore: {words}"))
+}
+
 async fn resets_and_signs_in(visitor: &Visitor, email: &str) -> anyhow::Result<()> {
     visitor.reset_password(email, NEW_PASSWORD).await?;
     visitor.set_up_mfa_and_sign_in(email, NEW_PASSWORD).await?;
@@ -376,7 +429,7 @@ fn not_replicated(world: &World, people: &[Profile]) -> Vec<String> {
 }
 
 /// Waits for the latest snapshot to know of every newcomer, in its import files or among the rejected.
-async fn snapshot_of(world: &World, newcomers: &[Profile]) -> anyhow::Result<(Manifest, Rejected)> {
+async fn snapshot_of(world: &World, newcomers: &[Profile]) -> anyhow::Result<Manifest> {
     let begun = Instant::now();
     let mut last = None;
     while begun.elapsed() < PATIENCE {
@@ -392,7 +445,7 @@ async fn snapshot_of(world: &World, newcomers: &[Profile]) -> anyhow::Result<(Ma
             let rejected = Rejected::read(&object_of(world, &manifest, Role::Rejected)?)?;
             let named = newcomers.iter().filter(|profile| rejected.names(profile));
             if manifest.users.newcomers as usize + named.count() == newcomers.len() {
-                return Ok((manifest, rejected));
+                return Ok(manifest);
             }
             last = Some(latest.snapshot);
         }

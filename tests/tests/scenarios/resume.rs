@@ -1,0 +1,445 @@
+//! Snapshots that take several invocations: the same people as in one, whatever happens between and within them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use local::cognito::{Pages, UserStatus};
+use local::faults::{Fault, Kind, Service};
+use local::world::{BACKUP_WORKER, SNAPSHOTS, World};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::bucket::Bucket;
+use shared::lease::{self, Lost, Term};
+use shared::person::Person;
+use shared::snapshot::progress::{Next, Progress};
+use shared::snapshot::unfinished::Unfinished;
+use shared::snapshot::{Id, SnapshotError};
+
+use crate::snapshots::{delete, hasten, journal, latest, manifest, populate, put};
+use crate::support::{email, files, invoke, object, snapshot, sub, tick, world};
+
+const PEOPLE: u32 = 1600;
+
+/// A world where a snapshot has been taken in one go, and where the next one takes several invocations.
+async fn slow_world() -> (World, Vec<String>) {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..PEOPLE);
+    world
+        .osaka
+        .cognito()
+        .knobs()
+        .set_pages(Pages::Short { seed: 1 });
+    let whole = rows(&world, &snapshot(&world).await.unwrap());
+    assert_eq!(whole.len() as u32, PEOPLE + 3);
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "12");
+    lambda.set_timeout(BACKUP_WORKER, Duration::from_millis(2500));
+    (world, whole)
+}
+
+/// All rows of a snapshot, sorted; its files are checked against the manifest.
+fn rows(world: &World, answer: &Value) -> Vec<String> {
+    assert_eq!(answer["status"], "complete", "{answer}");
+    let manifest = manifest(world, answer);
+    for file in manifest["files"].as_array().unwrap() {
+        let key = file["key"].as_str().unwrap();
+        let object = world.osaka.s3().object(SNAPSHOTS, key).unwrap();
+        assert_eq!(file["sha256"], format!("{:x}", Sha256::digest(&object)));
+    }
+    let roles = ["users", "newcomers", "rejected", "leftovers"];
+    let text = roles.map(|role| files(world, &manifest, role)).concat();
+    let mut rows: Vec<_> = text.lines().map(str::to_owned).collect();
+    rows.sort();
+    rows
+}
+
+/// Ticks until the snapshot is complete, and does something before each.
+async fn go_on(world: &World, begun: &Value, mut before: impl FnMut()) -> (Value, usize) {
+    for ticks in 1..30 {
+        before();
+        let tick = json!({"action": "tick"});
+        let answer = match invoke(&world.osaka, BACKUP_WORKER, &tick).await {
+            Ok(answer) => answer,
+            // On a slow machine it is Lambda that ends it.
+            Err(error) if error.contains("timed out") => {
+                while is_held(world).await {}
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        if answer["status"] != "in-progress" {
+            assert_eq!(answer["snapshot"], begun["snapshot"], "{answer}");
+            return (answer, ticks);
+        }
+    }
+    panic!("no end of it");
+}
+
+/// How many users are in the parts that a next worker would go on from.
+fn stored(world: &World, id: &Value) -> u64 {
+    let id = id.as_str().unwrap();
+    let Some(progress) = object(world, &format!("snapshots/{id}/progress.json")) else {
+        return 0;
+    };
+    let chains = progress["chains"].as_array().unwrap().iter();
+    chains.map(|chain| chain["users"].as_u64().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn a_snapshot_in_many_invocations_is_the_same_as_one_in_one_go() {
+    let (world, whole) = slow_world().await;
+    let before = latest(&world);
+
+    let cut = snapshot(&world).await.unwrap();
+
+    assert_eq!(cut["status"], "in-progress");
+    assert_eq!(cut["manifest"], Value::Null);
+    assert_eq!(
+        cut["users"].as_u64().unwrap(),
+        stored(&world, &cut["snapshot"])
+    );
+    assert_eq!(latest(&world), before);
+    let (done, ticks) = go_on(&world, &cut, || ()).await;
+    assert!(ticks >= 2, "{ticks}");
+    assert_eq!(rows(&world, &done), whole);
+    assert_eq!(latest(&world).unwrap()["snapshot"], cut["snapshot"]);
+    assert_eq!(tick(&world).await["status"], "not-needed");
+}
+
+#[tokio::test]
+async fn chains_whose_tokens_have_expired_start_anew_and_nobody_is_in_the_files_twice() {
+    let (world, whole) = slow_world().await;
+    let cut = snapshot(&world).await.unwrap();
+
+    // Not one token outlives the time between two invocations, and still there is an end.
+    let an_hour = || world.osaka.cognito().advance(Duration::from_secs(3601));
+    let (done, _) = go_on(&world, &cut, an_hour).await;
+
+    assert_eq!(rows(&world, &done), whole);
+    let log = world.log(&world.osaka, BACKUP_WORKER);
+    assert!(log.contains("a token has expired"));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_every_time_leaves_what_the_next_one_goes_on_from() {
+    let (world, whole) = slow_world().await;
+    let lambda = world.osaka.lambda();
+    let mut id = Value::Null;
+    let mut listed = 0;
+
+    for _ in 0..3 {
+        let (killed, ()) = tokio::join!(snapshot(&world), async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            lambda.kill(BACKUP_WORKER);
+        });
+        assert!(killed.is_err(), "{killed:?}");
+        let begun = object(&world, "lease.json").unwrap()["unfinished"].clone();
+        assert!(id.is_null() || id == begun);
+        id = begun;
+        let now = stored(&world, &id);
+        assert!(now > listed, "{now} after {listed}");
+        listed = now;
+        // The lease ends with the invocation that took it.
+        while is_held(&world).await {}
+    }
+
+    let (done, _) = go_on(&world, &json!({"snapshot": id}), || ()).await;
+    assert_eq!(rows(&world, &done), whole);
+}
+
+/// Whether a worker that looks now would find another one at it.
+async fn is_held(world: &World) -> bool {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let lease = object(world, "lease.json").unwrap();
+    let until: Option<Timestamp> =
+        serde_json::from_value(lease["holder"]["until"].clone()).unwrap();
+    until.is_some_and(|until| until > Timestamp::now())
+}
+
+#[tokio::test]
+async fn two_workers_at_once_do_not_go_on_with_the_same_snapshot() {
+    let (world, whole) = slow_world().await;
+    let cut = snapshot(&world).await.unwrap();
+
+    let done = loop {
+        let (one, other) = tokio::join!(tick(&world), tick(&world));
+        let (held, went_on) = match one["status"] == "held" {
+            true => (one, other),
+            false => (other, one),
+        };
+        assert_eq!(held["status"], "held");
+        assert_eq!(went_on["snapshot"], cut["snapshot"]);
+        if went_on["status"] != "in-progress" {
+            break went_on;
+        }
+    };
+
+    assert_eq!(rows(&world, &done), whole);
+}
+
+#[tokio::test]
+async fn a_worker_that_hung_until_another_took_over_changes_nothing_any_more() {
+    let world = world().await;
+    let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
+    let pool = world.secondary.id.parse().unwrap();
+    let person = |number| Person {
+        username: sub(number),
+        status: "CONFIRMED".into(),
+        enabled: true,
+        attributes: [("sub", sub(number))].into_iter().collect(),
+    };
+    let begun = Progress::begin(&pool, Timestamp::now(), None, "first", false);
+    let mut hung = Unfinished::begin(bucket, begun);
+    hung.add(1, &[person(1)], Next::Token("one".into()))
+        .await
+        .unwrap();
+    hung.save().await.unwrap();
+    let key = hung.progress().snapshot.progress_key();
+    let stored = || bucket.get_json::<Progress>(&key);
+
+    let left = stored().await.unwrap().unwrap();
+    let next = Unfinished::take_over(bucket, left.clone(), "next", false).await;
+    let mut next = next.unwrap();
+    // Both list the same people, and each what the other has not seen.
+    hung.add(1, &[person(17), person(33)], Next::End)
+        .await
+        .unwrap();
+    next.add(1, &[person(17)], Next::Token("two".into()))
+        .await
+        .unwrap();
+    next.save().await.unwrap();
+
+    let is_superseded = |done| matches!(done, Err(SnapshotError::Superseded));
+    assert!(is_superseded(hung.save().await));
+    assert!(is_superseded(hung.close(0).await));
+    let third = Unfinished::take_over(bucket, left, "third", false).await;
+    assert!(is_superseded(third.map(|_| ())));
+    let (progress, _) = stored().await.unwrap().unwrap();
+    assert_eq!(progress, *next.progress());
+    assert_eq!(progress.users(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_runs_out_of_time_while_it_stores_its_progress_stores_it_all_the_same() {
+    let world = world().await;
+    let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
+    let pool = world.secondary.id.parse().unwrap();
+    let begun = Progress::begin(&pool, Timestamp::now(), None, "first", false);
+    let mut unfinished = Unfinished::begin(bucket, begun);
+    let slow = Kind::Delay(Duration::from_millis(300));
+    let fault = Fault::on(Service::S3, "PutObject", slow);
+    for _ in 0..2 {
+        world.osaka.faults().add(fault.clone().times(1));
+        let cut = tokio::time::timeout(Duration::from_millis(200), unfinished.close(7)).await;
+        // The first time there is nothing that anybody else could go on with.
+        assert_eq!(cut.is_err(), unfinished.is_stored());
+        tokio::time::sleep(Duration::from_millis(400)).await;
+
+        unfinished.save().await.unwrap();
+
+        let key = unfinished.progress().snapshot.progress_key();
+        let (stored, _) = bucket.get_json::<Progress>(&key).await.unwrap().unwrap();
+        assert_eq!(stored, *unfinished.progress());
+        assert_eq!(stored.closing, None);
+        world.osaka.faults().clear();
+    }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_kept_is_nobody_elses_and_one_that_is_not_is_lost() {
+    let world = world().await;
+    let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
+    let id = &Id::new(Timestamp::now());
+    let term = Term::Renewed(SignedDuration::from_millis(1200));
+    let take = async |holder| {
+        let seen = lease::read(bucket).await.unwrap();
+        seen.take(bucket, holder, term, id, None).await.unwrap()
+    };
+    let mut one = take("one").await.unwrap();
+
+    let kept = tokio::time::timeout(Duration::from_secs(3), one.keep()).await;
+    assert!(kept.is_err(), "it is still held");
+    assert!(take("other").await.is_none());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let other = take("other").await.unwrap();
+
+    assert_eq!(one.keep().await, Lost);
+    one.release(None, None).await.unwrap();
+    let held = lease::read(bucket).await.unwrap();
+    assert!(held.state.is_held(Timestamp::now()), "it is the other's");
+    other.release(None, None).await.unwrap();
+    assert!(take("third").await.is_some());
+}
+
+#[tokio::test]
+async fn a_pool_that_changes_meanwhile_is_in_the_files_once_with_its_newcomers() {
+    let (world, _) = slow_world().await;
+    journal(&world, 5).await;
+    let cut = snapshot(&world).await.unwrap();
+    assert_eq!(cut["status"], "in-progress");
+    // They may be listed already, or not yet.
+    journal(&world, 6).await;
+    delete(&world, 100..140).await;
+    for number in 2000..2040 {
+        put(&world, number, UserStatus::Confirmed);
+    }
+    // All rows are of one format, though it changes.
+    let lambda = world.osaka.lambda();
+    lambda.unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+
+    let (done, _) = go_on(&world, &cut, || ()).await;
+
+    let manifest = manifest(&world, &done);
+    let users = files(&world, &manifest, "users");
+    let rows: Vec<_> = users.lines().skip(1).collect();
+    let distinct: BTreeSet<_> = rows.iter().collect();
+    assert_eq!(rows.len(), distinct.len(), "nobody is there twice");
+    let stayed = (0..100).chain(140..PEOPLE);
+    for number in stayed {
+        assert!(users.contains(&format!(",{}\n", email(number))), "{number}");
+    }
+    let newcomers = files(&world, &manifest, "newcomers");
+    assert_eq!(newcomers.lines().count(), 3, "{newcomers}");
+    assert!(newcomers.contains(&email(5)) && newcomers.contains(&email(6)));
+    assert!(!newcomers.contains(&sub(5)), "there is no origin any more");
+    // Whoever signed up since its start is for the next one.
+    hasten(&world);
+    lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(60));
+    let next = tick(&world).await;
+    assert_ne!(next["status"], "not-needed");
+    assert_ne!(next["snapshot"], done["snapshot"]);
+}
+
+#[tokio::test]
+async fn whoever_accepts_that_a_pool_has_shrunk_accepts_it_for_all_invocations() {
+    let (world, _) = slow_world().await;
+    delete(&world, 300..PEOPLE).await;
+    world.osaka.cognito().knobs().set_pages(Pages::Full);
+    world
+        .osaka
+        .lambda()
+        .set_env(BACKUP_WORKER, "LIST_USERS_RPS", "6");
+
+    let accept = json!({"action": "snapshot", "accept_shrink": true});
+    let cut = invoke(&world.osaka, BACKUP_WORKER, &accept).await.unwrap();
+
+    assert_eq!(cut["status"], "in-progress");
+    let (done, _) = go_on(&world, &cut, || ()).await;
+    assert_eq!(done["status"], "complete");
+    assert_eq!(latest(&world).unwrap()["snapshot"], cut["snapshot"]);
+}
+
+#[tokio::test]
+async fn a_part_that_is_gone_makes_no_snapshot_without_its_people() {
+    let (world, whole) = slow_world().await;
+    let cut = snapshot(&world).await.unwrap();
+    let id = cut["snapshot"].as_str().unwrap();
+    let parts = world.osaka.s3().keys(SNAPSHOTS, &format!("parts/{id}/"));
+    let lose = world.osaka.s3_client().delete_object().bucket(SNAPSHOTS);
+    lose.key(&parts[0]).send().await.unwrap();
+    hasten(&world);
+    let lambda = world.osaka.lambda();
+    lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(60));
+
+    let error = snapshot(&world).await.unwrap_err();
+
+    assert!(error.contains(&parts[0]), "{error}");
+    let anew = snapshot(&world).await.unwrap();
+    assert_ne!(anew["snapshot"], cut["snapshot"]);
+    assert_eq!(rows(&world, &anew), whole);
+}
+
+#[tokio::test]
+async fn a_bucket_holds_the_snapshots_of_one_pool() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..3);
+    snapshot(&world).await.unwrap();
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "USER_POOL_ID", "ap-northeast-3_Another01");
+
+    let error = snapshot(&world).await.unwrap_err();
+
+    assert!(
+        error.contains("holds the snapshots of user pool ap-northeast-3_Secondary"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_asked_for_and_killed_at_its_beginning_is_made_by_the_next_tick() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..1600);
+    snapshot(&world).await.unwrap();
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "12");
+    lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(5));
+
+    let (killed, ()) = tokio::join!(snapshot(&world), async {
+        while !is_held(&world).await {}
+        lambda.kill(BACKUP_WORKER);
+    });
+
+    assert!(killed.is_err(), "{killed:?}");
+    while is_held(&world).await {}
+    assert_ne!(tick(&world).await["status"], "not-needed");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_asked_for_and_failed_is_made_by_the_next_tick() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..3);
+    snapshot(&world).await.unwrap();
+    let refused = Kind::Error {
+        status: 400,
+        code: "InternalErrorException".into(),
+        message: "no".into(),
+    };
+    let fault = Fault::on(Service::Cognito, "ListUsers", refused);
+    world.osaka.faults().add(fault);
+    snapshot(&world).await.unwrap_err();
+    world.osaka.faults().clear();
+
+    assert_eq!(tick(&world).await["status"], "complete");
+}
+
+#[tokio::test]
+async fn a_manifest_whose_answer_was_lost_is_never_one_of_other_files() {
+    let (world, _) = slow_world().await;
+    let lambda = world.osaka.lambda();
+    let cut = snapshot(&world).await.unwrap();
+    let id = cut["snapshot"].as_str().unwrap();
+    let progress = object(&world, &format!("snapshots/{id}/progress.json")).unwrap();
+    let chains = progress["chains"].as_array().unwrap();
+    let open = chains.iter().filter(|chain| chain["next"] != "end").count();
+    lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "200");
+    lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(20));
+
+    // The manifest is stored, and its worker does not learn of it. Before it: lease, progress, parts, progress twice, files.
+    let lost = Fault::on(Service::S3, "PutObject", Kind::Reset);
+    let lost = lost.after(2 + open + 2 + 4).times(3);
+    world.osaka.faults().add(lost);
+    let wake_up = json!({"action": "tick"});
+    invoke(&world.osaka, BACKUP_WORKER, &wake_up)
+        .await
+        .unwrap_err();
+    world.osaka.faults().clear();
+    assert!(object(&world, &format!("snapshots/{id}/manifest.json")).is_some());
+    // The next one has other files, and is ended before it has stored its own manifest.
+    journal(&world, 5).await;
+    lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(4));
+    let ended = Fault::on(Service::S3, "PutObject", Kind::Hang);
+    world.osaka.faults().add(ended.after(2 + 2 + 4));
+    let _ = invoke(&world.osaka, BACKUP_WORKER, &wake_up).await;
+    world.osaka.faults().clear();
+    while is_held(&world).await {}
+
+    let done = tick(&world).await;
+
+    assert_eq!(latest(&world).unwrap()["snapshot"], done["snapshot"]);
+    rows(&world, &done);
+}

@@ -1,0 +1,478 @@
+//! The runbook, played as it is printed: every command of the page runs, in order, and says what the page shows.
+//!
+//! How docs/runbook.md is read:
+//! - In a `console` block, a line that begins with `$ ` is a command, and what follows it is all that it says; `…` stands for
+//!   anything. Ids, times and the widths of columns may differ.
+//! - A command ends with 0, unless the next one is `$ echo $?`.
+//! - The name of a snapshot in a command is that of the latest.
+//! - `<!-- meanwhile: … -->` is what happens in between, see [`Night::meanwhile`].
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use aws_sdk_cognitoidentityprovider::types::{
+    AccountRecoverySettingType, DeletionProtectionType, EmailConfigurationType,
+    EmailSendingAccountType, RecoveryOptionNameType, RecoveryOptionType, UserPoolMfaType,
+    VerifiedAttributeType,
+};
+use local::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
+use local::operator;
+use local::people::Profile;
+use local::region::{Loss, Region};
+use local::visitor::Visitor;
+use local::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{invoke, object, ran, twinpool_command, world};
+
+const PAGE: &str = include_str!("../../../docs/runbook.md");
+const PASSWORD: &str = "Correct-horse-7-battery";
+
+/// What the page says, in its order.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Meanwhile(String),
+    Command { line: String, shown: String },
+}
+
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut block = None;
+    for line in page.lines() {
+        let line = line.trim_start();
+        if let Some(fence) = line.strip_prefix("```") {
+            block = block.is_none().then_some(fence);
+        } else if let Some(what) = line.strip_prefix("<!-- meanwhile: ") {
+            let what = what.trim_end_matches(" -->").to_owned();
+            steps.push(Step::Meanwhile(what));
+        } else if block != Some("console") {
+            assert!(!line.starts_with("$ "), "not in a console block: {line}");
+        } else if let Some(line) = line.strip_prefix("$ ") {
+            let (line, shown) = (line.to_owned(), String::new());
+            steps.push(Step::Command { line, shown });
+        } else if let Some(Step::Command {
+            line: command,
+            shown,
+        }) = steps.last_mut()
+        {
+            if command.ends_with('\\') && shown.is_empty() {
+                command.pop();
+                command.push_str(line);
+            } else {
+                writeln!(shown, "{line}").expect("a text takes it");
+            }
+        }
+    }
+    steps
+}
+
+/// The words of a command as a shell has them: variables, and single quotes.
+fn words(line: &str, variables: &BTreeMap<String, String>) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, part) in line.split('\'').enumerate() {
+        if at % 2 == 1 {
+            words.push(part.to_owned());
+            continue;
+        }
+        words.extend(
+            part.split_whitespace()
+                .map(|word| match word.split_once('$') {
+                    Some((before, name)) => {
+                        let end = name.find(|c: char| !c.is_ascii_uppercase() && c != '_');
+                        let (name, after) = name.split_at(end.unwrap_or(name.len()));
+                        let value = variables.get(name);
+                        let value = value.unwrap_or_else(|| panic!("{name} is not set: {line}"));
+                        format!("{before}{value}{after}")
+                    }
+                    None => word.to_owned(),
+                }),
+        );
+    }
+    words
+}
+
+/// A text without what is different each time: ids, times, and how wide a column is.
+fn plain(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split_whitespace().map(without_ids) {
+            let unit = word.trim_end_matches([',', '.']);
+            let number = words.last().is_some_and(|last| last.parse::<u64>().is_ok());
+            if number && ["s", "min", "h", "d"].contains(&unit) {
+                words.pop();
+                // Of "1 h 20 min", one is left.
+                words.pop_if(|last| last == "<time>");
+                words.push(format!("<time>{}", &word[unit.len()..]));
+            } else {
+                words.push(word);
+            }
+        }
+        words.join(" ")
+    });
+    let lines: Vec<String> = lines.collect();
+    lines.join("\n").trim().to_owned()
+}
+
+/// A word with its ids, dates and times of the day replaced.
+fn without_ids(word: &str) -> String {
+    let is_of_id = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f' | 'T' | 'Z' | '-' | ':');
+    let is_id = |run: &str| {
+        let digits = run.chars().filter(char::is_ascii_digit).count();
+        let is_time = run.len() == 5 && run.as_bytes()[2] == b':';
+        is_time || (digits >= 5 && run.len() >= 8)
+    };
+    let parts = word.split_inclusive(|c| !is_of_id(c)).map(|part| {
+        let run = part.trim_end_matches(|c| !is_of_id(c));
+        if is_id(run) {
+            part.replacen(run, "<id>", 1)
+        } else {
+            part.to_owned()
+        }
+    });
+    parts.collect()
+}
+
+/// Whether a command said what the page shows.
+fn is_as_shown(said: &str, shown: &str) -> bool {
+    let (said, shown) = (plain(said), plain(shown));
+    let mut pieces = shown.split('…').map(str::trim);
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = said.strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces = pieces.peekable();
+    if pieces.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(piece) = pieces.next() {
+        let found = match pieces.peek() {
+            Some(_) => rest.find(piece),
+            None => rest.ends_with(piece).then(|| rest.len() - piece.len()),
+        };
+        let Some(at) = found else {
+            return false;
+        };
+        rest = &rest[at + piece.len()..];
+    }
+    true
+}
+
+/// The night: the regions, the operator's shell, and what has happened so far.
+struct Night {
+    world: World,
+    folder: TempDir,
+    variables: BTreeMap<String, String>,
+    code: i32,
+}
+
+impl Night {
+    /// Runs a command line; what it says comes back.
+    async fn command(&mut self, line: &str) -> String {
+        if line == "echo $?" {
+            return self.code.to_string();
+        }
+        let mut words = words(line, &self.variables);
+        let latest = object(&self.world, "latest.json");
+        for word in &mut words {
+            *word = with_snapshot(word, latest.as_ref());
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.code = 0;
+        match words[..] {
+            ["export", assignment] => {
+                let (name, value) = assignment.split_once('=').expect("NAME=value");
+                self.variables.insert(name.to_owned(), value.to_owned());
+                String::new()
+            }
+            ["unset", name] => {
+                self.variables.remove(name).expect("it was set");
+                String::new()
+            }
+            ["twinpool", ref arguments @ ..] => self.twinpool(arguments).await,
+            ["aws", "s3", "cp", from, to] => self.download(from, to).await,
+            ["aws", "lambda", "invoke", ref options @ .., "/dev/stdout"] => {
+                self.invoke(options).await
+            }
+            _ => panic!("the page has a command that is not played: {line}"),
+        }
+    }
+
+    async fn twinpool(&mut self, arguments: &[&str]) -> String {
+        let mut command = twinpool_command(&self.world).await;
+        command
+            .args(arguments)
+            .envs(&self.variables)
+            .current_dir(self.folder.path());
+        let ran = ran(&mut command).await;
+        self.code = ran.code;
+        ran.stdout + &ran.stderr
+    }
+
+    async fn download(&self, from: &str, to: &str) -> String {
+        let path = from.strip_prefix("s3://").expect("a URL");
+        let (bucket, key) = path.split_once('/').expect("a key");
+        let get = self.world.osaka.s3_client().get_object();
+        let object = get.bucket(bucket).key(key).send().await;
+        let body = object.expect("it is there").body.collect().await;
+        let name = Path::new(key).file_name().expect("a file");
+        let file = self.folder.path().join(to).join(name);
+        std::fs::write(file, body.expect("it arrives").into_bytes()).expect("it can be written");
+        format!("download: {from} to ./{}", name.display())
+    }
+
+    async fn invoke(&self, options: &[&str]) -> String {
+        let of = |option: &str| {
+            let at = options.iter().position(|word| *word == option);
+            options[at.unwrap_or_else(|| panic!("{option} is not given")) + 1]
+        };
+        let World { tokyo, osaka, .. } = &self.world;
+        let regions = [tokyo, osaka];
+        let region = regions
+            .into_iter()
+            .find(|region| region.name() == of("--region"));
+        let payload: Value = serde_json::from_str(of("--payload")).expect("a payload");
+        let region = region.expect("one of the two regions");
+        let answer = invoke(region, of("--function-name"), &payload).await;
+        format!(
+            "{}\n{{\n\"StatusCode\": 200\n}}",
+            answer.expect("an answer")
+        )
+    }
+
+    /// What happens between two commands.
+    async fn meanwhile(&self, what: &str) {
+        let World {
+            tokyo,
+            osaka,
+            primary,
+            secondary,
+            ..
+        } = &self.world;
+        match what {
+            "the pools are as they were before twinpool" => {
+                osaka.close_fence();
+                before_twinpool(tokyo, primary).await;
+                before_twinpool(osaka, secondary).await;
+            }
+            "people sign up in Tokyo, and there is a snapshot" => {
+                for name in ["taro", "jiro", "saburo", "shiro"] {
+                    signs_up(tokyo, primary, &[("email", &email(name))]).await;
+                }
+                self.snapshot().await;
+            }
+            "Tokyo is lost" => tokyo.lose(Loss::Hang),
+            "people go on in Osaka" => {
+                let visitor = Visitor::of(osaka, secondary);
+                for name in ["taro", "jiro"] {
+                    let email = email(name);
+                    let reset = visitor.reset_password(&email, PASSWORD).await;
+                    reset.expect("the fence is open");
+                    let signed_in = visitor.set_up_mfa_and_sign_in(&email, PASSWORD).await;
+                    signed_in.expect("a replica is there");
+                }
+                for name in ["hanako", "yuki", "ren"] {
+                    signs_up(osaka, secondary, &[("email", &email(name))]).await;
+                }
+                // What no import file can carry.
+                let note = ("custom:note", "first line\nsecond line");
+                signs_up(osaka, secondary, &[("email", &email("sora")), note]).await;
+                self.snapshot().await;
+            }
+            "somebody had signed up in Tokyo as Ren, and never confirmed" => {
+                let attributes = [("email", email("ren"))];
+                let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+                let seed = SeedUser {
+                    status: UserStatus::Unconfirmed,
+                    attributes: attributes.into(),
+                    ..SeedUser::default()
+                };
+                tokyo.cognito().put_user(&primary.id, seed);
+            }
+            "Tokyo is back" => tokyo.restore(),
+            "a newcomer more, imported in the console" => {
+                osaka.open_fence();
+                signs_up(osaka, secondary, &[("email", &email("mei"))]).await;
+                osaka.close_fence();
+                self.snapshot().await;
+                let latest = object(&self.world, "latest.json").expect("a snapshot");
+                let id = latest["snapshot"].as_str().expect("an id");
+                let key = format!("snapshots/{id}/newcomers-0001.csv");
+                let csv = osaka.s3().object(SNAPSHOTS, &key).expect("newcomers");
+                let imported = operator::import(tokyo, primary, csv).await;
+                assert_eq!(imported.expect("the job ends").imported, 1);
+            }
+            "a newcomer more" => {
+                osaka.open_fence();
+                signs_up(osaka, secondary, &[("email", &email("aoi"))]).await;
+                osaka.close_fence();
+                self.snapshot().await;
+            }
+            "the bucket of a single pool" => {
+                tokyo
+                    .s3()
+                    .create_bucket("twinpool-backup")
+                    .expect("a bucket");
+            }
+            "somebody is deleted" => {
+                let delete = tokyo.cognito_client().admin_delete_user();
+                let delete = delete.user_pool_id(&primary.id).username(email("shiro"));
+                delete.send().await.expect("deleted");
+            }
+            "there is a new pool" => {
+                tokyo.cognito().create_pool(PoolSettings {
+                    id: Some("ap-northeast-1_Primary02".to_owned()),
+                    ..pool()
+                });
+            }
+            _ => panic!("the page tells of something that is not played: {what}"),
+        }
+    }
+
+    async fn snapshot(&self) {
+        let payload = json!({"action": "snapshot"});
+        let answer = invoke(&self.world.osaka, BACKUP_WORKER, &payload).await;
+        assert_eq!(answer.expect("an answer")["status"], "complete");
+    }
+}
+
+fn email(name: &str) -> String {
+    format!("{name}@example.jp")
+}
+
+/// Signs up at the application's page, and confirms.
+async fn signs_up(region: &Region, pool: &Pool, attributes: &[(&str, &str)]) {
+    let attributes = attributes
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()));
+    let profile = Profile {
+        kind: "plain".to_owned(),
+        status: "CONFIRMED".to_owned(),
+        enabled: true,
+        attributes: attributes.collect(),
+    };
+    let visitor = Visitor::of(region, pool);
+    visitor
+        .sign_up(&profile, PASSWORD)
+        .await
+        .expect("signed up");
+    visitor.confirm(profile.email()).await.expect("confirmed");
+}
+
+/// Gives a pool good settings, and no trigger.
+async fn before_twinpool(region: &Region, pool: &Pool) {
+    let by_email = RecoveryOptionType::builder()
+        .name(RecoveryOptionNameType::VerifiedEmail)
+        .priority(1);
+    let recovery = AccountRecoverySettingType::builder()
+        .recovery_mechanisms(by_email.build().expect("it has a name"));
+    let mail = EmailConfigurationType::builder()
+        .email_sending_account(EmailSendingAccountType::Developer)
+        .source_arn(format!(
+            "arn:aws:ses:{}:123456789012:identity/example.jp",
+            region.name()
+        ));
+    region
+        .cognito_client()
+        .update_user_pool()
+        .user_pool_id(&pool.id)
+        .auto_verified_attributes(VerifiedAttributeType::Email)
+        .account_recovery_setting(recovery.build())
+        .email_configuration(mail.build())
+        .mfa_configuration(UserPoolMfaType::On)
+        .deletion_protection(DeletionProtectionType::Active)
+        .send()
+        .await
+        .expect("the pool takes it");
+}
+
+/// A word with the name of a snapshot in it replaced by that of the latest.
+fn with_snapshot(word: &str, latest: Option<&Value>) -> String {
+    let is_id = |part: &str| part.len() == 25 && part.as_bytes()[15] == b'Z';
+    let parts = word.split('/').map(|part| match latest {
+        Some(latest) if is_id(part) => latest["snapshot"].as_str().expect("an id"),
+        _ => part,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn every_command_of_the_runbook_does_what_the_page_shows() {
+    let mut night = Night {
+        world: world().await,
+        folder: tempfile::tempdir().expect("a folder"),
+        variables: BTreeMap::new(),
+        code: 0,
+    };
+    let mut different = String::new();
+    let mut steps = steps(PAGE).into_iter().peekable();
+    while let Some(step) = steps.next() {
+        let (line, shown) = match step {
+            Step::Meanwhile(what) => {
+                night.meanwhile(&what).await;
+                continue;
+            }
+            Step::Command { line, shown } => (line, shown),
+        };
+        let said = night.command(&line).await;
+        let is_asked =
+            matches!(steps.peek(), Some(Step::Command { line, .. }) if line == "echo $?");
+        if night.code != 0 && !is_asked && line != "echo $?" {
+            writeln!(different, "$ {line}\nended with {}", night.code).expect("a text takes it");
+        }
+        if !is_as_shown(&said, &shown) {
+            writeln!(different, "$ {line}\n{said}\n--- shown:\n{shown}").expect("a text takes it");
+        }
+    }
+    assert!(different.is_empty(), "\n{different}");
+}
+
+/// `twinpool …` in a sentence or a table is a command that is played, perhaps with fewer options.
+#[test]
+fn every_command_that_the_runbook_mentions_is_played() {
+    let steps = steps(PAGE);
+    let played: Vec<Vec<&str>> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Command { line, .. } => Some(line.split_whitespace().collect()),
+            Step::Meanwhile(_) => None,
+        })
+        .collect();
+    for mentioned in PAGE.split('`').skip(1).step_by(2) {
+        let words = mentioned
+            .split_whitespace()
+            .filter(|word| *word != "--help");
+        let words: Vec<&str> = words.collect();
+        let is_command = words.first() == Some(&"twinpool") && !mentioned.contains('\n');
+        let is_played = |line: &Vec<&str>| words.iter().all(|word| line.contains(word));
+        assert!(
+            !is_command || played.iter().any(is_played),
+            "not played: {mentioned}"
+        );
+    }
+}
+
+#[test]
+fn what_is_shown_is_what_was_said_but_for_ids_and_times() {
+    let said = "snapshot 20261120T101112Z-0a1b2c3d\nok  it is 1 h 20 min old, 3 users\nend";
+
+    for shown in [
+        "snapshot 20250101T000000Z-ffffffff\nok it is 5 s old, 3 users\nend\n",
+        "…\nok     it is … old, 3 users\n…",
+        "…",
+        "snapshot …",
+        "… end",
+    ] {
+        assert!(is_as_shown(said, shown), "{shown}");
+    }
+    for shown in [
+        "",
+        "snapshot",
+        "…\nok  it is 5 s old, 4 users\n…",
+        "… 3 users",
+        "… end\n…\nsnapshot …",
+    ] {
+        assert!(!is_as_shown(said, shown), "{shown}");
+    }
+}
