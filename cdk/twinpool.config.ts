@@ -12,12 +12,15 @@ export default {
     userPoolId: '',
   },
 
-  // The twin, in another region.
+  // The twin, in another region. null for none: the pool above is then backed up, and restored into itself.
   secondary: {
     region: 'ap-northeast-3',
     pool: 'new',
     // The id of the existing pool. For a new one, `make deploy` writes it here.
     userPoolId: '',
+    // The bucket of the snapshots and its key, which the primary region has to know: `make deploy` writes them here.
+    snapshotBucket: '',
+    snapshotKeyId: '',
     // Only with pool: 'existing'. true puts the fence before it: sign-in and sign-up are blocked until a failover.
     // A pool holds one web ACL, so say false if yours has one. A new pool always gets the fence.
     // fence: true,

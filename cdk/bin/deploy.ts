@@ -1,11 +1,11 @@
-// make deploy: builds the functions, deploys the secondary stack, writes its pool's id into the configuration, deploys the primary.
-// By npm run deploy, which puts cdk on the PATH. Arguments go to `cdk deploy`, such as --require-approval never.
+// make deploy: builds the functions, deploys the secondary stack, writes what it made into the configuration, deploys the primary
+// stack; or the one stack of a pool without a twin. By npm run deploy, which puts cdk on the PATH. Arguments go to `cdk deploy`, such as --require-approval never.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ConfigurationError, readConfiguration, writeSecondaryPoolId } from '../lib/configuration.ts';
-import { PRIMARY, SECONDARY } from '../lib/twinpool.ts';
+import { ConfigurationError, type Made, readConfiguration, writeMade } from '../lib/configuration.ts';
+import { PRIMARY, SECONDARY, SINGLE } from '../lib/twinpool.ts';
 
 const HERE = resolve(import.meta.dirname, '..');
 const CONFIGURATION = resolve(HERE, 'twinpool.config.ts');
@@ -16,15 +16,17 @@ try {
   const target = { arm64: '--arm64', x86_64: '--x86-64' }[architecture];
   run(resolve(HERE, '..'), 'cargo', 'lambda', 'build', '--release', target);
 
-  cdkDeploy(SECONDARY);
-  if (secondary.pool === 'new') {
-    const { UserPoolId } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[SECONDARY];
-    if (UserPoolId !== secondary.userPoolId) {
-      writeSecondaryPoolId(CONFIGURATION, UserPoolId);
-      console.log(`twinpool.config.ts: secondary.userPoolId is now '${UserPoolId}'. Keep it under version control.`);
+  if (secondary === null) {
+    cdkDeploy(SINGLE);
+  } else {
+    cdkDeploy(SECONDARY);
+    const made = outputs();
+    if (Object.entries(made).some(([name, value]) => secondary[name as keyof Made] !== value)) {
+      writeMade(CONFIGURATION, made);
+      console.log(`twinpool.config.ts: secondary is now ${JSON.stringify(made)}. Keep it under version control.`);
     }
+    cdkDeploy(PRIMARY);
   }
-  cdkDeploy(PRIMARY);
 } catch (error) {
   if (!(error instanceof ConfigurationError)) {
     throw error;
@@ -35,6 +37,12 @@ try {
 
 function cdkDeploy(stack: string): void {
   run(HERE, 'cdk', 'deploy', stack, '--outputs-file', OUTPUTS, ...process.argv.slice(2));
+}
+
+/** What the secondary stack made. */
+function outputs(): Made {
+  const { UserPoolId, SnapshotBucketName, SnapshotKeyId } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[SECONDARY];
+  return { userPoolId: UserPoolId, snapshotBucket: SnapshotBucketName, snapshotKeyId: SnapshotKeyId };
 }
 
 function run(cwd: string, command: string, ...args: string[]): void {

@@ -1,4 +1,4 @@
-// twinpool.config.ts: what may be in it, reading it with errors that name the line, and writing the secondary pool's id into it.
+// twinpool.config.ts: what may be in it, reading it with errors that name the line, and writing into it what the secondary stack made.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -8,10 +8,8 @@ import ts from 'typescript';
 
 export interface Configuration {
   primary: PoolChoice;
-  secondary: PoolChoice & {
-    /** Whether an existing pool gets the fence. */
-    fence?: boolean;
-  };
+  /** null for a pool without a twin: it is backed up, and restored into itself. */
+  secondary: Twin | null;
   newPools: {
     customAttributes: string[];
     mailFrom?: string;
@@ -31,13 +29,32 @@ export interface PoolChoice {
   userPoolId: string;
 }
 
+export interface Twin extends PoolChoice, Made {
+  /** Whether an existing pool gets the fence. */
+  fence?: boolean;
+}
+
+/** What the primary stack must know of what the secondary stack made. */
+export interface Made {
+  userPoolId: string;
+  snapshotBucket: string;
+  snapshotKeyId: string;
+}
+
+/** Both regions. */
+export type ConfigurationWithTwin = Configuration & { secondary: Twin };
+
+export function hasTwin(configuration: Configuration): configuration is ConfigurationWithTwin {
+  return configuration.secondary !== null;
+}
+
 /** The functions' optional variables, and what each takes. */
 export const VARIABLES = {
-  ACTIVATE_REPLICAS: { takes: "'true' or 'false'", pattern: /^(true|false)$/ },
-  REPLICATION_BUDGET_MS: { takes: "whole milliseconds, such as '3000'", pattern: /^\d{1,5}$/ },
-  LIST_USERS_RPS: { takes: "whole calls a second, such as '20'", pattern: /^[1-9]\d{0,3}$/ },
-  SNAPSHOT_MIN_INTERVAL_S: { takes: "whole seconds, such as '60'", pattern: /^\d{1,6}$/ },
-  SHRINK_GUARD_PERCENT: { takes: "a percentage, '0' to '100'", pattern: /^(100|\d{1,2})$/ },
+  ACTIVATE_REPLICAS: { of: 'replicate-fn', takes: "'true' or 'false'", pattern: /^(true|false)$/ },
+  REPLICATION_BUDGET_MS: { of: 'replicate-fn', takes: "whole milliseconds, such as '3000'", pattern: /^\d{1,5}$/ },
+  LIST_USERS_RPS: { of: 'backup-fn', takes: "whole calls a second, such as '20'", pattern: /^[1-9]\d{0,3}$/ },
+  SNAPSHOT_MIN_INTERVAL_S: { of: 'backup-fn', takes: "whole seconds, such as '60'", pattern: /^\d{1,6}$/ },
+  SHRINK_GUARD_PERCENT: { of: 'backup-fn', takes: "a percentage, '0' to '100'", pattern: /^(100|\d{1,2})$/ },
 } as const;
 
 /** A mistake: where in the configuration, and what to mend. */
@@ -67,18 +84,20 @@ export async function readConfiguration(file: string): Promise<Configuration> {
   return value;
 }
 
-/** Writes the id of a secondary pool that was just made into a configuration file, and leaves everything else as it is. */
-export function writeSecondaryPoolId(file: string, id: string): void {
-  const source = parse(file);
-  const node = find(source, ['secondary', 'userPoolId']);
-  if (!ts.isPropertyAssignment(node)) {
-    throw new ConfigurationError(
-      `${basename(file)} has no line for secondary.userPoolId. Write userPoolId: '${id}' there.`,
-    );
+/** Writes what the secondary stack made into a configuration file, and leaves everything else as it is. */
+export function writeMade(file: string, made: Made): void {
+  for (const [name, value] of Object.entries(made)) {
+    const source = parse(file);
+    const node = find(source, ['secondary', name]);
+    if (!ts.isPropertyAssignment(node) || node.name.getText() !== name) {
+      throw new ConfigurationError(
+        `${basename(file)} has no line for secondary.${name}. Write ${name}: '${value}' there.`,
+      );
+    }
+    const { initializer } = node;
+    const text = source.getFullText();
+    writeFileSync(file, `${text.slice(0, initializer.getStart())}'${value}'${text.slice(initializer.getEnd())}`);
   }
-  const { initializer } = node;
-  const text = source.getFullText();
-  writeFileSync(file, `${text.slice(0, initializer.getStart())}'${id}'${text.slice(initializer.getEnd())}`);
 }
 
 /** Anything may be in the file: nothing has checked it yet. */
@@ -113,20 +132,29 @@ class Mistakes {
   }
 
   /** Whether a value is an object; what it holds beyond the known is a mistake, and most likely a misspelling. */
-  isObject(value: Unchecked, path: string, known: readonly string[]): boolean {
+  isObject(value: Unchecked, path: string, known: readonly string[], or = ''): boolean {
     const isObject = typeof value === 'object' && value !== null;
     for (const key of isObject ? Object.keys(value) : []) {
       this.expect(known.includes(key), path ? `${path}.${key}` : key, `is not known. Known here: ${known.join(', ')}.`);
     }
-    return this.expect(isObject, path, `${shown(value)}. It holds ${known.join(', ')}.`);
+    return this.expect(isObject, path, `${shown(value)}. It holds ${known.join(', ')}${or}.`);
   }
 }
 
 function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
-  const isPrimary = checkPool('primary', primary, ['region', 'pool', 'userPoolId'], found);
-  const isSecondary = checkPool('secondary', secondary, ['region', 'pool', 'userPoolId', 'fence'], found);
-  if (!isPrimary || !isSecondary) {
+  const isPrimary = found.isObject(primary, 'primary', OF_A_POOL) && checkPool('primary', primary, found);
+  if (secondary === null) {
     return;
+  }
+  const ofATwin = [...OF_A_POOL, 'snapshotBucket', 'snapshotKeyId', 'fence'];
+  const isTwin = found.isObject(secondary, 'secondary', ofATwin, '; or it is null, for a pool without a twin');
+  if (!isTwin || !checkPool('secondary', secondary, found) || !isPrimary) {
+    return;
+  }
+  for (const [name, pattern] of Object.entries(OF_SNAPSHOTS)) {
+    const given = secondary[name];
+    const mend = `${shown(given)}. Leave it '': make deploy writes it.`;
+    found.expect(given === '' || (typeof given === 'string' && pattern.test(given)), `secondary.${name}`, mend);
   }
   const same = "is the primary's too. A twin in the same region does not outlive it: choose another.";
   found.expect(primary.region !== secondary.region, 'secondary.region', same);
@@ -141,11 +169,7 @@ function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
 }
 
 /** Whether a pool's region, kind and id go together. */
-function checkPool(name: string, choice: Unchecked, known: string[], found: Mistakes): boolean {
-  if (!found.isObject(choice, name, known)) {
-    return false;
-  }
-  const { region, pool, userPoolId } = choice;
+function checkPool(name: string, { region, pool, userPoolId }: Unchecked, found: Mistakes): boolean {
   const aRegion = `${shown(region)}. Give an AWS region, such as 'ap-northeast-1'.`;
   const isRegion = found.expect(REGION.test(region), `${name}.region`, aRegion);
   const isNew = pool === 'new';
@@ -189,7 +213,7 @@ function checkNewPools({ newPools, originSubAttribute }: Unchecked, found: Mista
   found.expect(mailFrom === undefined || EMAIL.test(mailFrom), 'newPools.mailFrom', aSender);
 }
 
-function checkFunctions({ architecture, triggerConcurrency, variables }: Unchecked, found: Mistakes): void {
+function checkFunctions({ secondary, architecture, triggerConcurrency, variables }: Unchecked, found: Mistakes): void {
   found.expect(
     architecture === 'arm64' || architecture === 'x86_64',
     'architecture',
@@ -200,10 +224,13 @@ function checkFunctions({ architecture, triggerConcurrency, variables }: Uncheck
     'triggerConcurrency',
     `${shown(triggerConcurrency)}. Give a whole number above 0, or null.`,
   );
-  if (!found.isObject(variables, 'variables', Object.keys(VARIABLES))) {
+  // replicate-fn is for a twin.
+  const known = Object.entries(VARIABLES).filter(([, { of }]) => of === 'backup-fn' || secondary !== null);
+  const names = known.map(([name]) => name);
+  if (!found.isObject(variables, 'variables', names)) {
     return;
   }
-  for (const [name, { takes, pattern }] of Object.entries(VARIABLES)) {
+  for (const [name, { takes, pattern }] of known) {
     const given = variables[name];
     const holds = given === undefined || (typeof given === 'string' && pattern.test(given));
     found.expect(holds, `variables.${name}`, `${shown(given)}. Give ${takes}.`);
@@ -230,6 +257,8 @@ function isWhole(value: unknown): boolean {
 }
 
 const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+const OF_A_POOL = ['region', 'pool', 'userPoolId'];
+const OF_SNAPSHOTS = { snapshotBucket: /^[a-z0-9.-]{3,63}$/, snapshotKeyId: /^[\w-]+$/ };
 const POOL_ID = /^[\w-]+_[0-9a-zA-Z]+$/;
 const ATTRIBUTE = /^custom:\w{1,20}$/;
 const EMAIL = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;

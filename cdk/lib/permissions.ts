@@ -3,26 +3,41 @@
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 
 /** A function as it is deployed: the binary, and its role. */
-export type FunctionName = 'replicate-fn-trigger' | 'replicate-fn-worker' | 'backup-fn-trigger' | 'backup-fn-worker';
+export type FunctionName =
+  | 'replicate-fn-trigger'
+  | 'replicate-fn-worker'
+  | 'backup-fn-trigger'
+  | 'backup-fn-worker'
+  | 'restore-fn';
 
 /** What a permission is for: the thing that is called, or what belongs to it. */
-type Target = 'itself' | 'bucket' | 'key';
+type Target = 'itself' | 'bucket' | 'key' | 'import-logs-role';
 
 /** The permissions that a call needs, by what they are for. */
 type Needs = Readonly<Record<string, Target>>;
 
 /**
  * Cognito: https://docs.aws.amazon.com/service-authorization/latest/reference/list_cognito-idp.html
+ * CloudWatch Logs: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
  * S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html, and the page of each operation
  */
 export const NEEDS: Readonly<Record<string, Needs>> = {
   'cognito-idp:AdminCreateUser': { 'cognito-idp:AdminCreateUser': 'itself' },
   'cognito-idp:AdminDeleteUser': { 'cognito-idp:AdminDeleteUser': 'itself' },
+  'cognito-idp:AdminDisableUser': { 'cognito-idp:AdminDisableUser': 'itself' },
   'cognito-idp:AdminGetUser': { 'cognito-idp:AdminGetUser': 'itself' },
   'cognito-idp:AdminSetUserPassword': { 'cognito-idp:AdminSetUserPassword': 'itself' },
+  'cognito-idp:AdminUpdateUserAttributes': { 'cognito-idp:AdminUpdateUserAttributes': 'itself' },
+  'cognito-idp:CreateUserImportJob': {
+    'cognito-idp:CreateUserImportJob': 'itself',
+    'iam:PassRole': 'import-logs-role',
+  },
+  'cognito-idp:DescribeUserImportJob': { 'cognito-idp:DescribeUserImportJob': 'itself' },
   'cognito-idp:DescribeUserPool': { 'cognito-idp:DescribeUserPool': 'itself' },
   'cognito-idp:GetCSVHeader': { 'cognito-idp:GetCSVHeader': 'itself' },
   'cognito-idp:ListUsers': { 'cognito-idp:ListUsers': 'itself' },
+  'cognito-idp:StartUserImportJob': { 'cognito-idp:StartUserImportJob': 'itself' },
+  'logs:GetLogEvents': { 'logs:GetLogEvents': 'itself' },
   's3:ListObjectsV2': { 's3:ListBucket': 'itself' },
   // Without ListBucket a missing key is 403 and not 404. It has no condition on s3:prefix: a GetObject carries no prefix.
   's3:GetObject': { 's3:GetObject': 'itself', 's3:ListBucket': 'bucket', 'kms:Decrypt': 'key' },
@@ -36,7 +51,7 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
   's3:AbortMultipartUpload': { 's3:AbortMultipartUpload': 'itself' },
 };
 
-/** The calls of each function, each with what it is made on: a pool, a bucket, or keys in a bucket. */
+/** The calls of each function, each with what it is made on: a pool, a bucket, keys in a bucket, or the log of import jobs. */
 export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readonly string[]>>>> = {
   'replicate-fn-trigger': {
     'cognito-idp:AdminCreateUser': ['secondary-pool'],
@@ -67,15 +82,56 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       'snapshot-bucket/journal/sign-up/*',
       'snapshot-bucket/latest.json',
       'snapshot-bucket/lease.json',
+      'snapshot-bucket/parts/*',
       'snapshot-bucket/snapshots/*',
     ],
     // latest.json and lease.json with If-Match, which needs s3:GetObject too: they are read as well.
-    's3:PutObject': ['snapshot-bucket/latest.json', 'snapshot-bucket/lease.json', 'snapshot-bucket/snapshots/*'],
+    's3:PutObject': [
+      'snapshot-bucket/latest.json',
+      'snapshot-bucket/lease.json',
+      'snapshot-bucket/parts/*',
+      'snapshot-bucket/snapshots/*',
+    ],
     's3:CreateMultipartUpload': ['snapshot-bucket/snapshots/*'],
     's3:UploadPart': ['snapshot-bucket/snapshots/*'],
     's3:CompleteMultipartUpload': ['snapshot-bucket/snapshots/*'],
     's3:AbortMultipartUpload': ['snapshot-bucket/snapshots/*'],
   },
+  'restore-fn': {
+    'cognito-idp:DescribeUserPool': ['primary-pool'],
+    'cognito-idp:GetCSVHeader': ['primary-pool'],
+    'cognito-idp:ListUsers': ['primary-pool'],
+    'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:AdminCreateUser': ['primary-pool'],
+    'cognito-idp:AdminDisableUser': ['primary-pool'],
+    'cognito-idp:AdminSetUserPassword': ['primary-pool'],
+    'cognito-idp:AdminUpdateUserAttributes': ['primary-pool'],
+    'cognito-idp:AdminDeleteUser': ['primary-pool'],
+    'cognito-idp:CreateUserImportJob': ['primary-pool'],
+    'cognito-idp:StartUserImportJob': ['primary-pool'],
+    'cognito-idp:DescribeUserImportJob': ['primary-pool'],
+    'logs:GetLogEvents': ['import-logs'],
+    's3:ListObjectsV2': ['snapshot-bucket'],
+    's3:GetObject': [
+      'snapshot-bucket/journal/restored/*',
+      'snapshot-bucket/journal/sign-up/*',
+      'snapshot-bucket/latest.json',
+      'snapshot-bucket/lease.json',
+      'snapshot-bucket/restores/*',
+      'snapshot-bucket/snapshots/*',
+    ],
+    's3:PutObject': ['snapshot-bucket/journal/restored/*', 'snapshot-bucket/lease.json', 'snapshot-bucket/restores/*'],
+    's3:DeleteObject': ['snapshot-bucket/journal/sign-up/*'],
+    's3:CreateMultipartUpload': ['snapshot-bucket/restores/*'],
+    's3:UploadPart': ['snapshot-bucket/restores/*'],
+    's3:CompleteMultipartUpload': ['snapshot-bucket/restores/*'],
+    's3:AbortMultipartUpload': ['snapshot-bucket/restores/*'],
+  },
+};
+
+/** What is granted on these is granted under a condition: the role is handed to Cognito alone. */
+const CONDITIONS: Readonly<Record<string, { StringEquals: Record<string, string> }>> = {
+  'import-logs-role': { StringEquals: { 'iam:PassedToService': 'cognito-idp.amazonaws.com' } },
 };
 
 /** What a function's calls are made on, as ARNs: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. */
@@ -88,7 +144,12 @@ export function statements(name: FunctionName, arns: Arns): PolicyStatement[] {
     actions.set(resource, (actions.get(resource) ?? new Set()).add(action));
   }
   return [...actions].map(
-    ([resource, actions]) => new PolicyStatement({ actions: [...actions], resources: [arn(resource, arns)] }),
+    ([resource, actions]) =>
+      new PolicyStatement({
+        actions: [...actions],
+        resources: [arn(resource, arns)],
+        conditions: CONDITIONS[resource] ?? {},
+      }),
   );
 }
 
@@ -98,7 +159,8 @@ function permissions(name: FunctionName): [action: string, resource: string][] {
     resources.flatMap((resource) =>
       Object.entries(NEEDS[call] ?? {}).map(([action, target]): [string, string] => {
         const bucket = resource.split('/', 1)[0] as string;
-        return [action, { itself: resource, bucket, key: `key-of-${bucket}` }[target]];
+        const named = { itself: resource, bucket, key: `key-of-${bucket}`, 'import-logs-role': 'import-logs-role' };
+        return [action, named[target]];
       }),
     ),
   );

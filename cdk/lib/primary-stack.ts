@@ -1,26 +1,29 @@
-// The primary region: replicate-fn as the primary pool's trigger and as the worker of its outbox.
+// The primary region: replicate-fn as the primary pool's trigger and as the worker of its outbox, and restore-fn for the way back.
 
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { Configuration } from './configuration.ts';
-import { existingPool, newPool } from './pool.ts';
+import type { ConfigurationWithTwin, Twin } from './configuration.ts';
+import { attach, chosenPool, existingPool } from './pool.ts';
+import { Restore } from './restore.ts';
 import { Schedule, TICK } from './schedule.ts';
-import { Store } from './store.ts';
+import { type Snapshots, Store } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
 import { Watch } from './watch.ts';
 
 export class PrimaryStack extends Stack {
-  constructor(scope: Construct, id: string, configuration: Configuration, codeOf: CodeOf, props: StackProps) {
+  constructor(scope: Construct, id: string, configuration: ConfigurationWithTwin, codeOf: CodeOf, props: StackProps) {
     super(scope, id, {
       ...props,
-      description: 'twinpool: brings everyone who signs up in the primary pool to its twin',
+      description: 'twinpool: brings everyone who signs up in the primary pool to its twin, and newcomers back',
     });
     const { primary, secondary, variables } = configuration;
+    const pool = chosenPool(this, primary, configuration);
+    const twin = existingPool(this, secondary);
     const outbox = new Store(this, 'Outbox');
     const arns = {
       'outbox-bucket': outbox.bucket.bucketArn,
       'key-of-outbox-bucket': outbox.key.keyArn,
-      'secondary-pool': existingPool(this, secondary).arn,
+      'secondary-pool': twin.arn,
     };
     const environment = {
       TARGET_USER_POOL_ID: secondary.userPoolId,
@@ -38,8 +41,7 @@ export class PrimaryStack extends Stack {
       environment,
       arns,
     });
-    const pool = primary.pool === 'new' ? newPool(this, configuration, trigger.lambda) : existingPool(this, primary);
-    trigger.allowPool(pool.arn, this.account);
+    attach(pool, trigger);
 
     const worker = new TwinpoolFunction(this, 'ReplicateWorker', {
       name: 'replicate-fn-worker',
@@ -76,6 +78,10 @@ export class PrimaryStack extends Stack {
     });
     watch.failures('Trigger', trigger, "the primary pool's trigger");
     watch.failures('Worker', worker, "the outbox's worker");
+
+    const snapshots = snapshotsOf(this, secondary);
+    new Restore(this, 'Restore', { pool, snapshotPool: twin, snapshots, configuration, codeOf, watch });
+
     watch.dashboard(
       [
         worker.highest('OutboxDepth'),
@@ -95,10 +101,6 @@ export class PrimaryStack extends Stack {
           worker.count('Conflicts'),
         ],
         'Time to replicate, 99 of 100': [trigger.metric('ReplicationLatency', 'p99')],
-        'Failures of functions': [trigger, worker].flatMap(({ lambda }) => [
-          lambda.metricErrors(),
-          lambda.metricThrottles(),
-        ]),
       },
     );
 
@@ -106,19 +108,19 @@ export class PrimaryStack extends Stack {
     new CfnOutput(this, 'TriggerArn', { value: trigger.lambda.functionArn, description: 'replicate-fn, trigger' });
     new CfnOutput(this, 'WorkerName', { value: worker.lambda.functionName, description: 'replicate-fn, worker' });
     new CfnOutput(this, 'OutboxBucketName', { value: outbox.bucket.bucketName, description: 'outbox/ and conflicts/' });
-    new CfnOutput(this, 'AlarmTopicArn', { value: watch.topic.topicArn, description: 'Alarms of the primary region' });
-    if (primary.pool === 'existing') {
-      new CfnOutput(this, 'AttachTrigger', attachTrigger(pool.id, trigger));
-    }
+    new CfnOutput(this, 'SnapshotBucketName', {
+      value: snapshots.bucketName,
+      description: 'snapshots/, journal/ and restores/, in the secondary region',
+    });
   }
 }
 
-/** How to attach a trigger to an existing pool, which CloudFormation leaves alone. */
-export function attachTrigger(poolId: string, { lambda }: TwinpoolFunction) {
+/** The snapshots of the twin, by the names that its stack gave them. */
+function snapshotsOf(stack: Stack, { region, snapshotBucket, snapshotKeyId }: Twin): Snapshots {
   return {
-    value: `twinpool attach --pool ${poolId} --function ${lambda.functionArn}`,
-    description:
-      'Attaches the trigger; or in the Cognito console: the pool, Extensions, Add Lambda trigger, Sign-up, Post confirmation, ' +
-      'this function. If the pool has such a trigger already: docs/deploy.md.',
+    bucketName: snapshotBucket,
+    bucketArn: stack.formatArn({ service: 's3', region: '', account: '', resource: snapshotBucket }),
+    keyArn: stack.formatArn({ service: 'kms', region, resource: 'key', resourceName: snapshotKeyId }),
+    region,
   };
 }

@@ -11,6 +11,14 @@ export interface StoreProps {
   readonly lifecycleRules?: LifecycleRule[];
 }
 
+/** Where snapshots are, in this region or another. */
+export interface Snapshots {
+  readonly bucketName: string;
+  readonly bucketArn: string;
+  readonly keyArn: string;
+  readonly region: string;
+}
+
 export class Store extends Construct {
   readonly bucket: Bucket;
   readonly key: Key;
@@ -49,7 +57,7 @@ export class Store extends Construct {
     Validations.of(this.bucket).acknowledge({
       id: 'AwsSolutions-S1',
       reason:
-        'The bucket is reachable by two roles of this stack alone. Who read or wrote what is told by CloudTrail data events, which are ' +
+        "The bucket is reachable by twinpool's own roles alone. Who read or wrote what is told by CloudTrail data events, which are " +
         "complete and carry the caller; server access logs are best effort, and would copy object keys, which hold people's sub, out of this key's protection.",
     });
   }

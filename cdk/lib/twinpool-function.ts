@@ -1,4 +1,4 @@
-// One of twinpool's binaries as it is deployed: as a pool's trigger, or as a worker.
+// One of twinpool's binaries as it is deployed: as a pool's trigger, as a worker, or to be started by hand.
 
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
@@ -20,7 +20,7 @@ import { Construct } from 'constructs';
 import type { Configuration } from './configuration.ts';
 import { type Arns, type FunctionName, statements } from './permissions.ts';
 
-/** Where the code of a binary is: `replicate-fn` or `backup-fn`. */
+/** Where the code of a binary is: `replicate-fn`, `backup-fn` or `restore-fn`. */
 export type CodeOf = (binary: string) => Code;
 
 export interface TwinpoolFunctionProps {
@@ -73,7 +73,9 @@ export class TwinpoolFunction extends Construct {
     for (const prefix of calls.flatMap(({ resources }) => resources).filter((resource) => resource.endsWith('/*'))) {
       Validations.of(role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${flattenCfnReference(Stack.of(this).resolve(prefix))}]`,
-        reason: 'Objects are named after people or times: the key prefix is the narrowest resource that holds them.',
+        reason:
+          "Objects are named after people or times, and Cognito names the log of an import after the pool's name: the prefix is the " +
+          'narrowest resource that holds them.',
       });
     }
 
@@ -99,7 +101,8 @@ export class TwinpoolFunction extends Construct {
       systemLogLevelV2: SystemLogLevel.WARN,
       ...(isTrigger
         ? configuration.triggerConcurrency && { reservedConcurrentExecutions: configuration.triggerConcurrency }
-        : // The next tick is the retry, and a wake-up that waited a minute has been overtaken by one.
+        : // The next tick is the retry, and a wake-up that waited a minute has been overtaken by one. A restore is begun, and
+          // begun again, by a person.
           { retryAttempts: 0, maxEventAge: Duration.minutes(1) }),
     });
 
@@ -112,13 +115,13 @@ export class TwinpoolFunction extends Construct {
   }
 
   /** Lets a user pool call it. */
-  allowPool(poolArn: string, account: string): void {
+  allowPool(poolArn: string): void {
     const permission = new CfnPermission(this, 'CalledByPool', {
       action: 'lambda:InvokeFunction',
       functionName: this.lambda.functionArn,
       principal: 'cognito-idp.amazonaws.com',
       sourceArn: poolArn,
-      sourceAccount: account,
+      sourceAccount: Stack.of(this).account,
     });
     permission.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }

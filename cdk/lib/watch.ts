@@ -1,6 +1,6 @@
 // What is watched in a region: alarms on an SNS topic, and a dashboard that answers "is it safe?" at a glance.
 
-import { Stack } from 'aws-cdk-lib';
+import { CfnOutput, Stack } from 'aws-cdk-lib';
 import {
   Alarm,
   AlarmStatusWidget,
@@ -40,8 +40,9 @@ const MISSING_DATA = {
 };
 
 export class Watch extends Construct {
-  readonly topic: Topic;
+  private readonly topic: Topic;
   private readonly alarms: Alarm[] = [];
+  private readonly functions: TwinpoolFunction[] = [];
 
   constructor(scope: Construct, id: string, alarmEmail: string) {
     super(scope, id);
@@ -62,6 +63,7 @@ export class Watch extends Construct {
     if (alarmEmail) {
       this.topic.addSubscription(new EmailSubscription(alarmEmail));
     }
+    new CfnOutput(stack, 'AlarmTopicArn', { value: this.topic.topicArn, description: 'Alarms of this region' });
   }
 
   alarm(id: string, props: AlarmProps): void {
@@ -83,7 +85,9 @@ export class Watch extends Construct {
   }
 
   /** Errors and throttles of a function, which Lambda counts. */
-  failures(id: string, { lambda }: TwinpoolFunction, what: string): void {
+  failures(id: string, watched: TwinpoolFunction, what: string): void {
+    const { lambda } = watched;
+    this.functions.push(watched);
     this.alarm(`${id}Errors`, {
       metric: lambda.metricErrors(),
       above: 0,
@@ -98,10 +102,12 @@ export class Watch extends Construct {
     });
   }
 
-  /** Above all the alarms, then the numbers as they are now, then how they got there. */
+  /** Above all the alarms, then the numbers as they are now, then how they got there, and failures last. */
   dashboard(now: IMetric[], graphs: Readonly<Record<string, IMetric[]>>): Dashboard {
     const { stackName } = Stack.of(this);
-    const width = Math.floor(24 / Object.keys(graphs).length);
+    const failures = this.functions.flatMap(({ lambda }) => [lambda.metricErrors(), lambda.metricThrottles()]);
+    const all = Object.entries({ ...graphs, 'Failures of functions': failures });
+    const width = Math.floor(24 / all.length);
     return new Dashboard(this, 'Dashboard', {
       dashboardName: stackName,
       widgets: [
@@ -114,7 +120,7 @@ export class Watch extends Construct {
           }),
         ],
         [new SingleValueWidget({ title: 'Now', metrics: now, width: 24, height: 4 })],
-        Object.entries(graphs).map(([title, left]) => new GraphWidget({ title, left, width, height: 7 })),
+        all.map(([title, left]) => new GraphWidget({ title, left, width, height: 7 })),
       ],
     });
   }

@@ -1,6 +1,6 @@
-"""twinpool deployed on this machine: both stacks by the real cdk, the real functions, and AWS by ministack.
+"""twinpool deployed on this machine: the stacks by the real cdk, the real functions, and AWS by ministack.
 
-Deploys both ways, sends people through, deploys again, destroys, and says of each step what came of it. It works on a
+Deploys all ways, sends people through, deploys again, destroys, and says of each step what came of it. It works on a
 copy of this app, so that nobody's configuration is touched, and reaches no AWS account.
 """
 
@@ -27,6 +27,7 @@ COPY = WORKSPACE / "target/deploy-local"
 
 PRIMARY, SECONDARY = "ap-northeast-1", "ap-northeast-3"
 STACKS = {PRIMARY: "TwinpoolPrimary", SECONDARY: "TwinpoolSecondary"}
+SINGLE = "TwinpoolBackup"
 ACCOUNT = "000000000000"
 
 
@@ -50,8 +51,10 @@ def main():
         first.replicates("hanako@example.jp", "37d4da28-9031-70e9-1111-0123456789ab")
         done("a confirmation in the primary pool became a replica in the secondary one")
         waiting = first.defer("taro@example.jp")
-        first.snapshots("jiro@example.jp")
+        first.backup.snapshots("jiro@example.jp")
         done("a sign-up in the secondary pool woke the worker, and a snapshot with the newcomer landed in the bucket")
+        first.restore.would_bring("jiro@example.jp")
+        done("restore-fn in the primary region read it there, and said that it would bring the newcomer")
 
         events = first.stack_events()
         deploy()
@@ -79,36 +82,49 @@ def main():
         second.is_fenced()
         done("around those pools: both stacks deployed, the fence as asked for, the pools unchanged")
         second.replicates("saburo@example.jp", "57d4da28-9031-70e9-1111-0123456789ab")
-        second.snapshots("shiro@example.jp")
-        done("a replica and a snapshot here too")
+        second.backup.snapshots("shiro@example.jp")
+        second.restore.would_bring("shiro@example.jp")
+        done("a replica and a snapshot here too, and restore-fn would bring its newcomer")
+
+        configure(twin=False)
+        deploy()
+        backup = Backup(PRIMARY, SINGLE)
+        backup.is_attached()
+        backup.snapshots("rokuro@example.jp")
+        done("without a twin: one stack deployed, trigger attached, and a sign-up is in a snapshot")
+        backup.forget("rokuro@example.jp")
+        Restore(SINGLE, backup).would_bring("rokuro@example.jp")
+        done("someone who was deleted is someone whom restore-fn would bring back")
 
 
 class Twin:
     """Both regions as deployed. What is where is read from the functions, whose variables are a contract."""
 
     def __init__(self):
-        self.primary, self.secondary = functions(PRIMARY), functions(SECONDARY)
+        self.primary = functions(PRIMARY, STACKS[PRIMARY])
+        self.backup = Backup(SECONDARY, STACKS[SECONDARY])
+        self.restore = Restore(STACKS[PRIMARY], self.backup)
         variables = self.primary["worker"]["Environment"]["Variables"]
         self.outbox = variables["OUTBOX_BUCKET"]
         self.pools = {PRIMARY: variables["SOURCE_USER_POOL_ID"], SECONDARY: variables["TARGET_USER_POOL_ID"]}
-        variables = self.secondary["worker"]["Environment"]["Variables"]
-        self.bucket = variables["S3_BUCKET_NAME"]
-        check(variables["USER_POOL_ID"] == self.pools[SECONDARY], "the stacks disagree about the secondary pool")
-
-    def trigger(self, region):
-        return (self.primary if region == PRIMARY else self.secondary)["trigger"]
+        check(self.backup.pool == self.pools[SECONDARY], "the stacks disagree about the secondary pool")
+        check(self.restore.pool == self.pools[PRIMARY], "restore-fn is not for the primary pool")
 
     def workers(self):
-        return [deployed["worker"]["FunctionName"] for deployed in (self.primary, self.secondary)]
+        """The functions that go with the stacks."""
+        return [
+            self.primary["worker"]["FunctionName"],
+            self.primary["restore"]["FunctionName"],
+            self.backup.functions["worker"]["FunctionName"],
+        ]
 
     def describe_pools(self):
-        asked = {region: client("cognito-idp", region).describe_user_pool for region in STACKS}
-        return {region: ask(UserPoolId=self.pools[region])["UserPool"] for region, ask in asked.items()}
+        return {region: describe_pool(region, pool) for region, pool in self.pools.items()}
 
     def is_attached(self):
-        for region, pool in self.describe_pools().items():
-            attached = pool["LambdaConfig"].get("PostConfirmation")
-            check(attached == self.trigger(region)["FunctionArn"], f"{region}: the trigger is {attached}")
+        attached = self.describe_pools()[PRIMARY]["LambdaConfig"].get("PostConfirmation")
+        check(attached == self.primary["trigger"]["FunctionArn"], f"{PRIMARY}: the trigger is {attached}")
+        self.backup.is_attached()
 
     def is_fenced(self):
         waf = client("wafv2", SECONDARY)
@@ -118,12 +134,15 @@ class Twin:
         check(fenced == [self.describe_pools()[SECONDARY]["Arn"]], f"the fence is before {fenced}")
 
     def replicates(self, email, sub):
-        self.confirm(PRIMARY, email, sub)
+        self.confirm(email, sub)
         self.is_replica(email, sub)
+
+    def confirm(self, email, sub):
+        confirm(PRIMARY, self.pools[PRIMARY], self.primary["trigger"], email, sub)
 
     def defer(self, email):
         """A person whom the trigger could not replicate two hours ago, and one without an address: their subs."""
-        sub = self.person(PRIMARY, email)
+        sub = person(PRIMARY, self.pools[PRIMARY], email)
         record = {
             "version": 1,
             "trigger": "PostConfirmation_ConfirmSignUp",
@@ -136,7 +155,7 @@ class Twin:
         s3 = client("s3", PRIMARY)
         s3.put_object(Bucket=self.outbox, Key=f"outbox/{sub}.json", Body=json.dumps(record).encode())
         nobody = "67d4da28-9031-70e9-1111-0123456789ab"
-        self.confirm(PRIMARY, None, nobody)
+        self.confirm(None, nobody)
         return sub, nobody
 
     def drains(self, email, sub, nobody):
@@ -148,51 +167,6 @@ class Twin:
         self.is_replica(email, sub)
         keys = [found["Key"] for found in s3.list_objects_v2(Bucket=self.outbox)["Contents"]]
         check(keys == [f"conflicts/{nobody}.json"], f"the outbox's bucket holds {keys}")
-
-    def snapshots(self, email):
-        """Somebody signs up in the secondary pool, which the journal's notification is to wake the worker for."""
-        sub = self.person(SECONDARY, email)
-        people = len(client("cognito-idp", SECONDARY).list_users(UserPoolId=self.pools[SECONDARY])["Users"])
-        self.confirm(SECONDARY, email, sub)
-        s3 = client("s3", SECONDARY)
-
-        def object(key):
-            return json.loads(s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
-
-        wait_for("a snapshot", lambda: s3.list_objects_v2(Bucket=self.bucket, Prefix="latest.json")["KeyCount"])
-        manifest = object(object("latest.json")["manifest"])
-        check(manifest["users"]["listed"] >= people, f"not everyone is in the snapshot: {manifest}")
-        check(manifest["users"]["newcomers"] == 1, f"the newcomer is not in the snapshot: {manifest}")
-        for file in manifest["files"]:
-            size = s3.head_object(Bucket=self.bucket, Key=file["key"])["ContentLength"]
-            check(size == file["bytes"], f"{file['key']} has {size} bytes, not {file['bytes']}")
-
-    def person(self, region, email):
-        """Somebody who is in a pool: their sub."""
-        attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
-        cognito = client("cognito-idp", region)
-        where = {"UserPoolId": self.pools[region], "Username": email}
-        cognito.admin_create_user(**where, UserAttributes=attributes, MessageAction="SUPPRESS")
-        cognito.admin_set_user_password(**where, Password="Correct-horse-7-battery", Permanent=True)
-        attributes = cognito.admin_get_user(**where)["UserAttributes"]
-        return next(a["Value"] for a in attributes if a["Name"] == "sub")
-
-    def confirm(self, region, email, sub):
-        """What a pool tells its trigger when somebody confirms; ministack's own pools do not."""
-        attributes = {"sub": sub, "cognito:user_status": "CONFIRMED"}
-        event = {
-            "version": "1",
-            "region": region,
-            "userPoolId": self.pools[region],
-            "userName": sub,
-            "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "local"},
-            "triggerSource": "PostConfirmation_ConfirmSignUp",
-            "request": {"userAttributes": attributes | ({"email": email, "email_verified": "true"} if email else {})},
-            "response": {},
-        }
-        trigger = self.trigger(region)
-        answer = invoke(region, trigger, event)
-        check(answer == event, f"{trigger['FunctionName']} answered {answer}")
 
     def is_replica(self, email, sub):
         cognito = client("cognito-idp", SECONDARY)
@@ -212,22 +186,119 @@ class Twin:
         """The people of the pools, the objects of the buckets, and the keys that are good."""
         stays = set()
         for region, pool in self.pools.items():
-            cognito, kms = client("cognito-idp", region), client("kms", region)
-            stays |= {(pool, user["Username"]) for user in cognito.list_users(UserPoolId=pool)["Users"]}
+            kms = client("kms", region)
+            stays |= {(pool, username) for username in people(region, pool)}
             keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
             stays |= {(region, key["KeyId"]) for key in keys if key["KeyState"] == "Enabled"}
-        for region, bucket in [(PRIMARY, self.outbox), (SECONDARY, self.bucket)]:
+        for region, bucket in [(PRIMARY, self.outbox), (SECONDARY, self.backup.bucket)]:
             objects = client("s3", region).list_objects_v2(Bucket=bucket)["Contents"]
             stays |= {(bucket, found["Key"]) for found in objects}
         return stays
 
 
-def functions(region):
-    """The stack's two functions; the trigger is the one with a trigger's five seconds."""
-    resources = client("cloudformation", region).describe_stack_resources(StackName=STACKS[region])["StackResources"]
+class Backup:
+    """A pool with backup-fn as deployed."""
+
+    def __init__(self, region, stack):
+        self.region, self.functions = region, functions(region, stack)
+        variables = self.functions["worker"]["Environment"]["Variables"]
+        self.pool, self.bucket = variables["USER_POOL_ID"], variables["S3_BUCKET_NAME"]
+
+    def is_attached(self):
+        attached = describe_pool(self.region, self.pool)["LambdaConfig"].get("PostConfirmation")
+        check(attached == self.functions["trigger"]["FunctionArn"], f"{self.region}: the trigger is {attached}")
+
+    def snapshots(self, email):
+        """Somebody signs up in the pool, which the journal's notification is to wake the worker for."""
+        sub = person(self.region, self.pool, email)
+        count = len(people(self.region, self.pool))
+        confirm(self.region, self.pool, self.functions["trigger"], email, sub)
+        s3 = client("s3", self.region)
+        wait_for("a snapshot", lambda: s3.list_objects_v2(Bucket=self.bucket, Prefix="latest.json")["KeyCount"])
+        manifest = json.loads(self.read(json.loads(self.read("latest.json"))["manifest"]))
+        check(manifest["users"]["listed"] >= count, f"not everyone is in the snapshot: {manifest}")
+        check(manifest["users"]["newcomers"] == 1, f"the newcomer is not in the snapshot: {manifest}")
+        for file in manifest["files"]:
+            size = s3.head_object(Bucket=self.bucket, Key=file["key"])["ContentLength"]
+            check(size == file["bytes"], f"{file['key']} has {size} bytes, not {file['bytes']}")
+
+    def forget(self, email):
+        client("cognito-idp", self.region).admin_delete_user(UserPoolId=self.pool, Username=email)
+
+    def read(self, key):
+        return client("s3", self.region).get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+
+class Restore:
+    """restore-fn as deployed in the primary region, for the snapshots of a backup."""
+
+    def __init__(self, stack, backup):
+        self.function, self.backup = functions(PRIMARY, stack)["restore"], backup
+        variables = self.function["Environment"]["Variables"]
+        self.pool = variables["USER_POOL_ID"]
+        of = variables["S3_BUCKET_NAME"], variables["S3_BUCKET_REGION"]
+        check(of == (backup.bucket, backup.region), f"restore-fn reads from {of}")
+
+    def would_bring(self, email):
+        """A dry run: ministack has no import jobs."""
+        before = people(PRIMARY, self.pool)
+        answer = invoke(PRIMARY, self.function, {"dry_run": True})
+        report = json.loads(self.backup.read(answer["report"]))
+        folder = answer["report"].rpartition("/")[0]
+        rows = self.backup.read(f"{folder}/import-0001.csv").decode().splitlines()[1:]
+        check(any(email in row for row in rows), f"nobody would be brought: {answer} {report}")
+        check(people(PRIMARY, self.pool) == before, "a dry run changed the pool")
+
+
+def describe_pool(region, pool):
+    return client("cognito-idp", region).describe_user_pool(UserPoolId=pool)["UserPool"]
+
+
+def people(region, pool):
+    """The usernames of a pool."""
+    users = client("cognito-idp", region).list_users(UserPoolId=pool)["Users"]
+    return sorted(user["Username"] for user in users)
+
+
+def person(region, pool, email):
+    """Somebody who is in a pool: their sub."""
+    attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
+    cognito = client("cognito-idp", region)
+    where = {"UserPoolId": pool, "Username": email}
+    cognito.admin_create_user(**where, UserAttributes=attributes, MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(**where, Password="Correct-horse-7-battery", Permanent=True)
+    attributes = cognito.admin_get_user(**where)["UserAttributes"]
+    return next(a["Value"] for a in attributes if a["Name"] == "sub")
+
+
+def confirm(region, pool, trigger, email, sub):
+    """What a pool tells its trigger when somebody confirms; ministack's own pools do not."""
+    attributes = {"sub": sub, "cognito:user_status": "CONFIRMED"}
+    event = {
+        "version": "1",
+        "region": region,
+        "userPoolId": pool,
+        "userName": sub,
+        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "local"},
+        "triggerSource": "PostConfirmation_ConfirmSignUp",
+        "request": {"userAttributes": attributes | ({"email": email, "email_verified": "true"} if email else {})},
+        "response": {},
+    }
+    answer = invoke(region, trigger, event)
+    check(answer == event, f"{trigger['FunctionName']} answered {answer}")
+
+
+def functions(region, stack):
+    """A stack's functions: the trigger has a trigger's five seconds, and restore-fn the role of import jobs."""
+    resources = client("cloudformation", region).describe_stack_resources(StackName=stack)["StackResources"]
     names = [resource["PhysicalResourceId"] for resource in resources]
-    ours = [function for name, function in listed(region).items() if name in names]
-    return {"trigger" if function["Timeout"] == 5 else "worker": function for function in ours}
+
+    def kind(function):
+        if function["Timeout"] == 5:
+            return "trigger"
+        return "restore" if "IMPORT_LOGS_ROLE_ARN" in function["Environment"]["Variables"] else "worker"
+
+    return {kind(function): function for name, function in listed(region).items() if name in names}
 
 
 def listed(region):
@@ -266,7 +337,7 @@ def lay_out():
     unneeded = shutil.ignore_patterns("node_modules", "cdk.out", "local", "test", ".venv")
     shutil.copytree(CDK, COPY / "cdk", ignore=unneeded)
     (COPY / "cdk/node_modules").symlink_to(CDK / "node_modules")
-    for name in ["replicate-fn", "backup-fn"]:
+    for name in ["replicate-fn", "backup-fn", "restore-fn"]:
         folder = COPY / "target/lambda" / name
         folder.mkdir(parents=True)
         shutil.copy(BINARIES / name, folder / "bootstrap")
@@ -277,16 +348,17 @@ def lay_out():
     cargo.chmod(0o755)
 
 
-def configure(existing=None):
-    """Writes the copy's twinpool.config.ts: new pools, or these."""
+def configure(existing=None, twin=True):
+    """Writes the copy's twinpool.config.ts: new pools, or these; or one new pool without a twin."""
 
     def choice(region):
         pool = {"pool": "existing", "userPoolId": existing[region]} if existing else {"pool": "new", "userPoolId": ""}
         return {"region": region} | pool
 
+    secondary = choice(SECONDARY) | {"snapshotBucket": "", "snapshotKeyId": ""} | ({"fence": True} if existing else {})
     configuration = {
         "primary": choice(PRIMARY),
-        "secondary": choice(SECONDARY) | ({"fence": True} if existing else {}),
+        "secondary": secondary if twin else None,
         "newPools": {"customAttributes": ["tenant"]},
         "originSubAttribute": "custom:origin_sub",
         "architecture": "x86_64" if platform.machine().lower() in ("x86_64", "amd64") else "arm64",

@@ -1,4 +1,4 @@
-"""AWS on this machine: ministack, with the four things it lacks that twinpool needs.
+"""AWS on this machine: ministack, with the five things it lacks that twinpool needs.
 
 Port, address and everything else come from ministack's own environment variables.
 """

@@ -5,8 +5,8 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { ConfigurationError, readConfiguration, writeSecondaryPoolId } from '../lib/configuration.ts';
-import { AROUND_EXISTING, FROM_NOTHING } from './app.ts';
+import { ConfigurationError, readConfiguration, writeMade } from '../lib/configuration.ts';
+import { AROUND_EXISTING, FROM_NOTHING, SINGLE_WAYS } from './app.ts';
 
 const FRESH = resolve(import.meta.dirname, 'fresh.config.ts');
 
@@ -45,9 +45,9 @@ test('twinpool.config.ts is one', async () => {
   await readConfiguration(resolve(import.meta.dirname, '../twinpool.config.ts'));
 });
 
-test('both ways, and a new twin of an existing pool, are configurations', async () => {
+test('all ways, and a new twin of an existing pool, are configurations', async () => {
   const twin = { ...FROM_NOTHING, primary: AROUND_EXISTING.primary };
-  for (const configuration of [FROM_NOTHING, AROUND_EXISTING, twin]) {
+  for (const configuration of [FROM_NOTHING, AROUND_EXISTING, twin, ...Object.values(SINGLE_WAYS)]) {
     await readConfiguration(file(`export default ${JSON.stringify(configuration)};`));
   }
 });
@@ -87,6 +87,27 @@ for (const { what, from, to, says, at } of [
     to: 'secondary: { fence: true,',
     at: line('secondary:'),
     says: /secondary\.fence is true\. A new pool always gets the fence/,
+  },
+  {
+    what: 'a bucket of its own for the snapshots',
+    from: "snapshotBucket: ''",
+    to: "snapshotBucket: 's3://mine'",
+    at: line('snapshotBucket:'),
+    says: /secondary\.snapshotBucket is "s3:\/\/mine"\. Leave it '': make deploy writes it/,
+  },
+  {
+    what: 'no line for the key of the snapshots',
+    from: "snapshotKeyId: '',",
+    to: '',
+    at: line('secondary:'),
+    says: /secondary\.snapshotKeyId is missing\. Leave it '': make deploy writes it/,
+  },
+  {
+    what: 'a variable of replicate-fn without a twin',
+    from: 'variables: {},',
+    to: "variables: { ACTIVATE_REPLICAS: 'true' }, secondary: null,",
+    at: line('variables:'),
+    says: /variables\.ACTIVATE_REPLICAS is not known\. Known here: LIST_USERS_RPS, SNAPSHOT_MIN_INTERVAL_S, SHRINK_GUARD_PERCENT\./,
   },
   {
     what: 'an unknown line',
@@ -204,6 +225,14 @@ test('refused: an existing pool of another region, and one that does not say whe
   );
 });
 
+test('refused: no word about a twin, which is not the same as none', async () => {
+  const { secondary: _, ...without } = FROM_NOTHING;
+  assert.match(
+    await refused(file(`export default ${JSON.stringify(without)};`)),
+    /: secondary is missing\. It holds region, [^\n]*; or it is null, for a pool without a twin\.$/,
+  );
+});
+
 test('all mistakes are told at once, in the order of their lines', async () => {
   const message = await refused(freshBut('snapshotDays: 90,\n  logDays: 90,', 'logDays: 100,\n  snapshotDays: 0,'));
   assert.match(message, /^twinpool\.config\.mts:\d+: logDays .*\ntwinpool\.config\.mts:\d+: snapshotDays [^\n]*$/);
@@ -216,19 +245,45 @@ test('all mistakes are told at once, in the order of their lines', async () => {
   );
 });
 
-test('the id of a new secondary pool is written into its line, and nothing else is changed', async () => {
+test('what the secondary stack made is written into its lines, and nothing else is changed', async () => {
   const path = freshBut('', '');
   const before = readFileSync(path, 'utf8');
+  const made = {
+    userPoolId: 'ap-northeast-3_AbCdEf123',
+    snapshotBucket: 'twinpool-snapshots-0a',
+    snapshotKeyId: '0b-1c',
+  };
 
-  writeSecondaryPoolId(path, 'ap-northeast-3_AbCdEf123');
+  writeMade(path, made);
 
   const after = readFileSync(path, 'utf8');
   const changed = after.split('\n').filter((text, index) => text !== before.split('\n')[index]);
-  assert.deepEqual(changed, ["    userPoolId: 'ap-northeast-3_AbCdEf123',"]);
+  assert.deepEqual(changed, [
+    "    userPoolId: 'ap-northeast-3_AbCdEf123',",
+    "    snapshotBucket: 'twinpool-snapshots-0a',",
+    "    snapshotKeyId: '0b-1c',",
+  ]);
   const { primary, secondary } = await readConfiguration(path);
   assert.equal(primary.userPoolId, '');
-  assert.equal(secondary.userPoolId, 'ap-northeast-3_AbCdEf123');
+  assert.deepEqual(secondary, { region: 'ap-northeast-3', pool: 'new', ...made });
 
-  writeSecondaryPoolId(path, 'ap-northeast-3_AbCdEf123');
+  writeMade(path, made);
   assert.equal(readFileSync(path, 'utf8'), after);
+});
+
+test('what has no line to be written into is said, and the line to write', () => {
+  const text = `const made = { userPoolId: '' };\nexport default { secondary: { ...made } };`;
+  const path = file(text);
+  const made = {
+    userPoolId: 'ap-northeast-3_AbCdEf123',
+    snapshotBucket: 'twinpool-snapshots-0a',
+    snapshotKeyId: '0b-1c',
+  };
+
+  assert.throws(
+    () => writeMade(path, made),
+    /no line for secondary\.userPoolId\. Write userPoolId: 'ap-northeast-3_AbCdEf123' there/,
+  );
+
+  assert.equal(readFileSync(path, 'utf8'), text);
 });

@@ -9,6 +9,13 @@ import { test } from 'node:test';
 
 const HERE = resolve(import.meta.dirname, '..');
 
+/** The outputs of the secondary stack. */
+const MADE = {
+  UserPoolId: 'ap-northeast-3_Made',
+  SnapshotBucketName: 'twinpool-snapshots-0a1b2c',
+  SnapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',
+};
+
 /** A copy of this app beside commands that note how they are called; `cdk` makes the outputs of a deployment. */
 function workspace() {
   const root = mkdtempSync(join(tmpdir(), 'twinpool-deploy-'));
@@ -23,10 +30,7 @@ function workspace() {
   const command = (name: string, then: string) =>
     writeFileSync(join(commands, name), `#!/bin/sh\necho "${name} $*" >> ${root}/log\n${then}\n`, { mode: 0o755 });
   command('cargo', '');
-  command(
-    'cdk',
-    `mkdir -p cdk.out\necho '{"TwinpoolSecondary":{"UserPoolId":"ap-northeast-3_Made"}}' > cdk.out/outputs.json`,
-  );
+  command('cdk', `mkdir -p cdk.out\necho '{"TwinpoolSecondary":${JSON.stringify(MADE)}}' > cdk.out/outputs.json`);
 
   const deploy = (...args: string[]) =>
     spawnSync(process.execPath, ['--import', 'tsx', 'bin/deploy.ts', ...args], {
@@ -42,7 +46,7 @@ function workspace() {
   };
 }
 
-test('builds, deploys the secondary stack, writes the id of its pool into the configuration, deploys the primary', () => {
+test('builds, deploys the secondary stack, writes what it made into the configuration, deploys the primary', () => {
   const { configuration, deploy, log } = workspace();
 
   const { status, stderr } = deploy('--require-approval', 'never');
@@ -56,7 +60,10 @@ test('builds, deploys the secondary stack, writes the id of its pool into the co
   assert.match(secondary ?? '', outputs);
   assert.match(primary ?? '', outputs);
   assert.deepEqual(more, []);
-  assert.match(readFileSync(configuration, 'utf8'), /userPoolId: 'ap-northeast-3_Made',/);
+  const written = readFileSync(configuration, 'utf8');
+  assert.match(written, /userPoolId: 'ap-northeast-3_Made',/);
+  assert.match(written, /snapshotBucket: 'twinpool-snapshots-0a1b2c',/);
+  assert.match(written, /snapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',/);
 });
 
 test('a second run writes nothing', () => {
@@ -67,6 +74,38 @@ test('a second run writes nothing', () => {
   assert.equal(deploy().status, 0);
 
   assert.equal(readFileSync(configuration, 'utf8'), first);
+});
+
+test('around an existing twin, its id stays, and the bucket and key of its snapshots are written', () => {
+  const { configuration, deploy } = workspace();
+  const existing = readFileSync(configuration, 'utf8').replace(
+    /region: 'ap-northeast-3',\s+pool: 'new',\s+userPoolId: ''/,
+    "region: 'ap-northeast-3', pool: 'existing', fence: false,\nuserPoolId: 'ap-northeast-3_Made'",
+  );
+  writeFileSync(configuration, existing);
+
+  const { status, stderr } = deploy();
+
+  assert.equal(status, 0, stderr);
+  const written = existing
+    .replace("snapshotBucket: ''", `snapshotBucket: '${MADE.SnapshotBucketName}'`)
+    .replace("snapshotKeyId: ''", `snapshotKeyId: '${MADE.SnapshotKeyId}'`);
+  assert.equal(readFileSync(configuration, 'utf8'), written);
+});
+
+test('of a pool without a twin, there is one stack, and nothing is written', () => {
+  const { configuration, deploy, log } = workspace();
+  const single = readFileSync(configuration, 'utf8').replace(/secondary: {[^}]*}/, 'secondary: null');
+  writeFileSync(configuration, single);
+
+  const { status, stderr } = deploy();
+
+  assert.equal(status, 0, stderr);
+  const [build, deployed, ...more] = log();
+  assert.equal(build, 'cargo lambda build --release --arm64');
+  assert.match(deployed ?? '', /^cdk deploy TwinpoolBackup /);
+  assert.deepEqual(more, []);
+  assert.equal(readFileSync(configuration, 'utf8'), single);
 });
 
 test('what fails stops it: nothing is deployed that was not built, and no primary without a secondary', () => {

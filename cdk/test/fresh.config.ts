@@ -12,6 +12,8 @@ export default {
     region: 'ap-northeast-3',
     pool: 'new',
     userPoolId: '',
+    snapshotBucket: '',
+    snapshotKeyId: '',
   },
   newPools: {
     customAttributes: [],

@@ -92,17 +92,3 @@ test('conflicts go off as an alarm', () => {
   assert.equal(Properties.Threshold, 0);
   assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
 });
-
-test('from nothing: the output has the pool', () => {
-  nothing.hasOutput('UserPoolId', {});
-  assert.deepEqual(nothing.findOutputs('AttachTrigger'), {});
-});
-
-test('around an existing pool: the output says how to attach the trigger', () => {
-  const { AttachTrigger } = existing.findOutputs('AttachTrigger');
-  assert.match(
-    text(AttachTrigger?.['Value']),
-    /^twinpool attach --pool ap-northeast-1_Primary --function <ReplicateTriggerFunction/,
-  );
-  assert.match(AttachTrigger?.['Description'], /Cognito console/);
-});

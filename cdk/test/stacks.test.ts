@@ -1,23 +1,59 @@
-// What holds in both regions, in both ways.
+// What holds in every stack, in all ways.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Template } from 'aws-cdk-lib/assertions';
-import { app, FROM_NOTHING, templates, WAYS } from './app.ts';
+import { app, FROM_NOTHING, SINGLE_WAYS, singleTemplate, stacks, templates, WAYS } from './app.ts';
 import { all, list, one, text } from './template.ts';
 
 function begins(found: string, beginning: string): void {
   assert.equal(found.slice(0, beginning.length), beginning);
 }
 
+/** What is in a stack, by the names that the code gives it. */
+const STACKS = {
+  primary: {
+    name: 'TwinpoolPrimary',
+    pool: 'ap-northeast-1_Primary',
+    trigger: 'ReplicateTrigger',
+    worker: 'ReplicateWorker',
+    others: ['Restore'],
+    store: 'Outbox',
+    schedule: 'Schedule',
+  },
+  secondary: {
+    name: 'TwinpoolSecondary',
+    pool: 'ap-northeast-3_Secondary',
+    trigger: 'BackupTrigger',
+    worker: 'BackupWorker',
+    others: [],
+    store: 'BackupSnapshots',
+    schedule: 'BackupSchedule',
+  },
+  single: {
+    name: 'TwinpoolBackup',
+    pool: 'ap-northeast-1_Primary',
+    trigger: 'BackupTrigger',
+    worker: 'BackupWorker',
+    others: ['Restore'],
+    store: 'BackupSnapshots',
+    schedule: 'BackupSchedule',
+  },
+};
+
+const TEMPLATES: Record<string, Record<string, Template>> = {};
 for (const [way, configuration] of Object.entries(WAYS)) {
-  const stacks = templates(configuration);
-  for (const [region, template] of Object.entries(stacks)) {
-    const here = `${way}, ${region} region`;
-    const isNew = way === 'from nothing';
-    const trigger = region === 'primary' ? 'ReplicateTrigger' : 'BackupTrigger';
-    const worker = region === 'primary' ? 'ReplicateWorker' : 'BackupWorker';
-    const store = region === 'primary' ? 'Outbox' : 'Snapshots';
+  TEMPLATES[way] = templates(configuration);
+}
+for (const [way, configuration] of Object.entries(SINGLE_WAYS)) {
+  TEMPLATES[way] = { single: singleTemplate(configuration) };
+}
+
+for (const [way, deployed] of Object.entries(TEMPLATES)) {
+  for (const [kind, template] of Object.entries(deployed)) {
+    const { name, pool, trigger, worker, others, store, schedule } = STACKS[kind as keyof typeof STACKS];
+    const here = `${way}, ${name}`;
+    const isNew = ['from nothing', 'a single new pool'].includes(way);
 
     test(`${here}: no circular dependency`, () => {
       assert.doesNotThrow(() => Template.fromJSON(template.toJSON()));
@@ -30,14 +66,11 @@ for (const [way, configuration] of Object.entries(WAYS)) {
         /Fn::ImportValue|"Export"|Custom::|CloudFormation::CustomResource|AWS::SSM::Parameter"/,
       );
       const lambdas = Object.keys(all(template, 'AWS::Lambda::Function'));
-      assert.deepEqual(lambdas.length, 2, 'the trigger and the worker, and no helper');
+      assert.deepEqual(lambdas.length, 2 + others.length, 'the trigger, the worker and restore-fn, and no helper');
     });
 
-    test(`${here}: trigger of 5 seconds, worker of 15 minutes, on the architecture and runtime that are built for`, () => {
-      for (const [id, timeout] of [
-        [trigger, 5],
-        [worker, 900],
-      ] as const) {
+    test(`${here}: trigger of 5 seconds, all else of 15 minutes, on the architecture and runtime that are built for`, () => {
+      for (const [id, timeout] of [[trigger, 5], ...[worker, ...others].map((id) => [id, 900] as const)] as const) {
         const { Properties } = one(template, 'AWS::Lambda::Function', `${id}Function`);
         assert.equal(Properties.Timeout, timeout);
         assert.deepEqual(Properties.Architectures, ['arm64']);
@@ -46,14 +79,16 @@ for (const [way, configuration] of Object.entries(WAYS)) {
       }
     });
 
-    test(`${here}: the worker is not invoked again by Lambda`, () => {
-      const { Properties } = one(template, 'AWS::Lambda::EventInvokeConfig', worker);
-      assert.equal(Properties.MaximumRetryAttempts, 0);
-      assert.equal(Properties.MaximumEventAgeInSeconds, 60);
+    test(`${here}: worker and restore-fn are not invoked again by Lambda`, () => {
+      for (const id of [worker, ...others]) {
+        const { Properties } = one(template, 'AWS::Lambda::EventInvokeConfig', id);
+        assert.equal(Properties.MaximumRetryAttempts, 0);
+        assert.equal(Properties.MaximumEventAgeInSeconds, 60);
+      }
     });
 
     test(`${here}: JSON logs at a level that lets metrics through, kept for a time, and traces`, () => {
-      for (const id of [trigger, worker]) {
+      for (const id of [trigger, worker, ...others]) {
         const { LoggingConfig, TracingConfig } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties;
         assert.equal(LoggingConfig.LogFormat, 'JSON');
         assert.equal(LoggingConfig.ApplicationLogLevel, 'INFO');
@@ -65,11 +100,10 @@ for (const [way, configuration] of Object.entries(WAYS)) {
 
     test(`${here}: the pool may invoke the trigger, and no other pool or account may`, () => {
       const { Properties } = one(template, 'AWS::Lambda::Permission', `${trigger}CalledByPool`);
-      const pool = region === 'primary' ? /userpool\/ap-northeast-1_Primary$/ : /userpool\/ap-northeast-3_Secondary$/;
       assert.equal(Properties.Action, 'lambda:InvokeFunction');
       assert.equal(Properties.Principal, 'cognito-idp.amazonaws.com');
       begins(text(Properties.FunctionName), `<${trigger}Function`);
-      assert.match(text(Properties.SourceArn), isNew ? /^<UserPool\w+\.Arn>$/ : pool);
+      assert.match(text(Properties.SourceArn), isNew ? /^<UserPool\w+\.Arn>$/ : new RegExp(`userpool/${pool}$`));
       assert.equal(text(Properties.SourceAccount), '<AWS::AccountId>');
     });
 
@@ -142,7 +176,8 @@ for (const [way, configuration] of Object.entries(WAYS)) {
       for (const [alarm, id] of [
         ['Trigger', trigger],
         ['Worker', worker],
-      ]) {
+        ...others.map((id) => [id, id] as const),
+      ] as const) {
         for (const metric of ['Errors', 'Throttles']) {
           const { Properties } = one(template, 'AWS::CloudWatch::Alarm', `Watch${alarm}${metric}`);
           assert.equal(Properties.MetricName, metric);
@@ -172,9 +207,36 @@ for (const [way, configuration] of Object.entries(WAYS)) {
       assert.deepEqual(deny.Condition, { Bool: { 'aws:SecureTransport': 'false' } });
     });
 
+    test(`${here}: the dashboard shows the failures of every function`, () => {
+      const written = text(one(template, 'AWS::CloudWatch::Dashboard', 'WatchDashboard').Properties.DashboardBody);
+      for (const id of Object.keys(all(template, 'AWS::Lambda::Function'))) {
+        assert.match(written, new RegExp(`"AWS/Lambda","Errors","FunctionName","<${id}>"`), id);
+      }
+    });
+
+    test(`${here}: the outputs name the pool, the functions and the topic`, () => {
+      const output = (name: string) => text(template.findOutputs(name)[name]?.['Value']);
+      assert.match(output('UserPoolId'), isNew ? /^<UserPool\w+>$/ : new RegExp(`^${pool}$`));
+      assert.match(output('TriggerArn'), new RegExp(`^<${trigger}Function\\w+\\.Arn>$`));
+      assert.match(output('WorkerName'), new RegExp(`^<${worker}Function\\w+>$`));
+      assert.match(output('AlarmTopicArn'), /^<WatchTopic\w+>$/);
+      assert.match(output('SnapshotBucketName'), /^twinpool-snapshots-/);
+    });
+
+    test(`${here}: the output says how to attach the trigger to a pool that was there`, () => {
+      const { AttachTrigger } = template.findOutputs('AttachTrigger');
+      if (isNew) {
+        assert.equal(AttachTrigger, undefined);
+        return;
+      }
+      const command = new RegExp(`^twinpool attach --pool ${pool} --function <${trigger}Function\\w+\\.Arn>$`);
+      assert.match(text(AttachTrigger?.['Value']), command);
+      assert.match(AttachTrigger?.['Description'], /Cognito console/);
+    });
+
     test(`${here}: the dashboard shows every alarm`, () => {
       const dashboard = one(template, 'AWS::CloudWatch::Dashboard', 'WatchDashboard').Properties;
-      assert.equal(dashboard.DashboardName, region === 'primary' ? 'TwinpoolPrimary' : 'TwinpoolSecondary');
+      assert.equal(dashboard.DashboardName, name);
       const written = text(dashboard.DashboardBody);
       for (const id of Object.keys(all(template, 'AWS::CloudWatch::Alarm'))) {
         assert.ok(written.includes(`<${id}.Arn>`), id);
@@ -182,16 +244,24 @@ for (const [way, configuration] of Object.entries(WAYS)) {
     });
 
     test(`${here}: the schedule may be used by this account's alone`, () => {
-      const [statement] = one(template, 'AWS::IAM::Role', 'ScheduleRole').Properties.AssumeRolePolicyDocument.Statement;
+      const [statement] = one(template, 'AWS::IAM::Role', `${schedule}Role`).Properties.AssumeRolePolicyDocument
+        .Statement;
       assert.deepEqual(statement.Principal, { Service: 'scheduler.amazonaws.com' });
       assert.equal(text(statement.Condition.StringEquals['aws:SourceAccount']), '<AWS::AccountId>');
       assert.match(text(statement.Condition.StringEquals['aws:SourceArn']), /:schedule-group\/default$/);
     });
   }
 
-  const pools = Object.values(stacks).map((template) => Object.values(all(template, 'AWS::Cognito::UserPool')));
+  const pools = Object.values(deployed).map((template) => Object.values(all(template, 'AWS::Cognito::UserPool')));
 
-  if (way === 'from nothing') {
+  if (way === 'a single new pool') {
+    test('a single new pool: it has the settings of every new pool', () => {
+      const { LambdaConfig: _, ...settings } = pools[0]?.[0]?.Properties ?? {};
+      const { primary } = templates(FROM_NOTHING);
+      const { LambdaConfig: __, ...those } = one(primary, 'AWS::Cognito::UserPool', 'UserPool').Properties;
+      assert.deepEqual(settings, those);
+    });
+  } else if (way === 'from nothing') {
     test('from nothing: both pools have the same settings but for their triggers', () => {
       const settings = pools.map(([pool, ...more]) => {
         assert.deepEqual(more, []);
@@ -217,19 +287,19 @@ for (const [way, configuration] of Object.entries(WAYS)) {
       assert.deepEqual(Properties.AdminCreateUserConfig, { AllowAdminCreateUserOnly: false });
     });
   } else {
-    test('around existing pools: CloudFormation has no pool', () => {
-      assert.deepEqual(pools, [[], []]);
+    test(`${way}: CloudFormation has no pool`, () => {
+      assert.deepEqual(pools.flat(), []);
     });
   }
 }
 
 test("new pools have the configuration's attributes and sender", () => {
-  const stacks = templates({
+  const both = templates({
     ...FROM_NOTHING,
     newPools: { customAttributes: ['tenant'], mailFrom: 'no-reply@example.jp' },
     originSubAttribute: 'custom:first_sub',
   });
-  for (const [region, template] of Object.entries(stacks)) {
+  for (const [region, template] of Object.entries(both)) {
     const { Properties } = one(template, 'AWS::Cognito::UserPool', 'UserPool');
     assert.deepEqual(
       Properties.Schema.map(({ Name, Mutable }: { Name: string; Mutable: boolean }) => [Name, Mutable]),
@@ -245,14 +315,14 @@ test("new pools have the configuration's attributes and sender", () => {
 });
 
 test('choices: x86-64, concurrency for triggers alone, log retention, mail for alarms', () => {
-  const stacks = templates({
+  const both = templates({
     ...FROM_NOTHING,
     architecture: 'x86_64',
     triggerConcurrency: 20,
     logDays: 30,
     alarmEmail: 'ops@example.jp',
   });
-  for (const template of Object.values(stacks)) {
+  for (const template of Object.values(both)) {
     for (const [id, { Properties }] of Object.entries(all(template, 'AWS::Lambda::Function'))) {
       assert.deepEqual(Properties.Architectures, ['x86_64']);
       assert.equal(Properties.ReservedConcurrentExecutions, id.includes('Trigger') ? 20 : undefined);
@@ -268,15 +338,28 @@ test('choices: x86-64, concurrency for triggers alone, log retention, mail for a
   }
 });
 
-test('the primary stack waits for the id of a secondary pool that is not there yet', () => {
-  const { app: cdk } = app({ ...FROM_NOTHING, secondary: { ...FROM_NOTHING.secondary, userPoolId: '' } });
-  const stacks = cdk.synth().stacks.map(({ stackName }) => stackName);
-  assert.deepEqual(stacks, ['TwinpoolSecondary']);
-});
+for (const name of ['userPoolId', 'snapshotBucket', 'snapshotKeyId']) {
+  test(`the primary stack waits for what the secondary one has not made yet: ${name}`, () => {
+    const cdk = app({ ...FROM_NOTHING, secondary: { ...FROM_NOTHING.secondary, [name]: '' } });
+    assert.deepEqual(Object.keys(stacks(cdk)), ['TwinpoolSecondary']);
+  });
+}
 
 test('the regions are those of the configuration', () => {
-  const { primary, secondary } = app(FROM_NOTHING);
-  assert.equal(primary?.region, 'ap-northeast-1');
-  assert.equal(secondary.region, 'ap-northeast-3');
-  assert.deepEqual(list(primary?.dependencies ?? []), []);
+  const { TwinpoolPrimary, TwinpoolSecondary } = stacks(app(FROM_NOTHING));
+  assert.equal(TwinpoolPrimary?.region, 'ap-northeast-1');
+  assert.equal(TwinpoolSecondary?.region, 'ap-northeast-3');
+  assert.deepEqual(list(TwinpoolPrimary?.dependencies ?? []), []);
+});
+
+test('without a twin there is one stack, in the region of the pool, without replicate-fn and without a fence', () => {
+  for (const configuration of Object.values(SINGLE_WAYS)) {
+    const [single, ...more] = Object.values(stacks(app(configuration)));
+    assert.deepEqual(more, []);
+    assert.equal(single?.stackName, 'TwinpoolBackup');
+    assert.equal(single?.region, 'ap-northeast-1');
+    const template = singleTemplate(configuration);
+    template.resourceCountIs('AWS::WAFv2::WebACL', 0);
+    assert.doesNotMatch(JSON.stringify(template.toJSON()), /[Rr]eplicate|[Oo]utbox|TARGET_USER_POOL_ID/);
+  }
 });
