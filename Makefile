@@ -1,14 +1,16 @@
-# What there is to run. drill, test and regions need Rust alone; cdk/ needs Node.js 20.
+# What there is to run. drill, test, regions and bench need Rust alone; cdk/ needs Node.js 20.
 
+# Not `cargo run`, which would compile the AWS SDKs anew for the features of one package.
+BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 
-.PHONY: build deploy deploy-local drill lint lint-templates regions test
+.PHONY: bench build deploy deploy-local drill lint lint-templates regions test
 
 # A whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
-	cargo run --quiet --package tests --bin drill -- $(ARGS)
+	$(BUILT)/drill $(ARGS)
 
 # Every test of the repository. Without Python 3, boto3 does not try the local regions, and without Node.js, cdk/ is not
 # tested: both say so, and are errors in CI.
@@ -18,9 +20,16 @@ test:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
 	else echo "skipped: there is no npm to test cdk/ with"; test -z "$$CI"; fi
 
+# What the release binaries take and use, as a table, as JSON and as an image in target/bench/; half an hour.
+# make bench ARGS=--quick. Without Python 3 there is no plain export to compare with.
+bench:
+	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
+	cargo build --release
+	cargo run --quiet --release --package tests --bin bench -- $(ARGS)
+
 # Two regions on fixed ports, for the aws CLI, boto3 or any SDK.
 regions: build
-	cargo run --quiet --package tests --bin regions
+	$(BUILT)/regions
 
 # Both stacks into AWS, after filling in cdk/twinpool.config.ts. make deploy ARGS="--require-approval never"
 deploy: cdk/node_modules

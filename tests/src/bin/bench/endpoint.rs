@@ -1,0 +1,490 @@
+//! What a function calls, as fast as it can be: a pool whose users are made up as they are listed, and a bucket whose files
+//! are counted and not kept. So what is measured is the function.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::bucket::push_json;
+use shared::person::Person;
+use tokio::net::TcpListener;
+
+use crate::people::{self, DIGITS, HEADER};
+
+/// The made-up pool.
+pub const POOL: &str = "ap-northeast-3_Bench0001";
+/// The bucket, which has every name.
+pub const BUCKET: &str = "twinpool-bench";
+
+/// Objects up to this size are kept, so that leases and pointers can be read back.
+const KEPT: usize = 64 * 1024;
+
+/// How an endpoint behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Behaviour {
+    /// How many users the pool has.
+    pub users: u64,
+    /// How long a page of ListUsers takes.
+    pub latency: Duration,
+    /// Calls of ListUsers a second; unlimited when absent.
+    pub quota: Option<u32>,
+}
+
+/// An endpoint that runs until its runtime ends.
+#[derive(Clone)]
+pub struct Endpoint {
+    url: String,
+    behaviour: Behaviour,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Seen,
+    objects: BTreeMap<String, Object>,
+    etags: u64,
+    tokens: f64,
+    refilled: Option<Instant>,
+}
+
+/// What an endpoint has seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// How often each operation was called.
+    pub calls: BTreeMap<&'static str, u64>,
+    /// Calls of ListUsers beyond the quota.
+    pub throttled: u64,
+    /// Bytes of all objects' bodies.
+    pub bytes: u64,
+    /// The time that answers took here.
+    pub own: Duration,
+    /// When the first and the last page was asked for.
+    pub listed: Option<(Instant, Instant)>,
+}
+
+impl Seen {
+    /// How often an operation was called.
+    pub fn count(&self, operation: &str) -> u64 {
+        self.calls.get(operation).copied().unwrap_or_default()
+    }
+
+    fn page(&mut self) {
+        let now = Instant::now();
+        self.listed = Some((self.listed.map_or(now, |(first, _)| first), now));
+    }
+
+    /// Pages that were listed.
+    pub fn pages(&self) -> u64 {
+        self.count("ListUsers") - self.throttled
+    }
+
+    /// Pages listed a second, from the first call to the last.
+    pub fn listing_rate(&self) -> f64 {
+        let Some((first, last)) = self.listed else {
+            return 0.0;
+        };
+        self.pages().saturating_sub(1) as f64 / (last - first).as_secs_f64()
+    }
+}
+
+struct Object {
+    etag: String,
+    content: Content,
+}
+
+enum Content {
+    Kept(Bytes),
+    /// People of a pool whose listing was cut off, who are made up again.
+    Part {
+        first: u64,
+        people: u64,
+        bytes: usize,
+    },
+    Counted,
+}
+
+impl Content {
+    fn of(key: &str, body: Bytes) -> Self {
+        if key.contains("/parts/") {
+            return Self::part(&body).unwrap_or(Self::Counted);
+        }
+        match body.len() {
+            ..=KEPT => Self::Kept(body),
+            _ => Self::Counted,
+        }
+    }
+
+    fn part(body: &[u8]) -> Option<Self> {
+        let mut lines = body.split_inclusive(|&byte| byte == b'\n');
+        let people = lines.clone().count() as u64;
+        let first: Person = serde_json::from_slice(lines.next()?).ok()?;
+        let first = people::number(first.sub()?)?;
+        let bytes = body.len();
+        Some(Self::Part {
+            first,
+            people,
+            bytes,
+        })
+    }
+
+    /// What was written; none when that is not known any more.
+    fn body(&self) -> Option<Bytes> {
+        match *self {
+            Self::Kept(ref body) => Some(body.clone()),
+            Self::Part {
+                first,
+                people,
+                bytes,
+            } => {
+                let mut body = Vec::with_capacity(bytes);
+                for at in 0..people {
+                    push_json(&mut body, &people::person(first + at * DIGITS));
+                }
+                (body.len() == bytes).then(|| body.into())
+            }
+            Self::Counted => None,
+        }
+    }
+}
+
+impl Endpoint {
+    /// Starts one.
+    pub async fn start(behaviour: Behaviour) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let endpoint = Self {
+            url: format!("http://{}", listener.local_addr()?),
+            behaviour,
+            state: Arc::default(),
+        };
+        tokio::spawn(endpoint.clone().listen(listener));
+        Ok(endpoint)
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it has seen so far, and forgets thereby.
+    pub fn take_seen(&self) -> Seen {
+        std::mem::take(&mut self.state().seen)
+    }
+
+    /// How many objects there are.
+    pub fn objects(&self) -> usize {
+        self.state().objects.len()
+    }
+
+    /// What it has seen so far.
+    pub fn seen(&self) -> Seen {
+        self.state().seen.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("not poisoned")
+    }
+
+    async fn listen(self, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Without this, the machine's network would wait for more to send.
+            let _ = stream.set_nodelay(true);
+            let endpoint = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(async |request| endpoint.serve(request).await);
+                // A connection that breaks off is the function's affair.
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    }
+
+    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let begun = Instant::now();
+        let (parts, body) = request.into_parts();
+        let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
+            return Ok(status(StatusCode::BAD_REQUEST));
+        };
+        let target = parts.headers.get("x-amz-target");
+        let target = target.and_then(|target| target.to_str().ok());
+        let answer = match target.and_then(|target| target.split_once('.')) {
+            Some((_, operation)) => self.cognito(operation, &body).await,
+            None => self.s3(&parts, body),
+        };
+        self.state().seen.own += begun.elapsed();
+        Ok(answer)
+    }
+
+    fn count(&self, operation: &'static str) {
+        *self.state().seen.calls.entry(operation).or_default() += 1;
+    }
+
+    async fn cognito(&self, operation: &str, body: &[u8]) -> Response<Full<Bytes>> {
+        match operation {
+            "ListUsers" => return self.list_users(body).await,
+            "DescribeUserPool" => self.count("DescribeUserPool"),
+            "GetCSVHeader" => self.count("GetCSVHeader"),
+            "AdminCreateUser" => self.count("AdminCreateUser"),
+            "AdminSetUserPassword" => self.count("AdminSetUserPassword"),
+            _ => return refusal("InvalidAction"),
+        }
+        answer(match operation {
+            "DescribeUserPool" => pool().to_string(),
+            "GetCSVHeader" => json!({"UserPoolId": POOL, "CSVHeader": HEADER}).to_string(),
+            "AdminCreateUser" => json!({"User": {"Username": people::sub(0)}}).to_string(),
+            _ => "{}".to_owned(),
+        })
+    }
+
+    async fn list_users(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Asked {
+            filter: Option<String>,
+            limit: Option<u64>,
+            pagination_token: Option<String>,
+        }
+        self.count("ListUsers");
+        let Ok(asked) = serde_json::from_slice::<Asked>(body) else {
+            return refusal("SerializationException");
+        };
+        if !self.admits() {
+            return refusal("TooManyRequestsException");
+        }
+        self.state().seen.page();
+        // Without a filter, everybody; with `sub ^= "a"`, every sixteenth from the tenth on.
+        let (first, step) = match asked.filter.as_deref() {
+            None => (0, 1),
+            Some(filter) => {
+                let digit = filter.strip_prefix("sub ^= \"").and_then(|f| f.get(..1));
+                match digit.and_then(|digit| u64::from_str_radix(digit, 16).ok()) {
+                    Some(digit) => (digit, DIGITS),
+                    None => return refusal("InvalidParameterException"),
+                }
+            }
+        };
+        let from = match asked.pagination_token.as_deref().map(str::parse) {
+            None => first,
+            Some(Ok(from)) => from,
+            Some(Err(_)) => return refusal("InvalidParameterException"),
+        };
+        tokio::time::sleep(self.behaviour.latency).await;
+        answer(page(
+            self.behaviour.users,
+            from,
+            step,
+            asked.limit.unwrap_or(60),
+        ))
+    }
+
+    /// Whether the quota has room for one call more: a bucket of one second.
+    fn admits(&self) -> bool {
+        let Some(quota) = self.behaviour.quota.map(f64::from) else {
+            return true;
+        };
+        let mut state = self.state();
+        let now = Instant::now();
+        let since = state.refilled.replace(now).map(|last| now - last);
+        let more = since.map_or(quota, |since| since.as_secs_f64() * quota);
+        state.tokens = (state.tokens + more).min(quota);
+        let admits = state.tokens >= 1.0;
+        if admits {
+            state.tokens -= 1.0;
+        } else {
+            state.seen.throttled += 1;
+        }
+        admits
+    }
+
+    fn s3(&self, parts: &Parts, body: Bytes) -> Response<Full<Bytes>> {
+        let path = parts.uri.path().trim_start_matches('/');
+        let key = path.split_once('/').map_or("", |(_, key)| key);
+        let query = parts.uri.query().unwrap_or_default();
+        let has = |name: &str| {
+            query
+                .split('&')
+                .any(|pair| pair.split('=').next() == Some(name))
+        };
+        let size = body.len() as u64;
+        match parts.method {
+            Method::GET if key.is_empty() => {
+                self.count("ListObjectsV2");
+                xml(self.listing(query))
+            }
+            Method::GET => {
+                self.count("GetObject");
+                let state = self.state();
+                let object = state.objects.get(key);
+                let found = object.and_then(|object| Some((&object.etag, object.content.body()?)));
+                match found {
+                    Some((etag, body)) => Response::builder()
+                        .header("etag", etag)
+                        .body(Full::new(body))
+                        .expect("valid headers"),
+                    None => s3_refusal(StatusCode::NOT_FOUND, "NoSuchKey"),
+                }
+            }
+            Method::POST if has("uploads") => {
+                self.count("CreateMultipartUpload");
+                xml("<InitiateMultipartUploadResult><UploadId>upload</UploadId></InitiateMultipartUploadResult>".to_owned())
+            }
+            Method::POST => {
+                self.count("CompleteMultipartUpload");
+                self.put(key, Content::Counted);
+                xml("<CompleteMultipartUploadResult><ETag>\"whole\"</ETag></CompleteMultipartUploadResult>".to_owned())
+            }
+            Method::PUT if has("partNumber") => {
+                self.count("UploadPart");
+                self.state().seen.bytes += size;
+                put("\"part\"")
+            }
+            Method::PUT => {
+                self.count("PutObject");
+                if !self.holds(key, parts) {
+                    return s3_refusal(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
+                }
+                self.state().seen.bytes += size;
+                put(&self.put(key, Content::of(key, body)))
+            }
+            Method::DELETE => {
+                self.count("DeleteObject");
+                self.state().objects.remove(key);
+                status(StatusCode::NO_CONTENT)
+            }
+            _ => status(StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    /// Whether the conditions of a write hold.
+    fn holds(&self, key: &str, parts: &Parts) -> bool {
+        let state = self.state();
+        let object = state.objects.get(key);
+        let is_same = |etag: &hyper::header::HeaderValue| {
+            object.is_some_and(|object| etag.as_bytes() == object.etag.as_bytes())
+        };
+        let unchanged = parts.headers.get("if-match").is_none_or(is_same);
+        let absent = !parts.headers.contains_key("if-none-match") || object.is_none();
+        unchanged && absent
+    }
+
+    fn put(&self, key: &str, content: Content) -> String {
+        let mut state = self.state();
+        state.etags += 1;
+        let etag = format!("\"{:032x}\"", state.etags);
+        let object = Object {
+            etag: etag.clone(),
+            content,
+        };
+        state.objects.insert(key.to_owned(), object);
+        etag
+    }
+
+    /// The keys below a prefix, all on one page.
+    fn listing(&self, query: &str) -> String {
+        let prefix = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("prefix="));
+        let prefix = prefix.unwrap_or_default().replace("%2F", "/");
+        let mut text = String::new();
+        let mut keys = 0;
+        for key in self
+            .state()
+            .objects
+            .keys()
+            .filter(|key| key.starts_with(&prefix))
+        {
+            keys += 1;
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "<Contents><Key>{key}</Key><LastModified>2026-11-20T00:00:00.000Z</LastModified></Contents>"
+            );
+        }
+        format!(
+            "<ListBucketResult><KeyCount>{keys}</KeyCount><IsTruncated>false</IsTruncated>{text}</ListBucketResult>"
+        )
+    }
+}
+
+/// A page of ListUsers: every so many from one on.
+fn page(users: u64, from: u64, step: u64, limit: u64) -> String {
+    let end = (from + step * limit).min(users);
+    let mut text = String::with_capacity(limit as usize * 1024);
+    text.push_str(r#"{"Users":["#);
+    let mut number = from;
+    while number < end {
+        if number > from {
+            text.push(',');
+        }
+        people::write_json(&mut text, number);
+        number += step;
+    }
+    text.push(']');
+    if number < users {
+        let _ = write!(text, r#","PaginationToken":"{number}""#);
+    }
+    text.push('}');
+    text
+}
+
+/// The pool as DescribeUserPool shows it.
+pub fn pool() -> Value {
+    let attribute = |name: &str| json!({"Name": name, "AttributeDataType": "String", "Mutable": true, "Required": name == "email"});
+    let attributes = HEADER.iter().filter(|name| !name.starts_with("cognito:"));
+    let attributes: Vec<_> = attributes.map(|name| attribute(name)).collect();
+    json!({"UserPool": {
+        "Id": POOL, "Name": "bench", "MfaConfiguration": "ON", "UsernameAttributes": ["email"],
+        "AutoVerifiedAttributes": ["email"], "SchemaAttributes": attributes,
+    }})
+}
+
+fn answer(body: String) -> Response<Full<Bytes>> {
+    Response::builder()
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(Full::new(body.into()))
+        .expect("valid headers")
+}
+
+fn refusal(code: &str) -> Response<Full<Bytes>> {
+    let mut response = answer(json!({"__type": code}).to_string());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+}
+
+fn xml(body: String) -> Response<Full<Bytes>> {
+    Response::builder()
+        .header("content-type", "application/xml")
+        .body(Full::new(body.into()))
+        .expect("valid headers")
+}
+
+fn s3_refusal(status: StatusCode, code: &str) -> Response<Full<Bytes>> {
+    let mut response = xml(format!("<Error><Code>{code}</Code></Error>"));
+    *response.status_mut() = status;
+    response
+}
+
+fn put(etag: &str) -> Response<Full<Bytes>> {
+    Response::builder()
+        .header("etag", etag)
+        .body(Full::default())
+        .expect("valid headers")
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}

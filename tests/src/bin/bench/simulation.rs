@@ -1,0 +1,128 @@
+//! Pools up to forty million users, listed at the default rate: how many invocations, how long, how much.
+//!
+//! Time runs faster: the rate is so many times the default's, and an invocation is so many times shorter. What depends on the
+//! clock alone is computed from what was counted; memory, CPU seconds and objects are measured.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use serde_json::json;
+
+use crate::endpoint::Behaviour;
+use crate::exports::thousands;
+use crate::process::Usage;
+use crate::report::Report;
+use crate::stage::{Stage, binary, text};
+
+/// How many times faster time runs.
+const SPEED: u64 = 50;
+
+/// backup-fn's default rate, LIST_USERS_RPS.
+const RATE: u64 = 20;
+
+/// What backup-fn lists in one invocation of 15 minutes, of which it keeps 15 s for leaving everything in order.
+const PAGES_AN_INVOCATION: u64 = 885 * RATE;
+
+/// Lambda's longest, for the invocation that writes the files: that does not run faster here.
+const LAST: Duration = Duration::from_secs(900);
+
+/// botocore ListUsers: the most users of a page.
+const PAGE: u64 = 60;
+
+/// The worker's memory (cdk/lib/twinpool-function.ts), and that which has one whole processor (DG Lambda:configuration-memory).
+const MEMORY_MB: f64 = 512.0;
+const WHOLE_PROCESSOR_MB: f64 = 1769.0;
+
+/// List prices of ap-northeast-3 in USD, 2026: Lambda on arm64 a GB-second, S3 a request that writes or lists, one that reads,
+/// and a GB-month.
+const LAMBDA: f64 = 0.000_013_333_4;
+const S3_WRITE: f64 = 0.000_004_7;
+const S3_READ: f64 = 0.000_000_37;
+const S3_GB_MONTH: f64 = 0.025;
+
+/// Takes a snapshot of a pool of this size, in as many invocations as it needs.
+pub async fn run(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
+    let behaviour = Behaviour {
+        users,
+        ..Behaviour::default()
+    };
+    let stage = Stage::set(behaviour, folder).await?;
+    let backup_fn = binary("backup-fn")?;
+    let rate = (RATE * SPEED).to_string();
+    // A fifth of so short an invocation is kept for leaving everything in order.
+    let short = Duration::from_secs(885).mul_f64(1.25 / SPEED as f64);
+    let name = format!("backup-fn-{users}");
+    let pages = users / PAGE + 16;
+    let (mut invocations, mut cpu_s, mut peak) = (0_u64, 0.0, 0);
+    let mut listing_s = 0.0;
+    let writing_s = loop {
+        let before = stage.endpoint.seen();
+        let is_last = pages.saturating_sub(before.pages()) < PAGES_AN_INVOCATION * 9 / 10;
+        let timeout = if is_last { LAST } else { short };
+        stage.deploy(&name, &backup_fn, &[("LIST_USERS_RPS", &rate)], timeout);
+        let (answer, _) = stage.invoke(&name, &json!({"action": "snapshot"})).await;
+        let ended = Instant::now();
+        let answer = answer.map_err(anyhow::Error::msg)?;
+        let usage = Usage::of_function(&name)?;
+        invocations += 1;
+        cpu_s += usage.cpu_s;
+        peak = peak.max(usage.peak_bytes);
+        let seen = stage.endpoint.seen();
+        listing_s += (seen.pages() - before.pages()) as f64 / RATE as f64;
+        match text(&answer, "status")? {
+            "complete" => {
+                ensure!(answer["users"] == users, "{answer}: {users} expected");
+                let last = seen.listed.map_or(ended, |(_, last)| last);
+                break (ended - last).as_secs_f64();
+            }
+            "in-progress" if !is_last => {}
+            status => bail!(
+                "{} users: {status} after {invocations} invocations",
+                thousands(users)
+            ),
+        }
+    };
+    let seen = stage.endpoint.seen();
+    let reads = seen.count("GetObject");
+    let writes = seen.calls.iter().filter(|(name, _)| {
+        !matches!(
+            **name,
+            "GetObject" | "DeleteObject" | "ListUsers" | "DescribeUserPool" | "GetCSVHeader"
+        )
+    });
+    let writes: u64 = writes.map(|(_, calls)| calls).sum();
+    let at_512_mb = writing_s * WHOLE_PROCESSOR_MB / MEMORY_MB;
+    let lambda = (listing_s + at_512_mb) * MEMORY_MB / 1024.0 * LAMBDA;
+    let requests = writes as f64 * S3_WRITE + reads as f64 * S3_READ;
+    let gigabytes = seen.bytes as f64 / 1e9;
+    let what = format!("simulation, {}", thousands(users));
+    for (name, value, unit) in [
+        ("invocations", invocations as f64, ""),
+        (
+            "invocations at the default rate, computed",
+            pages.div_ceil(PAGES_AN_INVOCATION) as f64,
+            "",
+        ),
+        ("hours at the default rate", listing_s / 3600.0, "h"),
+        ("writing after the last page", writing_s, "s"),
+        (
+            "the same with the processor of 512 MB, computed",
+            at_512_mb,
+            "s",
+        ),
+        ("CPU for 100,000", cpu_s * 100_000.0 / users as f64, "s"),
+        ("peak memory", peak as f64 / (1024.0 * 1024.0), "MiB"),
+        ("objects", stage.endpoint.objects() as f64, ""),
+        ("written", gigabytes, "GB"),
+        ("Lambda and requests, computed", lambda + requests, "USD"),
+        ("a month in S3, computed", gigabytes * S3_GB_MONTH, "USD"),
+    ] {
+        report.line(format!("{what}: {name}"), value, unit, None);
+    }
+    report.raw(
+        what,
+        json!({"calls": seen.calls, "cpu_s": cpu_s, "bytes": seen.bytes}),
+    );
+    Ok(())
+}
