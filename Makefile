@@ -37,7 +37,7 @@ deploy: cdk/node_modules
 
 # Both stacks on this machine, without an AWS account: the real cdk, the release binaries. Needs Node.js and Python 3.10.
 deploy-local: $(MINISTACK) cdk/node_modules
-	cargo build --release
+	cargo build --release --package backup-fn --package replicate-fn --package restore-fn
 	target/ministack/bin/python cdk/local/deploy.py
 
 # The first time takes some minutes.
