@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::import_csv::Format;
 use crate::person::{Attributes, Person, Status};
 use crate::pool::{Pool, PoolError};
+use crate::snapshot::progress::{CHAINS, digit};
 
 /// A name that a person signs in with, as sixteen bytes: a million of them are no burden, and two of a pool never the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,10 +94,10 @@ impl Census {
         listed: impl Fn(u64),
     ) -> Result<Self, PoolError> {
         let census = Mutex::new((Self::empty(), 0));
-        let chains = "0123456789abcdef".chars().map(async |digit| {
+        let chains = (0..CHAINS).map(async |chain| {
             let mut token = None;
             loop {
-                let page = pool.page(digit, token.as_deref()).await?;
+                let page = pool.page(digit(chain), token.as_deref()).await?;
                 let so_far = {
                     let mut census = census.lock().unwrap_or_else(PoisonError::into_inner);
                     census.1 += page.people.len() as u64;
@@ -160,9 +161,12 @@ impl Census {
     ) -> Result<(), PoolError> {
         if let Some(person) = pool.person(username).await? {
             self.others.remove(&key);
+            let listed = self.home.len();
             self.note(key, &person, wanted);
-            // Nearly sorted: quick.
-            self.home.sort();
+            if self.home.len() > listed {
+                let place = self.home[..listed].partition_point(|other| *other < key);
+                self.home[place..].rotate_right(1);
+            }
         }
         Ok(())
     }
