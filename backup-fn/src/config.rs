@@ -1,11 +1,13 @@
-//! backup-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
+//! backup-fn's environment variables. An error in them is kept as a value, because the trigger must answer nevertheless.
 
 use jiff::SignedDuration;
-use shared::aws::{Patience, Sdk};
-use shared::bucket::Bucket;
-use shared::config::{CustomAttribute, Environment};
-use shared::pool::PoolId;
-use shared::snapshot::worker::{self, LIST_USERS_RPS, SHRINK_GUARD_PERCENT};
+use shared::aws::{RetryPolicy, Sdk};
+use shared::environment::{CustomAttribute, Environment};
+use shared::pool_id::PoolId;
+use shared::s3::bucket::Bucket;
+use shared::snapshot::worker::{
+    DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, SnapshotWorker,
+};
 
 use crate::BackupFn;
 use crate::trigger::Trigger;
@@ -13,38 +15,38 @@ use crate::worker::Worker;
 
 /// Reads the variables of both roles.
 pub async fn read(environment: &Environment) -> BackupFn {
-    let sdk = Sdk::of(environment);
-    let bucket = |patience| {
+    let sdk = Sdk::from_environment(environment);
+    let bucket = |policy| {
         let name = environment.required(
             "S3_BUCKET_NAME",
             "the snapshot bucket in the function's region",
         )?;
-        Ok(Bucket::new(sdk.clone()?.s3(patience), name))
+        Ok(Bucket::new(sdk.clone()?.s3(policy), name))
     };
     let trigger = Trigger {
-        bucket: bucket(Patience::JOURNAL),
+        bucket: bucket(RetryPolicy::JOURNAL_WRITE),
     };
     let worker = (|| {
         let pool: PoolId = environment.required_as(
             "USER_POOL_ID",
             "a user pool id such as ap-northeast-3_AbCdEf123",
         )?;
-        let snapshots = worker::Worker {
-            bucket: bucket(Patience::WORKER)?,
-            client: sdk.clone()?.cognito(&pool, Patience::ONCE),
+        let snapshots = SnapshotWorker {
+            bucket: bucket(RetryPolicy::WORKER)?,
+            client: sdk.clone()?.cognito(&pool, RetryPolicy::NO_RETRY),
             pool,
-            rate: environment
+            calls_per_second: environment
                 .or(
                     "LIST_USERS_RPS",
-                    LIST_USERS_RPS,
+                    DEFAULT_LIST_USERS_PER_SECOND,
                     "whole calls a second, e.g. 20",
                 )?
                 .get()
                 .into(),
-            shrink_guard: environment
+            shrink_guard_percent: environment
                 .or::<Percent>(
                     "SHRINK_GUARD_PERCENT",
-                    Percent(SHRINK_GUARD_PERCENT),
+                    Percent(DEFAULT_SHRINK_GUARD_PERCENT),
                     "a percentage, 0 to 100",
                 )?
                 .0

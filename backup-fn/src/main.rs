@@ -1,6 +1,6 @@
 //! backup-fn: the secondary pool's post-confirmation trigger, and the worker that takes snapshots.
 //!
-//! - as trigger: notes each confirmed person in the journal ([`trigger`])
+//! - as trigger: records each confirmed person in the journal ([`trigger`])
 //! - as worker, woken by an S3 event or `{"action":"tick"}`, or asked by `{"action":"snapshot"}`: takes a snapshot ([`worker`])
 
 mod config;
@@ -11,17 +11,17 @@ mod worker;
 use std::time::Instant;
 
 use serde_json::value::{RawValue, to_raw_value};
-use shared::config::ConfigError;
+use shared::environment::ConfigError;
 use shared::event::TriggerEvent;
-use shared::function::{self, Failed, Function};
-use shared::invocation::Invocation;
-use shared::metrics::Metrics;
+use shared::lambda::function::{self, Function, RequestFailed};
+use shared::lambda::invocation::Invocation;
+use shared::lambda::metrics::Metrics;
 
 use crate::request::Request;
 use crate::trigger::Trigger;
 use crate::worker::Worker;
 
-/// Both roles of the function; which one is used, the payload says.
+/// Both roles of the function. The payload decides which one is used.
 struct BackupFn {
     trigger: Trigger,
     worker: Result<Worker, ConfigError>,
@@ -29,24 +29,24 @@ struct BackupFn {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let served = function::run(env!("CARGO_CRATE_NAME"), config::read).await;
+    let served = function::run(&[env!("CARGO_CRATE_NAME")], config::read).await;
     served.map_err(anyhow::Error::from_boxed)
 }
 
 impl Function for BackupFn {
-    async fn confirmed(&self, event: TriggerEvent, answer_by: Instant) -> Metrics {
-        self.trigger.confirmed(event, answer_by).await
+    async fn on_trigger(&self, event: TriggerEvent, answer_deadline: Instant) -> Metrics {
+        self.trigger.handle_event(event, answer_deadline).await
     }
 
-    async fn work(
+    async fn on_request(
         &self,
         payload: &RawValue,
         invocation: &Invocation,
         metrics: &mut Metrics,
-    ) -> Result<Box<RawValue>, Failed> {
+    ) -> Result<Box<RawValue>, RequestFailed> {
         let request = Request::read(payload)?;
         let worker = self.worker.as_ref().map_err(Clone::clone)?;
-        let answer = worker.answer(&request, invocation, metrics).await?;
+        let answer = worker.handle_request(&request, invocation, metrics).await?;
         Ok(to_raw_value(&answer)?)
     }
 }

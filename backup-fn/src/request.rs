@@ -1,22 +1,24 @@
-//! What the worker is asked for.
+//! What the worker is asked to do.
 
+use aws_lambda_events::event::s3::S3Event;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use shared::invocation::UnknownPayload;
+use shared::lambda::invocation::UnknownPayload;
 
-const KNOWN: &str =
+const KNOWN_PAYLOADS: &str =
     ", an S3 event, {\"action\":\"tick\"} or {\"action\":\"snapshot\",\"accept_shrink\":false}";
 
 /// A request to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Something was put into the bucket: only a wake-up, what it says is looked up in S3.
+    /// Something was put into the bucket. This is only a wake-up: the worker reads S3 itself.
     Notification,
-    /// The minute's wake-up, which also reports how old the last snapshot is.
+    /// The wake-up of each minute, which also measures how old the last snapshot is.
     Tick,
-    /// Take one now.
+    /// Take a snapshot now.
     Snapshot {
-        /// Let it be the latest even when the pool has shrunk.
+        /// Make it the latest even if the pool has shrunk.
         accept_shrink: bool,
     },
 }
@@ -28,21 +30,12 @@ enum Action {
     Snapshot { accept_shrink: Option<bool> },
 }
 
-/// As little of an S3 event as tells it from anything else; a new field or version must not stop a backup.
-#[derive(Deserialize)]
-struct S3Event {
-    #[serde(rename = "Records")]
-    records: Vec<S3Record>,
-}
-
-#[derive(Deserialize)]
-struct S3Record {
-    #[serde(rename = "eventSource")]
-    event_source: String,
-}
-
 impl Request {
-    /// Reads a payload that is no trigger event.
+    /// Reads a payload that is not a trigger event.
+    ///
+    /// # Errors
+    ///
+    /// The payload is neither an action nor an S3 event.
     pub fn read(payload: &RawValue) -> Result<Self, UnknownPayload> {
         let text = payload.get();
         if let Ok(action) = serde_json::from_str(text) {
@@ -53,13 +46,24 @@ impl Request {
                 },
             });
         }
-        match serde_json::from_str::<S3Event>(text) {
-            Ok(event) if event.records.iter().any(|r| r.event_source == "aws:s3") => {
-                Ok(Self::Notification)
-            }
-            _ => Err(UnknownPayload::of(payload, KNOWN)),
+        match is_s3_event(text) {
+            true => Ok(Self::Notification),
+            false => Err(UnknownPayload::of(payload, KNOWN_PAYLOADS)),
         }
     }
+}
+
+/// Whether a payload is an S3 event. It only wakes the worker up, so an event of a version that the typed reading does not
+/// understand must not stop a backup: there, the source of its records decides.
+fn is_s3_event(text: &str) -> bool {
+    const SOURCE: &str = "aws:s3";
+    if let Ok(event) = serde_json::from_str::<S3Event>(text) {
+        let mut records = event.records.iter();
+        return records.any(|record| record.event_source.as_deref() == Some(SOURCE));
+    }
+    let event: Value = serde_json::from_str(text).unwrap_or_default();
+    let records = event["Records"].as_array();
+    records.is_some_and(|records| records.iter().any(|record| record["eventSource"] == SOURCE))
 }
 
 #[cfg(test)]

@@ -1,23 +1,27 @@
-//! The worker: whether a snapshot is needed, and what became of it.
+//! The worker: decides whether a snapshot is needed, and answers what became of it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use shared::bucket::ReadError;
-use shared::invocation::Invocation;
-use shared::metrics::{Metric, Metrics};
-use shared::snapshot::worker::{self, Found, Outcome, Shift};
-use shared::snapshot::{Id, Latest, Manifest, SnapshotError};
+use shared::id::Id;
+use shared::lambda::invocation::Invocation;
+use shared::lambda::metrics::{Metric, Metrics};
+use shared::s3::json::JsonError;
+use shared::snapshot::error::SnapshotError;
+use shared::snapshot::latest::Latest;
+use shared::snapshot::layout::manifest_key;
+use shared::snapshot::manifest::Manifest;
+use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker};
 use tokio::sync::watch;
 
 use crate::request::Request;
 
-/// The longest that a tick waits for the minimal interval to pass.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(10);
+/// The longest time that a tick waits for the minimum interval to pass.
+const MAX_TICK_WAIT: SignedDuration = SignedDuration::from_secs(10);
 
 /// The function as the worker that takes snapshots.
 pub struct Worker {
-    /// Who takes them.
-    pub snapshots: worker::Worker,
+    /// The engine that takes them.
+    pub snapshots: SnapshotWorker,
     /// No snapshot starts sooner after the last start, unless asked for.
     pub min_interval: SignedDuration,
 }
@@ -46,96 +50,104 @@ impl Answer {
         Self {
             status,
             snapshot: manifest.map(|manifest| manifest.snapshot.clone()),
-            manifest: manifest.map(|manifest| manifest.snapshot.manifest_key()),
+            manifest: manifest.map(|manifest| manifest_key(&manifest.snapshot)),
             users: manifest.map(|manifest| manifest.users.listed),
         }
     }
 }
 
 impl Worker {
-    /// Does what is asked. A tick also measures how old the last snapshot is, whatever else fails.
-    pub async fn answer(
+    /// Does what is asked. A tick also measures how old the last snapshot is, even if something else fails.
+    ///
+    /// # Errors
+    ///
+    /// The snapshot could not be taken, or the latest one could not be read.
+    pub async fn handle_request(
         &self,
         request: &Request,
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let answer = self.snapshot(request, invocation, metrics).await;
+        let answer = self
+            .take_snapshot_if_needed(request, invocation, metrics)
+            .await;
         if *request == Request::Tick {
-            let measured = self.measure(metrics).await;
+            let measured = self.measure_latest(metrics).await;
             return answer.and_then(|answer| Ok(measured.map(|()| answer)?));
         }
         answer
     }
 
-    async fn snapshot(
+    async fn take_snapshot_if_needed(
         &self,
         request: &Request,
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let Some(mut found) = self.snapshots.look().await? else {
+        let Some(mut state) = self.snapshots.inspect_bucket().await? else {
             return Ok(Answer::of(Status::Held, None));
         };
         let accept_shrink = match *request {
             Request::Snapshot { accept_shrink } => accept_shrink,
-            // One that was cut off is a reason to work, and no start.
-            Request::Notification | Request::Tick if found.unfinished().is_some() => false,
+            // An interrupted snapshot is always resumed: that is not a new start.
+            Request::Notification | Request::Tick if state.interrupted().is_some() => false,
             Request::Notification | Request::Tick => {
-                let wait = self.wait(&found);
-                // A tick that is only a little too soon waits: the next one would be a minute late.
-                let a_little = LONGEST_WAIT.min(self.min_interval / 6);
+                let wait = self.time_to_wait(&state);
+                // A tick that comes only a little too early waits, because the next one would be a minute late.
+                let a_little = MAX_TICK_WAIT.min(self.min_interval / 6);
                 let may_wait = *request == Request::Tick && wait <= a_little;
                 let is_due = !wait.is_positive() || may_wait;
-                if !is_due || !self.snapshots.is_behind(&found).await? {
-                    return Ok(Answer::of(Status::NotNeeded, found.manifest.as_ref()));
+                if !is_due || !self.snapshots.has_new_sign_ups(&state).await? {
+                    return Ok(Answer::of(Status::NotNeeded, state.manifest.as_ref()));
                 }
                 if wait.is_positive() {
                     tokio::time::sleep(wait.unsigned_abs()).await;
-                    let now = self.snapshots.look().await?;
-                    let Some(now) = now.filter(|now| !self.wait(now).is_positive()) else {
+                    let now = self.snapshots.inspect_bucket().await?;
+                    let Some(now) = now.filter(|now| !self.time_to_wait(now).is_positive()) else {
                         return Ok(Answer::of(Status::Held, None));
                     };
-                    found = now;
+                    state = now;
                 }
                 false
             }
         };
-        let shift = Shift::of(invocation);
-        let listed = watch::Sender::default();
-        let work = self.snapshots.work(found, &shift, accept_shrink, &listed);
-        Ok(conclude(&work.await?, metrics))
+        let lease = LeaseRequest::for_invocation(invocation);
+        let listed_users = watch::Sender::default();
+        let outcome =
+            self.snapshots
+                .take_or_resume_snapshot(state, &lease, accept_shrink, &listed_users);
+        Ok(answer_outcome(&outcome.await?, metrics))
     }
 
-    /// How long a wake-up must wait yet; not positive when it need not.
-    fn wait(&self, found: &Found) -> SignedDuration {
-        found.last_start().map_or(SignedDuration::ZERO, |start| {
+    /// How long a wake-up must still wait; not positive when it need not wait.
+    fn time_to_wait(&self, state: &BucketState) -> SignedDuration {
+        state.last_start().map_or(SignedDuration::ZERO, |start| {
             self.min_interval - Timestamp::now().duration_since(start)
         })
     }
 
-    async fn measure(&self, metrics: &mut Metrics) -> Result<(), ReadError> {
+    async fn measure_latest(&self, metrics: &mut Metrics) -> Result<(), JsonError> {
         let bucket = &self.snapshots.bucket;
         let Some((latest, _)) = Latest::read(bucket).await? else {
             return Ok(());
         };
         let age = Timestamp::now().duration_since(latest.started_at).as_secs();
         metrics.set(Metric::SnapshotAge, age.max(0) as u64);
-        if let Some(manifest) = latest.manifest(bucket).await? {
+        if let Some(manifest) = latest.read_manifest(bucket).await? {
             metrics.set(Metric::SnapshotUsers, manifest.users.listed);
         }
         Ok(())
     }
 }
 
-/// Measures and tells what has become of the work.
-fn conclude(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
+/// Measures, logs and answers what became of a snapshot.
+fn answer_outcome(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     let (manifest, shrunk) = match outcome {
         Outcome::Complete(manifest) => (manifest, false),
         Outcome::Shrunk(manifest) => (manifest, true),
         Outcome::Held => return Answer::of(Status::Held, None),
         Outcome::InProgress { snapshot, users } => {
-            tracing::info!(%snapshot, users, "out of time: the next tick goes on");
+            tracing::info!(%snapshot, users, "out of time: the next tick resumes");
             return Answer {
                 snapshot: Some(snapshot.clone()),
                 users: Some(*users),
@@ -145,7 +157,7 @@ fn conclude(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     };
     let users = &manifest.users;
     let (listed, exported, newcomers) = (users.listed, users.exported, users.newcomers);
-    metrics.set(Metric::SnapshotRejected, users.rejected_in_all());
+    metrics.set(Metric::SnapshotRejected, users.total_rejected());
     metrics.set(Metric::SnapshotShrunk, shrunk.into());
     if shrunk {
         tracing::error!(
@@ -155,6 +167,6 @@ fn conclude(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
         );
         return Answer::of(Status::Shrunk, Some(manifest));
     }
-    tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot");
+    tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot was taken");
     Answer::of(Status::Complete, Some(manifest))
 }

@@ -1,19 +1,21 @@
-//! replicate-fn's variables. A mistake is kept as a value: the trigger must answer all the same.
+//! replicate-fn's environment variables. An error in them is kept as a value, because the trigger must answer nevertheless.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::aws::{Patience, Sdk};
-use shared::bucket::Bucket;
-use shared::config::{ConfigError, CustomAttribute, Environment};
-use shared::pool::PoolId;
+use shared::aws::{RetryPolicy, Sdk};
+use shared::cognito::pool::Pool;
+use shared::environment::{ConfigError, CustomAttribute, Environment};
+use shared::pool_id::PoolId;
+use shared::s3::bucket::Bucket;
 
 use crate::ReplicateFn;
-use crate::outbox::Worker;
+use crate::outbox_worker::OutboxWorker;
+use crate::replicator::Replicator;
 use crate::secondary::Secondary;
-use crate::trigger::{Replicator, Trigger};
+use crate::trigger::Trigger;
 
-const A_POOL: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
+const EXPECTED_POOL_ID: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
 
 /// How people are replicated, for both roles.
 #[derive(Clone)]
@@ -24,39 +26,42 @@ struct Replication {
     budget: Duration,
 }
 
-/// Reads the variables of both roles.
+/// Reads the environment variables of both roles.
 pub async fn read(environment: &Environment) -> ReplicateFn {
-    let sdk = Sdk::of(environment);
+    let sdk = Sdk::from_environment(environment);
     let replication = Replication::of(environment);
-    let bucket = |patience| {
+    let bucket = |policy| {
         let sdk = sdk.clone()?;
         let name = environment.optional("OUTBOX_BUCKET");
-        Ok(name.map(|name| Bucket::new(sdk.s3(patience), name)))
+        Ok(name.map(|name| Bucket::new(sdk.s3(policy), name)))
     };
-    let replicator = |patience| {
+    let replicator = |policy| {
         let (sdk, replication) = (sdk.clone()?, replication.clone()?);
-        let client = sdk.cognito(&replication.target, patience);
+        let client = sdk.cognito(&replication.target, policy);
         Ok(Replicator {
-            secondary: Secondary::new(client, replication.target, replication.activate),
+            secondary: Secondary::new(
+                Pool::unlimited(client, replication.target),
+                replication.activate,
+            ),
             origin_sub: replication.origin_sub,
             budget: replication.budget,
         })
     };
     let worker = (|| {
-        let source = environment.required_as("SOURCE_USER_POOL_ID", A_POOL)?;
-        Ok(Worker {
-            primary: sdk.clone()?.cognito(&source, Patience::ONCE),
+        let source = environment.required_as("SOURCE_USER_POOL_ID", EXPECTED_POOL_ID)?;
+        Ok(OutboxWorker {
+            primary: sdk.clone()?.cognito(&source, RetryPolicy::NO_RETRY),
             source,
-            replicator: replicator(Patience::WORKER)?,
-            outbox: bucket(Patience::WORKER)?.ok_or(ConfigError::Missing {
+            replicator: replicator(RetryPolicy::WORKER)?,
+            outbox: bucket(RetryPolicy::WORKER)?.ok_or(ConfigError::Missing {
                 name: "OUTBOX_BUCKET",
                 expected: "the outbox bucket in the function's region",
             })?,
         })
     })();
     let trigger = Trigger {
-        replicator: replicator(Patience::TRIGGER).map(Arc::new),
-        outbox: bucket(Patience::LAST_SECOND),
+        replicator: replicator(RetryPolicy::TRIGGER).map(Arc::new),
+        outbox: bucket(RetryPolicy::OUTBOX_WRITE),
     };
     ReplicateFn { trigger, worker }
 }
@@ -64,7 +69,7 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
 impl Replication {
     fn of(environment: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
-            target: environment.required_as("TARGET_USER_POOL_ID", A_POOL)?,
+            target: environment.required_as("TARGET_USER_POOL_ID", EXPECTED_POOL_ID)?,
             activate: environment.or("ACTIVATE_REPLICAS", true, "true or false")?,
             origin_sub: environment
                 .optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,

@@ -1,13 +1,14 @@
 //! replicate-fn: the primary pool's post-confirmation trigger, and the worker of its outbox.
 //!
-//! - as trigger: creates each confirmed person in the secondary pool, or puts them into the outbox ([`trigger`])
-//! - as worker, `{"action":"tick"}`: replays the outbox ([`outbox`])
+//! - as trigger: creates each confirmed person in the secondary pool, or records them in the outbox ([`trigger`])
+//! - as worker, `{"action":"tick"}`: replays the outbox ([`outbox_worker`])
 //!
-//! Both decide who is created, and how, in [`replica`], and create them in [`secondary`].
+//! Both use [`replicator`]: [`replica`] decides which user is created from a confirmation, [`secondary`] creates it.
 
 mod config;
-mod outbox;
+mod outbox_worker;
 mod replica;
+mod replicator;
 mod secondary;
 mod trigger;
 
@@ -15,22 +16,22 @@ use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
-use shared::config::ConfigError;
+use shared::environment::ConfigError;
 use shared::event::TriggerEvent;
-use shared::function::{self, Failed, Function};
-use shared::invocation::{Invocation, UnknownPayload};
-use shared::metrics::Metrics;
+use shared::lambda::function::{self, Function, RequestFailed};
+use shared::lambda::invocation::{Invocation, UnknownPayload};
+use shared::lambda::metrics::Metrics;
 
-use crate::outbox::Worker;
+use crate::outbox_worker::OutboxWorker;
 use crate::trigger::Trigger;
 
-/// Both roles of the function; which one is used, the payload says.
+/// Both roles of the function. The payload decides which one is used.
 struct ReplicateFn {
     trigger: Trigger,
-    worker: Result<Worker, ConfigError>,
+    worker: Result<OutboxWorker, ConfigError>,
 }
 
-/// What the worker is asked for.
+/// What the worker is asked to do.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
@@ -39,26 +40,26 @@ enum Action {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let served = function::run(env!("CARGO_CRATE_NAME"), config::read).await;
+    let served = function::run(&[env!("CARGO_CRATE_NAME")], config::read).await;
     served.map_err(anyhow::Error::from_boxed)
 }
 
 impl Function for ReplicateFn {
-    async fn confirmed(&self, event: TriggerEvent, answer_by: Instant) -> Metrics {
-        self.trigger.confirmed(event, answer_by).await
+    async fn on_trigger(&self, event: TriggerEvent, answer_deadline: Instant) -> Metrics {
+        self.trigger.handle_event(event, answer_deadline).await
     }
 
-    async fn work(
+    async fn on_request(
         &self,
         payload: &RawValue,
         invocation: &Invocation,
         metrics: &mut Metrics,
-    ) -> Result<Box<RawValue>, Failed> {
+    ) -> Result<Box<RawValue>, RequestFailed> {
         let Ok(Action::Tick) = serde_json::from_str(payload.get()) else {
             return Err(UnknownPayload::of(payload, " or {\"action\":\"tick\"}").into());
         };
         let worker = self.worker.as_ref().map_err(Clone::clone)?;
-        let answer = worker.drain(invocation.until, metrics).await?;
+        let answer = worker.drain(invocation.work_deadline, metrics).await?;
         Ok(to_raw_value(&answer)?)
     }
 }

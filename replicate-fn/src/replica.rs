@@ -1,18 +1,18 @@
-//! Who is created in the secondary pool, and with which attributes: decided from a confirmation alone.
+//! Decides from a confirmation which user is created in the secondary pool, and with which attributes.
 
 use std::fmt;
 
-use shared::config::CustomAttribute;
+use shared::confirmation::Confirmation;
+use shared::environment::CustomAttribute;
 use shared::person::{Attributes, is_cognitos_own};
-use shared::record::Record;
 use uuid::Uuid;
 
-/// A person as they are to be created in the secondary pool.
+/// A user to be created in the secondary pool.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Replica {
     /// What AdminCreateUser takes as Username.
     pub username: String,
-    /// The phone number, for a pool that takes it and not the email: the event does not say which.
+    /// The phone number, for a pool whose usernames are phone numbers: the event does not say which it is.
     pub other_username: Option<String>,
     /// The attributes that travel.
     pub attributes: Attributes,
@@ -27,32 +27,39 @@ impl fmt::Debug for Replica {
     }
 }
 
-/// A confirmation that nobody can be created from.
+/// Why no user can be created from a confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// A replica without attributes could not even reset its password.
+    /// It has no attributes: the person could not even reset the password.
     #[error("the event has no userAttributes")]
     NoAttributes,
-    /// Nothing in it can serve as a username.
+    /// It has nothing that can serve as a username.
     #[error("the event has no username, email or phone number to create the person by")]
     NoUsername,
 }
 
 impl Replica {
-    /// The replica of a confirmed person. The `sub` in the primary pool is kept in `origin_sub`.
-    pub fn of(record: &Record, origin_sub: Option<&CustomAttribute>) -> Result<Self, Unfit> {
-        if record.attributes.is_empty() {
+    /// The replica of a confirmed person. `origin_sub` is the attribute that keeps the `sub` of the primary pool.
+    ///
+    /// # Errors
+    ///
+    /// No user can be created from the confirmation.
+    pub fn of(
+        confirmation: &Confirmation,
+        origin_sub: Option<&CustomAttribute>,
+    ) -> Result<Self, Unfit> {
+        if confirmation.attributes.is_empty() {
             return Err(Unfit::NoAttributes);
         }
-        let mut attributes: Attributes = record
+        let mut attributes: Attributes = confirmation
             .attributes
             .iter()
-            .filter(|(name, value)| !value.is_empty() && travels(name, &record.attributes))
+            .filter(|(name, value)| !value.is_empty() && travels(name, &confirmation.attributes))
             .collect();
-        if let (Some(attribute), Some(sub)) = (origin_sub, &record.sub) {
+        if let (Some(attribute), Some(sub)) = (origin_sub, &confirmation.sub) {
             attributes.insert(attribute.as_str(), sub);
         }
-        let mut usernames = usernames(record).into_iter();
+        let mut usernames = usernames(confirmation).into_iter();
         Ok(Self {
             username: usernames.next().ok_or(Unfit::NoUsername)?,
             other_username: usernames.next(),
@@ -61,7 +68,8 @@ impl Replica {
     }
 }
 
-/// Everything that an administrator may write; a flag needs its address (botocore AdminCreateUser).
+/// Whether an attribute is replicated: every one that an administrator may write. A flag needs its address (botocore
+/// AdminCreateUser).
 fn travels(name: &str, attributes: &Attributes) -> bool {
     match name {
         "email_verified" => attributes.get("email").is_some(),
@@ -70,12 +78,12 @@ fn travels(name: &str, attributes: &Attributes) -> bool {
     }
 }
 
-/// In pools that sign in by email or phone, `userName` is a UUID equal to `sub`, which the other pool would not take
-/// (DG:user-pool-settings-attributes): there an address is the username, the email first.
-fn usernames(record: &Record) -> Vec<String> {
+/// In pools whose users sign in by email or phone number, `userName` is a UUID equal to `sub`, which the other pool would not accept
+/// (DG:user-pool-settings-attributes). There the username is an address, the email first.
+fn usernames(confirmation: &Confirmation) -> Vec<String> {
     let is_uuid =
         |name: &str, sub: &str| name.eq_ignore_ascii_case(sub) && Uuid::try_parse(sub).is_ok();
-    match (&record.username, &record.sub) {
+    match (&confirmation.username, &confirmation.sub) {
         (Some(username), sub)
             if !sub
                 .as_ref()
@@ -85,7 +93,7 @@ fn usernames(record: &Record) -> Vec<String> {
         }
         _ => ["email", "phone_number"]
             .into_iter()
-            .filter_map(|address| record.attributes.get(address))
+            .filter_map(|address| confirmation.attributes.get(address))
             .map(str::to_owned)
             .collect(),
     }
@@ -93,15 +101,15 @@ fn usernames(record: &Record) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use shared::record::Username;
+    use shared::confirmation::Username;
 
     use super::*;
 
     const SUB: &str = "57c4aab8-5061-7015-8b3b-1a2f6c0d9e11";
 
-    fn record(username: Option<&str>, attributes: &[(&str, &str)]) -> Record {
+    fn confirmation(username: Option<&str>, attributes: &[(&str, &str)]) -> Confirmation {
         let attributes: Attributes = attributes.iter().copied().collect();
-        Record {
+        Confirmation {
             version: 1,
             trigger: "PostConfirmation_ConfirmSignUp".into(),
             pool: None,
@@ -113,7 +121,7 @@ mod tests {
     }
 
     fn username_of(username: Option<&str>, attributes: &[(&str, &str)]) -> Option<String> {
-        let replica = Replica::of(&record(username, attributes), None);
+        let replica = Replica::of(&confirmation(username, attributes), None);
         replica.ok().map(|replica| replica.username)
     }
 
@@ -142,7 +150,7 @@ mod tests {
 
     #[test]
     fn every_attribute_travels_that_an_administrator_may_write() {
-        let record = record(
+        let confirmation = confirmation(
             Some(SUB),
             &[
                 ("sub", SUB),
@@ -157,7 +165,8 @@ mod tests {
             ],
         );
 
-        let replica = Replica::of(&record, "custom:origin_sub".parse().ok().as_ref()).unwrap();
+        let replica =
+            Replica::of(&confirmation, "custom:origin_sub".parse().ok().as_ref()).unwrap();
 
         let names: Vec<_> = replica.attributes.iter().map(|(name, _)| name).collect();
         assert_eq!(
@@ -174,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_event_without_attributes_makes_no_replica() {
-        let unfit = Replica::of(&record(Some("taro"), &[]), None);
+        let unfit = Replica::of(&confirmation(Some("taro"), &[]), None);
 
         assert_eq!(unfit, Err(Unfit::NoAttributes));
     }

@@ -1,22 +1,18 @@
-//! Creating a replica in the secondary pool, so that its person can reset the password there on the day it is needed.
+//! Creates a replica in the secondary pool, so that its person can reset the password there on the day of a failover.
 
-use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::types::{AttributeType, MessageActionType};
-use shared::aws::AwsError;
-use shared::password::Password;
+use shared::cognito::pool::{Pool, PoolError};
+use shared::cognito::users;
 use shared::person::{Attributes, Status};
-use shared::pool::{PoolError, PoolId};
 
 use crate::replica::{Replica, Unfit};
 
-/// The secondary pool, as replicas are made in it.
+/// The secondary pool, in which replicas are created.
 pub struct Secondary {
-    client: Client,
-    pool: PoolId,
+    pool: Pool,
     activate: bool,
 }
 
-/// A person who is now in the secondary pool.
+/// A person who is in the secondary pool now.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Replicated {
     /// Whether they were there before, with a password of their own.
@@ -28,86 +24,92 @@ pub struct Replicated {
 /// Why a person is not in the secondary pool.
 #[derive(Debug, thiserror::Error)]
 pub enum NotReplicated {
-    /// The confirmation is no good.
+    /// No user can be created from the confirmation.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// A call failed.
+    /// A call to the secondary pool failed.
     #[error(transparent)]
-    Aws(#[from] AwsError),
+    Secondary(PoolError),
     /// The primary pool could not say whether the person still exists.
     #[error(transparent)]
-    Primary(#[from] PoolError),
-    /// The record is of another pool than the one that could be asked.
+    Primary(PoolError),
+    /// The record is of another pool than the one that can be asked.
     #[error("the record is of user pool {0}, which is not SOURCE_USER_POOL_ID")]
-    AnotherPool(String),
-    /// Somebody has the name without having proved it: their `sub`.
+    OtherPool(String),
+    /// An unconfirmed user with this `sub` holds the name.
     #[error("an unconfirmed user, {0}, holds the username")]
     HeldByUnconfirmed(String),
-    /// Somebody has the name in a state that is not ours to change.
+    /// A user holds the name whose status twinpool must not change.
     #[error("a user with status {0} holds the username")]
     Taken(Status),
-    /// Two answers that do not go together; the next try sees more.
+    /// Two contradicting answers; the next attempt sees more.
     #[error("the username exists and cannot be found")]
     Vanished,
 }
 
 impl NotReplicated {
-    /// Whether trying again can never help. Whatever is not known to be final stays in the outbox, where it is seen.
+    /// Whether trying again can never help. Everything that is not known to be final stays in the outbox, where it is visible.
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Unfit(_) | Self::Taken(_) => true,
-            Self::Aws(error) => matches!(
+            Self::Secondary(error) => matches!(
                 error.code(),
                 "InvalidParameterException" | "InvalidPasswordException" | "AliasExistsException"
             ),
-            Self::Primary(_)
-            | Self::AnotherPool(_)
-            | Self::HeldByUnconfirmed(_)
-            | Self::Vanished => false,
+            Self::Primary(_) | Self::OtherPool(_) | Self::HeldByUnconfirmed(_) | Self::Vanished => {
+                false
+            }
         }
     }
 }
 
 impl Secondary {
-    /// The pool; `activate` gives each replica a permanent password.
-    pub fn new(client: Client, pool: PoolId, activate: bool) -> Self {
-        Self {
-            client,
-            pool,
-            activate,
-        }
+    /// The pool. `activate` gives each replica a permanent password.
+    pub fn new(pool: Pool, activate: bool) -> Self {
+        Self { pool, activate }
     }
 
-    /// Creates the replica, or finds the person there.
+    /// The pool.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Creates the replica, or finds that the person is there.
+    ///
+    /// # Errors
+    ///
+    /// The person is not in the pool, or their user is not complete.
     pub async fn replicate(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
         let mut username = &replica.username;
         let mut other_username = replica.other_username.as_ref();
         let mut attributes = replica.attributes.clone();
         let mut dropped = Vec::new();
         loop {
-            let error = match self.create(username, &attributes).await {
-                Ok(()) => break,
-                Err(error) => error,
+            let error = match users::create(&self.pool, username, &attributes).await {
+                Ok(_) => break,
+                Err(PoolError::Aws(error)) => error,
+                Err(error) => return Err(NotReplicated::Secondary(error)),
             };
             match error.code() {
-                "UsernameExistsException" => return self.find(username).await,
+                "UsernameExistsException" => return self.find_holder(username).await,
                 // "Username should be an email." (boto3#3836), "… a phone number" (amplify-passwordless-sms-auth#13).
                 "InvalidParameterException"
-                    if error.message().starts_with("Username should be") =>
+                    if error.message().starts_with("Username should be")
+                        && let Some(other) = other_username.take() =>
                 {
-                    username = other_username.take().ok_or(error)?;
+                    username = other;
                 }
                 "InvalidParameterException" => {
                     let unknown = unknown_attributes(error.message(), &attributes);
                     if unknown.is_empty() {
-                        return Err(error.into());
+                        return Err(NotReplicated::Secondary(error.into()));
                     }
                     for name in &unknown {
                         attributes.remove(name);
                     }
                     dropped.extend(unknown);
                 }
-                _ => return Err(error.into()),
+                _ => return Err(NotReplicated::Secondary(error.into())),
             }
         }
         self.activate(username).await?;
@@ -117,97 +119,28 @@ impl Secondary {
         })
     }
 
-    /// Deletes an unconfirmed holder of a name that its owner has proved in the primary pool. By `sub`, so that nobody
-    /// else is deleted who has the name by now.
-    pub async fn delete_unconfirmed(&self, sub: &str) -> Result<(), AwsError> {
-        let deleted = self
-            .client
-            .admin_delete_user()
-            .user_pool_id(self.pool.as_str())
-            .username(sub)
-            .send()
-            .await;
-        match deleted {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let error = AwsError::of("AdminDeleteUser", &self.pool, &error);
-                if error.code() == "UserNotFoundException" {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
-            }
-        }
-    }
-
-    async fn create(&self, username: &str, attributes: &Attributes) -> Result<(), AwsError> {
-        let attributes = attributes.iter().filter_map(|(name, value)| {
-            let attribute = AttributeType::builder().name(name).value(value);
-            attribute.build().ok()
-        });
-        let created = self
-            .client
-            .admin_create_user()
-            .user_pool_id(self.pool.as_str())
-            .username(username)
-            .set_user_attributes(Some(attributes.collect()))
-            .temporary_password(Password::random().expose())
-            .message_action(MessageActionType::Suppress)
-            .send()
-            .await
-            .map_err(|e| AwsError::of("AdminCreateUser", &self.pool, &e))?;
-        match created.user {
-            Some(_) => Ok(()),
-            None => Err(AwsError::hollow("AdminCreateUser", &self.pool, "a user")),
-        }
-    }
-
-    /// A user with a temporary password cannot use "forgot password" (amplify-js#1340, #2955), so the replica would be
-    /// locked out when it is needed: it gets a permanent one, random too and known to nobody.
-    async fn activate(&self, username: &str) -> Result<(), AwsError> {
+    /// A user with a temporary password could not use "forgot password".
+    async fn activate(&self, username: &str) -> Result<(), NotReplicated> {
         if !self.activate {
             return Ok(());
         }
-        self.client
-            .admin_set_user_password()
-            .user_pool_id(self.pool.as_str())
-            .username(username)
-            .password(Password::random().expose())
-            .permanent(true)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|e| AwsError::of("AdminSetUserPassword", &self.pool, &e))
+        let activated = users::set_random_password(&self.pool, username).await;
+        activated.map_err(NotReplicated::Secondary)
     }
 
-    /// Who has the name already. The password of a person who has one of their own is never touched.
-    async fn find(&self, username: &str) -> Result<Replicated, NotReplicated> {
-        let user = self
-            .client
-            .admin_get_user()
-            .user_pool_id(self.pool.as_str())
-            .username(username)
-            .send()
-            .await
-            .map_err(|e| AwsError::of("AdminGetUser", &self.pool, &e));
-        let user = match user {
-            Err(error) if error.code() == "UserNotFoundException" => {
-                return Err(NotReplicated::Vanished);
-            }
-            user => user?,
-        };
-        let status = user
-            .user_status
-            .ok_or_else(|| AwsError::hollow("AdminGetUser", &self.pool, "a status"))?;
-        let already = match Status::from(status.as_str()) {
+    /// Finds out who holds the name. The password of a person who has set one is never changed.
+    async fn find_holder(&self, username: &str) -> Result<Replicated, NotReplicated> {
+        let holder = users::look_up(&self.pool, username).await;
+        let holder = holder.map_err(NotReplicated::Secondary)?;
+        let holder = holder.ok_or(NotReplicated::Vanished)?;
+        let already = match holder.status {
             Status::Confirmed | Status::ResetRequired => true,
             Status::ForceChangePassword => {
                 self.activate(username).await?;
                 !self.activate
             }
             Status::Unconfirmed => {
-                let attributes = Attributes::from(user.user_attributes.unwrap_or_default());
-                let sub = attributes.get("sub").unwrap_or(&user.username);
+                let sub = holder.sub().unwrap_or(&holder.username);
                 return Err(NotReplicated::HeldByUnconfirmed(sub.to_owned()));
             }
             status => return Err(NotReplicated::Taken(status)),
@@ -219,7 +152,7 @@ impl Secondary {
     }
 }
 
-/// The attributes that an InvalidParameterException says the schema does not know: a line each, as in
+/// The attributes that, according to an InvalidParameterException, the schema does not know: one line for each, as in
 /// `custom:tenant: Attribute does not exist in the schema.` (amplify-flutter#509).
 fn unknown_attributes(message: &str, attributes: &Attributes) -> Vec<String> {
     attributes

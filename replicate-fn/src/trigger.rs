@@ -1,89 +1,81 @@
-//! The trigger: a confirmed person ends as a replica, as a record in the outbox, or as a counted loss.
+//! The trigger: a confirmed person becomes a replica, a record in the outbox, or a counted loss.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::bucket::Bucket;
-use shared::config::{ConfigError, CustomAttribute};
+use shared::confirmation::Confirmation;
+use shared::confirmation_store::store_confirmation;
+use shared::environment::ConfigError;
 use shared::event::{Source, TriggerEvent};
-use shared::invocation::guarded;
-use shared::metrics::{Metric, Metrics};
-use shared::record::{OUTBOX, Record};
+use shared::lambda::deadline::run_until;
+use shared::lambda::metrics::{Metric, Metrics};
+use shared::outbox::PENDING_PREFIX;
+use shared::s3::bucket::Bucket;
 
-use crate::replica::Replica;
-use crate::secondary::{NotReplicated, Replicated, Secondary};
+use crate::replicator::{Replicator, report_replicated};
+use crate::secondary::Replicated;
 
-/// Kept of the time to answer for putting a record into the outbox.
-const FOR_THE_OUTBOX: Duration = Duration::from_millis(1200);
-
-/// Brings people to the secondary pool.
-pub struct Replicator {
-    /// The secondary pool.
-    pub secondary: Secondary,
-    /// Where the primary `sub` is kept.
-    pub origin_sub: Option<CustomAttribute>,
-    /// Time for a trigger's calls.
-    pub budget: Duration,
-}
-
-impl Replicator {
-    /// Brings the person of a record to the secondary pool.
-    pub async fn replicate(&self, record: &Record) -> Result<Replicated, NotReplicated> {
-        let replica = Replica::of(record, self.origin_sub.as_ref())?;
-        self.secondary.replicate(&replica).await
-    }
-}
+/// Time kept of the time to answer, for writing a record to the outbox.
+const OUTBOX_WRITE_TIME: Duration = Duration::from_millis(1200);
 
 /// The function as the primary pool's trigger.
 pub struct Trigger {
-    /// Without it, everything goes to the outbox.
+    /// With an error, everybody goes to the outbox.
     pub replicator: Result<Arc<Replicator>, ConfigError>,
-    /// Without it, what cannot be replicated is lost.
+    /// Without an outbox, people who cannot be replicated are lost.
     pub outbox: Result<Option<Bucket>, ConfigError>,
 }
 
 impl Trigger {
-    /// Deals with a trigger event by a point in time, and says what it did in metrics. Never fails.
-    pub async fn confirmed(&self, event: TriggerEvent, answer_by: Instant) -> Metrics {
+    /// Handles a trigger event before a deadline, and returns metrics of what it did. It cannot fail.
+    pub async fn handle_event(&self, event: TriggerEvent, answer_deadline: Instant) -> Metrics {
         let mut metrics = Metrics::default();
         if let Source::Foreign(source) = &event.source {
             tracing::warn!(source, "not a post-confirmation event: nothing to do");
             return metrics;
         }
-        let record = Arc::new(Record::of(&event, jiff::Timestamp::now()));
-        let sub = record.log_name();
+        let confirmation = Confirmation::from_event(&event, jiff::Timestamp::now());
+        let confirmation = Arc::new(confirmation);
+        let sub = confirmation.log_name();
         if event.is_federated() {
             tracing::info!(sub, "a federated person: not replicated");
             metrics.count(Metric::Skipped);
             return metrics;
         }
-        match self.replicate(&record, answer_by, &mut metrics).await {
-            Ok(replicated) => report(sub, &replicated, &mut metrics),
-            Err(reason) => self.defer(&record, &reason, answer_by, &mut metrics).await,
+        let replicated = self.replicate(&confirmation, answer_deadline, &mut metrics);
+        match replicated.await {
+            Ok(replicated) => report_replicated(sub, &replicated, &mut metrics),
+            Err(reason) => {
+                self.defer(&confirmation, &reason, answer_deadline, &mut metrics)
+                    .await;
+            }
         }
         metrics
     }
 
     async fn replicate(
         &self,
-        record: &Arc<Record>,
-        answer_by: Instant,
+        confirmation: &Arc<Confirmation>,
+        answer_deadline: Instant,
         metrics: &mut Metrics,
     ) -> Result<Replicated, String> {
         let replicator = match &self.replicator {
             Ok(replicator) => Arc::clone(replicator),
             Err(error) => {
                 tracing::error!(%error, "the trigger is not configured: nobody is replicated");
-                // Nothing may be lost yet, but the alarm on losses is the one that is looked at.
+                // The outbox may still keep the person, but operators watch the alarm for losses.
                 metrics.count(Metric::Lost);
                 return Err(error.to_string());
             }
         };
-        let begun = Instant::now();
-        let until = (begun + replicator.budget).min(answer_by - FOR_THE_OUTBOX);
-        let record = Arc::clone(record);
-        let replicated = guarded(until, async move { replicator.replicate(&record).await }).await;
-        let latency = begun.elapsed().as_millis() as u64;
+        let began = Instant::now();
+        let deadline = (began + replicator.budget).min(answer_deadline - OUTBOX_WRITE_TIME);
+        let confirmation = Arc::clone(confirmation);
+        let replicated = run_until(deadline, async move {
+            replicator.replicate(&confirmation).await
+        });
+        let replicated = replicated.await;
+        let latency = began.elapsed().as_millis() as u64;
         metrics.set(Metric::ReplicationLatency, latency);
         match replicated {
             Ok(Ok(replicated)) => Ok(replicated),
@@ -92,25 +84,27 @@ impl Trigger {
         }
     }
 
+    /// Records the person in the outbox.
     async fn defer(
         &self,
-        record: &Record,
+        confirmation: &Confirmation,
         reason: &str,
-        answer_by: Instant,
+        answer_deadline: Instant,
         metrics: &mut Metrics,
     ) {
-        let sub = record.log_name();
-        let kept = match &self.outbox {
+        let sub = confirmation.log_name();
+        let stored = match &self.outbox {
             Ok(Some(outbox)) => {
-                let kept = record.keep(outbox, OUTBOX, answer_by).await;
-                kept.map_err(|error| error.to_string())
+                store_confirmation(outbox, PENDING_PREFIX, confirmation, answer_deadline)
+                    .await
+                    .map_err(|error| error.to_string())
             }
             Ok(None) => Err("OUTBOX_BUCKET is not set".to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        match kept {
+        match stored {
             Ok(()) => {
-                tracing::warn!(sub, reason, "not replicated yet: in the outbox");
+                tracing::warn!(sub, reason, "not replicated yet: recorded in the outbox");
                 metrics.count(Metric::Deferred);
             }
             Err(outbox) => {
@@ -118,30 +112,10 @@ impl Trigger {
                     sub,
                     reason,
                     outbox,
-                    "lost: not replicated, not in the outbox"
+                    "lost: not replicated, not recorded in the outbox"
                 );
                 metrics.set(Metric::Lost, 1);
             }
         }
-    }
-}
-
-/// Logs and counts a person who is in the secondary pool.
-pub fn report(sub: &str, replicated: &Replicated, metrics: &mut Metrics) {
-    if !replicated.dropped.is_empty() {
-        let attributes = replicated.dropped.join(" ");
-        tracing::warn!(
-            sub,
-            attributes,
-            "the secondary pool's schema does not know these attributes"
-        );
-        metrics.add(Metric::DroppedAttributes, replicated.dropped.len() as u64);
-    }
-    if replicated.already {
-        tracing::info!(sub, "already in the secondary pool");
-        metrics.count(Metric::AlreadyReplicated);
-    } else {
-        tracing::info!(sub, "replicated");
-        metrics.count(Metric::Replicated);
     }
 }

@@ -1,18 +1,18 @@
-//! restore-fn's variables.
+//! restore-fn's environment variables.
 
-use shared::aws::{Patience, Sdk};
-use shared::bucket::Bucket;
-use shared::config::{ConfigError, Environment};
-use shared::pool::PoolId;
+use shared::aws::{RetryPolicy, Sdk};
+use shared::environment::{ConfigError, Environment};
+use shared::pool_id::PoolId;
 use shared::restore::run::Site;
+use shared::s3::bucket::Bucket;
 
 /// Reads the variables.
 ///
 /// # Errors
 ///
-/// One is missing or makes no sense, named.
+/// The variable that is missing or malformed.
 pub fn read(environment: &Environment) -> Result<Site, ConfigError> {
-    let sdk = Sdk::of(environment)?;
+    let sdk = Sdk::from_environment(environment)?;
     let pool: PoolId = environment.required_as(
         "USER_POOL_ID",
         "the user pool to restore into, such as ap-northeast-1_AbCdEf123",
@@ -20,7 +20,7 @@ pub fn read(environment: &Environment) -> Result<Site, ConfigError> {
     let bucket = environment.required("S3_BUCKET_NAME", "the snapshot bucket")?;
     let region = environment.required("S3_BUCKET_REGION", "the snapshot bucket's region")?;
     Ok(Site {
-        bucket: Bucket::new(sdk.s3_in(region, Patience::WORKER), bucket),
+        bucket: Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), bucket),
         sdk,
         pool,
         role: environment.required_as(

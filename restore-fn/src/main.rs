@@ -1,23 +1,23 @@
-//! restore-fn: brings people back from a snapshot, started by hand from the console.
+//! restore-fn: brings people back from a snapshot. It is started by hand from the console.
 //!
-//! All that it does is in [`shared::restore`], which the command line uses too.
+//! Everything it does is in [`shared::restore`], which the command line uses too.
 
 mod config;
 
 use std::time::Instant;
 
 use serde_json::value::{RawValue, to_raw_value};
-use shared::config::ConfigError;
+use shared::environment::ConfigError;
 use shared::event::TriggerEvent;
-use shared::function::{self, Failed, Function};
-use shared::invocation::Invocation;
-use shared::metrics::Metrics;
+use shared::lambda::function::{self, Function, RequestFailed};
+use shared::lambda::invocation::Invocation;
+use shared::lambda::metrics::Metrics;
 use shared::restore::request::Request;
 use shared::restore::run::{Run, Site, restore};
 
 struct RestoreFn(Result<Site, ConfigError>);
 
-/// A payload that asks for no restore.
+/// A payload that is not a restore request.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the payload asks for no restore ({0}): send {{\"snapshot\":\"latest\",\"scope\":\"newcomers\",\"dry_run\":true}}; \
@@ -28,28 +28,28 @@ struct NotARequest(serde_json::Error);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let set_up = async |environment: &_| RestoreFn(config::read(environment));
-    let served = function::run(env!("CARGO_CRATE_NAME"), set_up).await;
+    let served = function::run(&[env!("CARGO_CRATE_NAME")], set_up).await;
     served.map_err(anyhow::Error::from_boxed)
 }
 
 impl Function for RestoreFn {
-    /// Somebody has made it a trigger: the sign-up goes on all the same.
-    async fn confirmed(&self, _event: TriggerEvent, _answer_by: Instant) -> Metrics {
-        tracing::error!("restore-fn is no trigger of a user pool: detach it");
+    /// The function was attached to a pool by mistake: the sign-up must go on nevertheless.
+    async fn on_trigger(&self, _event: TriggerEvent, _answer_deadline: Instant) -> Metrics {
+        tracing::error!("restore-fn is not a trigger of a user pool: detach it");
         Metrics::default()
     }
 
-    async fn work(
+    async fn on_request(
         &self,
         payload: &RawValue,
         invocation: &Invocation,
         _metrics: &mut Metrics,
-    ) -> Result<Box<RawValue>, Failed> {
+    ) -> Result<Box<RawValue>, RequestFailed> {
         let request: Request = serde_json::from_str(payload.get()).map_err(NotARequest)?;
         let site = self.0.as_ref().map_err(Clone::clone)?;
         let run = Run {
             holder: invocation.id.clone(),
-            until: invocation.until,
+            until: invocation.work_deadline,
             watch: &|_| (),
         };
         let answer = restore(site, &request, &run).await?;

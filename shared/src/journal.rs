@@ -1,227 +1,84 @@
-//! The journal's sign-ups: who is a newcomer, and whether a snapshot is needed.
-
-use std::collections::BTreeMap;
+//! The journal: confirmations that the secondary pool's trigger saw, one S3 object each, in the snapshot bucket.
 
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
 
-use crate::aws::AwsError;
-use crate::bucket::{Bucket, Listed};
-use crate::record::{SIGN_UPS, person_of};
+use crate::aws::error::AwsError;
+use crate::confirmation::{object_name, person_of_object};
+use crate::s3::bucket::{Bucket, ListedObject, Listing};
 
-/// Time in which a record may appear in a listing after the second it is dated with: a trigger's whole life.
-pub const IN_FLIGHT: SignedDuration = SignedDuration::from_secs(10);
+/// Prefix of sign-ups whose people wait to be brought into the primary pool.
+pub const SIGN_UPS_PREFIX: &str = "journal/sign-up/";
 
-/// The sign-ups in the journal. Seventeen bytes a newcomer, so that a million of them are no burden.
-#[derive(Debug, Default)]
-pub struct SignUps {
-    /// By the first hex digit of the `sub`, each sorted once listed.
-    by_sub: [Vec<(Uuid, State)>; 16],
-    /// Records that are not named after a UUID: of events that had no `sub`, by username.
-    by_name: BTreeMap<String, State>,
+/// Prefix of password resets.
+pub const PASSWORD_RESETS_PREFIX: &str = "journal/password-reset/";
+
+/// Prefix of sign-ups whose people have been brought into the primary pool.
+pub const RESTORED_PREFIX: &str = "journal/restored/";
+
+/// How long after the second of its date a record may first appear in a listing: the longest life of a trigger.
+pub const MAX_LISTING_DELAY: SignedDuration = SignedDuration::from_secs(10);
+
+/// A record in a listing of the journal.
+#[derive(Clone, Debug)]
+pub struct ListedRecord {
+    /// Whose it is: a `sub`, or a username where the event had no `sub`.
+    pub person: String,
+    /// When it was written, in whole seconds.
+    pub last_modified: Timestamp,
 }
 
-/// What is known of a sign-up record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
-    /// Older than the previous snapshot, and not met in the pool yet.
-    Old,
-    /// Newer, and not met in the pool yet.
-    Recent,
-    /// Newer than the start of this snapshot. Its person may be too late for it: the next one looks.
-    Late,
-    /// Its person has been met.
-    Met,
+/// The records below one prefix of the journal, page by page.
+#[derive(Debug)]
+pub struct Records {
+    prefix: &'static str,
+    listing: Listing,
 }
 
-/// What a snapshot must do about a person, going by the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Newcomer {
-    /// No sign-up record.
-    No,
-    /// Signed up in this pool, and need not be looked for.
-    Settled,
-    /// Signed up since: the listing may not show them, or not as they are.
-    Recent,
-}
-
-impl SignUps {
-    /// Lists the journal, for a snapshot that was started at a point in time, perhaps some invocations ago. Records between
-    /// the start of the previous snapshot and then are recent.
-    pub async fn list(
-        bucket: &Bucket,
-        previous: Option<Timestamp>,
-        started_at: Timestamp,
-    ) -> Result<Self, AwsError> {
-        let since = previous.and_then(|previous| previous.checked_sub(IN_FLIGHT).ok());
-        let until = started_at + IN_FLIGHT;
-        let mut sign_ups = Self::default();
-        let mut listing = bucket.list(SIGN_UPS);
-        while let Some(page) = listing.page().await? {
-            for (name, last_modified) in page.into_iter().filter_map(record) {
-                let state = match since {
-                    Some(since) if last_modified < since => State::Old,
-                    _ if last_modified > until => State::Late,
-                    _ => State::Recent,
-                };
-                sign_ups.insert(name, state);
-            }
-        }
-        for digit in &mut sign_ups.by_sub {
-            digit.sort_unstable();
-        }
-        Ok(sign_ups)
-    }
-
-    fn insert(&mut self, name: String, state: State) {
-        match uuid(&name) {
-            Some(sub) => self.by_sub[first_digit(sub)].push((sub, state)),
-            None => {
-                self.by_name.insert(name, state);
-            }
+impl Records {
+    /// Begins to list the records below a prefix.
+    pub fn list(bucket: &Bucket, prefix: &'static str) -> Self {
+        Self {
+            prefix,
+            listing: bucket.list(prefix),
         }
     }
 
-    /// How many there are.
-    pub fn records(&self) -> u64 {
-        let by_sub: usize = self.by_sub.iter().map(Vec::len).sum();
-        (by_sub + self.by_name.len()) as u64
-    }
-
-    /// Whether any record is in the journal that is newer than a point in time; stops at the first.
-    pub async fn any_since(bucket: &Bucket, since: Timestamp) -> Result<Newer, AwsError> {
-        let mut records = 0;
-        let mut listing = bucket.list(SIGN_UPS);
-        while let Some(page) = listing.page().await? {
-            for (_, last_modified) in page.into_iter().filter_map(record) {
-                if last_modified >= since {
-                    return Ok(Newer::Yes);
-                }
-                records += 1;
-            }
-        }
-        Ok(Newer::No { records })
-    }
-
-    /// What the journal says of a person.
-    pub fn of(&self, sub: Option<&str>, username: &str) -> Newcomer {
-        let by_sub = sub.and_then(uuid).and_then(|sub| self.find(sub));
-        let state = match by_sub {
-            Some((digit, at)) => Some(self.by_sub[digit][at].1),
-            None => self.name(sub, username).map(|name| self.by_name[name]),
+    /// The next page; none after the last one. Objects that are not named like a record are left out.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<ListedRecord>>, AwsError> {
+        let page = self.listing.next_page().await?;
+        let record = |object: ListedObject| {
+            let name = object.key.strip_prefix(self.prefix)?;
+            Some(ListedRecord {
+                person: person_of_object(name)?,
+                last_modified: object.last_modified,
+            })
         };
-        match state {
-            None => Newcomer::No,
-            Some(State::Recent) => Newcomer::Recent,
-            Some(State::Old | State::Late | State::Met) => Newcomer::Settled,
-        }
-    }
-
-    /// Notes that a person has been met in the pool: nobody needs to ask for them any more.
-    pub fn meet(&mut self, sub: Option<&str>, username: &str) {
-        if let Some((digit, at)) = sub.and_then(uuid).and_then(|sub| self.find(sub)) {
-            self.by_sub[digit][at].1 = State::Met;
-        } else if let Some(name) = self.name(sub, username).map(str::to_owned) {
-            self.by_name.insert(name, State::Met);
-        }
-    }
-
-    /// The names of the recent records, `sub` or else username, of people who were not met.
-    pub fn unmet(&self) -> Vec<String> {
-        self.names_of(State::Recent).collect()
-    }
-
-    /// How many older records are of people who were not met: deleted, most likely.
-    pub fn absent(&self) -> usize {
-        self.names_of(State::Old).count()
-    }
-
-    fn names_of(&self, wanted: State) -> impl Iterator<Item = String> {
-        let by_sub = self.by_sub.iter().flatten();
-        let by_sub = by_sub.filter(move |(_, state)| *state == wanted);
-        let by_name = self.by_name.iter();
-        let by_name = by_name.filter(move |(_, state)| **state == wanted);
-        by_sub
-            .map(|(sub, _)| sub.to_string())
-            .chain(by_name.map(|(name, _)| name.clone()))
-    }
-
-    fn find(&self, sub: Uuid) -> Option<(usize, usize)> {
-        let digit = first_digit(sub);
-        let at = self.by_sub[digit].binary_search_by_key(&sub, |(sub, _)| *sub);
-        Some((digit, at.ok()?))
-    }
-
-    fn name<'a>(&self, sub: Option<&'a str>, username: &'a str) -> Option<&'a str> {
-        let mut names = sub.into_iter().chain([username]);
-        names.find(|name| self.by_name.contains_key(*name))
+        Ok(page.map(|page| page.into_iter().filter_map(record).collect()))
     }
 }
 
-/// The answer to whether there are newer records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Newer {
-    /// There is at least one.
-    Yes,
-    /// There is none among all the records.
-    No {
-        /// How many records there are.
-        records: u64,
-    },
+/// The key of a person's record below a prefix.
+pub fn record_key(prefix: &str, person: &str) -> String {
+    format!("{prefix}{}", object_name(person))
 }
 
-/// The `sub` or username of a listed record, and when it was written; none when the object is no record.
-fn record(object: Listed) -> Option<(String, Timestamp)> {
-    let name = object.key.strip_prefix(SIGN_UPS).and_then(person_of)?;
-    Some((name, object.last_modified))
-}
-
-fn first_digit(sub: Uuid) -> usize {
-    usize::from(sub.as_bytes()[0] >> 4)
-}
-
-/// A `sub` as Cognito writes it, so that the same text can be had back.
-fn uuid(text: &str) -> Option<Uuid> {
-    let uuid = Uuid::try_parse(text).ok()?;
-    (uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(uuid)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SUB: &str = "37d4da28-9031-70e9-1111-0123456789ab";
-
-    #[test]
-    fn a_newcomer_is_found_by_sub_or_by_username() {
-        let mut sign_ups = SignUps::default();
-        sign_ups.insert(SUB.into(), State::Old);
-        sign_ups.insert("taro".into(), State::Recent);
-        sign_ups.insert("no-uuid".into(), State::Recent);
-
-        assert_eq!(sign_ups.of(Some(SUB), "someone"), Newcomer::Settled);
-        assert_eq!(sign_ups.of(None, "taro"), Newcomer::Recent);
-        assert_eq!(sign_ups.of(Some("no-uuid"), "jiro"), Newcomer::Recent);
-        assert_eq!(
-            sign_ups.of(Some("00d4da28-9031-70e9-1111-0123456789ab"), "hanako"),
-            Newcomer::No
-        );
-        assert_eq!(sign_ups.records(), 3);
-    }
-
-    #[test]
-    fn only_recent_people_who_were_not_met_are_asked_for() {
-        let mut sign_ups = SignUps::default();
-        let met = "47d4da28-9031-70e9-1111-0123456789ab";
-        sign_ups.insert(SUB.into(), State::Recent);
-        sign_ups.insert(met.into(), State::Recent);
-        sign_ups.insert("old".into(), State::Old);
-        sign_ups.insert("late".into(), State::Late);
-
-        sign_ups.meet(Some(met), met);
-
-        assert_eq!(sign_ups.unmet(), [SUB]);
-        assert_eq!(sign_ups.absent(), 1);
-        assert_eq!(sign_ups.of(None, "late"), Newcomer::Settled);
-    }
+/// Moves the sign-up record of a person who is in the primary pool now to `journal/restored/`. False when there is no record.
+///
+/// # Errors
+///
+/// S3 refused or did not answer. The record is in one of the two places then, or in both.
+pub async fn archive_sign_up(bucket: &Bucket, person: &str) -> Result<bool, AwsError> {
+    let key = record_key(SIGN_UPS_PREFIX, person);
+    let Some(record) = bucket.get(&key).await? else {
+        return Ok(false);
+    };
+    bucket
+        .put(&record_key(RESTORED_PREFIX, person), record.body)
+        .await?;
+    bucket.delete_if(&key, &record.etag).await?;
+    Ok(true)
 }

@@ -1,41 +1,51 @@
-//! The vocabulary of twinpool as code: what its functions share, one module a thing.
+//! The vocabulary of twinpool as code: what its functions and its command line share, one module for one thing.
 //!
 //! # Layout
 //!
-//! Pure, tested as plain functions:
-//! - [`config`]: environment variables, and errors that name them
-//! - [`event`]: a Cognito trigger event, read leniently
-//! - [`person`]: people and their attributes
-//! - [`password`]: random passwords that every policy accepts and nobody sees
-//! - [`import_csv`]: who can be written into Cognito's import CSV, and how; reading one, and what Cognito would refuse in it
+//! A module uses modules above it in this list, and none below it.
 //!
-//! Over the network, with the SDK's own clients:
-//! - [`aws`]: the clients, and what an error of theirs means
-//! - [`pool`]: a user pool, described and listed under a rate limit
-//! - [`bucket`]: S3 objects, conditional writes, streamed uploads
-//! - [`record`]: a confirmation kept in S3: outbox, conflicts and journal
-//! - [`journal`]: the sign-ups that the secondary pool's trigger saw
-//! - [`lease`]: one snapshot at a time
-//! - [`snapshot`]: the layout of a snapshot, and taking one
-//! - [`restore`]: bringing people back from one
+//! Words, without a network, tested as plain functions:
+//! - [`id`], [`pool_id`], [`time`], [`password`], [`environment`]
+//! - [`person`]: users of a pool and their attributes
+//! - [`event`], [`confirmation`]: a Cognito trigger event, read leniently, and what is kept of it
+//! - [`import_csv`]: Cognito's import files: which users can be written and how, how a file is read, what Cognito would reject
 //!
-//! What goes to CloudWatch: [`log`] and [`metrics`]. Around a function's work: [`function`] and [`invocation`].
+//! Services, with the SDK's own clients:
+//! - [`aws`]: clients, retry policy, rate limiter, errors
+//! - [`cognito`]: a user pool: described, listed, and its users looked up and written
+//! - [`s3`]: objects, conditional JSON, streams, leases
+//! - [`lambda`]: a function's entry point, deadlines, logs and metrics
+//!
+//! Stores, which say what lies in a bucket:
+//! - [`outbox`], [`journal`], and [`confirmation_store`], which writes to both
+//!
+//! Engines:
+//! - [`snapshot`]: a full export of a pool
+//!
+//! # Sources
+//!
+//! Comments cite where a rule of Cognito comes from:
+//! - `facts 1.8`: section 1.8 of `docs/cognito-facts.md`, which holds the sources and how sure each fact is
+//! - `DG:quotas`: the page `quotas.html` of the Amazon Cognito Developer Guide
+//! - `botocore ListUsers`: the description of this operation or type in the AWS SDKs' service model
+//! - `amplify-js#1340`: an issue of this public repository
 
 pub mod aws;
-pub mod bucket;
-pub mod config;
+pub mod cognito;
+pub mod confirmation;
+pub mod confirmation_store;
+pub mod environment;
 pub mod event;
-pub mod function;
+pub mod id;
 pub mod import_csv;
-pub mod invocation;
 pub mod journal;
-pub mod lease;
-pub mod log;
-pub mod metrics;
+pub mod lambda;
+pub mod outbox;
 pub mod password;
 pub mod person;
-pub mod pool;
-pub mod record;
+pub mod pool_id;
 #[cfg(feature = "restore")]
 pub mod restore;
+pub mod s3;
 pub mod snapshot;
+pub mod time;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_sdk_cognitoidentityprovider::types::{AttributeType, UserStatusType, UserType};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The attributes of one person, by name.
@@ -195,6 +196,9 @@ pub struct Person {
     pub enabled: bool,
     /// All attributes, `sub` included.
     pub attributes: Attributes,
+    /// When the user was created, where it was asked for.
+    #[serde(skip)]
+    pub created_at: Option<Timestamp>,
 }
 
 impl Person {
@@ -211,6 +215,7 @@ impl From<UserType> for Person {
             status: user.user_status.into(),
             enabled: user.enabled,
             attributes: user.attributes.unwrap_or_default().into(),
+            created_at: None,
         }
     }
 }
@@ -237,6 +242,7 @@ mod tests {
             status: Status::Confirmed,
             enabled: true,
             attributes: Attributes::from_iter([("sub", "0a1b"), ("email", "taro@example.jp")]),
+            created_at: None,
         };
 
         let debug = format!("{person:?}");

@@ -19,7 +19,7 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 use jiff::civil::Date;
 
-use crate::config::CustomAttribute;
+use crate::environment::CustomAttribute;
 use crate::person::{Person, Status, is_cognitos_own};
 
 /// DG:quotas: the most users of an import file, the header excluded.

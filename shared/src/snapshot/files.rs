@@ -1,109 +1,88 @@
-//! The files of a snapshot, each closed and followed by the next before it outgrows what Cognito imports.
+//! The files of a snapshot, each written row by row.
 
-use crate::aws::AwsError;
-use crate::bucket::{Bucket, Upload};
+use crate::aws::error::AwsError;
+use crate::id::Id;
 use crate::import_csv::{MOST_BYTES, MOST_ROWS};
-use crate::snapshot::{File, Id, Role};
+use crate::s3::bucket::Bucket;
+use crate::s3::rolling_upload::{FileLimits, RollingUpload};
+use crate::snapshot::layout::folder;
+use crate::snapshot::manifest::{File, Role};
 
-impl Role {
-    fn key(self, folder: &str, number: usize) -> String {
-        match self {
-            Self::Users => format!("{folder}users-{number:04}.csv"),
-            Self::Newcomers => format!("{folder}newcomers-{number:04}.csv"),
-            Self::Rejected => format!("{folder}rejected.csv"),
-            Self::Leftovers => format!("{folder}leftovers-{number:04}.jsonl"),
-        }
-    }
-
-    /// Whether a file of this kind is followed by another when it is full; `rejected.csv` is for people, and one.
-    fn is_numbered(self) -> bool {
-        self != Self::Rejected
-    }
-}
-
-/// The files of one role.
+/// The files that a snapshot is written to.
 #[derive(Debug)]
-pub struct Series {
-    bucket: Bucket,
-    folder: String,
-    role: Role,
-    head: String,
-    open: Option<Upload>,
-    rows: u64,
-    /// Full, with their rows. They appear at the end only: by then this may be somebody else's snapshot.
-    full: Vec<(Upload, u64)>,
+pub struct SnapshotFiles {
+    /// All users who can be imported.
+    pub users: RollingUpload,
+    /// Of those, the newcomers.
+    pub newcomers: RollingUpload,
+    /// Who and what was left out, for people to read: one file, whatever its size.
+    pub rejected: RollingUpload,
+    /// Who and what was left out, for restore.
+    pub leftovers: RollingUpload,
 }
 
-impl Series {
-    /// The files of a role, none begun yet. Each begins with `head`.
-    pub fn new(bucket: &Bucket, snapshot: &Id, role: Role, head: String) -> Self {
+impl SnapshotFiles {
+    /// The files of a snapshot, none begun yet. Import files begin with `import_header`.
+    pub fn new(bucket: &Bucket, snapshot: &Id, import_header: String) -> Self {
+        let numbered = |name: &str, extension: &'static str, header: String| {
+            let prefix = format!("{}{name}", folder(snapshot));
+            let key = move |number| format!("{prefix}-{number:04}.{extension}");
+            // Restore reads leftovers as it reads import files, so the same limits serve for all.
+            let limits = FileLimits {
+                rows: MOST_ROWS,
+                bytes: MOST_BYTES,
+            };
+            RollingUpload::new(bucket, key, 1, header, Some(limits))
+        };
+        let rejected = format!("{}rejected.csv", folder(snapshot));
+        let rejected_header = "username,sub,attribute,reason\r\n".to_owned();
         Self {
-            bucket: bucket.clone(),
-            folder: snapshot.folder(),
-            role,
-            head,
-            open: None,
-            rows: 0,
-            full: Vec::new(),
+            users: numbered("users", "csv", import_header.clone()),
+            newcomers: numbered("newcomers", "csv", import_header),
+            rejected: RollingUpload::new(
+                bucket,
+                move |_| rejected.clone(),
+                1,
+                rejected_header,
+                None,
+            ),
+            leftovers: numbered("leftovers", "jsonl", String::new()),
         }
     }
 
-    /// Adds a row, its line ending included.
-    pub async fn write(&mut self, row: &[u8]) -> Result<(), AwsError> {
-        let bytes = self.open.as_ref().map_or(0, Upload::bytes);
-        let is_full = self.rows == MOST_ROWS || bytes + row.len() as u64 > MOST_BYTES;
-        if is_full && self.rows > 0 && self.role.is_numbered() {
-            self.close().await?;
-        }
-        self.rows += 1;
-        self.opened().await?.write(row).await
+    fn by_role(&mut self) -> [(Role, &mut RollingUpload); 4] {
+        [
+            (Role::Users, &mut self.users),
+            (Role::Newcomers, &mut self.newcomers),
+            (Role::Rejected, &mut self.rejected),
+            (Role::Leftovers, &mut self.leftovers),
+        ]
     }
 
-    /// Makes all files appear; there always is one, be it without rows.
+    /// Makes all files appear in the bucket. Each role has at least one file, even if it has no rows.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
     pub async fn finish(&mut self) -> Result<Vec<File>, AwsError> {
-        self.opened().await?;
-        self.close().await?;
         let mut files = Vec::new();
-        for (upload, rows) in self.full.drain(..) {
-            let uploaded = upload.finish().await?;
-            files.push(File {
-                key: uploaded.key,
-                role: self.role,
-                rows,
-                bytes: uploaded.bytes,
-                sha256: uploaded.sha256,
-            });
+        for (role, upload) in self.by_role() {
+            let written = upload.finish_with_at_least_one().await?;
+            files.extend(written.into_iter().map(|file| File {
+                key: file.object.key,
+                role,
+                rows: file.rows,
+                bytes: file.object.bytes,
+                sha256: file.object.sha256,
+            }));
         }
         Ok(files)
     }
 
-    /// Gives up what has not appeared.
+    /// Discards what has not appeared in the bucket.
     pub async fn abort(&mut self) {
-        let full = self.full.drain(..).map(|(upload, _)| upload);
-        for upload in full.chain(self.open.take()) {
+        for (_, upload) in self.by_role() {
             upload.abort().await;
         }
-    }
-
-    /// The file that is open, begun if there is none.
-    async fn opened(&mut self) -> Result<&mut Upload, AwsError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                let key = self.role.key(&self.folder, self.full.len() + 1);
-                let mut begun = self.bucket.upload(key);
-                begun.write(self.head.as_bytes()).await?;
-                begun
-            }
-        };
-        Ok(self.open.insert(open))
-    }
-
-    async fn close(&mut self) -> Result<(), AwsError> {
-        if let Some(mut open) = self.open.take() {
-            open.put_away().await?;
-            self.full.push((open, std::mem::take(&mut self.rows)));
-        }
-        Ok(())
     }
 }

@@ -1,229 +1,237 @@
-//! An unfinished snapshot: those who are listed so far, in parts in S3 except for the last of each chain.
+//! An unfinished snapshot: the users listed so far, stored in S3 as parts except for the last ones of each chain.
 
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 
-use crate::aws::AwsError;
-use crate::bucket::{Bucket, Condition, push_json};
+use crate::aws::error::AwsError;
+use crate::cognito::listing::{CHAIN_COUNT, Chain, Page, Position};
 use crate::person::Person;
-use crate::record::to_milliseconds;
-use crate::snapshot::SnapshotError;
-use crate::snapshot::progress::{CHAINS, Next, Progress};
+use crate::s3::bucket::{Bucket, Condition};
+use crate::s3::json::append_json;
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::layout::progress_key;
+use crate::snapshot::progress::Progress;
+use crate::time::now;
 
-/// What a chain keeps in memory before it becomes a part.
-const PART: usize = 512 * 1024;
+/// Bytes that a chain keeps in memory before it writes them as a part.
+const PART_BYTES: usize = 512 * 1024;
 
-/// Room for the page that fills a drawer.
-const ROOM: usize = 128 * 1024;
+/// Extra bytes of a chain's buffer, for the page that fills it.
+const BUFFER_MARGIN_BYTES: usize = 128 * 1024;
 
-/// Parts that are written, or read ahead, at once.
-const AT_ONCE: usize = 8;
+/// Parts that are written, or read ahead, concurrently.
+const CONCURRENT_PARTS: usize = 8;
 
-/// The longest time between two times that the progress is stored: what a worker that is killed may lose.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// The longest time between two writes of the progress: the work that a killed worker may lose.
+const MAX_SAVE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// An unfinished snapshot in the hands of a worker.
+/// An unfinished snapshot in the hands of one worker.
 #[derive(Debug)]
 pub struct Unfinished {
     bucket: Bucket,
     progress: Progress,
-    /// That of the stored progress; none before the first time.
+    /// The entity tag of the stored progress; none before it is stored.
     etag: Option<String>,
-    drawers: [Drawer; CHAINS],
-    saved: Instant,
-    save_every: Duration,
+    unwritten: [Unwritten; CHAIN_COUNT],
+    saved_at: Instant,
+    save_interval: Duration,
 }
 
-/// Those whom a chain has listed and not put into a part yet.
+/// The users whom a chain has listed and not written as a part yet.
 #[derive(Debug, Default)]
-struct Drawer {
+struct Unwritten {
     lines: Vec<u8>,
     users: u64,
-    /// Where the chain goes on; none when it has not moved.
-    next: Option<Next>,
+    /// How far the chain is listed; none when it has not moved since its last part.
+    position: Option<Position>,
 }
 
 impl Unfinished {
-    /// A new one. Nothing is stored until there is a reason to.
-    pub fn begin(bucket: &Bucket, progress: Progress) -> Self {
+    /// A new snapshot. Nothing is stored yet.
+    pub fn start(bucket: &Bucket, progress: Progress) -> Self {
         Self {
             bucket: bucket.clone(),
             progress,
             etag: None,
-            drawers: Default::default(),
-            saved: Instant::now(),
-            save_every: SAVE_EVERY,
+            unwritten: Default::default(),
+            saved_at: Instant::now(),
+            save_interval: MAX_SAVE_INTERVAL,
         }
     }
 
-    /// Goes on with one, as a next worker.
+    /// Resumes a snapshot as its next worker. `stored` is its progress with the entity tag.
     ///
     /// # Errors
     ///
-    /// Another one does already.
-    pub async fn take_over(
+    /// Another worker has resumed it already, or S3 failed.
+    pub async fn resume(
         bucket: &Bucket,
-        (mut progress, etag): (Progress, String),
+        stored: (Progress, String),
         holder: &str,
         accept_shrink: bool,
     ) -> Result<Self, SnapshotError> {
-        progress.hand_on(holder, accept_shrink);
-        let mut unfinished = Self::begin(bucket, progress);
+        let (mut progress, etag) = stored;
+        progress.hand_over(holder, accept_shrink);
+        let mut unfinished = Self::start(bucket, progress);
         unfinished.etag = Some(etag);
-        unfinished.store().await?;
+        unfinished.write_progress().await?;
         Ok(unfinished)
     }
 
-    /// Stores the progress often enough for a worker that has this much time: five times at least.
-    pub fn save_within(&mut self, time: Duration) {
-        self.save_every = SAVE_EVERY.min(time / 5);
+    /// Chooses how often the progress is stored: at least five times in the time that the worker has.
+    pub fn save_at_least_five_times_in(&mut self, time: Duration) {
+        self.save_interval = MAX_SAVE_INTERVAL.min(time / 5);
     }
 
-    /// How far it has come, as far as its parts tell.
+    /// How far the snapshot has come, as far as users are in parts.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Whether its progress is stored, so that somebody else may go on with it.
+    /// Whether its progress is stored, so that another worker may resume it.
     pub fn is_stored(&self) -> bool {
         self.etag.is_some()
     }
 
     /// How many users are listed.
     pub fn users(&self) -> u64 {
-        let in_drawers: u64 = self.drawers.iter().map(|drawer| drawer.users).sum();
-        self.progress.users() + in_drawers
+        let unwritten: u64 = self.unwritten.iter().map(|unwritten| unwritten.users).sum();
+        self.progress.users() + unwritten
     }
 
-    /// Takes in a page of a chain. Loses nothing when it is dropped halfway, if [`Unfinished::save`] follows.
-    pub async fn add(
-        &mut self,
-        chain: usize,
-        people: &[Person],
-        next: Next,
-    ) -> Result<(), SnapshotError> {
-        let drawer = &mut self.drawers[chain];
-        if drawer.lines.capacity() == 0 {
-            // Memory that is not written to costs nothing; growing by doubling would.
-            drawer.lines.reserve_exact(PART + ROOM);
+    /// Adds a page of a chain. If it is cancelled, nothing is lost as long as [`Unfinished::save`] follows.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or another worker has resumed the snapshot.
+    pub async fn add_page(&mut self, chain: Chain, page: &Page) -> Result<(), SnapshotError> {
+        let unwritten = &mut self.unwritten[chain.index()];
+        if unwritten.lines.capacity() == 0 {
+            // Reserved memory that is never written to costs nothing; growing by doubling would.
+            unwritten
+                .lines
+                .reserve_exact(PART_BYTES + BUFFER_MARGIN_BYTES);
         }
-        for person in people {
-            push_json(&mut drawer.lines, person);
+        for person in &page.people {
+            append_json(&mut unwritten.lines, person);
         }
-        drawer.users += people.len() as u64;
-        drawer.next = Some(next);
-        if drawer.lines.len() >= PART {
-            self.put_away(&[chain]).await?;
+        unwritten.users += page.people.len() as u64;
+        unwritten.position = Some(page.next.clone());
+        if unwritten.lines.len() >= PART_BYTES {
+            self.write_parts(&[chain]).await?;
         }
-        if self.saved.elapsed() >= self.save_every {
+        if self.saved_at.elapsed() >= self.save_interval {
             self.save().await?;
         }
         Ok(())
     }
 
-    /// Lets a chain start anew.
-    pub fn forget(&mut self, chain: usize) {
-        self.drawers[chain] = Drawer::default();
-        self.progress.forget(chain);
+    /// Drops what a chain has listed, so that it is listed from its beginning again.
+    pub fn restart_chain(&mut self, chain: Chain) {
+        self.unwritten[chain.index()] = Unwritten::default();
+        self.progress.restart_chain(chain);
     }
 
-    /// Puts everybody into parts and stores the progress, so that a next worker can go on from here.
+    /// Writes all users as parts, and stores the progress, so that the next worker can resume from here.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or another worker has resumed the snapshot.
     pub async fn save(&mut self) -> Result<(), SnapshotError> {
-        let moved: Vec<_> = (0..CHAINS)
-            .filter(|&chain| self.drawers[chain].next.is_some())
+        let moved: Vec<_> = Chain::all()
+            .filter(|chain| self.unwritten[chain.index()].position.is_some())
             .collect();
-        self.put_away(&moved).await?;
+        self.write_parts(&moved).await?;
         self.progress.closing = None;
-        self.store().await?;
-        self.saved = Instant::now();
+        self.write_progress().await?;
+        self.saved_at = Instant::now();
         Ok(())
     }
 
-    /// Keeps everybody else from going on, before the files are closed. One that was never stored is nobody else's anyway.
-    pub async fn close(&mut self, sign_ups: u64) -> Result<(), SnapshotError> {
+    /// Prevents other workers from resuming the snapshot, before its files are closed. A snapshot that was never stored cannot be
+    /// resumed anyway.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or another worker has resumed the snapshot.
+    pub async fn begin_closing(&mut self, sign_ups: u64) -> Result<(), SnapshotError> {
         self.progress.closing = Some(sign_ups);
         if self.is_stored() {
-            self.store().await?;
+            self.write_progress().await?;
         }
         Ok(())
     }
 
-    /// Everybody who is in a part.
-    pub fn people(&self) -> impl Stream<Item = Result<Person, SnapshotError>> {
-        stream::iter(self.progress.parts())
-            .map(|key| self.part(key))
-            .buffered(AT_ONCE)
-            .map_ok(|(key, part)| stream::iter(people_of(key, part)))
+    /// All users who are in parts.
+    pub fn stored_users(&self) -> impl Stream<Item = Result<Person, SnapshotError>> {
+        stream::iter(self.progress.part_keys())
+            .map(|key| self.read_part(key))
+            .buffered(CONCURRENT_PARTS)
+            .map_ok(|(key, part)| stream::iter(users_of_part(key, part)))
             .try_flatten()
     }
 
-    async fn part(&self, key: String) -> Result<(String, Vec<u8>), SnapshotError> {
+    async fn read_part(&self, key: String) -> Result<(String, Vec<u8>), SnapshotError> {
         match self.bucket.get(&key).await? {
             Some(part) => Ok((key, part.body)),
             None => Err(SnapshotError::LostPart { key }),
         }
     }
 
-    /// Writes what chains have in their drawers as their next parts. A part that is written again, because the first time
-    /// was interrupted, holds the same people.
-    async fn put_away(&mut self, chains: &[usize]) -> Result<(), AwsError> {
+    /// Writes the next part of each of these chains. A part that is written twice, because the first write was cancelled, contains
+    /// the same users.
+    async fn write_parts(&mut self, chains: &[Chain]) -> Result<(), AwsError> {
         stream::iter(chains)
-            .map(|&chain| self.put_part(chain))
-            .buffer_unordered(AT_ONCE)
+            .map(|&chain| self.write_part(chain))
+            .buffer_unordered(CONCURRENT_PARTS)
             .try_collect::<()>()
             .await?;
         for &chain in chains {
-            let drawer = &mut self.drawers[chain];
-            if let Some(next) = drawer.next.take() {
-                let users = std::mem::take(&mut drawer.users);
-                drawer.lines.clear();
-                self.progress.advance(chain, users, next);
+            let unwritten = &mut self.unwritten[chain.index()];
+            if let Some(position) = unwritten.position.take() {
+                let users = std::mem::take(&mut unwritten.users);
+                unwritten.lines.clear();
+                self.progress.advance(chain, users, position);
             }
         }
         Ok(())
     }
 
-    async fn put_part(&self, chain: usize) -> Result<(), AwsError> {
-        let drawer = &self.drawers[chain];
-        if drawer.users == 0 {
+    async fn write_part(&self, chain: Chain) -> Result<(), AwsError> {
+        let unwritten = &self.unwritten[chain.index()];
+        if unwritten.users == 0 {
             return Ok(());
         }
-        let key = self.progress.next_part(chain);
-        self.bucket.put(&key, drawer.lines.clone()).await
+        let key = self.progress.next_part_key(chain);
+        self.bucket.put(&key, unwritten.lines.clone()).await
     }
 
-    async fn store(&mut self) -> Result<(), SnapshotError> {
-        let key = self.progress.snapshot.progress_key();
-        self.progress.stored_at = to_milliseconds(Timestamp::now());
-        loop {
-            let condition = self
-                .etag
-                .as_deref()
-                .map_or(Condition::Absent, Condition::Unchanged);
-            let stored = self.bucket.put_json_if(&key, &self.progress, condition);
-            if let Some(etag) = stored.await? {
-                self.etag = Some(etag);
-                return Ok(());
-            }
-            // Perhaps it was a write of this worker whose answer was lost, or not waited for when time was up.
-            match self.bucket.get_json::<Progress>(&key).await? {
-                Some((stored, etag)) if stored.is_by_the_same(&self.progress) => {
-                    self.etag = Some(etag);
-                }
-                _ => return Err(SnapshotError::Superseded),
-            }
-        }
+    async fn write_progress(&mut self) -> Result<(), SnapshotError> {
+        self.progress.stored_at = now();
+        let key = progress_key(&self.progress.snapshot);
+        let condition = Condition::since_read(self.etag.as_deref());
+        let is_ours = |stored: &Progress| stored.is_by_same_worker(&self.progress);
+        let written = self
+            .bucket
+            .put_json_if(&key, &self.progress, condition, is_ours);
+        let etag = written.await?.ok_or(SnapshotError::Superseded)?;
+        self.etag = Some(etag);
+        Ok(())
     }
 }
 
-/// The people of a part, one by one.
-fn people_of(key: String, part: Vec<u8>) -> impl Iterator<Item = Result<Person, SnapshotError>> {
-    let mut read = 0;
+/// The users of a part, one by one.
+fn users_of_part(
+    key: String,
+    part: Vec<u8>,
+) -> impl Iterator<Item = Result<Person, SnapshotError>> {
+    let mut bytes_read = 0;
     std::iter::from_fn(move || {
-        let line = part[read..].split_inclusive(|&byte| byte == b'\n').next()?;
-        read += line.len();
+        let line = part[bytes_read..]
+            .split_inclusive(|&byte| byte == b'\n')
+            .next()?;
+        bytes_read += line.len();
         let person = serde_json::from_slice(line);
         Some(person.map_err(|_| SnapshotError::LostPart { key: key.clone() }))
     })

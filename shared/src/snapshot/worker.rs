@@ -1,4 +1,4 @@
-//! A worker: takes a snapshot under the lease, goes on with one that was cut off, and makes it the latest.
+//! The worker: takes a snapshot under the lease, or resumes one that was interrupted, and makes it the latest.
 
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
@@ -7,92 +7,107 @@ use aws_sdk_cognitoidentityprovider::Client;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::bucket::{Bucket, ReadError};
-use crate::config::CustomAttribute;
-use crate::invocation::Invocation;
-use crate::journal::{IN_FLIGHT, Newer, SignUps};
-use crate::lease::{self, Done, Lease, Lost, Seen, Term};
-use crate::pool::{Pool, PoolId};
-use crate::record::to_milliseconds;
+use crate::cognito::pool::Pool;
+use crate::environment::CustomAttribute;
+use crate::id::Id;
+use crate::journal::MAX_LISTING_DELAY;
+use crate::lambda::invocation::Invocation;
+use crate::pool_id::PoolId;
+use crate::s3::bucket::Bucket;
+use crate::s3::json::JsonError;
+use crate::s3::lease::{Lease, LeaseState, Term};
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::export::{ExportTask, Exported, export_pool};
+use crate::snapshot::latest::{Latest, Published, ShrinkGuard, publish};
+use crate::snapshot::layout::{LEASE_KEY, manifest_key, progress_key};
+use crate::snapshot::lease::{self, Finished, SnapshotLease};
+use crate::snapshot::manifest::Manifest;
 use crate::snapshot::progress::Progress;
-use crate::snapshot::take::{Taken, Task, go_on};
+use crate::snapshot::sign_ups::{NewSignUps, sign_ups_since};
 use crate::snapshot::unfinished::Unfinished;
-use crate::snapshot::{Id, Latest, Manifest, Published, SnapshotError, publish};
+use crate::time::now;
 
-/// The usual share of the latest snapshot's users, in percent, below which a pool has shrunk.
-pub const SHRINK_GUARD_PERCENT: u8 = 50;
+/// The default of the shrink guard, in percent of the latest snapshot's users.
+pub const DEFAULT_SHRINK_GUARD_PERCENT: u8 = 50;
 
-/// The usual rate of calls to ListUsers, a second (DG:quotas: 30, which the live application shares).
-pub const LIST_USERS_RPS: NonZeroU16 = NonZeroU16::new(20).expect("20 is not 0");
+/// The default rate of calls to ListUsers a second (DG:quotas: 30, shared with the live application).
+pub const DEFAULT_LIST_USERS_PER_SECOND: NonZeroU16 = NonZeroU16::new(20).expect("20 is not 0");
 
-/// How long an unfinished snapshot waits for a next worker before it is begun anew.
-const STALE: SignedDuration = SignedDuration::from_hours(24);
+/// An unfinished snapshot that is older than this is not resumed: half of it would tell of another day than the other half.
+const MAX_AGE_TO_RESUME: SignedDuration = SignedDuration::from_hours(24);
 
-/// The time of a worker who stays to the end.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The time of a worker without a deadline.
+const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The lease of a worker without a deadline.
+const RENEWED_TERM: Term = Term::Renewed {
+    validity: SignedDuration::from_mins(3),
+    interval: Duration::from_secs(30),
+};
 
 /// What snapshots are taken of, where to, and how.
 #[derive(Clone, Debug)]
-pub struct Worker {
-    /// Where snapshots and the journal are.
+pub struct SnapshotWorker {
+    /// The bucket of snapshots and journal.
     pub bucket: Bucket,
-    /// A client that does not repeat calls itself.
+    /// A client that does not retry by itself.
     pub client: Client,
     /// The pool.
     pub pool: PoolId,
-    /// Calls a second.
-    pub rate: u32,
+    /// Calls to ListUsers a second.
+    pub calls_per_second: u32,
     /// In percent of the latest snapshot's users.
-    pub shrink_guard: u64,
-    /// The column for a newcomer's `sub`.
+    pub shrink_guard_percent: u64,
+    /// The column for the `sub` of newcomers.
     pub origin_sub: Option<CustomAttribute>,
 }
 
-/// Who works, and for how long.
+/// Who holds the lease, and for how long.
 #[derive(Clone, Debug)]
-pub struct Shift {
-    /// A name that nobody else has.
+pub struct LeaseRequest {
+    /// A name that no other process uses.
     holder: String,
-    /// When to leave the rest to a next worker; none for one who stays to the end.
-    until: Option<Instant>,
+    /// When to leave the rest to the next worker; none for a worker that stays until the end.
+    deadline: Option<Instant>,
     term: Term,
 }
 
-impl Shift {
-    /// An invocation's.
-    pub fn of(invocation: &Invocation) -> Self {
+impl LeaseRequest {
+    /// For the time of an invocation.
+    pub fn for_invocation(invocation: &Invocation) -> Self {
         Self {
             holder: invocation.id.clone(),
-            until: Some(invocation.until),
-            term: Term::Until(invocation.ends),
+            deadline: Some(invocation.work_deadline),
+            term: Term::Until(invocation.ends_at),
         }
     }
 
-    /// One that lasts until the snapshot is complete.
-    pub fn to_the_end() -> Self {
+    /// Until the snapshot is complete.
+    pub fn until_complete() -> Self {
         Self {
             // As unique as a snapshot's name.
             holder: format!("twinpool-{}", Id::new(Timestamp::now())),
-            until: None,
-            term: Term::Renewed(SignedDuration::from_mins(3)),
+            deadline: None,
+            term: RENEWED_TERM,
         }
     }
 }
 
-/// What a worker finds in a bucket where nobody is at it.
+/// What a worker finds in a bucket whose lease is free.
 #[derive(Debug)]
-pub struct Found {
-    lease: Seen,
+pub struct BucketState {
+    lease: SnapshotLease,
+    lease_etag: Option<String>,
     /// The latest snapshot.
     pub latest: Option<Latest>,
-    /// Its manifest, if the bucket's lifecycle has left it.
+    /// Its manifest, unless the bucket's lifecycle has removed it.
     pub manifest: Option<Manifest>,
-    left: Option<Job>,
+    interrupted: Option<SnapshotJob>,
 }
 
-/// A snapshot to be worked at.
+/// A snapshot to be taken, resumed or published.
 #[derive(Debug)]
-struct Job {
+struct SnapshotJob {
     progress: Progress,
     stage: Stage,
 }
@@ -100,63 +115,63 @@ struct Job {
 #[derive(Debug)]
 enum Stage {
     New,
-    /// Somebody has listed a part of the pool; with the entity tag of the progress.
+    /// Interrupted while listing; with the entity tag of the stored progress.
     Unfinished(String),
-    /// Only to be made the latest.
+    /// Complete, but not published.
     Unpublished(Box<Manifest>),
 }
 
-/// What became of the work.
+/// What became of a snapshot.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The snapshot is the latest, or an even newer one is.
+    /// It is the latest, or an even newer one is.
     Complete(Manifest),
-    /// There is a snapshot that lists so few people that it is not made the latest.
+    /// It lists so few users that it was not made the latest.
     Shrunk(Manifest),
-    /// Time was up; a next worker can go on.
+    /// The time was up; the next worker can resume it.
     InProgress {
         /// The snapshot.
         snapshot: Id,
         /// How many users are listed.
         users: u64,
     },
-    /// Another worker is at it.
+    /// Another worker holds the lease.
     Held,
 }
 
-impl Found {
-    /// The snapshot that was cut off, if there is one.
-    pub fn unfinished(&self) -> Option<&Id> {
-        self.left.as_ref().map(|job| &job.progress.snapshot)
+impl BucketState {
+    /// The snapshot that was interrupted, if there is one.
+    pub fn interrupted(&self) -> Option<&Id> {
+        self.interrupted.as_ref().map(|job| &job.progress.snapshot)
     }
 
     /// When a snapshot was last started, whatever became of it.
     pub fn last_start(&self) -> Option<Timestamp> {
-        self.lease.state.last_start
+        self.lease.last_start
     }
 
-    /// The start of the last snapshot that was finished, the latest or one that has shrunk.
+    /// The start of the last finished snapshot, whether it is the latest or has shrunk.
     fn last_finished(&self) -> Option<Timestamp> {
-        let done = self.lease.state.last_done.as_ref();
-        let done = done.map(|done| done.started_at);
-        done.max(self.latest.as_ref().map(|latest| latest.started_at))
+        let finished = self.lease.last_finished.as_ref();
+        let finished = finished.map(|finished| finished.started_at);
+        finished.max(self.latest.as_ref().map(|latest| latest.started_at))
     }
 }
 
-impl Worker {
-    /// Looks around; none when another worker is at it.
+impl SnapshotWorker {
+    /// Reads what is in the bucket; none when another worker holds the lease.
     ///
     /// # Errors
     ///
-    /// Also when the bucket holds the snapshots of another pool.
-    pub async fn look(&self) -> Result<Option<Found>, SnapshotError> {
-        let lease = lease::read(&self.bucket).await?;
-        if lease.state.is_held(now()) {
+    /// S3 failed, an object cannot be read, or the bucket belongs to another pool.
+    pub async fn inspect_bucket(&self) -> Result<Option<BucketState>, SnapshotError> {
+        let (lease, lease_etag) = lease::read(&self.bucket).await?;
+        if lease.held_until(now()).is_some() {
             return Ok(None);
         }
         let latest = Latest::read(&self.bucket).await?.map(|(latest, _)| latest);
         let manifest = match &latest {
-            Some(latest) => latest.manifest(&self.bucket).await?,
+            Some(latest) => latest.read_manifest(&self.bucket).await?,
             None => None,
         };
         if let Some(manifest) = &manifest
@@ -168,26 +183,28 @@ impl Worker {
                 ours: self.pool.clone(),
             });
         }
-        let left = match &lease.state.unfinished {
-            Some(snapshot) => self.left(snapshot).await?,
+        let interrupted = match &lease.unfinished {
+            Some(snapshot) => self.find_interrupted(snapshot).await?,
             None => None,
         };
-        Ok(Some(Found {
+        Ok(Some(BucketState {
             lease,
+            lease_etag,
             latest,
             manifest,
-            left,
+            interrupted,
         }))
     }
 
-    async fn left(&self, snapshot: &Id) -> Result<Option<Job>, ReadError> {
-        let key = snapshot.progress_key();
+    /// An interrupted snapshot, if it can be resumed or published.
+    async fn find_interrupted(&self, snapshot: &Id) -> Result<Option<SnapshotJob>, JsonError> {
+        let key = progress_key(snapshot);
         let (progress, etag) = match self.bucket.get_json::<Progress>(&key).await {
             Ok(Some(stored)) => stored,
-            // It was cut off before anything was stored.
+            // It was interrupted before anything was stored.
             Ok(None) => return Ok(None),
-            Err(error @ ReadError::Malformed { .. }) => {
-                tracing::error!(%error, "an unfinished snapshot starts anew");
+            Err(error @ JsonError::Malformed { .. }) => {
+                tracing::error!(%error, "the next snapshot starts from the beginning");
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -195,135 +212,157 @@ impl Worker {
         if progress.pool != self.pool.as_str() {
             return Ok(None);
         }
-        let manifest = self.bucket.get_json(&snapshot.manifest_key()).await?;
+        let manifest = self.bucket.get_json(&manifest_key(snapshot)).await?;
         let stage = match (manifest, progress.closing) {
-            // Even if its worker has not learnt that it was stored: nobody may write its files again.
+            // Even if its worker did not learn that the manifest was written: nobody may write its files again.
             (Some((manifest, _)), _) => Stage::Unpublished(Box::new(manifest)),
-            // Half of it would tell of another day than the other half.
-            (None, None) if now().duration_since(progress.stored_at) > STALE => return Ok(None),
+            (None, None) if now().duration_since(progress.stored_at) > MAX_AGE_TO_RESUME => {
+                return Ok(None);
+            }
             (None, None) => Stage::Unfinished(etag),
-            // Its worker was killed while closing the files.
+            // Its worker was killed while it closed the files.
             (None, Some(_)) => return Ok(None),
         };
-        Ok(Some(Job { progress, stage }))
+        Ok(Some(SnapshotJob { progress, stage }))
     }
 
     /// Whether there is a sign-up that the last snapshot did not know of.
-    pub async fn is_behind(&self, found: &Found) -> Result<bool, SnapshotError> {
-        // One was begun, and nothing is left of it to go on with.
-        if found.lease.state.unfinished.is_some() && found.left.is_none() {
+    ///
+    /// # Errors
+    ///
+    /// S3 failed.
+    pub async fn has_new_sign_ups(&self, state: &BucketState) -> Result<bool, SnapshotError> {
+        // A snapshot was started, and nothing of it can be resumed.
+        if state.lease.unfinished.is_some() && state.interrupted.is_none() {
             return Ok(true);
         }
-        let Some(last) = found.last_finished() else {
-            let newer = SignUps::any_since(&self.bucket, Timestamp::MIN).await?;
-            return Ok(newer == Newer::Yes);
+        let Some(last) = state.last_finished() else {
+            let new = sign_ups_since(&self.bucket, Timestamp::MIN).await?;
+            return Ok(new == NewSignUps::Some);
         };
-        // A record that was under way while the last snapshot read the journal is dated before its start. The number of
-        // records tells; without it, some are looked at twice.
-        let done = found.lease.state.last_done.as_ref();
-        let done = done.filter(|done| done.started_at == last);
-        let since = match done {
+        // A record that was being written while the last snapshot read the journal is dated before its start. The number of
+        // records tells; where it is not known, some records are looked at twice.
+        let finished = state.lease.last_finished.as_ref();
+        let finished = finished.filter(|finished| finished.started_at == last);
+        let since = match finished {
             Some(_) => last,
-            None => last - IN_FLIGHT,
+            None => last - MAX_LISTING_DELAY,
         };
-        Ok(match SignUps::any_since(&self.bucket, since).await? {
-            Newer::Yes => true,
-            Newer::No { records } => done.is_some_and(|done| records > done.sign_ups),
+        Ok(match sign_ups_since(&self.bucket, since).await? {
+            NewSignUps::Some => true,
+            NewSignUps::None { records } => {
+                finished.is_some_and(|finished| records > finished.sign_ups)
+            }
         })
     }
 
-    /// Goes on with what is left, or takes a snapshot that starts now. `listed` is told how many users are listed so far.
-    pub async fn work(
+    /// Takes a snapshot that starts now, or resumes the interrupted one. `listed_users` receives the number of users listed so far.
+    ///
+    /// # Errors
+    ///
+    /// The snapshot could not be completed. If its progress is stored, the next worker resumes it.
+    pub async fn take_or_resume_snapshot(
         &self,
-        found: Found,
-        shift: &Shift,
+        state: BucketState,
+        request: &LeaseRequest,
         accept_shrink: bool,
-        listed: &watch::Sender<u64>,
+        listed_users: &watch::Sender<u64>,
     ) -> Result<Outcome, SnapshotError> {
-        let (last, previous) = (found.last_start(), found.last_finished());
-        let job = match found.left {
-            Some(left) => left,
-            None => Job {
-                progress: Progress::begin(
+        let (last_start, previous) = (state.last_start(), state.last_finished());
+        let job = match state.interrupted {
+            Some(job) => job,
+            None => SnapshotJob {
+                progress: Progress::start(
                     &self.pool,
-                    a_second_after(last).await,
+                    next_start(last_start).await,
                     previous,
-                    &shift.holder,
+                    &request.holder,
                     accept_shrink,
                 ),
                 stage: Stage::New,
             },
         };
         let snapshot = job.progress.snapshot.clone();
-        let started_at = matches!(job.stage, Stage::New).then_some(job.progress.started_at);
-        let taken = found
-            .lease
-            .take(
-                &self.bucket,
-                &shift.holder,
-                shift.term,
-                &snapshot,
-                started_at,
-            )
-            .await?;
-        let Some(mut lease) = taken else {
+        let mut leased = state.lease;
+        leased.unfinished = Some(snapshot.clone());
+        if matches!(job.stage, Stage::New) {
+            leased.last_start = Some(job.progress.started_at);
+        }
+        let lease = Lease::take(
+            &self.bucket,
+            LEASE_KEY,
+            state.lease_etag.as_deref(),
+            leased,
+            &request.holder,
+            request.term,
+        );
+        let Some(lease) = lease.await? else {
             return Ok(Outcome::Held);
         };
-        let worked = tokio::select! {
-            worked = self.do_job(job, shift, accept_shrink, listed) => worked,
-            Lost = lease.keep() => Err(SnapshotError::Superseded),
+        let result = tokio::select! {
+            result = self.run_job(job, request, accept_shrink, listed_users) => result,
+            () = lease.keep_renewed() => Err(SnapshotError::Superseded),
         };
-        match worked {
-            Ok((outcome, done)) => {
-                let left = done.is_none().then_some(snapshot);
-                release(lease, done, left).await;
+        match result {
+            Ok((outcome, finished)) => {
+                let unfinished = finished.is_none().then_some(snapshot);
+                release(&lease, finished, unfinished).await;
                 Ok(outcome)
             }
             Err(SnapshotError::Superseded) => {
-                release(lease, None, Some(snapshot)).await;
+                release(&lease, None, Some(snapshot)).await;
                 Ok(Outcome::Held)
             }
             Err(error) => {
                 let is_lost = matches!(error, SnapshotError::LostPart { .. });
-                release(lease, None, (!is_lost).then_some(snapshot)).await;
+                release(&lease, None, (!is_lost).then_some(snapshot)).await;
                 Err(error)
             }
         }
     }
 
-    /// Under the lease: the outcome, and what is done with it.
-    async fn do_job(
+    /// Under the lease: exports and publishes. The second value is none while the snapshot is unfinished.
+    async fn run_job(
         &self,
-        Job { progress, stage }: Job,
-        shift: &Shift,
+        SnapshotJob { progress, stage }: SnapshotJob,
+        request: &LeaseRequest,
         accept_shrink: bool,
-        listed: &watch::Sender<u64>,
-    ) -> Result<(Outcome, Option<Done>), SnapshotError> {
-        let until = shift.until.unwrap_or_else(|| Instant::now() + FOREVER);
+        listed_users: &watch::Sender<u64>,
+    ) -> Result<(Outcome, Option<Finished>), SnapshotError> {
+        let deadline = request
+            .deadline
+            .unwrap_or_else(|| Instant::now() + NO_DEADLINE);
         let accept_shrink = accept_shrink || progress.accept_shrink;
         let mut unfinished = match stage {
-            Stage::New => Unfinished::begin(&self.bucket, progress),
+            Stage::New => Unfinished::start(&self.bucket, progress),
             Stage::Unfinished(etag) => {
                 let stored = (progress, etag);
-                Unfinished::take_over(&self.bucket, stored, &shift.holder, accept_shrink).await?
+                Unfinished::resume(&self.bucket, stored, &request.holder, accept_shrink).await?
             }
             Stage::Unpublished(manifest) => {
-                let sign_ups = progress.closing.unwrap_or_default();
-                let manifest = *manifest;
-                let taken = Taken { manifest, sign_ups };
-                return self.publish(taken, accept_shrink).await;
+                let exported = Exported {
+                    manifest: *manifest,
+                    sign_ups: progress.closing.unwrap_or_default(),
+                };
+                return self.publish(exported, accept_shrink).await;
             }
         };
-        unfinished.save_within(until.duration_since(Instant::now()));
-        let task = Task {
-            pool: &Pool::new(self.client.clone(), self.pool.clone(), self.rate, until),
+        unfinished.save_at_least_five_times_in(deadline.duration_since(Instant::now()));
+        let pool = Pool::rate_limited(
+            self.client.clone(),
+            self.pool.clone(),
+            self.calls_per_second,
+            deadline,
+        );
+        let task = ExportTask {
+            pool: &pool,
             bucket: &self.bucket,
             origin_sub: self.origin_sub.as_ref(),
-            listed,
-            until,
+            listed_users,
+            deadline,
         };
-        match go_on(&task, &mut unfinished).await? {
-            Some(taken) => self.publish(taken, accept_shrink).await,
+        match export_pool(&task, &mut unfinished).await? {
+            Some(exported) => self.publish(exported, accept_shrink).await,
             None => {
                 let outcome = Outcome::InProgress {
                     snapshot: unfinished.progress().snapshot.clone(),
@@ -334,14 +373,18 @@ impl Worker {
         }
     }
 
+    /// The time that is left suffices for this; if not, the next worker publishes, or the next snapshot becomes the latest.
     async fn publish(
         &self,
-        Taken { manifest, sign_ups }: Taken,
+        Exported { manifest, sign_ups }: Exported,
         accept_shrink: bool,
-    ) -> Result<(Outcome, Option<Done>), SnapshotError> {
-        // What is left of the time suffices; if not, the next worker does it, or the next snapshot is the latest.
-        let published = publish(&self.bucket, &manifest, self.shrink_guard, accept_shrink).await?;
-        let done = Done {
+    ) -> Result<(Outcome, Option<Finished>), SnapshotError> {
+        let guard = match accept_shrink {
+            true => ShrinkGuard::Accepted,
+            false => ShrinkGuard::MinPercent(self.shrink_guard_percent),
+        };
+        let published = publish(&self.bucket, &manifest, guard).await?;
+        let finished = Finished {
             started_at: manifest.started_at,
             sign_ups,
         };
@@ -349,27 +392,27 @@ impl Worker {
             Published::Latest => Outcome::Complete(manifest),
             Published::Shrunk => Outcome::Shrunk(manifest),
         };
-        Ok((outcome, Some(done)))
+        Ok((outcome, Some(finished)))
     }
 }
 
-/// Snapshots are named by the second: one that would start in the same second as the last waits for the next.
-async fn a_second_after(last_start: Option<Timestamp>) -> Timestamp {
-    let now = now();
-    if last_start.is_none_or(|last| last.as_second() < now.as_second()) {
-        return now;
+/// When the next snapshot starts: names count seconds, so a snapshot must not start in the same second as the last one.
+async fn next_start(last_start: Option<Timestamp>) -> Timestamp {
+    let start = now();
+    if last_start.is_none_or(|last| last.as_second() < start.as_second()) {
+        return start;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    self::now()
+    now()
 }
 
-fn now() -> Timestamp {
-    to_milliseconds(Timestamp::now())
-}
-
-/// A lease that cannot be given back ends by itself.
-async fn release(lease: Lease, done: Option<Done>, unfinished: Option<Id>) {
-    if let Err(error) = lease.release(done, unfinished).await {
+/// A lease that cannot be released expires by itself.
+async fn release(lease: &Lease<SnapshotLease>, finished: Option<Finished>, unfinished: Option<Id>) {
+    let released = lease.release(|lease| {
+        lease.last_finished = finished.or(lease.last_finished.take());
+        lease.unfinished = unfinished;
+    });
+    if let Err(error) = released.await {
         tracing::warn!(%error, "the lease stays until it expires");
     }
 }

@@ -6,7 +6,7 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use crate::config::Environment;
+use crate::environment::Environment;
 
 /// Starts logging for the process, at the level that Lambda's logging configuration gives in `AWS_LAMBDA_LOG_LEVEL`, else INFO.
 /// The targets are the crates of twinpool that may log beside this one.

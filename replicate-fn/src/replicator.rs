@@ -1,0 +1,55 @@
+//! Brings the person of a confirmation into the secondary pool: for the trigger and for the outbox worker.
+
+use std::time::Duration;
+
+use shared::confirmation::Confirmation;
+use shared::environment::CustomAttribute;
+use shared::lambda::metrics::{Metric, Metrics};
+
+use crate::replica::Replica;
+use crate::secondary::{NotReplicated, Replicated, Secondary};
+
+/// Brings people into the secondary pool.
+pub struct Replicator {
+    /// The secondary pool.
+    pub secondary: Secondary,
+    /// The attribute that keeps the `sub` of the primary pool.
+    pub origin_sub: Option<CustomAttribute>,
+    /// Time for a trigger's calls.
+    pub budget: Duration,
+}
+
+impl Replicator {
+    /// Brings the person of a confirmation into the secondary pool.
+    ///
+    /// # Errors
+    ///
+    /// The person is not in the secondary pool.
+    pub async fn replicate(
+        &self,
+        confirmation: &Confirmation,
+    ) -> Result<Replicated, NotReplicated> {
+        let replica = Replica::of(confirmation, self.origin_sub.as_ref())?;
+        self.secondary.replicate(&replica).await
+    }
+}
+
+/// Logs and counts a person who is in the secondary pool.
+pub fn report_replicated(sub: &str, replicated: &Replicated, metrics: &mut Metrics) {
+    if !replicated.dropped.is_empty() {
+        let attributes = replicated.dropped.join(" ");
+        tracing::warn!(
+            sub,
+            attributes,
+            "the secondary pool's schema does not know these attributes"
+        );
+        metrics.add(Metric::DroppedAttributes, replicated.dropped.len() as u64);
+    }
+    if replicated.already {
+        tracing::info!(sub, "already in the secondary pool");
+        metrics.count(Metric::AlreadyReplicated);
+    } else {
+        tracing::info!(sub, "replicated");
+        metrics.count(Metric::Replicated);
+    }
+}

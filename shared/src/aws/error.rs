@@ -1,0 +1,254 @@
+//! What a failed call to AWS means: whether to retry, whether the set-up is wrong, and what may be logged.
+
+use std::fmt;
+
+use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
+use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
+
+/// The kind of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No answer came in time, or the connection broke.
+    Unreachable,
+    /// The service received too many calls.
+    Throttled,
+    /// The service reported an internal error, or its answer could not be read.
+    Unavailable,
+    /// The service rejected the call, and would reject it again.
+    Refused,
+}
+
+/// A call to AWS that failed.
+///
+/// `Display` and `Debug` leave out the service's own message, which may contain personal data.
+#[derive(Clone, thiserror::Error)]
+pub struct AwsError {
+    operation: &'static str,
+    target: String,
+    failure: Failure,
+    code: String,
+    message: String,
+}
+
+impl AwsError {
+    /// The error of an SDK call: the operation's name, and the pool or bucket it was sent to.
+    pub fn from_sdk<E>(
+        operation: &'static str,
+        target: impl fmt::Display,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata,
+    {
+        let (failure, code) = match error {
+            SdkError::TimeoutError(_) => (Failure::Unreachable, "no answer in time".to_owned()),
+            SdkError::DispatchFailure(_) => (Failure::Unreachable, "no connection".to_owned()),
+            SdkError::ServiceError(answer) => classify(
+                answer.err().code(),
+                error.raw_response().map(|raw| raw.status().as_u16()),
+            ),
+            SdkError::ConstructionFailure(_) => {
+                (Failure::Refused, "the call cannot be built".to_owned())
+            }
+            _ => (Failure::Unavailable, "an unreadable answer".to_owned()),
+        };
+        let message = match error {
+            SdkError::ServiceError(answer) => answer.err().message().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        Self {
+            operation,
+            target: target.to_string(),
+            failure,
+            code,
+            message,
+        }
+    }
+
+    /// A response without a member that it must have, so that it is not taken for a success.
+    pub fn incomplete_response(
+        operation: &'static str,
+        target: impl fmt::Display,
+        missing: &'static str,
+    ) -> Self {
+        Self {
+            operation,
+            target: target.to_string(),
+            failure: Failure::Unavailable,
+            code: format!("an answer without {missing}"),
+            message: String::new(),
+        }
+    }
+
+    /// An error of which only the HTTP status is known.
+    pub fn from_status(operation: &'static str, target: impl fmt::Display, status: u16) -> Self {
+        Self {
+            operation,
+            target: target.to_string(),
+            failure: match status {
+                429 => Failure::Throttled,
+                500.. => Failure::Unavailable,
+                _ => Failure::Refused,
+            },
+            code: format!("HTTP status {status}"),
+            message: String::new(),
+        }
+    }
+
+    /// The kind of failure.
+    pub fn failure(&self) -> Failure {
+        self.failure
+    }
+
+    /// The service's error code, e.g. `UsernameExistsException`.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The service's message. It may contain personal data and must never be logged.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        self.failure != Failure::Refused
+    }
+
+    /// Whether the set-up is wrong and not this call: a pool, bucket, role or credential.
+    pub fn is_configuration(&self) -> bool {
+        self.advice().is_some()
+    }
+
+    /// Whether the service rejected what this call asks for, and would reject it again.
+    pub fn is_call_rejected(&self) -> bool {
+        self.failure == Failure::Refused && !self.is_configuration()
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        Some(match self.code.as_str() {
+            "ResourceNotFoundException" => "check the pool id and its region",
+            "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" => {
+                "check the bucket's name and its region"
+            }
+            "AccessDeniedException" | "AccessDenied" => {
+                "check the permissions of the role that asked, and the bucket's policy"
+            }
+            "ForbiddenException" => "check the web ACL in front of the pool",
+            "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "ExpiredTokenException"
+            | "ExpiredToken"
+            | "MissingAuthenticationTokenException"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "AuthorizationHeaderMalformed" => "check the credentials",
+            _ => return None,
+        })
+    }
+}
+
+/// What an error response means, by its code, else by its HTTP status.
+fn classify(code: Option<&str>, status: Option<u16>) -> (Failure, String) {
+    let failure = match (code, status) {
+        (
+            Some(
+                "TooManyRequestsException"
+                | "ThrottlingException"
+                | "LimitExceededException"
+                | "RequestLimitExceeded"
+                | "SlowDown",
+            ),
+            _,
+        )
+        | (_, Some(429)) => Failure::Throttled,
+        (Some("InternalErrorException" | "RequestTimeout"), _) | (_, Some(500..)) => {
+            Failure::Unavailable
+        }
+        // An error without a code does not come from the service itself but from something in between.
+        (None, _) => Failure::Unavailable,
+        _ => Failure::Refused,
+    };
+    let code = code.map(str::to_owned).unwrap_or_else(|| {
+        status.map_or_else(
+            || "an unreadable answer".to_owned(),
+            |s| format!("HTTP status {s}"),
+        )
+    });
+    (failure, code)
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}: {}", self.operation, self.target, self.code)?;
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AwsError({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: &str, message: &str) -> AwsError {
+        AwsError {
+            operation: "AdminCreateUser",
+            target: "ap-northeast-3_Example01".into(),
+            failure: classify(Some(code), Some(400)).0,
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+
+    #[test]
+    fn an_error_never_shows_the_services_message() {
+        let error = error("InvalidParameterException", "Value 'taro@example.jp' at …");
+
+        assert!(!format!("{error} {error:?}").contains("taro"));
+        assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn an_error_in_the_set_up_says_what_to_check() {
+        let error = error(
+            "ResourceNotFoundException",
+            "User pool ap-northeast-3_Example01 does not exist.",
+        );
+
+        assert!(error.is_configuration());
+        assert_eq!(
+            error.to_string(),
+            "AdminCreateUser on ap-northeast-3_Example01: ResourceNotFoundException; \
+             check the pool id and its region"
+        );
+    }
+
+    #[test]
+    fn a_response_is_classified_by_its_code_else_by_its_status() {
+        let failure = |code, status| classify(code, Some(status)).0;
+
+        assert_eq!(
+            failure(Some("TooManyRequestsException"), 400),
+            Failure::Throttled
+        );
+        assert_eq!(failure(Some("SlowDown"), 503), Failure::Throttled);
+        assert_eq!(
+            failure(Some("InternalErrorException"), 400),
+            Failure::Unavailable
+        );
+        assert_eq!(failure(None, 502), Failure::Unavailable);
+        assert_eq!(failure(None, 400), Failure::Unavailable);
+        assert_eq!(
+            failure(Some("UsernameExistsException"), 400),
+            Failure::Refused
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! A Cognito user pool: its description, its users as a listing, and the one place that looks up and writes a single user.
+
+pub mod listing;
+pub mod pool;
+pub mod users;

@@ -1,0 +1,216 @@
+//! The one place that looks up, creates, activates, changes and deletes a single user.
+//!
+//! Each function here is one call to Cognito with its care. Which of them a situation needs is decided by the caller.
+
+use aws_sdk_cognitoidentityprovider::types::{AttributeType, MessageActionType};
+use jiff::Timestamp;
+
+use crate::aws::error::AwsError;
+use crate::cognito::pool::{Pool, PoolError};
+use crate::password::Password;
+use crate::person::{Attributes, Person, Status};
+
+/// AdminGetUser: a user by username, alias or `sub`; none when there is no such user. In contrast to ListUsers it is up to date,
+/// and it bills a monthly active user (botocore ListUsers: "To validate the existence or configuration of an individual user, use
+/// AdminGetUser").
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn look_up(pool: &Pool, username: &str) -> Result<Option<Person>, PoolError> {
+    let response = pool
+        .call_with_retry("AdminGetUser", || {
+            pool.client()
+                .admin_get_user()
+                .user_pool_id(pool.id().as_str())
+                .username(username)
+                .send()
+        })
+        .await;
+    let user = match response {
+        Err(error) if error.code() == "UserNotFoundException" => return Ok(None),
+        user => user?,
+    };
+    let status = user
+        .user_status
+        .ok_or_else(|| AwsError::incomplete_response("AdminGetUser", pool.id(), "a status"))?;
+    let created_at = user.user_create_date.and_then(|at| at.to_millis().ok());
+    Ok(Some(Person {
+        username: user.username,
+        status: Status::from(status.as_str()),
+        enabled: user.enabled,
+        attributes: Attributes::from(user.user_attributes.unwrap_or_default()),
+        created_at: created_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+    }))
+}
+
+/// AdminCreateUser without a message to the person, with a random temporary password; gives the user's `sub`.
+///
+/// A user with a temporary password that nobody knows can neither sign in nor use "forgot password": see
+/// [`set_random_password`].
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn create(
+    pool: &Pool,
+    username: &str,
+    attributes: &Attributes,
+) -> Result<String, PoolError> {
+    let (password, attributes) = (Password::random(), to_sdk(attributes));
+    let created = pool
+        .call_with_retry("AdminCreateUser", || {
+            pool.client()
+                .admin_create_user()
+                .user_pool_id(pool.id().as_str())
+                .username(username)
+                .set_user_attributes(Some(attributes.clone()))
+                .temporary_password(password.expose())
+                .message_action(MessageActionType::Suppress)
+                .send()
+        })
+        .await?;
+    let incomplete = || AwsError::incomplete_response("AdminCreateUser", pool.id(), "a user");
+    let user = created.user.ok_or_else(incomplete)?;
+    let attributes = Attributes::from(user.attributes.unwrap_or_default());
+    let sub = attributes.get("sub").map(str::to_owned);
+    Ok(sub.or(user.username).ok_or_else(incomplete)?)
+}
+
+/// AdminSetUserPassword with a permanent random password that nobody knows: the user is CONFIRMED afterwards.
+///
+/// A user with a temporary password cannot use "forgot password" (amplify-js#1340, #2955), so without this the person would be
+/// locked out on the day on which the user is needed.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn set_random_password(pool: &Pool, username: &str) -> Result<(), PoolError> {
+    let password = Password::random();
+    pool.call_with_retry("AdminSetUserPassword", || {
+        pool.client()
+            .admin_set_user_password()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .password(password.expose())
+            .permanent(true)
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// AdminDisableUser.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn disable(pool: &Pool, username: &str) -> Result<(), PoolError> {
+    pool.call_with_retry("AdminDisableUser", || {
+        pool.client()
+            .admin_disable_user()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// An attribute that Cognito refused to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedAttribute {
+    /// Its name.
+    pub name: String,
+    /// Cognito's error code.
+    pub code: String,
+}
+
+/// AdminUpdateUserAttributes: all attributes in one call; if that is refused, one by one. Gives those that were refused.
+///
+/// # Errors
+///
+/// A call failed for another reason than a refusal, or the deadline passed.
+pub async fn write_attributes(
+    pool: &Pool,
+    username: &str,
+    attributes: &Attributes,
+) -> Result<Vec<RefusedAttribute>, PoolError> {
+    let all = to_sdk(attributes);
+    match update_attributes(pool, username, all.clone()).await {
+        Ok(()) => return Ok(Vec::new()),
+        Err(PoolError::Aws(error)) if !error.is_transient() => {}
+        Err(error) => return Err(error),
+    }
+    let mut refused = Vec::new();
+    for attribute in all {
+        let name = attribute.name.clone();
+        match update_attributes(pool, username, vec![attribute]).await {
+            Ok(()) => {}
+            Err(PoolError::Aws(error)) if !error.is_transient() => {
+                let code = error.code().to_owned();
+                refused.push(RefusedAttribute { name, code });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(refused)
+}
+
+async fn update_attributes(
+    pool: &Pool,
+    username: &str,
+    attributes: Vec<AttributeType>,
+) -> Result<(), PoolError> {
+    pool.call_with_retry("AdminUpdateUserAttributes", || {
+        pool.client()
+            .admin_update_user_attributes()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .set_user_attributes(Some(attributes.clone()))
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// Deletes a user who is still UNCONFIRMED: they hold a name that somebody else has proved to own. Looks the user up right
+/// before, by `sub`, so that nobody else is deleted who has the name or has confirmed it by now. True if the user was deleted.
+///
+/// # Errors
+///
+/// A call failed, or the deadline passed.
+pub async fn delete_unconfirmed(pool: &Pool, sub: &str) -> Result<bool, PoolError> {
+    let holder = look_up(pool, sub).await?;
+    if holder.is_none_or(|holder| holder.status != Status::Unconfirmed) {
+        return Ok(false);
+    }
+    let deleted = pool
+        .call_with_retry("AdminDeleteUser", || {
+            pool.client()
+                .admin_delete_user()
+                .user_pool_id(pool.id().as_str())
+                .username(sub)
+                .send()
+        })
+        .await;
+    match deleted {
+        Err(error) if error.code() == "UserNotFoundException" => Ok(false),
+        deleted => deleted.map(|_| true),
+    }
+}
+
+/// Without empty values, which Cognito would store.
+fn to_sdk(attributes: &Attributes) -> Vec<AttributeType> {
+    attributes
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .filter_map(|(name, value)| {
+            AttributeType::builder()
+                .name(name)
+                .value(value)
+                .build()
+                .ok()
+        })
+        .collect()
+}

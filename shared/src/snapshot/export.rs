@@ -1,0 +1,460 @@
+//! Exports a pool: its listing streams through the import format into the snapshot's files, in flat memory.
+//!
+//! Several chains are listed concurrently, and one place receives their users, so that each user is handled in one order.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::time::Instant;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+
+use crate::cognito::listing::{Chain, Listed, Page, Position, concurrent_chains, list_chain};
+use crate::cognito::pool::{Pool, PoolError};
+use crate::cognito::users;
+use crate::confirmation::{Confirmation, Username};
+use crate::environment::CustomAttribute;
+use crate::import_csv::{Format, Rejection};
+use crate::journal::{SIGN_UPS_PREFIX, record_key};
+use crate::person::{Attributes, Person, Status};
+use crate::s3::bucket::Bucket;
+use crate::s3::json::{JsonError, to_json};
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::files::SnapshotFiles;
+use crate::snapshot::manifest::{File, Manifest, PoolSummary, Users, write_manifest};
+use crate::snapshot::progress::Progress;
+use crate::snapshot::sign_ups::{JournalEntry, SignUps};
+use crate::snapshot::unfinished::Unfinished;
+use crate::time::now;
+
+/// Listed pages that may wait to be written. More would only use memory.
+const MAX_WAITING_PAGES: usize = 4;
+
+/// Newcomers who are looked up concurrently, under the pool's one rate limit.
+const CONCURRENT_LOOKUPS: usize = 8;
+
+/// What is exported, and where to.
+#[derive(Debug)]
+pub struct ExportTask<'a> {
+    /// The pool.
+    pub pool: &'a Pool,
+    /// The bucket.
+    pub bucket: &'a Bucket,
+    /// The column for the `sub` of newcomers.
+    pub origin_sub: Option<&'a CustomAttribute>,
+    /// Receives the number of users listed so far.
+    pub listed_users: &'a watch::Sender<u64>,
+    /// When to leave the rest to the next worker.
+    pub deadline: Instant,
+}
+
+/// A snapshot with its manifest.
+#[derive(Debug)]
+pub struct Exported {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// How many sign-up records were in the journal.
+    pub sign_ups: u64,
+}
+
+/// Lists the rest of the pool, writes all files and the manifest. None when the deadline passed before: then everything is stored
+/// so that the next worker can resume.
+///
+/// # Errors
+///
+/// There is no manifest then, and so no snapshot. If its progress was stored, the next worker can resume it.
+pub async fn export_pool(
+    task: &ExportTask<'_>,
+    unfinished: &mut Unfinished,
+) -> Result<Option<Exported>, SnapshotError> {
+    let pool = task.pool.describe().await?;
+    let header = task.pool.csv_header().await?;
+    let format = Format::of(&pool, &header, task.origin_sub)?;
+    let was_completely_listed = unfinished.progress().is_completely_listed();
+    let mut export = Export::new(task, unfinished.progress(), format);
+    let exported = tokio::time::timeout_at(
+        task.deadline.into(),
+        export.list_and_write_users(unfinished),
+    );
+    let exported = match exported.await {
+        Ok(exported) => exported,
+        Err(_) => Err(PoolError::OutOfTime(task.pool.id().clone()).into()),
+    };
+    let files = match exported {
+        Ok(files) => files,
+        Err(error) => {
+            let is_out_of_time = matches!(error, SnapshotError::Pool(PoolError::OutOfTime(_)));
+            if was_completely_listed && is_out_of_time {
+                tracing::warn!(
+                    %error,
+                    "the files of this snapshot could not be written in one invocation: \
+                     if this repeats, raise the function's timeout or memory, or LIST_USERS_RPS"
+                );
+            }
+            let saved = save_for_next_worker(unfinished, error).await;
+            export.files.abort().await;
+            return saved.map(|()| None);
+        }
+    };
+    let mfa = pool.mfa_configuration().map_or("OFF", |mfa| mfa.as_str());
+    let sign_in = pool.username_attributes().iter();
+    let progress = unfinished.progress();
+    let manifest = Manifest {
+        version: 1,
+        snapshot: progress.snapshot.clone(),
+        pool: PoolSummary {
+            id: task.pool.id().to_string(),
+            region: task.pool.id().region().to_owned(),
+            mfa: mfa.to_owned(),
+            username_attributes: sign_in.map(|a| a.as_str().to_owned()).collect(),
+        },
+        started_at: progress.started_at,
+        finished_at: now(),
+        header,
+        users: export.users,
+        dropped_attributes: export.dropped_attributes,
+        files,
+    };
+    if let Err(error) = write_manifest(task.bucket, &manifest).await {
+        let saved = save_for_next_worker(unfinished, error.into()).await;
+        return saved.map(|()| None);
+    }
+    Ok(Some(Exported {
+        manifest,
+        sign_ups: export.sign_ups.len(),
+    }))
+}
+
+/// Stores how far the snapshot has come, if there is something to resume. Passes on the error, unless it only says that the time is
+/// up.
+async fn save_for_next_worker(
+    unfinished: &mut Unfinished,
+    error: SnapshotError,
+) -> Result<(), SnapshotError> {
+    match error {
+        // There is nothing to resume, or it belongs to another worker.
+        SnapshotError::Superseded | SnapshotError::LostPart { .. } => Err(error),
+        SnapshotError::Pool(PoolError::OutOfTime(_)) => unfinished.save().await,
+        error => {
+            if unfinished.is_stored()
+                && let Err(error) = unfinished.save().await
+            {
+                tracing::warn!(%error, "the next worker resumes from an earlier state");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// An export that is being written.
+struct Export<'a> {
+    task: &'a ExportTask<'a>,
+    format: Format,
+    sign_ups: SignUps,
+    files: SnapshotFiles,
+    users: Users,
+    dropped_attributes: BTreeMap<String, u64>,
+}
+
+/// A page of one chain.
+struct ListedPage {
+    chain: Chain,
+    page: Page,
+}
+
+impl<'a> Export<'a> {
+    fn new(task: &'a ExportTask<'a>, progress: &Progress, format: Format) -> Self {
+        let header = format.header_line();
+        Self {
+            task,
+            files: SnapshotFiles::new(task.bucket, &progress.snapshot, header),
+            format,
+            sign_ups: SignUps::default(),
+            users: Users::default(),
+            dropped_attributes: BTreeMap::new(),
+        }
+    }
+
+    /// The first worker writes users as they are listed. A later one lists the rest first, and then writes all users from the
+    /// parts: so all rows have one format, one journal and one writer, whatever has changed since the start.
+    async fn list_and_write_users(
+        &mut self,
+        unfinished: &mut Unfinished,
+    ) -> Result<Vec<File>, SnapshotError> {
+        if unfinished.is_stored() {
+            self.list_users(unfinished, false).await?;
+            unfinished.save().await?;
+            self.read_journal(unfinished.progress()).await?;
+            let mut users = pin!(unfinished.stored_users());
+            while let Some(person) = users.next().await {
+                self.export_listed_user(person?).await?;
+            }
+        } else {
+            self.read_journal(unfinished.progress()).await?;
+            self.list_users(unfinished, true).await?;
+        }
+        self.export_unlisted_newcomers().await?;
+        unfinished.begin_closing(self.sign_ups.len()).await?;
+        Ok(self.files.finish().await?)
+    }
+
+    async fn read_journal(&mut self, progress: &Progress) -> Result<(), SnapshotError> {
+        let (previous, started_at) = (progress.previous, progress.started_at);
+        self.sign_ups = SignUps::list(self.task.bucket, previous, started_at).await?;
+        Ok(())
+    }
+
+    /// Lists all users who are not listed yet, and writes them if `write` says so.
+    async fn list_users(
+        &mut self,
+        unfinished: &mut Unfinished,
+        write: bool,
+    ) -> Result<(), SnapshotError> {
+        // Chains with a token come first, because tokens expire after an hour.
+        let has_token = |position: &Position| matches!(position, Position::Token(_));
+        let concurrent = concurrent_chains(self.task.pool);
+        let expired = self
+            .list_chains(unfinished, has_token, concurrent, write)
+            .await?;
+        for &chain in &expired {
+            let digit = chain.first_digit();
+            tracing::info!(chain = %digit, "a token has expired: its chain is listed again");
+            unfinished.restart_chain(chain);
+        }
+        // Tokens expire between workers, so only finished chains survive: list them one at a time.
+        let concurrent = if expired.is_empty() { concurrent } else { 1 };
+        let at_start = |position: &Position| *position == Position::Start;
+        self.list_chains(unfinished, at_start, concurrent, write)
+            .await?;
+        Ok(())
+    }
+
+    /// Lists the chains at certain positions, some of them concurrently. Returns the chains whose tokens have expired.
+    async fn list_chains(
+        &mut self,
+        unfinished: &mut Unfinished,
+        is_wanted: impl Fn(&Position) -> bool,
+        concurrent: usize,
+        write: bool,
+    ) -> Result<Vec<Chain>, SnapshotError> {
+        let (pages, mut listed_pages) = mpsc::channel(MAX_WAITING_PAGES);
+        let (pool, listed_users) = (self.task.pool, self.task.listed_users);
+        let progress = unfinished.progress();
+        let chains: Vec<_> = Chain::all()
+            .map(|chain| (chain, progress.position(chain).clone()))
+            .filter(|(_, position)| is_wanted(position))
+            .collect();
+        let listing = async move {
+            let expired = stream::iter(chains)
+                .map(|(chain, from)| send_pages(pool, chain, from, pages.clone()))
+                .buffer_unordered(concurrent)
+                .try_filter_map(async |expired| Ok(expired))
+                .try_collect()
+                .await?;
+            // The last sender ends here, and with it the receiving side.
+            drop(pages);
+            Ok(expired)
+        };
+        let receiving = async {
+            while let Some(ListedPage { chain, page }) = listed_pages.recv().await {
+                unfinished.add_page(chain, &page).await?;
+                listed_users.send_replace(unfinished.users());
+                if write {
+                    for person in page.people {
+                        self.export_listed_user(person).await?;
+                    }
+                }
+            }
+            Ok::<_, SnapshotError>(())
+        };
+        let (expired, ()) = tokio::try_join!(listing, receiving)?;
+        Ok(expired)
+    }
+
+    /// Exports a user whom the listing shows. A recent newcomer whom it shows as unconfirmed is looked up: ListUsers may lag behind.
+    async fn export_listed_user(&mut self, person: Person) -> Result<(), SnapshotError> {
+        let entry = self.sign_ups.entry(person.sub(), &person.username);
+        let may_lag = entry == JournalEntry::Recent && person.status == Status::Unconfirmed;
+        let person = if may_lag {
+            let current = users::look_up(self.task.pool, &person.username).await?;
+            // Another user may have the name by now, and is listed separately.
+            current
+                .filter(|current| current.sub() == person.sub())
+                .unwrap_or(person)
+        } else {
+            person
+        };
+        self.sign_ups.mark_found(person.sub(), &person.username);
+        self.write_user(&person, entry != JournalEntry::None).await
+    }
+
+    /// Looks up and exports the newcomers whom the listing did not show: ListUsers is eventually consistent (botocore ListUsers).
+    async fn export_unlisted_newcomers(&mut self) -> Result<(), SnapshotError> {
+        let task = self.task;
+        let mut lookups = stream::iter(self.sign_ups.recent_not_found())
+            .map(|record| look_up_newcomer(task, record))
+            .buffer_unordered(CONCURRENT_LOOKUPS);
+        while let Some(person) = lookups.next().await {
+            // A newcomer who is not found has been deleted since.
+            if let Some(person) = person? {
+                self.write_user(&person, true).await?;
+            }
+        }
+        let deleted = self.sign_ups.old_not_found();
+        if deleted > 0 {
+            tracing::info!(
+                deleted,
+                "sign-up records in the journal whose users are not in the pool any more"
+            );
+        }
+        Ok(())
+    }
+
+    async fn write_user(
+        &mut self,
+        person: &Person,
+        is_newcomer: bool,
+    ) -> Result<(), SnapshotError> {
+        self.users.listed += 1;
+        let row = match self.format.row(person, is_newcomer) {
+            Ok(row) => row,
+            Err(rejection) => return self.write_rejection(person, &rejection).await,
+        };
+        self.users.exported += 1;
+        self.files.users.write_row(row.line.as_bytes()).await?;
+        if is_newcomer {
+            self.users.newcomers += 1;
+            self.files.newcomers.write_row(row.line.as_bytes()).await?;
+        }
+        for (attribute, reason) in &row.left_out {
+            count(&mut self.dropped_attributes, reason.as_str());
+            let value = person.attributes.get(attribute).unwrap_or_default();
+            let left_out = Attributes::from_iter([(attribute, value)]);
+            self.write_leftover(person, Some(attribute), reason.as_str(), &left_out)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn write_rejection(
+        &mut self,
+        person: &Person,
+        rejection: &Rejection,
+    ) -> Result<(), SnapshotError> {
+        let reason = rejection.as_str();
+        count(&mut self.users.rejected, reason);
+        self.write_leftover(person, rejection.attribute(), reason, &person.attributes)
+            .await
+    }
+
+    /// Writes what is left out of the import files to `rejected.csv`, and with all values to the leftovers.
+    async fn write_leftover(
+        &mut self,
+        person: &Person,
+        attribute: Option<&str>,
+        reason: &str,
+        attributes: &Attributes,
+    ) -> Result<(), SnapshotError> {
+        let username = self.format.sign_in_name(person);
+        let sub = person.sub().unwrap_or_default();
+        let row = rfc_4180_row([username, sub, attribute.unwrap_or_default(), reason]);
+        self.files.rejected.write_row(&row).await?;
+        let leftover = Leftover {
+            username,
+            sub,
+            status: person.status.to_string(),
+            enabled: person.enabled,
+            reason,
+            attributes,
+        };
+        Ok(self.files.leftovers.write_row(&to_json(&leftover)).await?)
+    }
+}
+
+/// Looks up the person of a sign-up record in the pool; none when they are not there.
+async fn look_up_newcomer(
+    task: &ExportTask<'_>,
+    record: String,
+) -> Result<Option<Person>, SnapshotError> {
+    let key = record_key(SIGN_UPS_PREFIX, &record);
+    let username = match task.bucket.get_json::<Confirmation>(&key).await {
+        Ok(confirmation) => confirmation.and_then(|(confirmation, _)| confirmation.username),
+        Err(JsonError::Malformed { .. }) => None,
+        Err(JsonError::Aws(error)) => return Err(error.into()),
+    };
+    let username = username.as_ref().map_or(&*record, Username::as_str);
+    let person = match users::look_up(task.pool, username).await {
+        // No user of any pool can have such a name. Any other refusal is not about the name.
+        Err(PoolError::Aws(error)) if error.code() == "InvalidParameterException" => {
+            tracing::error!(%error, "an object in journal/sign-up/ does not belong to any user: move it away");
+            None
+        }
+        person => person?,
+    };
+    // Another user may have the name by now, and is listed separately.
+    Ok(person.filter(|person| [person.sub(), Some(&person.username)].contains(&Some(&record))))
+}
+
+/// A line of `leftovers-0001.jsonl`.
+#[derive(Serialize)]
+struct Leftover<'a> {
+    username: &'a str,
+    sub: &'a str,
+    status: String,
+    enabled: bool,
+    reason: &'a str,
+    attributes: &'a Attributes,
+}
+
+/// Lists a chain and sends its pages to the receiving side. Returns the chain if its token has expired.
+async fn send_pages(
+    pool: &Pool,
+    chain: Chain,
+    from: Position,
+    pages: mpsc::Sender<ListedPage>,
+) -> Result<Option<Chain>, SnapshotError> {
+    let send = async |page| match pages.send(ListedPage { chain, page }).await {
+        Ok(()) => ControlFlow::Continue(()),
+        // The receiving side has failed, and says why.
+        Err(_) => ControlFlow::Break(()),
+    };
+    let listed = list_chain(pool, chain, from, send).await?;
+    Ok((listed == Listed::TokenExpired).then_some(chain))
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, reason: &str) {
+    *counts.entry(reason.to_owned()).or_default() += 1;
+}
+
+/// A row for a spreadsheet: RFC 4180, and a cell that begins like a formula becomes a text.
+fn rfc_4180_row(cells: [&str; 4]) -> Vec<u8> {
+    let cells = cells.map(|cell| {
+        if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            format!("'{cell}")
+        } else {
+            cell.to_owned()
+        }
+    });
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    writer
+        .write_record(cells)
+        .and_then(|()| Ok(writer.into_inner().map_err(|e| e.into_error())?))
+        .expect("four cells fit into memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_begins_like_a_formula_becomes_a_text() {
+        assert_eq!(
+            rfc_4180_row(["=1+1", "+819012345678", "a,b", "say \"hi\""]),
+            b"'=1+1,'+819012345678,\"a,b\",\"say \"\"hi\"\"\"\r\n"
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! `latest.json`: the pointer to the latest complete snapshot. It only moves forward.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
+use crate::s3::bucket::{Bucket, Condition};
+use crate::s3::json::JsonError;
+use crate::snapshot::layout::{LATEST_KEY, manifest_key};
+use crate::snapshot::manifest::Manifest;
+
+/// A pool with fewer users than this is not guarded against shrinking.
+const SHRINK_GUARD_MIN_USERS: u64 = 100;
+
+/// The pause after which the pointer is read again when somebody else has moved it.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+
+/// `latest.json`: the latest complete snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// The version of this format: 1.
+    pub version: u32,
+    /// The snapshot's name.
+    pub snapshot: Id,
+    /// The key of its manifest.
+    pub manifest: String,
+    /// When it was started.
+    pub started_at: Timestamp,
+}
+
+impl Latest {
+    /// Reads the pointer, with its entity tag; none before the first snapshot.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or the object cannot be read.
+    pub async fn read(bucket: &Bucket) -> Result<Option<(Self, String)>, JsonError> {
+        bucket.get_json(LATEST_KEY).await
+    }
+
+    /// Reads the manifest it points to; none when the bucket's lifecycle has removed it.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or the object cannot be read.
+    pub async fn read_manifest(&self, bucket: &Bucket) -> Result<Option<Manifest>, JsonError> {
+        let manifest = bucket.get_json(&self.manifest).await?;
+        Ok(manifest.map(|(manifest, _)| manifest))
+    }
+}
+
+/// The shrink guard: whether a snapshot with much fewer users than the latest one may become the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShrinkGuard {
+    /// Not if it lists fewer users than this percentage of the latest one's.
+    MinPercent(u64),
+    /// An operator has accepted that the pool has shrunk.
+    Accepted,
+}
+
+/// What became of a complete snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is the latest, or an even newer one is.
+    Latest,
+    /// It lists so few users that an operator must look first.
+    Shrunk,
+}
+
+/// Makes a snapshot the latest, unless the shrink guard holds it back. Never moves the pointer backwards.
+///
+/// # Errors
+///
+/// S3 failed, or an object cannot be read.
+pub async fn publish(
+    bucket: &Bucket,
+    manifest: &Manifest,
+    guard: ShrinkGuard,
+) -> Result<Published, JsonError> {
+    let pointer = Latest {
+        version: 1,
+        snapshot: manifest.snapshot.clone(),
+        manifest: manifest_key(&manifest.snapshot),
+        started_at: manifest.started_at,
+    };
+    loop {
+        let current = Latest::read(bucket).await?;
+        if let Some((latest, _)) = &current {
+            if latest.snapshot >= pointer.snapshot {
+                return Ok(Published::Latest);
+            }
+            if let ShrinkGuard::MinPercent(percent) = guard
+                && let Some(before) = latest.read_manifest(bucket).await?
+                && has_shrunk(before.users.listed, manifest.users.listed, percent)
+            {
+                return Ok(Published::Shrunk);
+            }
+        }
+        let etag = current.as_ref().map(|(_, etag)| etag.as_str());
+        let condition = Condition::since_read(etag);
+        let moved = bucket.put_json_if(LATEST_KEY, &pointer, condition, |_| false);
+        if moved.await?.is_some() {
+            return Ok(Published::Latest);
+        }
+        // Another worker has moved it: look again.
+        tokio::time::sleep(CONFLICT_PAUSE).await;
+    }
+}
+
+fn has_shrunk(before: u64, now: u64, min_percent: u64) -> bool {
+    before >= SHRINK_GUARD_MIN_USERS && now * 100 < before * min_percent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_loses_half_its_users_has_shrunk_unless_it_is_small() {
+        assert!(has_shrunk(100, 49, 50));
+        assert!(!has_shrunk(100, 50, 50));
+        assert!(!has_shrunk(99, 0, 50));
+        assert!(!has_shrunk(1_000_000, 0, 0));
+    }
+}

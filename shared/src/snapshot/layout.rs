@@ -1,0 +1,28 @@
+//! The keys of a snapshot in its bucket.
+
+use crate::id::Id;
+
+/// The key of the pointer to the latest snapshot.
+pub const LATEST_KEY: &str = "latest.json";
+
+/// The key of the lease for taking a snapshot.
+pub const LEASE_KEY: &str = "lease.json";
+
+/// The prefix of the parts of unfinished snapshots. A complete snapshot does not refer to them, so the bucket's lifecycle removes
+/// them after some days.
+pub const PARTS_PREFIX: &str = "parts/";
+
+/// The folder of a snapshot, with its slash.
+pub fn folder(snapshot: &Id) -> String {
+    format!("snapshots/{snapshot}/")
+}
+
+/// The key of a snapshot's manifest.
+pub fn manifest_key(snapshot: &Id) -> String {
+    format!("snapshots/{snapshot}/manifest.json")
+}
+
+/// The key of an unfinished snapshot's progress.
+pub fn progress_key(snapshot: &Id) -> String {
+    format!("snapshots/{snapshot}/progress.json")
+}

@@ -1,0 +1,78 @@
+//! `lease.json`: the lease under which a snapshot is taken.
+//!
+//! It also keeps the last start, the last finished snapshot and the unfinished one, so that a storm of wake-ups is told from a
+//! reason to take a snapshot.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
+use crate::s3::bucket::{Bucket, Condition};
+use crate::s3::json::JsonError;
+use crate::s3::lease::{Holder, LeaseState};
+use crate::snapshot::layout::LEASE_KEY;
+
+/// The content of `lease.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotLease {
+    version: u32,
+    holder: Option<Holder>,
+    /// When a snapshot was last started, whatever became of it.
+    pub last_start: Option<Timestamp>,
+    /// The last snapshot that was finished.
+    pub last_finished: Option<Finished>,
+    /// The snapshot that was last started or resumed, and is not finished.
+    pub unfinished: Option<Id>,
+}
+
+/// A snapshot that was finished, whether it became the latest or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// How many sign-up records were in the journal.
+    pub sign_ups: u64,
+}
+
+impl LeaseState for SnapshotLease {
+    fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
+    fn set_holder(&mut self, holder: Option<Holder>) {
+        self.version = 1;
+        self.holder = holder;
+    }
+}
+
+/// Reads the lease, with its entity tag. A bucket without one has a free lease.
+///
+/// # Errors
+///
+/// S3 failed, or the object cannot be read.
+pub async fn read(bucket: &Bucket) -> Result<(SnapshotLease, Option<String>), JsonError> {
+    Ok(match bucket.get_json(LEASE_KEY).await? {
+        Some((lease, etag)) => (lease, Some(etag)),
+        None => (SnapshotLease::default(), None),
+    })
+}
+
+/// Subtracts archived sign-up records from the number of records that the last snapshot knew, so that a record listed late still
+/// counts as new. Does nothing while a snapshot is being taken, because that counts the records itself.
+///
+/// # Errors
+///
+/// S3 failed, or the object cannot be read.
+pub async fn subtract_archived_sign_ups(bucket: &Bucket, archived: u64) -> Result<(), JsonError> {
+    let (mut lease, Some(etag)) = read(bucket).await? else {
+        return Ok(());
+    };
+    if let (None, Some(finished)) = (&lease.holder, &mut lease.last_finished) {
+        finished.sign_ups = finished.sign_ups.saturating_sub(archived);
+        let condition = Condition::Unchanged(&etag);
+        bucket
+            .put_json_if(LEASE_KEY, &lease, condition, |_| false)
+            .await?;
+    }
+    Ok(())
+}
