@@ -2,7 +2,7 @@
 
 use crate::aws::AwsError;
 use crate::bucket::{Bucket, Upload};
-use crate::import_csv::{MOST_BYTES, MOST_ROWS};
+use crate::import_csv::{MAX_BYTES_PER_FILE, MAX_ROWS_PER_FILE};
 use crate::snapshot::{File, Id, Role};
 
 impl Role {
@@ -51,7 +51,8 @@ impl Series {
     /// Adds a row, its line ending included.
     pub async fn write(&mut self, row: &[u8]) -> Result<(), AwsError> {
         let bytes = self.open.as_ref().map_or(0, Upload::bytes);
-        let is_full = self.rows == MOST_ROWS || bytes + row.len() as u64 > MOST_BYTES;
+        let is_full =
+            self.rows == MAX_ROWS_PER_FILE || bytes + row.len() as u64 > MAX_BYTES_PER_FILE;
         if is_full && self.rows > 0 && self.role.is_numbered() {
             self.close().await?;
         }
