@@ -79,7 +79,7 @@ impl Rules {
     }
 
     /// The pool's own import header.
-    pub fn pool_header(&self) -> &Header {
+    pub fn header(&self) -> &Header {
         &self.header
     }
 

@@ -229,7 +229,7 @@ mod tests {
 
     /// The problems of a line as `column reason`.
     fn problems(rules: &Rules, line: &str) -> Vec<String> {
-        let header = rules.pool_header();
+        let header = rules.header();
         let rules = rules.under(header);
         let problems = match rules.cells(Ok(line)) {
             Ok(cells) => rules.check(&cells),
@@ -436,7 +436,7 @@ mod tests {
         let names = |pool, cells: &[(&str, &str)]| {
             let rules = rules(pool);
             let line = row(cells);
-            let rows = rules.under(rules.pool_header());
+            let rows = rules.under(rules.header());
             let cells = rows.cells(Ok(&line)).unwrap();
             let names = rows.names(&cells).map(|(_, name)| name.into_owned());
             names.collect::<Vec<_>>()
