@@ -1,17 +1,17 @@
-//! Configuration from environment variables, with errors that name the variable and say what to do.
+//! Configuration from environment variables, with errors that name the variable and say what it should hold.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// The environment variables of a process. An empty value counts as absent, as in the Lambda console.
+/// The environment variables of a process. An empty or blank value counts as absent, as in the Lambda console.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
-/// A variable that is absent or cannot be read.
+/// A variable that is absent or cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The variable is required here and absent.
+    /// The variable is required and absent.
     #[error("{name} is not set: set it to {expected}")]
     Missing {
         /// The variable.
@@ -19,12 +19,12 @@ pub enum ConfigError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// The variable is there and makes no sense.
+    /// The variable has a value that cannot be parsed.
     #[error("{name} is {value:?}: it should be {expected}")]
     Malformed {
         /// The variable.
         name: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
         /// What it should hold.
         expected: &'static str,
@@ -32,14 +32,14 @@ pub enum ConfigError {
 }
 
 impl Environment {
-    /// The variables of this process; those that are not UTF-8 are none of ours.
+    /// The variables of this process. twinpool uses none that is not UTF-8, so those are left out.
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
-    /// The variable, if it holds something.
+    /// The variable, or `None` if it is absent.
     pub fn optional(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -47,7 +47,11 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The variable, or an error that says it is missing.
+    /// The variable. `expected` says in the error what it should hold.
+    ///
+    /// # Errors
+    ///
+    /// The variable is absent.
     pub fn required(
         &self,
         name: &'static str,
@@ -57,7 +61,11 @@ impl Environment {
             .ok_or(ConfigError::Missing { name, expected })
     }
 
-    /// The variable read as a `T`, or an error that says what is wrong with it.
+    /// The variable, parsed as a `T`. `expected` says in the error what it should hold.
+    ///
+    /// # Errors
+    ///
+    /// The variable is absent or cannot be parsed.
     pub fn required_as<T: FromStr>(
         &self,
         name: &'static str,
@@ -66,7 +74,11 @@ impl Environment {
         parse(name, self.required(name, expected)?, expected)
     }
 
-    /// The variable read as a `T`, if it holds something.
+    /// The variable, parsed as a `T`, or `None` if it is absent. `expected` says in the error what it should hold.
+    ///
+    /// # Errors
+    ///
+    /// The variable cannot be parsed.
     pub fn optional_as<T: FromStr>(
         &self,
         name: &'static str,
@@ -76,7 +88,11 @@ impl Environment {
         value.map(|value| parse(name, value, expected)).transpose()
     }
 
-    /// The variable read as a `T`, `default` when absent.
+    /// The variable, parsed as a `T`, or `default` if it is absent. `expected` says in the error what it should hold.
+    ///
+    /// # Errors
+    ///
+    /// The variable cannot be parsed.
     pub fn or<T: FromStr>(
         &self,
         name: &'static str,
@@ -92,10 +108,10 @@ impl Environment {
 pub struct CustomAttribute(String);
 
 impl CustomAttribute {
-    /// What a variable that holds one should be.
+    /// What a variable with such a name should hold, for error messages.
     pub const EXPECTED: &str = "a custom attribute such as custom:origin_sub";
 
-    /// The whole name, prefix included.
+    /// The name, with its prefix `custom:`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -130,7 +146,7 @@ impl FromIterator<(String, String)> for Environment {
     }
 }
 
-/// Names only: values may be credentials.
+/// Shows the names only, because a value may be a credential.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

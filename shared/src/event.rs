@@ -1,8 +1,8 @@
-//! A Cognito trigger event, read leniently.
+//! A Cognito trigger event, read without strict validation.
 //!
 //! "Events … might change with new features … stricter input validation can cause your functions to fail"
-//! (DG:cognito-user-pools-working-with-lambda-triggers), so only what is needed is read, whatever else is there or not,
-//! and the event itself goes back as the bytes that came.
+//! (DG:cognito-user-pools-working-with-lambda-triggers), so only the members that twinpool needs are read, whatever else is
+//! present or missing. The event is returned to Cognito unchanged, byte by byte.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use serde_json::value::RawValue;
 
 use crate::person::Attributes;
 
-/// What made Cognito call the function.
+/// The trigger source: why Cognito called the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A person confirmed a sign-up, or an administrator did it for them.
+    /// A person confirmed their sign-up, or an administrator confirmed it for them.
     ConfirmSignUp,
     /// A person set a new password through "forgot password".
     ConfirmForgotPassword,
-    /// Another trigger, which is none of ours; without a name when what it calls itself is no word.
+    /// A trigger that twinpool does not handle. The name is empty if it may not be logged.
     Foreign(String),
 }
 
 impl Source {
-    /// Cognito's name of it.
+    /// The name that Cognito uses.
     pub fn as_str(&self) -> &str {
         match self {
             Self::ConfirmSignUp => "PostConfirmation_ConfirmSignUp",
@@ -32,21 +32,21 @@ impl Source {
     }
 }
 
-/// What twinpool needs of a trigger event.
+/// The part of a trigger event that twinpool needs.
 #[derive(Clone)]
 pub struct TriggerEvent {
-    /// Why it was sent.
+    /// Why the event was sent.
     pub source: Source,
-    /// The pool it comes from.
+    /// The pool that the event comes from.
     pub pool: Option<String>,
-    /// `userName`: a UUID in pools that sign in by email or phone.
+    /// `userName`: a UUID in pools whose people sign in with an email address or a phone number.
     pub username: Option<String>,
-    /// `request.userAttributes`; none when the event has none.
+    /// `request.userAttributes`; empty if the event has none.
     pub attributes: Attributes,
 }
 
 impl TriggerEvent {
-    /// Reads a payload; none when it is not a JSON object with `triggerSource`.
+    /// Reads a payload. Returns `None` if it is not a JSON object with `triggerSource`.
     pub fn read(payload: &RawValue) -> Option<Self> {
         let event = object(payload)?;
         let source = match text(event.get("triggerSource")?) {
@@ -79,7 +79,8 @@ impl TriggerEvent {
         })
     }
 
-    /// Whether the person comes from another identity provider, whose users are made again by federation in the other region.
+    /// Whether the person comes from another identity provider. Such a person is created in the other region by signing in
+    /// there through that provider.
     pub fn is_federated(&self) -> bool {
         self.attributes.get("cognito:user_status") == Some("EXTERNAL_PROVIDER")
             || self
@@ -89,7 +90,7 @@ impl TriggerEvent {
     }
 }
 
-/// Whether a text may be logged as the name of something.
+/// Whether a text may be logged as a name: it is short and has only letters, digits, `_` and `-`.
 pub(crate) fn is_word(text: &str) -> bool {
     text.len() <= 100
         && text
@@ -97,12 +98,12 @@ pub(crate) fn is_word(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-/// Only as deep as needed: what lies deeper is not looked at and cannot be wrong.
+/// Parses one level of a JSON object. Nested values are not parsed, so that they cannot cause an error.
 fn object(json: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// A string as its text, any other value as its JSON, null as nothing.
+/// The text of a string, the JSON of any other value, and `None` for null.
 /// DG:user-pool-lambda-post-confirmation: the console's test event has `"email_verified": true`, real events have strings.
 fn text(json: &RawValue) -> Option<String> {
     match json.get() {

@@ -1,4 +1,5 @@
-//! Random passwords for replicas: accepted by every policy that Cognito can hold, known to nobody, printed nowhere.
+//! Random passwords for replicas. Every password policy that Cognito allows accepts them; nobody knows them, and they are
+//! never printed.
 
 use std::fmt;
 
@@ -6,37 +7,37 @@ use rand::TryRngCore;
 use rand::rngs::OsRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-/// Longer than the longest minimum a policy can ask for (99), within the API's 256.
+/// Length of a password: above every minimum that a policy can set, and below the API's maximum.
 /// botocore PasswordPolicyType.MinimumLength: 6 to 99; PasswordType: at most 256.
-const LENGTH: usize = 128;
+const PASSWORD_CHARACTERS: usize = 128;
 
-/// One of each is what the strictest policy asks for (DG:managing-users-passwords); the symbols are from its list.
-const CLASSES: [&[u8]; 4] = [
+/// The strictest policy requires one character of each class (DG:managing-users-passwords, which lists the symbols).
+const CHARACTER_CLASSES: [&[u8]; 4] = [
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     b"abcdefghijklmnopqrstuvwxyz",
     b"0123456789",
     b"^$*.[]{}()?!@#%&/,><':;|_~`=+-",
 ];
 
-/// A password that shows itself only to the call that sends it.
+/// A password. `Debug` does not show it; only the call that sends it reads it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl Password {
-    /// A new password from the operating system's generator.
+    /// A new password from the operating system's random number generator.
     ///
     /// # Panics
     ///
-    /// When the operating system has no randomness to give, which leaves nothing sensible to do.
+    /// If the operating system returns no random numbers: without them no safe password can be made.
     pub fn random() -> Self {
         let mut rng = OsRng.unwrap_err();
-        let everything = CLASSES.concat();
-        let mut characters: Vec<u8> = CLASSES
+        let any_class = CHARACTER_CLASSES.concat();
+        let mut characters: Vec<u8> = CHARACTER_CLASSES
             .iter()
             .copied()
             .chain(std::iter::repeat_n(
-                everything.as_slice(),
-                LENGTH - CLASSES.len(),
+                any_class.as_slice(),
+                PASSWORD_CHARACTERS - CHARACTER_CLASSES.len(),
             ))
             .filter_map(|class| class.choose(&mut rng).copied())
             .collect();
@@ -44,7 +45,7 @@ impl Password {
         Self(characters.into_iter().map(char::from).collect())
     }
 
-    /// The text, for the one call that sets it.
+    /// The password as text, for the request that sets it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Every policy Cognito allows: a minimum of 6 to 99 and any set of the four classes.
+        /// Every policy that Cognito allows: a minimum length of 6 to 99 and any set of the four classes.
         #[test]
         fn every_policy_accepts_every_password(minimum in 6usize..=99, upper: bool, lower: bool, digit: bool, symbol: bool) {
             let password = Password::random();

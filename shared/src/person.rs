@@ -1,4 +1,5 @@
-//! People in a user pool and their attributes. Neither is ever printed: `Debug` shows names of attributes and the `sub`.
+//! People in a user pool and their attributes. Their values are never printed: `Debug` shows the names of the attributes and
+//! the `sub`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// The attributes of one person, by name.
 ///
-/// A sorted list: a person has a dozen, and in a large pool most of a snapshot's time goes into making and reading these.
+/// Kept as a list, sorted by name: a person has about a dozen attributes, and a snapshot of a large pool spends most of its
+/// time on creating and reading them.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "BTreeMap<String, String>")]
 pub struct Attributes(Vec<(String, String)>);
@@ -17,24 +19,24 @@ pub struct Attributes(Vec<(String, String)>);
 impl Attributes {
     /// The value of an attribute that is present and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        // Of so few, most names differ in length: looking at each is quicker than a search by order.
+        // Most of so few names differ in length, so comparing each of them is faster than a binary search.
         let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// Where an attribute is, or would be.
+    /// The position of an attribute, or the position where it would be inserted.
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.0
             .binary_search_by(|(other, _)| other.as_str().cmp(name))
     }
 
-    /// Whether a verification flag such as `email_verified` is set; the casing of `true` varies by writer.
+    /// Whether a verification flag such as `email_verified` is true. Upper and lower case count alike, because both occur.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name)
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    /// Sets an attribute.
+    /// Sets an attribute, and replaces its value if it is present.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         let (name, value) = (name.into(), value.into());
         match self.find(&name) {
@@ -43,26 +45,26 @@ impl Attributes {
         }
     }
 
-    /// Takes an attribute away; true when it was there.
+    /// Removes an attribute. Returns whether it was present.
     pub fn remove(&mut self, name: &str) -> bool {
         self.find(name).map(|at| self.0.remove(at)).is_ok()
     }
 
-    /// All of them, empty values too, in the order of their names.
+    /// All names and values, empty values included, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether there is none.
+    /// Whether there is no attribute.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Attributes {
-    /// Of two values of one name, the later counts.
+    /// If a name occurs twice, the later value is kept.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(attributes: I) -> Self {
         let attributes = attributes.into_iter();
         let mut all: Vec<(String, String)> = attributes
@@ -109,31 +111,31 @@ impl fmt::Debug for Attributes {
     }
 }
 
-/// Whether an attribute is one that each pool gives its users itself and nobody can write.
+/// Whether Cognito sets the attribute itself, so that nobody can write it.
 /// AdminCreateUser refuses `sub`: "Cannot modify the non-mutable attribute sub".
 pub fn is_cognitos_own(attribute: &str) -> bool {
     matches!(attribute, "sub" | "identities") || attribute.starts_with("cognito:")
 }
 
-/// Where a user stands in Cognito's life cycle (botocore: UserStatusType).
+/// The status of a user (botocore: UserStatusType).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Status {
-    /// Signed up, has not proved an address yet.
+    /// The person has signed up, but has not proved an address yet.
     Unconfirmed,
-    /// Proved an address, or was made permanent by an administrator.
+    /// The person has proved an address, or an administrator has set a permanent password.
     Confirmed,
-    /// Made by an administrator; has a temporary password, cannot use "forgot password".
+    /// Created by an administrator, with a temporary password. The person cannot use "forgot password".
     ForceChangePassword,
-    /// Imported or reset: must choose a new password.
+    /// Imported or reset: the person must choose a new password.
     ResetRequired,
-    /// Comes from another identity provider.
+    /// The person comes from another identity provider.
     ExternalProvider,
-    /// Archived by Cognito.
+    /// Cognito has archived the user.
     Archived,
-    /// Disabled by threat protection.
+    /// Threat protection has disabled the user.
     Compromised,
-    /// `UNKNOWN`, or a status that this version does not know; the text as Cognito gave it.
+    /// `UNKNOWN`, or a status that this version does not know, as Cognito returned it.
     Other(String),
 }
 
@@ -185,14 +187,14 @@ impl fmt::Display for Status {
     }
 }
 
-/// A user of a pool, as ListUsers or AdminGetUser shows one.
+/// A user of a pool, as ListUsers or AdminGetUser returns it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// Cognito's `Username`; in pools that sign in by email or phone, a UUID equal to `sub`.
+    /// Cognito's `Username`. In pools whose people sign in with an email address or a phone number, a UUID equal to `sub`.
     pub username: String,
-    /// The life-cycle state.
+    /// The user's status.
     pub status: Status,
-    /// Whether the user may sign in at all.
+    /// Whether the user is enabled: a disabled user cannot sign in.
     pub enabled: bool,
     /// All attributes, `sub` included.
     pub attributes: Attributes,
@@ -202,7 +204,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// The person's id in this pool, the only name under which a person appears in a log.
+    /// The person's id in this pool. It is the only thing that a log shows of a person.
     pub fn sub(&self) -> Option<&str> {
         self.attributes.get("sub")
     }
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_values_of_one_attribute_the_later_counts() {
+    fn of_two_values_of_one_attribute_the_later_is_kept() {
         let mut attributes = Attributes::from_iter([("name", "1"), ("email", "2"), ("name", "3")]);
 
         attributes.insert("email", "4");

@@ -1,4 +1,4 @@
-//! A pool's description and import header as the aws CLI saves them, for work without a network.
+//! A pool's description and import header as the aws CLI prints them, for work without a network.
 
 use aws_sdk_cognitoidentityprovider::types::{
     AliasAttributeType, AttributeDataType, NumberAttributeConstraintsType, SchemaAttributeType,
@@ -7,37 +7,37 @@ use aws_sdk_cognitoidentityprovider::types::{
 };
 use serde::Deserialize;
 
-use super::reader::{BYTE_ORDER_MARK, split, value};
+use super::syntax::{BYTE_ORDER_MARK, cell_value, split_cells};
 
-/// A file that is not what the aws CLI saves.
+/// A text that is not what the aws CLI prints.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    /// Not the answer of DescribeUserPool.
+    /// Not the response of DescribeUserPool.
     #[error("not what `aws cognito-idp describe-user-pool` prints: {0}")]
     Pool(serde_json::Error),
-    /// Neither the answer of GetCSVHeader nor a header.
+    /// Neither the response of GetCSVHeader nor a header line.
     #[error(
         "neither what `aws cognito-idp get-csv-header` prints nor the header of an import file: {0}"
     )]
     Header(serde_json::Error),
 }
 
-/// The parts of a pool that an import file is about, from what `aws cognito-idp describe-user-pool` prints.
+/// Reads what `aws cognito-idp describe-user-pool` prints: the parts of the pool that matter for an import file.
 ///
 /// # Errors
 ///
-/// The text is something else.
+/// The text is something else, or lacks a member that every pool has.
 pub fn pool(json: &str) -> Result<UserPoolType, SavedError> {
     let described: Described = serde_json::from_str(json).map_err(SavedError::Pool)?;
     Ok(described.user_pool.into())
 }
 
-/// The columns of the header that `aws cognito-idp get-csv-header` prints, or of the first line of an import file or a
-/// template.
+/// Reads the columns of a header: from what `aws cognito-idp get-csv-header` prints, or from the first line of an import
+/// file or of the console's template.
 ///
 /// # Errors
 ///
-/// The text begins like JSON and is something else.
+/// The text begins like JSON, but is not what the command prints.
 pub fn header(text: &str) -> Result<Vec<String>, SavedError> {
     if text.trim_start().starts_with('{') {
         let header: CsvHeader = serde_json::from_str(text).map_err(SavedError::Header)?;
@@ -45,7 +45,9 @@ pub fn header(text: &str) -> Result<Vec<String>, SavedError> {
     }
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-    Ok(split(line).map(|cell| value(cell).into_owned()).collect())
+    Ok(split_cells(line)
+        .map(|cell| cell_value(cell).into_owned())
+        .collect())
 }
 
 #[derive(Deserialize)]
@@ -60,7 +62,7 @@ struct Described {
     user_pool: Pool,
 }
 
-/// Members that a pool does not use are not printed.
+/// The aws CLI does not print the members that a pool does not use, so most are optional.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Pool {
@@ -73,7 +75,7 @@ struct Pool {
     #[serde(default)]
     auto_verified_attributes: Vec<String>,
     username_configuration: Option<UsernameConfiguration>,
-    /// Never absent of a pool: without it, a file would pass that its pool refuses.
+    /// Every pool has it. It is required here, because without it a file would pass that the pool refuses.
     schema_attributes: Vec<Attribute>,
 }
 
@@ -90,25 +92,26 @@ struct Attribute {
     attribute_data_type: String,
     #[serde(default)]
     required: bool,
-    number_attribute_constraints: Option<NumberBounds>,
-    string_attribute_constraints: Option<TextBounds>,
+    number_attribute_constraints: Option<NumberConstraints>,
+    string_attribute_constraints: Option<StringConstraints>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct NumberBounds {
+struct NumberConstraints {
     min_value: Option<String>,
     max_value: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct TextBounds {
+struct StringConstraints {
     min_length: Option<String>,
     max_length: Option<String>,
 }
 
-fn all<T: for<'a> From<&'a str>>(names: &[String]) -> Option<Vec<T>> {
+/// The names as values of an SDK enum.
+fn to_enums<T: for<'a> From<&'a str>>(names: &[String]) -> Option<Vec<T>> {
     Some(names.iter().map(|name| T::from(name.as_str())).collect())
 }
 
@@ -119,9 +122,9 @@ impl From<Pool> for UserPoolType {
         Self::builder()
             .id(pool.id)
             .set_mfa_configuration(pool.mfa_configuration.as_deref().map(UserPoolMfaType::from))
-            .set_username_attributes(all::<UsernameAttributeType>(&pool.username_attributes))
-            .set_alias_attributes(all::<AliasAttributeType>(&pool.alias_attributes))
-            .set_auto_verified_attributes(all::<VerifiedAttributeType>(
+            .set_username_attributes(to_enums::<UsernameAttributeType>(&pool.username_attributes))
+            .set_alias_attributes(to_enums::<AliasAttributeType>(&pool.alias_attributes))
+            .set_auto_verified_attributes(to_enums::<VerifiedAttributeType>(
                 &pool.auto_verified_attributes,
             ))
             .set_username_configuration(configuration.and_then(|configuration| {
@@ -167,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_saved_pool_is_the_pool() {
+    fn a_saved_pool_is_read_as_the_sdk_returns_it() {
         let json = r#"{"UserPool": {
             "Id": "ap-northeast-1_Example01", "Name": "web", "LambdaConfig": {},
             "CreationDate": "2026-11-20T10:00:00.123000+09:00",
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_json_or_the_first_line_of_a_file() {
+    fn a_header_is_read_from_json_or_from_the_first_line_of_a_file() {
         let json = r#"{"UserPoolId": "x_y", "CSVHeader": ["name", "cognito:username"]}"#;
 
         for text in [
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_aws_cli_does_not_print_is_refused_with_what_does() {
+    fn other_text_is_an_error_that_names_the_command_to_run() {
         for json in ["", "{}", r#"{"UserPool": {"Id": "x_y"}}"#] {
             let error = pool(json).unwrap_err();
             assert!(error.to_string().contains("describe-user-pool"), "{error}");

@@ -1,4 +1,4 @@
-//! Metrics in CloudWatch embedded metric format: one line of JSON on standard output an invocation.
+//! Metrics in CloudWatch embedded metric format: one line of JSON on standard output for each invocation.
 //!
 //! Format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -10,30 +10,30 @@ use serde_json::{Value, json};
 
 const NAMESPACE: &str = "twinpool";
 
-/// What is measured. The names are what alarms are set on.
+/// What is measured. CloudWatch alarms refer to these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
-    /// People created, or a half-made replica completed, in the secondary pool.
+    /// People created in the secondary pool, including those whose incomplete replica was completed.
     Replicated,
-    /// People who were there already.
+    /// People who were in the secondary pool already.
     AlreadyReplicated,
     /// Confirmations put into the outbox.
     Deferred,
-    /// Unconfirmed holders of somebody's name who were deleted.
+    /// Unconfirmed users who were deleted because they held the name of a person to be replicated.
     Reclaimed,
-    /// Federated people, who are not replicated.
+    /// People of another identity provider, who are not replicated.
     Skipped,
-    /// Confirmations that are kept nowhere, and configuration errors of a trigger.
+    /// Confirmations that could be stored nowhere, and configuration errors of a trigger.
     Lost,
-    /// Attributes that the secondary pool's schema does not know.
+    /// Attributes that were not replicated, because the secondary pool's schema does not have them.
     DroppedAttributes,
-    /// Time of the calls to the secondary region.
+    /// Duration of the calls to the secondary region.
     ReplicationLatency,
     /// Records in the outbox.
     OutboxDepth,
     /// Age of the oldest record in the outbox.
     OutboxOldest,
-    /// Records that a tick has set aside in `conflicts/`.
+    /// Records that a tick moved to `conflicts/`.
     Conflicts,
     /// Users listed by the last complete snapshot.
     SnapshotUsers,
@@ -41,7 +41,7 @@ pub enum Metric {
     SnapshotAge,
     /// Users that a snapshot could not put into its import files.
     SnapshotRejected,
-    /// Snapshots that list so few users that they were not made the latest: 0 or 1.
+    /// 1 if the snapshot lists so few users that it was not made the latest, otherwise 0.
     SnapshotShrunk,
 }
 
@@ -60,31 +60,31 @@ impl Metric {
 pub struct Metrics(BTreeMap<Metric, u64>);
 
 impl Metrics {
-    /// Counts one more.
+    /// Adds one to a metric.
     pub fn count(&mut self, metric: Metric) {
         self.add(metric, 1);
     }
 
-    /// Counts `n` more.
+    /// Adds `n` to a metric.
     pub fn add(&mut self, metric: Metric, n: u64) {
         *self.0.entry(metric).or_default() += n;
     }
 
-    /// Sets a value that is measured and not counted.
+    /// Sets a metric that is measured, not counted.
     pub fn set(&mut self, metric: Metric, value: u64) {
         self.0.insert(metric, value);
     }
 
-    /// Writes them out, if there are any, for the function of this name.
+    /// Writes the metrics, if there are any, to standard output. Their dimension is `function`, the name of the function.
     pub fn emit(self, function: &str) {
         if !self.0.is_empty() {
-            let line = self.line(function, Timestamp::now());
-            // Without a standard output there is nobody to tell.
+            let line = self.to_json(function, Timestamp::now());
+            // If standard output is closed, there is nowhere to report that.
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
 
-    fn line(&self, function: &str, now: Timestamp) -> Value {
+    fn to_json(&self, function: &str, now: Timestamp) -> Value {
         let definitions: Vec<_> = self
             .0
             .keys()
@@ -111,13 +111,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_defines_and_holds_each_metric() {
+    fn the_json_defines_and_contains_each_metric() {
         let mut metrics = Metrics::default();
         metrics.count(Metric::Lost);
         metrics.count(Metric::Lost);
         metrics.set(Metric::ReplicationLatency, 40);
 
-        let line = metrics.line("replicate-fn", Timestamp::UNIX_EPOCH);
+        let line = metrics.to_json("replicate-fn", Timestamp::UNIX_EPOCH);
 
         assert_eq!(
             line,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::aws::AwsError;
 use crate::bucket::{Bucket, Upload, Uploaded, json};
-use crate::import_csv::{MOST_BYTES, MOST_ROWS};
+use crate::import_csv::{MAX_BYTES_PER_FILE, MAX_ROWS_PER_FILE};
 use crate::restore::fate::Reason;
 use crate::restore::request::{Counts, Scope, Status};
 use crate::snapshot::Id;
@@ -57,7 +57,7 @@ impl<'a> ImportFiles<'a> {
     /// Adds a row, its line feed included.
     pub async fn write(&mut self, row: &str) -> Result<(), AwsError> {
         let is_full = self.open.as_ref().is_some_and(|(upload, rows)| {
-            *rows == MOST_ROWS || upload.bytes() + row.len() as u64 > MOST_BYTES
+            *rows == MAX_ROWS_PER_FILE || upload.bytes() + row.len() as u64 > MAX_BYTES_PER_FILE
         });
         if is_full {
             self.close().await?;

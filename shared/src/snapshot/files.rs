@@ -2,7 +2,7 @@
 
 use crate::aws::error::AwsError;
 use crate::id::Id;
-use crate::import_csv::{MOST_BYTES, MOST_ROWS};
+use crate::import_csv::{MAX_BYTES_PER_FILE, MAX_ROWS_PER_FILE};
 use crate::s3::bucket::Bucket;
 use crate::s3::rolling_upload::{FileLimits, RollingUpload};
 use crate::snapshot::layout::folder;
@@ -29,8 +29,8 @@ impl SnapshotFiles {
             let key = move |number| format!("{prefix}-{number:04}.{extension}");
             // Restore reads leftovers as it reads import files, so the same limits serve for all.
             let limits = FileLimits {
-                rows: MOST_ROWS,
-                bytes: MOST_BYTES,
+                rows: MAX_ROWS_PER_FILE,
+                bytes: MAX_BYTES_PER_FILE,
             };
             RollingUpload::new(bucket, key, 1, header, Some(limits))
         };

@@ -369,7 +369,7 @@ async fn a_file_that_fails_as_a_whole_has_its_header_or_its_lines_named() {
         let mut lines = Lines::default();
         lines.feed(&content);
         lines.end();
-        let (_, problems) = rules.header(lines.next_line().unwrap().text);
+        let (_, problems) = rules.read_header(lines.next_line().unwrap().text);
         let is_named = problems
             .iter()
             .any(|problem| problem.reason.as_str() == reason);
@@ -534,7 +534,7 @@ fn problems(rules: &Rules, content: &[u8]) -> Vec<Vec<&'static str>> {
     let mut lines = Lines::default();
     lines.feed(content);
     lines.end();
-    let (header, problems) = rules.header(lines.next_line().unwrap().text);
+    let (header, problems) = rules.read_header(lines.next_line().unwrap().text);
     assert_eq!(problems, []);
     let header = header.unwrap();
     let rules = rules.under(&header);

@@ -154,7 +154,7 @@ impl Restore<'_> {
         };
         let mut report = Report::begin(bucket, &about).await?;
         let mut sub_map = SubMap::begin(bucket, id).await?;
-        let rules = self.rules.under(self.rules.columns());
+        let rules = self.rules.under(self.rules.header());
         let mut counts = Counts {
             attributes_written: outcome.attributes_written,
             attributes_missing: outcome.attributes_missing.len() as u64,
@@ -302,7 +302,7 @@ impl Restore<'_> {
             return Ok(None);
         };
         let cells = self.source.cells(row)?;
-        let mapped = cells.map(self.rules.columns(), self.format.mfa_enabled());
+        let mapped = cells.map(self.rules.header(), self.format.mfa_enabled());
         Ok(problem(rules, &mapped.line).map(Reason::InvalidRow))
     }
 

@@ -184,7 +184,7 @@ impl Restore<'_> {
                 }
             }
             while let Some(line) = lines.next_line() {
-                let cells = line.text.ok().map(|text| self.rules.columns().cells(text));
+                let cells = line.text.ok().map(|text| self.rules.header().cells(text));
                 let username = cells.and_then(|cells| cells.ok()?.username());
                 let (Some(row), Some(username)) = (line.number.checked_sub(2), username) else {
                     continue;

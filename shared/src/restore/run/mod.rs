@@ -422,7 +422,7 @@ impl<'a> Restore<'a> {
         census: &Census,
         tried: &Tried,
     ) -> Result<Plan, RestoreError> {
-        let header = self.rules.columns();
+        let header = self.rules.header();
         let rules = self.rules.under(header);
         let mut files = ImportFiles::new(&self.site.bucket, id, number, header.line());
         let mut reclaim = Vec::new();
