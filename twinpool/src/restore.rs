@@ -205,10 +205,10 @@ impl<'a> Progress<'a> {
 
     fn show(&self, step: Step) {
         let (message, position, length) = match step {
-            Step::Listing(people) => ("listing the pool", people, None),
+            Step::Listing(users) => ("listing the pool", users, None),
             Step::Waiting => ("waiting for another import job in this account", 0, None),
             Step::Importing(rows, of) => ("importing", rows, Some(of)),
-            Step::Writing(people) => ("writing what no import file can carry", people, None),
+            Step::Writing(users) => ("writing what no import file can carry", users, None),
             Step::Filing(records) => ("archiving sign-up records", records, None),
         };
         let Ok(mut shown) = self.shown.lock() else {
@@ -330,17 +330,17 @@ impl fmt::Display for Summary<'_> {
         if !not_home.is_empty() {
             let mut table = Table::new(["not restored", "sub in the snapshot's pool", "reason"]);
             let mut advice = BTreeMap::new();
-            for person in not_home.iter().take(MAX_LISTED_USERS) {
-                let reason = match &person.detail {
-                    Some(detail) => format!("{}: {detail}", person.reason),
-                    None => person.reason.clone(),
+            for user in not_home.iter().take(MAX_LISTED_USERS) {
+                let reason = match &user.detail {
+                    Some(detail) => format!("{}: {detail}", user.reason),
+                    None => user.reason.clone(),
                 };
                 table.row([
-                    person.username.as_str().into(),
-                    person.sub.as_str().into(),
+                    user.username.as_str().into(),
+                    user.sub.as_str().into(),
                     reason.into(),
                 ]);
-                advice.insert(person.reason.as_str(), person.advice.as_str());
+                advice.insert(user.reason.as_str(), user.advice.as_str());
             }
             writeln!(f, "{table}")?;
             if not_home.len() > MAX_LISTED_USERS {
