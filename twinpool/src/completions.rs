@@ -1,9 +1,7 @@
-//! `twinpool completions`: a script that completes commands and options in a shell.
+//! `twinpool completions`: prints a completion script for a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::Cli;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 
@@ -11,18 +9,22 @@ use crate::failure::{Failure, Verdict};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]
 pub struct Args {
-    /// The shell.
+    /// The shell that the script is for.
     shell: Shell,
 }
 
 const EXAMPLE: &str = "\
-Example, for this session of bash:
+Example, for the current bash session:
   source <(twinpool completions bash)";
 
-/// Runs the command.
-pub fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
+/// Runs the command. `cli` is the definition of twinpool's command line.
+///
+/// # Errors
+///
+/// The result cannot be written.
+pub fn run(args: Args, mut cli: clap::Command, context: &Context) -> Result<Verdict, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "twinpool", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "twinpool", &mut script);
     context.terminal.print(&String::from_utf8_lossy(&script))?;
     Ok(Verdict::Good)
 }

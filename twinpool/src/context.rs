@@ -1,4 +1,4 @@
-//! What every command is given: the terminal, and AWS when it asks for it.
+//! The context that every command gets: the terminal and, on demand, the AWS SDK.
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials;
@@ -9,10 +9,10 @@ use shared::config::Environment;
 use crate::failure::Failure;
 use crate::terminal::{Output, Terminal};
 
-/// What every command is given.
+/// The context that every command gets.
 #[derive(Debug)]
 pub struct Context {
-    /// Where results and messages go.
+    /// Where results and messages are written.
     pub terminal: Terminal,
     profile: Option<String>,
 }
@@ -24,12 +24,12 @@ impl Context {
         Self { terminal, profile }
     }
 
-    /// The settings of all clients, with credentials from where every SDK looks for them
-    /// (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
+    /// The settings of all AWS clients. Credentials come from the standard provider chain
+    /// (<https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>).
     ///
     /// # Errors
     ///
-    /// There are no credentials, or none that work.
+    /// There are no credentials, or they do not work.
     pub async fn sdk(&self) -> Result<Sdk, Failure> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
         if let Some(profile) = &self.profile {
@@ -39,7 +39,7 @@ impl Context {
         let provider = config.credentials_provider();
         let provider =
             provider.ok_or_else(|| no_credentials(&CredentialsError::not_loaded_no_source()))?;
-        // Asked for here, because a client would report it as a lost connection.
+        // Loaded here, because a client would report missing credentials as a lost connection.
         let found = provider.provide_credentials().await;
         found.map_err(|error| no_credentials(&error))?;
         Ok(Sdk::with(config, &Environment::of_process()))
@@ -48,15 +48,15 @@ impl Context {
 
 fn no_credentials(error: &CredentialsError) -> Failure {
     let advice = "run `aws sso login`, choose a profile with --profile, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-                  or use AWS CloudShell, which has its own; if the region of a profile with a role is lost, set AWS_REGION to another";
+                  or use AWS CloudShell, which has its own credentials; if the region of a profile that assumes a role is lost, set AWS_REGION to another";
     let what = match error {
         CredentialsError::CredentialsNotLoaded(_) => "there are no AWS credentials".to_owned(),
-        error => format!("the AWS credentials cannot be had: {}", causes(error)),
+        error => format!("the AWS credentials could not be loaded: {}", causes(error)),
     };
     Failure::Credentials(format!("{what}; {advice}"))
 }
 
-/// An error and what it came from, in one line.
+/// An error and its causes, in one line.
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<String> = chain.map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes of the contract.
+//! The result of a command, and the exit code of each result.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,57 +8,57 @@ use shared::bucket::ReadError;
 use shared::pool::PoolError;
 use shared::snapshot::SnapshotError;
 
-/// What a command that did its work came to.
+/// The result of a command that was able to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Done, and nothing is wrong: 0.
+    /// Done, and nothing is wrong: exit code 0.
     Good,
-    /// Done, and something was found that is wrong; the command has said what: 1.
+    /// Done, but something is wrong, and the command has shown what: exit code 1.
     Wrong,
 }
 
-/// Why a command could not do its work.
+/// Why a command could not do its work, and so its exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What it found does not let it go on, and what to do: 1.
+    /// The command found something that prevents it from continuing; the text says what to do: exit code 1.
     #[error("{0}")]
     Wrong(String),
-    /// Its result could not be written: 1.
+    /// The result could not be written: exit code 1.
     #[error("cannot write the result: {0}")]
     Output(#[from] std::io::Error),
-    /// It was asked for something that makes no sense: 2.
+    /// The arguments contradict each other: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// A file that the operator named cannot be used: 2.
+    /// A file that the operator named cannot be used: exit code 2.
     #[error("{}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Why.
         error: std::io::Error,
     },
-    /// There are no credentials, or none that work: 3.
+    /// There are no credentials, or they do not work: exit code 3.
     #[error("{0}")]
     Credentials(String),
-    /// AWS refused, or did not answer: 3.
+    /// AWS rejected a call, or did not answer: exit code 3.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// The same, of a call that is about no person, so that the service's own words can be shown: 3.
+    /// AWS rejected a call that concerns no user, so that the message of the service can be shown: exit code 3.
     #[error("{error}: {}", .error.message())]
     Explained {
         /// The error.
         error: AwsError,
     },
-    /// A pool's settings are written, and how they came out is not known; the command has listed what they should be: 3.
+    /// A pool's settings were written but could not be read again; the command has listed what they should be: exit code 3.
     #[error(
-        "written, but not read again: {error}; when the pool answers, run twinpool attach again to see that the function is attached, \
-         and compare what is listed with aws cognito-idp describe-user-pool and get-user-pool-mfa-config"
+        "the settings were written, but not read again: {error}; when the pool answers, run twinpool attach again to make sure that \
+         the function is attached, and compare the list with aws cognito-idp describe-user-pool and get-user-pool-mfa-config"
     )]
     NotReadAgain {
-        /// Why not.
+        /// Why they could not be read.
         error: AwsError,
     },
-    /// A pool did not answer in the time there was: 3.
+    /// A pool did not answer before the deadline: exit code 3.
     #[error("{0}; run the command again")]
     OutOfTime(String),
 }

@@ -1,4 +1,4 @@
-//! `twinpool fence`: opens and closes the web ACL before the secondary pool, which `cdk/lib/fence.ts` makes.
+//! `twinpool fence`: opens and closes the web ACL that protects the secondary pool. `cdk/lib/fence.ts` creates it.
 
 use std::fmt;
 
@@ -12,14 +12,14 @@ use shared::pool::PoolId;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
-use crate::raw::{self, Answer, Object};
+use crate::raw::{self, Object, RawAnswer};
 use crate::terminal::{GOOD, WARN};
 
-/// Open or close the fence of the secondary pool, or say how it stands
+/// Open or close the fence of the secondary pool, or show its state
 ///
-/// The fence is a WAF web ACL. Closed, as on a normal day, it lets only operations through that Cognito authorises by IAM; open, in a
-/// failover, everything. Changes the default action of the web ACL and nothing else of it. A change takes seconds to minutes to
-/// reach all of Cognito.
+/// The fence is an AWS WAF web ACL. When it is closed, as on a normal day, only operations that Cognito authorises by IAM get
+/// through. When it is open, as in a failover, every operation gets through. The command changes the default action of the web ACL and
+/// nothing else. A change takes seconds to minutes to take effect everywhere.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(value_enum)]
     action: Action,
 
-    /// The pool behind the fence.
+    /// The pool that the fence protects.
     #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
     pool: PoolId,
 
@@ -42,7 +42,7 @@ Example:
 
 Exit codes:
   0  done, or nothing to do
-  1  the pool has no fence
+  1  the pool has no fence, or the fence cannot be changed safely
   2  bad usage
   3  AWS refused or did not answer
 
@@ -51,21 +51,21 @@ and to open or close it wafv2:UpdateWebACL";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Action {
-    /// Let everything through: people can sign in, sign up and reset their passwords.
+    /// Let every operation through: users can sign in, sign up and reset their passwords.
     Open,
-    /// Let only operations through that Cognito authorises by IAM.
+    /// Let only those operations through that Cognito authorises by IAM.
     Close,
-    /// Change nothing, and say how it stands.
+    /// Show the state of the fence, and change nothing.
     Status,
 }
 
-/// How a fence stands.
+/// State of a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It lets only operations through that Cognito authorises by IAM.
+    /// Only operations that Cognito authorises by IAM get through.
     Closed,
-    /// It lets everything through.
+    /// Every operation gets through.
     Open,
 }
 
@@ -87,22 +87,22 @@ impl fmt::Display for State {
     }
 }
 
-/// What stands before a pool.
+/// The web ACL that protects a pool, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gate {
     /// No web ACL.
     None,
-    /// A web ACL of this name that is not twinpool's.
+    /// A web ACL that is not twinpool's, by its name.
     Foreign(String),
-    /// The fence.
+    /// twinpool's fence.
     Fence(Fence),
 }
 
-/// The rule by which the fence is known, as `cdk/lib/fence.ts` names it.
-const RULE: &str = "authorised-by-iam";
+/// Name of the rule that identifies the fence, as `cdk/lib/fence.ts` sets it.
+const FENCE_RULE: &str = "authorised-by-iam";
 
-/// What GetWebACL gives and UpdateWebACL does not take (botocore 1.44.5: WebACL less UpdateWebACLRequest).
-const FIXED: [&str; 7] = [
+/// Members that GetWebACL returns and UpdateWebACL does not accept (botocore 1.44.5: WebACL less UpdateWebACLRequest).
+const READ_ONLY: [&str; 7] = [
     "ARN",
     "Capacity",
     "LabelNamespace",
@@ -112,7 +112,7 @@ const FIXED: [&str; 7] = [
     "RetrofittedByFirewallManager",
 ];
 
-/// What UpdateWebACL takes of it (botocore 1.44.5: UpdateWebACLRequest).
+/// Members that UpdateWebACL accepts (botocore 1.44.5: UpdateWebACLRequest).
 const WRITABLE: [&str; 15] = [
     "ApplicationConfig",
     "AssociationConfig",
@@ -132,9 +132,13 @@ const WRITABLE: [&str; 15] = [
 ];
 
 impl Gate {
-    /// What stands before a pool, found by the pool's ARN.
-    pub async fn of(client: &Client, arn: &str) -> Result<Self, AwsError> {
-        let answer = Answer::default();
+    /// Reads the web ACL of the pool with this ARN.
+    ///
+    /// # Errors
+    ///
+    /// AWS rejected the call or did not answer.
+    pub async fn read(client: &Client, arn: &str) -> Result<Self, AwsError> {
+        let answer = RawAnswer::default();
         client
             .get_web_acl_for_resource()
             .resource_arn(arn)
@@ -155,7 +159,7 @@ impl From<Object> for Gate {
         let is_fence = rules
             .into_iter()
             .flatten()
-            .any(|rule| rule.get("Name").and_then(Value::as_str) == Some(RULE));
+            .any(|rule| rule.get("Name").and_then(Value::as_str) == Some(FENCE_RULE));
         if is_fence {
             Self::Fence(acl)
         } else {
@@ -164,12 +168,12 @@ impl From<Object> for Gate {
     }
 }
 
-/// The fence, as GetWebACL shows it.
+/// The fence's web ACL, as GetWebACL returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fence(Object);
 
 impl Fence {
-    /// How it stands.
+    /// Whether the fence is open or closed.
     pub fn state(&self) -> State {
         let allows = self
             .0
@@ -186,20 +190,20 @@ impl Fence {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The members that this version does not know how to write back.
-    fn unknown(&self) -> Vec<&str> {
+    /// Members that this version of twinpool does not know, and so cannot write back.
+    fn unknown_members(&self) -> Vec<&str> {
         let names = self.0.keys().map(String::as_str);
         names
-            .filter(|name| !FIXED.contains(name) && !WRITABLE.contains(name))
+            .filter(|name| !READ_ONLY.contains(name) && !WRITABLE.contains(name))
             .collect()
     }
 
-    /// The request that changes how it stands, and nothing else.
-    fn request(&self, state: State, lock_token: &str) -> Object {
+    /// The request that changes the state of the fence and nothing else.
+    fn update_request(&self, state: State, lock_token: &str) -> Object {
         let mut request = self.0.clone();
         request.retain(|name, _| WRITABLE.contains(&name.as_str()));
         if self.text("Description").is_empty() {
-            // botocore EntityDescription: at least one character; WAF shows none as an empty one.
+            // botocore EntityDescription: at least one character. WAF returns an empty description where there is none.
             request.remove("Description");
         }
         request.insert("DefaultAction".to_owned(), state.default_action());
@@ -208,11 +212,11 @@ impl Fence {
         request
     }
 
-    /// Changes how it stands.
-    async fn set(&self, client: &Client, state: State) -> Result<(), Failure> {
+    /// Opens or closes the fence.
+    async fn set_state(&self, client: &Client, state: State) -> Result<(), Failure> {
         let (name, id) = (self.text("Name"), self.text("Id"));
-        // The state of another moment must not be written back, so it is read together with its lock.
-        let answer = Answer::default();
+        // Read again together with the lock token, so that a change made since the first read is not overwritten.
+        let answer = RawAnswer::default();
         let locked = client
             .get_web_acl()
             .name(name)
@@ -226,18 +230,18 @@ impl Fence {
         let hollow = |missing| AwsError::hollow("GetWebACL", name, missing);
         let fence = Self(answer.object("WebACL").ok_or_else(|| hollow("a web ACL"))?);
         let token = locked.lock_token().ok_or_else(|| hollow("a lock token"))?;
-        let unknown = fence.unknown();
+        let unknown = fence.unknown_members();
         if !unknown.is_empty() {
             return Err(Failure::Wrong(format!(
                 "the web ACL {name} has settings that this version of twinpool does not know and might reset: {}; change its \
-                 default action in the console of AWS WAF",
+                 default action in the AWS WAF console",
                 unknown.join(", ")
             )));
         }
         client
             .update_web_acl()
             .customize()
-            .mutate_request(raw::request(fence.request(state, token)))
+            .mutate_request(raw::with_body(fence.update_request(state, token)))
             .send()
             .await
             .map_err(|error| Failure::Explained {
@@ -248,12 +252,12 @@ impl Fence {
 }
 
 /// A WAF client for a pool's region.
-pub fn waf(sdk: &Sdk, pool: &PoolId, patience: Patience) -> Client {
+pub fn waf_client(sdk: &Sdk, pool: &PoolId, patience: Patience) -> Client {
     Client::new(&sdk.config(pool.region(), patience))
 }
 
-/// The ARN of a pool, which Cognito alone knows, because of the account in it.
-async fn arn(client: &cognito::Client, pool: &PoolId) -> Result<String, AwsError> {
+/// The ARN of a pool. It contains the account, so it cannot be derived from the pool id.
+async fn read_arn(client: &cognito::Client, pool: &PoolId) -> Result<String, AwsError> {
     let answer = client
         .describe_user_pool()
         .user_pool_id(pool.as_str())
@@ -274,6 +278,11 @@ struct Report {
 }
 
 /// Runs the command.
+///
+/// # Errors
+///
+/// The pool has no fence, the fence has settings that would be lost, AWS rejected a call or did not answer, there are no AWS
+/// credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let Args {
         action,
@@ -281,9 +290,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         dry_run,
     } = args;
     let sdk = context.sdk().await?;
-    let arn = arn(&sdk.cognito(&pool, Patience::WORKER), &pool).await?;
-    let client = waf(&sdk, &pool, Patience::WORKER);
-    let fence = match Gate::of(&client, &arn).await? {
+    let arn = read_arn(&sdk.cognito(&pool, Patience::WORKER), &pool).await?;
+    let client = waf_client(&sdk, &pool, Patience::WORKER);
+    let fence = match Gate::read(&client, &arn).await? {
         Gate::Fence(fence) => fence,
         gate => return Err(no_fence(&pool, &gate)),
     };
@@ -294,10 +303,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         Action::Status => before,
     };
     if wanted != before && !dry_run {
-        match fence.set(&client, wanted).await {
+        match fence.set_state(&client, wanted).await {
             Err(Failure::Explained { error }) if error.code() == "WAFOptimisticLockException" => {
-                // Somebody else changed it in between: once more, from what it is now.
-                fence.set(&client, wanted).await?;
+                // Somebody else changed the web ACL at the same time: try again from its new state.
+                fence.set_state(&client, wanted).await?;
             }
             set => set?,
         }
@@ -314,12 +323,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
 
 fn no_fence(pool: &PoolId, gate: &Gate) -> Failure {
     let advice =
-        "the stack of the secondary pool makes the fence: docs/deploy.md, \"What is made\"";
+        "the stack of the secondary pool creates the fence: docs/deploy.md, \"What is made\"";
     Failure::Wrong(match gate {
         Gate::Foreign(name) => format!(
-            "the web ACL {name} before {pool} is not the fence: it has no rule {RULE}, and is left alone; {advice}"
+            "the web ACL {name} of {pool} is not the fence: it has no rule {FENCE_RULE}; it was not changed; {advice}"
         ),
-        _ => format!("the pool {pool} has no fence: no web ACL is before it; {advice}"),
+        _ => format!("the pool {pool} has no fence: no web ACL is associated with it; {advice}"),
     })
 }
 
@@ -340,11 +349,11 @@ impl fmt::Display for Report {
         if before == now {
             write!(f, "{style}{now}{style:#}")
         } else if self.dry_run {
-            write!(f, "{before}; would be {now}, but this was a dry run")
+            write!(f, "{before}; it would be {now}, but this was a dry run")
         } else {
             write!(
                 f,
-                "was {before}, now {style}{now}{style:#}; it takes seconds to minutes to reach all of Cognito"
+                "was {before}, is now {style}{now}{style:#}; the change takes seconds to minutes to take effect everywhere"
             )
         }
     }
@@ -371,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fence_is_known_by_its_rule() {
+    fn the_fence_is_identified_by_its_rule() {
         let mut other = fence();
         other["Rules"][0]["Name"] = "rate-limit".into();
 
@@ -381,7 +390,7 @@ mod tests {
 
     #[test]
     fn opening_changes_the_default_action_and_nothing_else() {
-        let request = Fence(fence()).request(State::Open, "token");
+        let request = Fence(fence()).update_request(State::Open, "token");
 
         assert_eq!(
             Value::Object(request),
@@ -395,10 +404,10 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_not_known_is_named() {
+    fn unknown_members_are_listed() {
         let mut fence = fence();
         fence.insert("Moat".into(), json!({}));
 
-        assert_eq!(Fence(fence).unknown(), ["Moat"]);
+        assert_eq!(Fence(fence).unknown_members(), ["Moat"]);
     }
 }

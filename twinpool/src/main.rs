@@ -1,4 +1,5 @@
-//! twinpool: the command line of the operator. One module a command; what they share is below [`context`].
+//! twinpool: the operator's command line. Each command has a module of its own. [`context`], [`failure`], [`pools`], [`raw`],
+//! [`table`] and [`terminal`] are shared by the commands.
 
 mod attach;
 mod check;
@@ -18,7 +19,7 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
@@ -27,27 +28,27 @@ use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::terminal::Output;
 
-/// Keeps a working twin of an Amazon Cognito user pool in a second region.
+/// Keeps a working replica of an Amazon Cognito user pool in a second region.
 ///
-/// The functions that twinpool deploys do the work; these commands are for the operator: before anyone relies on the
-/// twin, on the night, and on the way back. Every command says in its own help what it changes; those that change something
-/// have --dry-run.
+/// The Lambda functions that twinpool deploys replicate the users. These commands are for the operator: to prepare for a failover, to
+/// carry it out, and to return to the primary region. The help of each command says what it changes. Every command that changes
+/// something has --dry-run.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
-    /// How the result is written to standard output. Everything else goes to standard error.
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = GLOBAL)]
+    /// The format of the result, which is written to standard output. Everything else is written to standard error.
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = GLOBAL_OPTIONS)]
     output: Output,
 
     /// The profile of ~/.aws/config whose credentials are used.
-    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL)]
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL_OPTIONS)]
     profile: Option<String>,
 
     #[command(subcommand)]
     command: Command,
 }
 
-const GLOBAL: &str = "Options of every command";
+const GLOBAL_OPTIONS: &str = "Options of every command";
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -56,12 +57,12 @@ Exit codes:
   2  bad usage
   3  AWS refused or did not answer
 
-Credentials come from where the aws CLI finds them. So that nobody types ids at night, pools and buckets may be named once:
+Credentials are found as the aws CLI finds them. Pools and buckets can be set once, so that nobody has to type ids in a failover:
   TWINPOOL_PRIMARY, TWINPOOL_SECONDARY   the ids of the two user pools
-  TWINPOOL_BUCKET                        the bucket of journal and snapshots
-  TWINPOOL_BUCKET_REGION                 its region, if it is not the secondary pool's
+  TWINPOOL_BUCKET                        the bucket of the journal and the snapshots
+  TWINPOOL_BUCKET_REGION                 the region of that bucket, if it is not the secondary pool's
   TWINPOOL_OUTBOX                        the bucket of the outbox
-  TWINPOOL_IMPORT_ROLE                   the role that Cognito writes the import log with, for restore";
+  TWINPOOL_IMPORT_ROLE                   the role that Cognito uses to write the import log, for restore";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -87,7 +88,7 @@ impl Command {
             Self::Validate(args) => validate::run(args, context).await,
             Self::Snapshot(args) => snapshot::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
-            Self::Completions(args) => completions::run(args, context),
+            Self::Completions(args) => completions::run(args, Cli::command(), context),
         }
     }
 }
@@ -106,8 +107,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What the shared code warns of becomes lines on standard error. The SDK's own events may hold a person or a password, and are not
-/// shown.
+/// Writes the warnings and errors of the shared code to standard error. Events of the SDK are left out, because they may contain
+/// personal data or passwords.
 fn show_warnings() {
     let lines = tracing_subscriber::fmt::layer()
         .without_time()
@@ -119,8 +120,6 @@ fn show_warnings() {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! `twinpool mfa-reset`: lets a person who has lost their authenticator set up another.
+//! `twinpool mfa-reset`: lets a user who has lost the authenticator set up a new one.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::terminal::{GOOD, WARN};
 
-/// Remove a person's authenticator, so that they set up another at their next sign-in
+/// Remove a user's authenticator, so that the user sets up a new one at the next sign-in
 ///
-/// Deletes the one authenticator that the person has registered in this pool (AdminDeleteSoftwareToken), and changes nothing else of
-/// theirs. Be sure who is asking: until the person comes back, whoever knows their password can register an authenticator.
+/// Deletes the authenticator that the user has registered in this pool (AdminDeleteSoftwareToken), and changes nothing else.
+/// Verify first who is asking: until the user signs in again, anyone who knows the password can register an authenticator.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -24,11 +24,11 @@ pub struct Args {
     #[arg(long, value_name = "POOL_ID")]
     pool: PoolId,
 
-    /// The person: their username, the email address or phone number they sign in with, or their sub.
+    /// The user: username, the email address or phone number used for sign-in, or sub.
     #[arg(long, value_name = "NAME")]
     user: String,
 
-    /// Only show who it is and what would be done.
+    /// Only show the user and what would be done.
     #[arg(long)]
     dry_run: bool,
 }
@@ -39,19 +39,20 @@ Example:
 
 Exit codes:
   0  done, or nothing to do
-  1  there is no such person, or none who could have an authenticator
+  1  there is no such user, or the user cannot have an authenticator in this pool
   2  bad usage
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:AdminGetUser, AdminDeleteSoftwareToken";
 
-/// What became of the authenticator.
+/// What happened to the authenticator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
     Removed,
     WouldRemove,
-    /// A dry run sees what is activated; an authenticator may be registered and not be (botocore: UserMFASettingList).
+    /// In a dry run: none is listed. The list contains active factors only, so an authenticator may still be registered (botocore:
+    /// UserMFASettingList).
     NoneListed,
     NoneThere,
 }
@@ -63,14 +64,19 @@ struct Report {
     user_status: String,
     enabled: bool,
     outcome: Outcome,
-    /// Other factors that the person can sign in with.
+    /// Other factors that the user can sign in with.
     other_factors: Vec<String>,
 }
 
-/// As AdminGetUser names it in UserMFASettingList.
+/// Name of the authenticator in UserMFASettingList of AdminGetUser.
 const AUTHENTICATOR: &str = "SOFTWARE_TOKEN_MFA";
 
 /// Runs the command.
+///
+/// # Errors
+///
+/// There is no such user, the user cannot have an authenticator, AWS rejected a call or did not answer, there are no AWS credentials,
+/// or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let Args {
         pool,
@@ -78,23 +84,24 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         dry_run,
     } = args;
     let client = context.sdk().await?.cognito(&pool, Patience::WORKER);
-    let person = get(&client, &pool, &user).await?;
-    let status = Status::from(person.user_status.clone());
+    let found = read_user(&client, &pool, &user).await?;
+    let status = Status::from(found.user_status.clone());
     match status {
         Status::Unconfirmed => {
             return Err(Failure::Wrong(
-                "this person has not confirmed their sign-up yet: there is no authenticator to reset".to_owned(),
+                "this user has not confirmed the sign-up yet: there is no authenticator to reset"
+                    .to_owned(),
             ));
         }
         Status::ExternalProvider => {
             return Err(Failure::Wrong(
-                "this person signs in through another identity provider, and has no authenticator here: reset it there"
+                "this user signs in through another identity provider and has no authenticator in this pool: reset it at that provider"
                     .to_owned(),
             ));
         }
         _ => {}
     }
-    let factors = person.user_mfa_setting_list.unwrap_or_default();
+    let factors = found.user_mfa_setting_list.unwrap_or_default();
     let outcome = if dry_run {
         if factors.iter().any(|factor| factor == AUTHENTICATOR) {
             Outcome::WouldRemove
@@ -102,14 +109,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
             Outcome::NoneListed
         }
     } else {
-        delete(&client, &pool, &person.username).await?
+        delete_authenticator(&client, &pool, &found.username).await?
     };
-    let attributes = Attributes::from(person.user_attributes.unwrap_or_default());
+    let attributes = Attributes::from(found.user_attributes.unwrap_or_default());
     context.terminal.show(&Report {
         pool: pool.to_string(),
         sub: attributes.get("sub").unwrap_or_default().to_owned(),
         user_status: status.to_string(),
-        enabled: person.enabled,
+        enabled: found.enabled,
         outcome,
         other_factors: factors
             .into_iter()
@@ -119,7 +126,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     Ok(Verdict::Good)
 }
 
-async fn get(client: &Client, pool: &PoolId, user: &str) -> Result<AdminGetUserOutput, Failure> {
+async fn read_user(
+    client: &Client,
+    pool: &PoolId,
+    user: &str,
+) -> Result<AdminGetUserOutput, Failure> {
     let found = client
         .admin_get_user()
         .user_pool_id(pool.as_str())
@@ -127,18 +138,22 @@ async fn get(client: &Client, pool: &PoolId, user: &str) -> Result<AdminGetUserO
         .send()
         .await;
     let error = match found {
-        Ok(person) => return Ok(person),
+        Ok(user) => return Ok(user),
         Err(error) => AwsError::of("AdminGetUser", pool, &error),
     };
     Err(match error.code() {
         "UserNotFoundException" => Failure::Wrong(format!(
-            "there is no such person in {pool}; look for their sub in the Cognito console, or in the other pool"
+            "there is no such user in {pool}; look for the user's sub in the Cognito console, or in the other pool"
         )),
         _ => error.into(),
     })
 }
 
-async fn delete(client: &Client, pool: &PoolId, username: &str) -> Result<Outcome, AwsError> {
+async fn delete_authenticator(
+    client: &Client,
+    pool: &PoolId,
+    username: &str,
+) -> Result<Outcome, AwsError> {
     let deleted = client
         .admin_delete_software_token()
         .user_pool_id(pool.as_str())
@@ -150,7 +165,7 @@ async fn delete(client: &Client, pool: &PoolId, username: &str) -> Result<Outcom
     };
     let error = AwsError::of("AdminDeleteSoftwareToken", pool, &error);
     match error.code() {
-        // The pool is there, it has just been asked: what is not found is the authenticator.
+        // The pool exists, because AdminGetUser has just succeeded: it is the authenticator that was not found.
         "ResourceNotFoundException" => Ok(Outcome::NoneThere),
         _ => Err(error),
     }
@@ -166,7 +181,7 @@ impl fmt::Display for Report {
         } = self;
         writeln!(f, "{sub} in {pool}, {user_status}")?;
         match self.outcome {
-            Outcome::Removed => writeln!(f, "{GOOD}the authenticator is removed{GOOD:#}")?,
+            Outcome::Removed => writeln!(f, "{GOOD}the authenticator was removed{GOOD:#}")?,
             Outcome::WouldRemove => {
                 writeln!(
                     f,
@@ -175,15 +190,12 @@ impl fmt::Display for Report {
             }
             Outcome::NoneListed => writeln!(
                 f,
-                "no authenticator is listed; if there is one all the same, it would be removed, but this was a dry run"
+                "no active authenticator is listed; if one is registered, it would be removed, but this was a dry run"
             )?,
             Outcome::NoneThere => writeln!(f, "no authenticator is registered: nothing to do")?,
         }
         if !self.enabled {
-            writeln!(
-                f,
-                "{WARN}The person is disabled and cannot sign in at all.{WARN:#}"
-            )?;
+            writeln!(f, "{WARN}The user is disabled and cannot sign in.{WARN:#}")?;
         }
         if matches!(
             user_status.as_str(),
@@ -191,24 +203,24 @@ impl fmt::Display for Report {
         ) {
             writeln!(
                 f,
-                "{WARN}The person needs a new password first ({user_status}).{WARN:#}"
+                "{WARN}The user must choose a new password first ({user_status}).{WARN:#}"
             )?;
         }
         if self.other_factors.is_empty() {
             write!(
                 f,
-                "At their next sign-in, after the password, they are asked to set up an authenticator (MFA_SETUP)."
+                "At the next sign-in, after the password, the user is asked to set up an authenticator (MFA_SETUP)."
             )?;
         } else {
             write!(
                 f,
-                "At their next sign-in they are asked for their other factor ({}), and may set up an authenticator then.",
+                "At the next sign-in the user is asked for the other factor ({}), and can set up an authenticator then.",
                 self.other_factors.join(", ")
             )?;
         }
         write!(
             f,
-            " A device that the pool remembers may sign in without: forget lost devices in the Cognito console."
+            " Remembered devices may sign in without an authenticator: remove lost devices in the Cognito console."
         )
     }
 }

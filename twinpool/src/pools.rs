@@ -1,15 +1,15 @@
-//! How a command is told which pools it is about.
+//! The options that name the two pools.
 
 use shared::pool::PoolId;
 
-/// Both pools.
+/// The two pools.
 #[derive(Debug, clap::Args)]
 pub struct Pools {
-    /// The pool where people sign up on a normal day.
+    /// The primary pool: where users sign up on a normal day.
     #[arg(long, env = "TWINPOOL_PRIMARY", value_name = "POOL_ID")]
     pub primary: PoolId,
 
-    /// Its twin in the other region.
+    /// The secondary pool: its replica in the other region.
     #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
     pub secondary: PoolId,
 }

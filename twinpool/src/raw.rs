@@ -1,7 +1,7 @@
-//! JSON that goes through an SDK client as it is.
+//! Sends and receives JSON through an SDK client without the SDK's types.
 //!
-//! The SDK's types drop what they do not know, and an operation such as UpdateUserPool resets what it is not given. So settings
-//! that are written back are neither read nor written through types.
+//! The SDK's types drop members that they do not know, and an operation such as UpdateUserPool resets every setting that the request
+//! leaves out. Settings that are written back are therefore kept as the JSON that was received.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,12 +16,12 @@ use serde_json::{Map, Value};
 /// A JSON object.
 pub type Object = Map<String, Value>;
 
-/// Listens to a call, and keeps the answer as it came.
+/// Interceptor that keeps the body of the answer as it was received.
 #[derive(Clone, Debug, Default)]
-pub struct Answer(Arc<Mutex<Vec<u8>>>);
+pub struct RawAnswer(Arc<Mutex<Vec<u8>>>);
 
-impl Answer {
-    /// An object within the answer; none when it is not there.
+impl RawAnswer {
+    /// A member of the answer that is an object; `None` if there is no such member.
     pub fn object(&self, name: &str) -> Option<Object> {
         let body = self.0.lock().ok()?;
         let mut answer: Object = serde_json::from_slice(&body).ok()?;
@@ -31,15 +31,15 @@ impl Answer {
         }
     }
 
-    /// The whole answer.
+    /// The whole answer; `None` if there was none.
     pub fn whole(&self) -> Option<Object> {
         serde_json::from_slice(&self.0.lock().ok()?).ok()
     }
 }
 
-impl Intercept for Answer {
+impl Intercept for RawAnswer {
     fn name(&self) -> &'static str {
-        "Answer"
+        "RawAnswer"
     }
 
     fn read_after_deserialization(
@@ -56,8 +56,8 @@ impl Intercept for Answer {
     }
 }
 
-/// Makes a request carry this instead of what the SDK wrote; it is signed afterwards.
-pub fn request(body: Object) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
+/// Replaces the body of a request. The SDK signs the request afterwards.
+pub fn with_body(body: Object) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
     let body = Value::Object(body).to_string();
     move |request| {
         let length = body.len().to_string();

@@ -1,4 +1,4 @@
-//! `twinpool restore`: brings people back from a snapshot, with the engine of restore-fn.
+//! `twinpool restore`: restores users from a snapshot, with the same code as restore-fn.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,54 +20,54 @@ use crate::failure::{Failure, Verdict};
 use crate::table::Table;
 use crate::terminal::{GOOD, HEAD, Output, Terminal, WARN, WRONG};
 
-/// Bring people back from a snapshot into the primary pool: after a failover, those who signed up in the secondary.
+/// Restore users from a snapshot into the primary pool: after a failover, those who signed up in the secondary pool.
 ///
-/// Looks who of them the pool has, imports the others, one import job at a time, looks again, writes what no import file can
-/// carry (disabled people, attributes with line breaks and the like), and moves the sign-up records of those who are home to
-/// journal/restored/. Ends with who is home and who is not, each with the reason and what to do.
+/// Finds out which users the pool already has, imports the others with one import job at a time, and checks the result. Then writes
+/// what no import file can carry (disabled users, attributes with line breaks and the like), and moves the sign-up records of the
+/// restored users to journal/restored/. At the end it lists every user who is not restored, with the reason and what to do.
 ///
-/// With --dry-run it changes nothing in the pool or the journal, and leaves the file that it would upload.
+/// With --dry-run it changes nothing in the pool or the journal, and leaves the import file that it would upload.
 ///
-/// Interrupted, run it again with the same options: it goes on where it stopped.
+/// If the command is interrupted, run it again with the same options: it resumes where it stopped.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]
 pub struct Args {
-    /// The pool to bring people back into.
+    /// The pool to restore into.
     #[arg(long, env = "TWINPOOL_PRIMARY", value_name = "POOL_ID")]
     pool: PoolId,
 
-    /// The bucket of journal and snapshots.
+    /// The bucket of the journal and the snapshots.
     #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
     bucket: String,
 
-    /// The bucket's region. Without it, the one of TWINPOOL_SECONDARY, else the pool's.
+    /// The region of that bucket. Without this option, the region of TWINPOOL_SECONDARY, or else the pool's region.
     #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
     bucket_region: Option<String>,
 
     #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID", hide = true)]
     secondary: Option<PoolId>,
 
-    /// The role that Cognito writes the import log with: the output ImportLogsRoleArn of the stack.
+    /// The role that Cognito uses to write the import log: output ImportLogsRoleArn of the stack.
     #[arg(long, env = "TWINPOOL_IMPORT_ROLE", value_name = "ARN")]
     role: RoleArn,
 
-    /// The snapshot: latest, or the name of its folder below snapshots/.
+    /// The snapshot: latest, or the name of a folder in snapshots/.
     #[arg(long, default_value_t, value_name = "ID")]
     snapshot: Which,
 
-    /// Whom to bring back.
+    /// Which users to restore.
     #[arg(long, value_enum, default_value_t)]
-    scope: Whom,
+    scope: Selection,
 
-    /// Change nothing in the pool: say what would be done, and leave the file that would be uploaded.
+    /// Only show what would be done, and leave the import file that would be uploaded. Change nothing in the pool.
     #[arg(long)]
     dry_run: bool,
 
-    /// Delete whoever holds a newcomer's name in the pool without having confirmed it, and import the newcomer.
+    /// If an unconfirmed user in the pool has the name of a newcomer, delete that user and import the newcomer.
     #[arg(long)]
     reclaim_unconfirmed: bool,
 
-    /// Go on although people have signed up since the snapshot. They stay behind, and are named.
+    /// Continue although users have signed up since the snapshot. They are not restored, and are listed.
     #[arg(long)]
     allow_stale: bool,
 }
@@ -76,39 +76,48 @@ const EXAMPLE: &str = "\
 Examples:
   twinpool restore --pool ap-northeast-1_AbCdEf123 --bucket SNAPSHOTS --bucket-region ap-northeast-3 \\
       --role arn:aws:iam::123456789012:role/IMPORT-LOGS --dry-run
-  twinpool restore --scope missing          with the ids in TWINPOOL_PRIMARY and so on
+  twinpool restore --scope missing          if TWINPOOL_PRIMARY and the other variables are set
 
-Exit codes: 0 everyone in scope is home · 1 somebody is not, and is named · 2 bad usage · 3 AWS refused or did not answer";
+Exit codes:
+  0  every user in scope is restored
+  1  some are not; they are listed
+  2  bad usage
+  3  AWS refused or did not answer";
 
-/// Whom to bring back.
+/// Which users to restore.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Whom {
-    /// Those who signed up in the secondary pool, unless they were brought back before.
+enum Selection {
+    /// Users who signed up in the secondary pool and have not been restored yet.
     #[default]
     Newcomers,
-    /// Everyone of the snapshot whom the pool does not have: those included who were deleted there.
+    /// Every user of the snapshot who is not in the pool, including users who were deleted there.
     Missing,
-    /// Everyone of the snapshot, to rebuild an empty pool.
+    /// Every user of the snapshot, to rebuild an empty pool.
     Users,
 }
 
-impl From<Whom> for Scope {
-    fn from(whom: Whom) -> Self {
-        match whom {
-            Whom::Newcomers => Self::Newcomers,
-            Whom::Missing => Self::Missing,
-            Whom::Users => Self::Users,
+impl From<Selection> for Scope {
+    fn from(selection: Selection) -> Self {
+        match selection {
+            Selection::Newcomers => Self::Newcomers,
+            Selection::Missing => Self::Missing,
+            Selection::Users => Self::Users,
         }
     }
 }
 
-/// Far enough: the command line has no deadline.
-const FOREVER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The restore needs a deadline. A run of the command line is not limited, so this is longer than any restore.
+const RUN_TIME_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How many people are named on the terminal; the report names all.
-const NAMED: usize = 1000;
+/// Number of users that are listed on the terminal. The report in the bucket lists all.
+const MAX_LISTED_USERS: usize = 1000;
 
 /// Runs the command.
+///
+/// # Errors
+///
+/// The restore cannot start or continue, AWS rejected a call or did not answer, there are no AWS credentials, the command was
+/// interrupted, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let sdk = context.sdk().await?;
     let of_secondary = args.secondary.as_ref().map(PoolId::region);
@@ -131,33 +140,37 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let progress = Progress::new(&context.terminal);
     let run = Run {
         holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
-        until: Instant::now() + FOREVER,
+        until: Instant::now() + RUN_TIME_LIMIT,
         watch: &|step| progress.show(step),
     };
     let answer = tokio::select! {
         answer = restore(&site, &request, &run) => answer?,
         _ = tokio::signal::ctrl_c() => return Err(Failure::Wrong(
-            "interrupted: the same command goes on where it stopped; an import job that has begun goes on by itself"
+            "interrupted: run the same command again to resume; an import job that has started continues by itself"
                 .to_owned(),
         )),
     };
     progress.end();
     let key = answer.report;
     let report = bucket.get(&key).await?;
-    let report = report.ok_or_else(|| Failure::Wrong(format!("{key} is gone from the bucket")))?;
+    let report =
+        report.ok_or_else(|| Failure::Wrong(format!("{key} has disappeared from the bucket")))?;
     if context.terminal.output() == Output::Json {
         context
             .terminal
             .print(&String::from_utf8_lossy(&report.body))?;
     } else {
-        let report: Report = serde_json::from_slice(&report.body)
-            .map_err(|_| Failure::Wrong(format!("{key} is not the report that was written")))?;
+        let report: Report = serde_json::from_slice(&report.body).map_err(|_| {
+            Failure::Wrong(format!(
+                "{key} is not a valid report: somebody has changed it"
+            ))
+        })?;
         let folder = key.trim_end_matches("report.json");
-        let told = Told {
+        let summary = Summary {
             report: &report,
             folder: format!("s3://{}/{folder}", args.bucket),
         };
-        context.terminal.print(&told.to_string())?;
+        context.terminal.print(&summary.to_string())?;
     }
     Ok(match answer.status {
         Status::Complete => Verdict::Good,
@@ -176,7 +189,7 @@ impl From<RestoreError> for Failure {
     }
 }
 
-/// What is going on, on the terminal.
+/// Shows the progress on the terminal.
 struct Progress<'a> {
     terminal: &'a Terminal,
     shown: Mutex<Option<(&'static str, ProgressBar)>>,
@@ -192,11 +205,11 @@ impl<'a> Progress<'a> {
 
     fn show(&self, step: Step) {
         let (message, position, length) = match step {
-            Step::Listing(people) => ("listing the pool", people, None),
-            Step::Waiting => ("waiting for another import job of this account", 0, None),
+            Step::Listing(users) => ("listing the pool", users, None),
+            Step::Waiting => ("waiting for another import job in this account", 0, None),
             Step::Importing(rows, of) => ("importing", rows, Some(of)),
-            Step::Writing(people) => ("writing what no import file can carry", people, None),
-            Step::Filing(records) => ("filing the journal", records, None),
+            Step::Writing(users) => ("writing what no import file can carry", users, None),
+            Step::Filing(records) => ("archiving sign-up records", records, None),
         };
         let Ok(mut shown) = self.shown.lock() else {
             return;
@@ -217,7 +230,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// `report.json`, as far as it is shown.
+/// The members of `report.json` that are shown.
 #[derive(Deserialize)]
 struct Report {
     snapshot: String,
@@ -225,13 +238,13 @@ struct Report {
     dry_run: bool,
     status: Status,
     counts: Counts,
-    not_home: Vec<NotHome>,
-    attributes_missing: Vec<Missing>,
+    not_home: Vec<NotRestored>,
+    attributes_missing: Vec<MissingAttribute>,
     estimated_seconds: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct NotHome {
+struct NotRestored {
     username: String,
     sub: String,
     reason: String,
@@ -240,20 +253,20 @@ struct NotHome {
 }
 
 #[derive(Deserialize)]
-struct Missing {
+struct MissingAttribute {
     username: String,
     sub: String,
     attribute: String,
     code: String,
 }
 
-/// A report, for people.
-struct Told<'a> {
+/// The report as text.
+struct Summary<'a> {
     report: &'a Report,
     folder: String,
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {
             snapshot,
@@ -278,36 +291,36 @@ impl fmt::Display for Told<'_> {
                 done.to_owned()
             }
         };
-        let mut table = Table::new(["people", "number"]);
+        let mut table = Table::new(["users", "number"]);
         for (name, number) in [
             (would("imported", "would be imported"), counts.imported),
             (
-                would("made one by one", "would be made one by one"),
+                would("created one by one", "would be created one by one"),
                 counts.created,
             ),
-            ("there already".to_owned(), counts.already_home),
-            (would("not home", "cannot be brought home"), counts.not_home),
+            ("already in the pool".to_owned(), counts.already_home),
+            (would("not restored", "cannot be restored"), counts.not_home),
             (
-                "in the snapshot, not in the pool, not asked for".to_owned(),
+                "in the snapshot, not in the pool, not in scope".to_owned(),
                 counts.not_in_primary,
             ),
             (
-                "never confirmed, or of another provider".to_owned(),
+                "never confirmed, or from another identity provider".to_owned(),
                 counts.not_restorable,
             ),
             (
-                "given attributes that no file carries".to_owned(),
+                "given attributes that no import file can carry".to_owned(),
                 counts.attributes_written,
             ),
             (
                 would(
-                    "sign-up records filed",
-                    "sign-up records that would be filed",
+                    "sign-up records archived",
+                    "sign-up records that would be archived",
                 ),
                 counts.filed,
             ),
             (
-                "sign-up records of nobody in the snapshot".to_owned(),
+                "sign-up records of users not in the snapshot".to_owned(),
                 counts.not_in_snapshot,
             ),
         ] {
@@ -315,23 +328,27 @@ impl fmt::Display for Told<'_> {
         }
         writeln!(f, "{table}")?;
         if !not_home.is_empty() {
-            let mut table = Table::new(["not home", "sub in the snapshot's pool", "reason"]);
+            let mut table = Table::new(["not restored", "sub in the snapshot's pool", "reason"]);
             let mut advice = BTreeMap::new();
-            for person in not_home.iter().take(NAMED) {
-                let reason = match &person.detail {
-                    Some(detail) => format!("{}: {detail}", person.reason),
-                    None => person.reason.clone(),
+            for user in not_home.iter().take(MAX_LISTED_USERS) {
+                let reason = match &user.detail {
+                    Some(detail) => format!("{}: {detail}", user.reason),
+                    None => user.reason.clone(),
                 };
                 table.row([
-                    person.username.as_str().into(),
-                    person.sub.as_str().into(),
+                    user.username.as_str().into(),
+                    user.sub.as_str().into(),
                     reason.into(),
                 ]);
-                advice.insert(person.reason.as_str(), person.advice.as_str());
+                advice.insert(user.reason.as_str(), user.advice.as_str());
             }
             writeln!(f, "{table}")?;
-            if not_home.len() > NAMED {
-                writeln!(f, "… and {} more, in the report\n", not_home.len() - NAMED)?;
+            if not_home.len() > MAX_LISTED_USERS {
+                writeln!(
+                    f,
+                    "… and {} more, which the report lists\n",
+                    not_home.len() - MAX_LISTED_USERS
+                )?;
             }
             writeln!(f, "{HEAD}what to do{HEAD:#}")?;
             for (reason, advice) in advice {
@@ -340,7 +357,7 @@ impl fmt::Display for Told<'_> {
             writeln!(f)?;
         }
         for missing in attributes_missing {
-            let Missing {
+            let MissingAttribute {
                 username,
                 sub,
                 attribute,
@@ -348,32 +365,33 @@ impl fmt::Display for Told<'_> {
             } = missing;
             writeln!(
                 f,
-                "{WARN}{username} ({sub}) is home without {attribute}:{WARN:#} AdminUpdateUserAttributes says {code}; write it by hand"
+                "{WARN}{username} ({sub}) is restored without {attribute}:{WARN:#} AdminUpdateUserAttributes answered {code}; write the \
+                 value yourself"
             )?;
         }
         if let Some(seconds) = estimated_seconds {
             let minutes = seconds.div_ceil(60);
             writeln!(
                 f,
-                "It would take about {minutes} min, if Cognito imports 25 users a second: AWS publishes no number."
+                "It would take about {minutes} min if Cognito imports 25 users per second. This rate is an estimate: AWS publishes none."
             )?;
         }
         writeln!(f, "Files: {}", self.folder)?;
         match (status, dry_run) {
             (Status::Complete, false) => {
-                write!(f, "{GOOD}Everyone who was to come home is home.{GOOD:#}")
+                write!(f, "{GOOD}Every user in scope is restored.{GOOD:#}")
             }
             (Status::Complete, true) => write!(
                 f,
-                "{GOOD}Everyone can be brought home.{GOOD:#} Without --dry-run, it is done."
+                "{GOOD}Every user in scope can be restored.{GOOD:#} Run the command without --dry-run to restore them."
             ),
             (_, false) => write!(
                 f,
-                "{WRONG}Not everyone is home with everything.{WRONG:#} They are named above and in report.json."
+                "{WRONG}Some users are not restored, or not completely.{WRONG:#} They are listed above and in report.json."
             ),
             (_, true) => write!(
                 f,
-                "{WRONG}Not everyone can be brought home.{WRONG:#} They are named above and in report.json."
+                "{WRONG}Some users cannot be restored.{WRONG:#} They are listed above and in report.json."
             ),
         }
     }

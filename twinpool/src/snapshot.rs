@@ -1,4 +1,4 @@
-//! `twinpool snapshot`: takes a snapshot as backup-fn does, in one go however long it takes.
+//! `twinpool snapshot`: takes a snapshot as backup-fn does, in a single run without a time limit.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -21,25 +21,25 @@ use crate::failure::{Failure, Verdict};
 use crate::table::{Cell, Table};
 use crate::terminal::{GOOD, WARN, WRONG};
 
-/// Where a deployment keeps the `sub` of newcomers unless it is told otherwise.
-const USUAL_ORIGIN_SUB: &str = "custom:origin_sub";
+/// The attribute in which a deployment keeps the first `sub` by default.
+const DEFAULT_ORIGIN_SUB: &str = "custom:origin_sub";
 
-/// ListUsers gives this many users a call.
-const PAGE: u64 = 60;
+/// Users that one ListUsers call returns at most (botocore: QueryLimitType).
+const USERS_PER_PAGE: u64 = 60;
 
-/// Take a snapshot of a pool now, or go on with one that was cut off.
+/// Take a snapshot of a pool now, or resume one that was interrupted.
 ///
-/// Writes into the bucket: snapshots/<id>/, latest.json and lease.json. Changes nothing in the pool. Only one snapshot is taken
-/// at a time. When this command is interrupted, whoever comes next, backup-fn or this command, goes on with it after three
-/// minutes.
+/// Writes snapshots/<id>/, latest.json and lease.json into the bucket. Changes nothing in the pool. Only one snapshot is taken at a
+/// time: a lease makes sure of that. If this command is interrupted, its lease expires after three minutes. After that, backup-fn
+/// or this command resumes the snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// The pool: the secondary one, or any other with a bucket of its own.
+    /// The pool: the secondary pool, or any other pool that has a bucket of its own.
     #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
     pool: PoolId,
 
-    /// Where its snapshots are.
+    /// The bucket for the pool's snapshots.
     #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
     bucket: String,
 
@@ -47,19 +47,19 @@ pub struct Args {
     #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
     bucket_region: Option<String>,
 
-    /// Calls of ListUsers a second; the pool's quota, 30, is shared with the live application.
+    /// ListUsers calls per second. The quota of 30 is shared with your application.
     #[arg(long, value_name = "N", default_value_t = LIST_USERS_RPS)]
     rate: NonZeroU16,
 
-    /// Make it the latest even when the pool has shrunk below half of the latest one.
+    /// Make this snapshot the latest even if it has less than half of the users of the latest one.
     #[arg(long)]
     accept_shrink: bool,
 
-    /// The attribute in which the import files carry a newcomer's sub. Without it, custom:origin_sub if the pool has that.
+    /// The attribute that keeps a newcomer's sub in the import files. Without this option, custom:origin_sub if the pool has that attribute.
     #[arg(long, value_name = "ATTRIBUTE", value_parser = custom_attribute)]
     origin_sub: Option<CustomAttribute>,
 
-    /// Say what would be done, and write nothing.
+    /// Only show what would be done. Write nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -67,27 +67,35 @@ pub struct Args {
 const HELP: &str = "\
 Examples:
   twinpool snapshot --pool ap-northeast-3_GhIjKl456 --bucket twinpool-snapshots --dry-run
-  twinpool snapshot --origin-sub custom:origin_sub          with the ids in TWINPOOL_SECONDARY and so on
+  twinpool snapshot --origin-sub custom:origin_sub          if TWINPOOL_SECONDARY and TWINPOOL_BUCKET are set
 
 Exit codes:
-  0  the snapshot is complete, and the latest
-  1  it is not: the pool has shrunk, another worker is at it, or this was interrupted
+  0  the snapshot is complete, and is now the latest
+  1  it is not: the pool has shrunk, another worker holds the lease, or the command was interrupted
   2  bad usage
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser; s3:ListBucket, s3:GetObject, s3:PutObject \
 and s3:AbortMultipartUpload on the bucket, kms:Decrypt and kms:GenerateDataKey on its key";
 
+/// How long to retry the calls that read the pool's settings.
+const POOL_READ_TIME_LIMIT: Duration = Duration::from_secs(60);
+
 /// Runs the command.
+///
+/// # Errors
+///
+/// The pool or the bucket cannot be used for a snapshot, AWS rejected a call or did not answer, there are no AWS credentials, the
+/// command was interrupted, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let sdk = context.sdk().await?;
     let bucket_region = args.bucket_region.as_deref();
     let bucket_region = bucket_region.unwrap_or_else(|| args.pool.region());
     let rate = args.rate.get().into();
     let client = sdk.cognito(&args.pool, Patience::ONCE);
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + POOL_READ_TIME_LIMIT;
     let pool = Pool::new(client.clone(), args.pool.clone(), rate, until);
-    let Fit { users, origin_sub } = fit(&pool, args.origin_sub).await?;
+    let PoolInfo { users, origin_sub } = check_pool(&pool, args.origin_sub).await?;
     let worker = Worker {
         bucket: Bucket::new(sdk.s3_in(bucket_region, Patience::WORKER), &args.bucket),
         client,
@@ -109,11 +117,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         None => Outcome::Held,
         Some(found) => {
             if let Some(snapshot) = found.unfinished() {
-                let note = format_args!("{snapshot} was cut off: this goes on with it");
+                let note = format_args!("{snapshot} was interrupted: resuming it");
                 context.terminal.note(note);
             }
             tokio::select! {
-                outcome = take(&worker, found, args.accept_shrink, users, context) => outcome?,
+                outcome = take_snapshot(&worker, found, args.accept_shrink, users, context) => outcome?,
                 _ = tokio::signal::ctrl_c() => return Err(interrupted()),
             }
         }
@@ -126,39 +134,39 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     })
 }
 
-/// What is to be known of a pool that a file can be written for.
-struct Fit {
-    /// Cognito's estimate.
+/// What a snapshot needs to know about a pool.
+struct PoolInfo {
+    /// Number of users, as Cognito estimates it.
     users: u64,
-    /// The attribute that was asked for, else the usual one if the pool has it.
+    /// The attribute that the operator named; otherwise the default one, if the pool has it.
     origin_sub: Option<CustomAttribute>,
 }
 
-/// Asks a pool; one that no file can be written for is refused.
-async fn fit(pool: &Pool, origin_sub: Option<CustomAttribute>) -> Result<Fit, Failure> {
+/// Reads the settings of a pool, and rejects a pool for which no import file can be written.
+async fn check_pool(pool: &Pool, origin_sub: Option<CustomAttribute>) -> Result<PoolInfo, Failure> {
     let description = pool.describe().await?;
     let header = pool.csv_header().await?;
-    let has_usual = header.iter().any(|column| column == USUAL_ORIGIN_SUB);
-    let usual = || USUAL_ORIGIN_SUB.parse().ok().filter(|_| has_usual);
-    let origin_sub = origin_sub.or_else(usual);
+    let has_default = header.iter().any(|column| column == DEFAULT_ORIGIN_SUB);
+    let default = || DEFAULT_ORIGIN_SUB.parse().ok().filter(|_| has_default);
+    let origin_sub = origin_sub.or_else(default);
     Format::of(&description, &header, origin_sub.as_ref()).map_err(SnapshotError::from)?;
-    Ok(Fit {
+    Ok(PoolInfo {
         users: u64::try_from(description.estimated_number_of_users()).unwrap_or_default(),
         origin_sub,
     })
 }
 
-/// The lease is not given back, but it ends three minutes after it was last renewed.
+/// The lease is not released, but it expires three minutes after it was last renewed.
 fn interrupted() -> Failure {
     Failure::Wrong(
-        "interrupted: nobody else takes a snapshot for three minutes; then the same command, or backup-fn by itself, goes on with this \
-         one; latest.json names a complete one all the time"
+        "interrupted: the lease expires in three minutes; then the same command, or backup-fn by itself, resumes this snapshot; \
+         until it is complete, latest.json names the last complete snapshot"
             .to_owned(),
     )
 }
 
-/// Takes it, and shows how far it has come.
-async fn take(
+/// Takes the snapshot, and shows its progress.
+async fn take_snapshot(
     worker: &Worker,
     found: Found,
     accept_shrink: bool,
@@ -168,14 +176,14 @@ async fn take(
     let bar = context.terminal.progress(Some(users), "users listed");
     let (sender, mut listed) = watch::channel(0);
     let shift = Shift::to_the_end();
-    // The sender ends with the work, and with it the showing.
-    let working = async move { worker.work(found, &shift, accept_shrink, &sender).await };
-    let showing = async {
+    // The sender is dropped when the snapshot ends, which ends the loop below.
+    let snapshot = async move { worker.work(found, &shift, accept_shrink, &sender).await };
+    let progress = async {
         while listed.changed().await.is_ok() {
             bar.set_position(*listed.borrow_and_update());
         }
     };
-    let (outcome, ()) = tokio::join!(working, showing);
+    let (outcome, ()) = tokio::join!(snapshot, progress);
     bar.finish_and_clear();
     Ok(outcome?)
 }
@@ -185,7 +193,7 @@ fn custom_attribute(text: &str) -> Result<CustomAttribute, String> {
     text.parse().map_err(|()| expected())
 }
 
-/// What would be done.
+/// Result of a dry run.
 #[derive(Debug, Serialize)]
 struct Plan {
     pool: String,
@@ -204,7 +212,7 @@ impl Plan {
         Self {
             pool: worker.pool.to_string(),
             estimated_users: users,
-            seconds: users.div_ceil(PAGE).div_ceil(worker.rate.into()),
+            seconds: users.div_ceil(USERS_PER_PAGE).div_ceil(worker.rate.into()),
             place: format!("s3://{}/snapshots/", worker.bucket.name()),
             latest: latest.map(|latest| latest.snapshot.clone()),
             unfinished: found.and_then(Found::unfinished).cloned(),
@@ -220,9 +228,9 @@ impl fmt::Display for Plan {
         let (verb, what) = match &self.unfinished {
             _ if self.held => (
                 Cell::styled("nothing", WARN),
-                "another worker is at it".to_owned(),
+                "another worker holds the lease".to_owned(),
             ),
-            Some(unfinished) => ("would go on with".into(), unfinished.to_string()),
+            Some(unfinished) => ("would resume".into(), unfinished.to_string()),
             None => ("would take".into(), "a new snapshot".to_owned()),
         };
         let mut table = Table::new(["dry run", "nothing is written"]);
@@ -233,16 +241,16 @@ impl fmt::Display for Plan {
             format!("about {}", self.estimated_users).into(),
         ]);
         table.row([
-            "listed in".into(),
+            "time to list".into(),
             format!("about {} s at this rate", self.seconds).into(),
         ]);
         table.row(["where".into(), self.place.clone().into()]);
-        table.row(["latest is".into(), id(&self.latest).into()]);
+        table.row(["latest".into(), id(&self.latest).into()]);
         table.fmt(f)
     }
 }
 
-/// What became of it.
+/// Result of a run.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     status: &'static str,
@@ -275,7 +283,7 @@ impl fmt::Display for Report<'_> {
         let Some(manifest) = self.manifest else {
             return writeln!(
                 f,
-                "{WARN}{}{WARN:#}: another worker is at it; run the command again later",
+                "{WARN}{}{WARN:#}: another worker holds the lease; run the command again later",
                 self.status
             );
         };
@@ -318,8 +326,8 @@ impl fmt::Display for Report<'_> {
         if self.status == "shrunk" {
             writeln!(
                 f,
-                "\nThe pool has shrunk: this is not the latest snapshot. Look at the pool; if all is well, run this again with \
-                 --accept-shrink."
+                "\nThe pool has shrunk: this snapshot was not made the latest. Find out why; if the number of users is right, run the \
+                 command again with --accept-shrink."
             )?;
         }
         Ok(())

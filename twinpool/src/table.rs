@@ -1,4 +1,4 @@
-//! A table of text: columns as wide as their widest cell.
+//! A text table whose columns are as wide as their widest cell.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use crate::terminal::HEAD;
 
-/// A cell, perhaps in a colour.
+/// A cell of a table, with its colour.
 #[derive(Clone, Debug)]
 pub struct Cell {
     text: String,
@@ -14,7 +14,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell in a colour.
+    /// A cell with a colour.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         let text = text.into();
         Self { text, style }
@@ -27,7 +27,7 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// Rows of as many cells as there are columns.
+/// A table with a fixed number of columns.
 #[derive(Clone, Debug)]
 pub struct Table<const COLUMNS: usize> {
     rows: Vec<[Cell; COLUMNS]>,

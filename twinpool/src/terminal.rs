@@ -1,4 +1,4 @@
-//! Where a command writes: its result to standard output, as text or as one JSON document; all else to standard error.
+//! Where a command writes: the result to standard output, as text or as one JSON document; everything else to standard error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -9,44 +9,47 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// How a result is written.
+/// Format of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// For people. Colours only on a terminal, and not when NO_COLOR is set.
+    /// Text to read. Colours are used only on a terminal, and not if NO_COLOR is set.
     #[default]
     Text,
-    /// One JSON document.
+    /// One JSON document, for scripts.
     Json,
 }
 
-/// What is well.
+/// Style of what is as it should be.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// What somebody should know of.
+/// Style of a warning.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
-/// What is wrong.
+/// Style of what is wrong.
 pub const WRONG: Style = AnsiColor::Red.on_default().bold();
-/// What stands over a table.
+/// Style of headings.
 pub const HEAD: Style = Style::new().bold();
 
-/// The two streams of a process.
+/// The standard output and standard error of the process.
 #[derive(Debug)]
 pub struct Terminal {
     output: Output,
 }
 
 impl Terminal {
-    /// A terminal that writes results in this form.
+    /// A terminal that writes results in this format.
     pub fn new(output: Output) -> Self {
         Self { output }
     }
 
-    /// In what form results are written.
+    /// The format in which results are written.
     pub fn output(&self) -> Output {
         self.output
     }
 
-    /// Writes the result of a command: `Display` for people, `Serialize` for scripts. Styles in the text are taken out where they
-    /// are not wanted.
+    /// Writes the result of a command: by `Display` as text, by `Serialize` as JSON. Colours are removed where they are not wanted.
+    ///
+    /// # Errors
+    ///
+    /// Standard output cannot be written.
     pub fn show<T: Display + Serialize>(&self, result: &T) -> Result<(), Failure> {
         let text = match self.output {
             Output::Text => result.to_string(),
@@ -55,7 +58,11 @@ impl Terminal {
         self.print(&text)
     }
 
-    /// Writes text to standard output, and ends the line. Whoever reads may stop before the end.
+    /// Writes text and a line end to standard output. A reader that stops early, such as `head`, is no error.
+    ///
+    /// # Errors
+    ///
+    /// Standard output cannot be written.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
         match writeln!(self.stdout(), "{}", text.trim_end()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -63,23 +70,23 @@ impl Terminal {
         }
     }
 
-    /// Standard output, for a result that is too long to be held.
+    /// Standard output, for a result that is too large for memory.
     pub fn stdout(&self) -> impl Write {
         anstream::stdout().lock()
     }
 
-    /// Tells the operator something that is no part of the result.
+    /// Writes a message that is not part of the result to standard error.
     pub fn note(&self, text: impl Display) {
-        // A message that nobody can read any more is no reason to stop.
+        // A closed standard error must not stop the command.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
 
-    /// Tells why the command could not do its work.
+    /// Writes why the command could not do its work to standard error.
     pub fn error(&self, failure: &Failure) {
         self.note(format_args!("{WRONG}error:{WRONG:#} {failure}"));
     }
 
-    /// A bar for work whose length is known, a spinner otherwise; shown on standard error if that is a terminal.
+    /// A progress bar if the length of the work is known, otherwise a spinner. Shown on standard error if that is a terminal.
     pub fn progress(&self, length: Option<u64>, message: &'static str) -> ProgressBar {
         let (bar, template) = match length {
             Some(length) => (

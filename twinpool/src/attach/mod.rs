@@ -1,4 +1,4 @@
-//! `twinpool attach`: adds the post-confirmation trigger to an existing pool, and changes nothing else.
+//! `twinpool attach`: attaches the post-confirmation trigger to an existing pool, and changes nothing else.
 
 mod settings;
 
@@ -16,15 +16,15 @@ use shared::pool::PoolId;
 use self::settings::{Change, Description, Settings};
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
-use crate::raw::{self, Answer, Object};
+use crate::raw::{self, Object, RawAnswer};
 use crate::terminal::{GOOD, WARN, WRONG};
 
-/// Attach twinpool's function to an existing pool, to run after each confirmation
+/// Attach twinpool's function to an existing pool as its post-confirmation trigger
 ///
-/// Changes one setting of the pool, its post-confirmation trigger. Cognito's UpdateUserPool resets every setting that it is not
-/// given, so the pool is read as a whole, written back as a whole, and read again to see that nothing else has changed.
-/// Nothing is written if another function is attached already, if the pool has a setting that this version of twinpool does not
-/// know, or while a user import runs. That the pool may invoke the function was permitted when the function was deployed.
+/// Changes one setting of the pool, its post-confirmation trigger. Cognito's UpdateUserPool resets every setting that the request
+/// leaves out. So the command reads all settings, writes all of them back, and reads them again to make sure that no other setting has
+/// changed. Nothing is written if another function is already attached, if the pool has a setting that this version of twinpool
+/// does not know, or while a user import is running. The deployment of the function has already permitted the pool to invoke it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -47,25 +47,28 @@ Example:
     --function arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger --dry-run
 
 Exit codes:
-  0  attached, or was already
-  1  the pool cannot be changed so, or another setting did not stay as it was
+  0  the function is attached, or was attached before
+  1  the pool cannot be changed safely, or another setting has changed too
   2  bad usage
-  3  AWS refused or did not answer; what is written and could not be read again is listed
+  3  AWS refused or did not answer; if settings were written but could not be read again, they are listed
 
 Permissions: cognito-idp:DescribeUserPool, GetUserPoolMfaConfig, ListUserImportJobs, UpdateUserPool";
 
-/// The ARN of a Lambda function, perhaps with an alias. botocore LambdaConfigType and the developer guide: no version.
+/// The ARN of a Lambda function, with or without an alias. A version is not allowed (botocore LambdaConfigType and the developer
+/// guide).
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FunctionArn(String);
 
-/// Why a text is no ARN that a pool can take.
+/// Why a text is not the ARN of a function that can be attached to a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum NotAFunction {
-    /// It is something else.
+    /// It is not the ARN of a function.
     #[error("not the ARN of a function, such as arn:aws:lambda:REGION:ACCOUNT:function:NAME")]
     Malformed,
     /// It names a version.
-    #[error("a pool cannot take a version of a function: leave the version out, or name an alias")]
+    #[error(
+        "a version of a function cannot be attached to a pool: leave the version out, or name an alias"
+    )]
     Version,
 }
 
@@ -106,7 +109,7 @@ impl FromStr for FunctionArn {
     }
 }
 
-/// What became of the pool.
+/// The result of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Status {
@@ -122,17 +125,22 @@ struct Report {
     pool: String,
     function: String,
     status: Status,
-    /// What is written.
+    /// The changes that are written.
     changes: Vec<Change>,
-    /// How many settings are written back as they are.
+    /// Number of settings that are written back unchanged.
     kept: usize,
-    /// What is different afterwards, and should not be.
+    /// Settings that differ from what was written.
     not_kept: Vec<Change>,
-    /// Where it could not be looked: what the pool should have afterwards.
+    /// If the settings could not be read again: the settings that the pool should have.
     to_compare: BTreeMap<String, Value>,
 }
 
 /// Runs the command.
+///
+/// # Errors
+///
+/// The function cannot be attached to this pool safely, AWS rejected a call or did not answer, there are no AWS credentials, or the
+/// result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let Args {
         pool,
@@ -141,13 +149,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     } = args;
     if function.region() != pool.region() {
         return Err(Failure::Usage(format!(
-            "the function is in {}, the pool in {}: a pool takes functions of its own region only",
+            "the function is in {}, the pool is in {}: a pool can only invoke functions of its own region",
             function.region(),
             pool.region()
         )));
     }
     let client = context.sdk().await?.cognito(&pool, Patience::WORKER);
-    let description = Description::of(&client, &pool).await?;
+    let description = Description::read(&client, &pool).await?;
     let before = description.settings();
     let mut report = Report {
         pool: pool.to_string(),
@@ -162,7 +170,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         context.terminal.show(&report)?;
         return Ok(Verdict::Good);
     }
-    refuse(&before)?;
+    check_writable(&before)?;
     if import_is_running(&client, &pool).await? {
         return Err(import_in_progress());
     }
@@ -174,8 +182,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         context.terminal.show(&report)?;
         return Ok(Verdict::Good);
     }
-    let mfa = mfa_settings(&client, &pool).await?;
-    let again = Description::of(&client, &pool).await?;
+    let mfa = read_mfa_settings(&client, &pool).await?;
+    let again = Description::read(&client, &pool).await?;
     if again.last_modified() != description.last_modified() {
         return Err(changed_meanwhile());
     }
@@ -184,7 +192,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let (after, mfa_after) = match read_again(&client, &pool).await {
         Ok(after) => after,
         Err(error) => {
-            // The same command would find the function attached, and nothing to compare with.
+            // Running the command again would find the function attached, and would not compare the settings.
             report.status = Status::NotReadAgain;
             report.to_compare = wanted.leaves();
             report.to_compare.extend(mfa.leaves());
@@ -204,12 +212,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     Ok(verdict)
 }
 
-/// What of a pool's settings forbids writing them.
-fn refuse(settings: &Settings) -> Result<(), Failure> {
+/// Rejects settings that cannot be written back safely.
+fn check_writable(settings: &Settings) -> Result<(), Failure> {
     if let Some(other) = settings.post_confirmation() {
         return Err(Failure::Wrong(format!(
-            "the pool has a post-confirmation function already: {other}; keep it, and let it invoke twinpool's with the same \
-             event: docs/deploy.md, \"Around existing pools\", says how"
+            "the pool already has a post-confirmation function: {other}; keep it, and let it invoke twinpool's function with the \
+             same event: docs/deploy.md, \"Around existing pools\", says how"
         )));
     }
     let unknown = settings.unknown();
@@ -225,18 +233,18 @@ fn refuse(settings: &Settings) -> Result<(), Failure> {
 
 fn import_in_progress() -> Failure {
     Failure::Wrong(
-        "a user import is running, and Cognito changes no pool meanwhile; run the command again when it has ended"
+        "a user import is running, and Cognito does not change a pool during an import; run the command again when it has ended"
             .to_owned(),
     )
 }
 
 fn changed_meanwhile() -> Failure {
     Failure::Wrong(
-        "somebody else is changing the pool; nothing was written, run the command again".to_owned(),
+        "somebody else is changing the pool; nothing was written; run the command again".to_owned(),
     )
 }
 
-/// Whether a user import of the pool is under way.
+/// Whether a user import of the pool is running.
 async fn import_is_running(client: &Client, pool: &PoolId) -> Result<bool, AwsError> {
     use UserImportJobStatusType::{InProgress, Pending, Stopping};
     let mut token = None;
@@ -260,9 +268,9 @@ async fn import_is_running(client: &Client, pool: &PoolId) -> Result<bool, AwsEr
     }
 }
 
-/// The factors that DescribeUserPool does not show.
-async fn mfa_settings(client: &Client, pool: &PoolId) -> Result<Settings, AwsError> {
-    let answer = Answer::default();
+/// The MFA settings that DescribeUserPool does not return.
+async fn read_mfa_settings(client: &Client, pool: &PoolId) -> Result<Settings, AwsError> {
+    let answer = RawAnswer::default();
     client
         .get_user_pool_mfa_config()
         .user_pool_id(pool.as_str())
@@ -277,10 +285,10 @@ async fn mfa_settings(client: &Client, pool: &PoolId) -> Result<Settings, AwsErr
     Ok(Settings::from(settings))
 }
 
-/// Both parts of a pool's settings.
+/// The settings of a pool and its MFA settings, after they were written.
 async fn read_again(client: &Client, pool: &PoolId) -> Result<(Settings, Settings), AwsError> {
-    let settings = Description::of(client, pool).await?.settings();
-    Ok((settings, mfa_settings(client, pool).await?))
+    let settings = Description::read(client, pool).await?.settings();
+    Ok((settings, read_mfa_settings(client, pool).await?))
 }
 
 async fn update(client: &Client, pool: &PoolId, settings: &Settings) -> Result<(), Failure> {
@@ -289,7 +297,7 @@ async fn update(client: &Client, pool: &PoolId, settings: &Settings) -> Result<(
         .update_user_pool()
         .user_pool_id(pool.as_str())
         .customize()
-        .mutate_request(raw::request(request))
+        .mutate_request(raw::with_body(request))
         .send()
         .await;
     let Err(error) = updated else {
@@ -309,38 +317,42 @@ impl fmt::Display for Report {
         writeln!(f, "user pool {pool}")?;
         write_changes(f, &self.changes)?;
         if !self.changes.is_empty() {
-            writeln!(f, "  {kept} other settings stay as they are")?;
+            writeln!(f, "  {kept} other settings do not change")?;
         }
         match self.status {
             Status::AlreadyAttached => {
-                write!(f, "{GOOD}nothing to do{GOOD:#}: the function is attached")
+                write!(
+                    f,
+                    "{GOOD}nothing to do{GOOD:#}: the function is already attached"
+                )
             }
             Status::WouldAttach => write!(f, "nothing was changed: this was a dry run"),
             Status::Attached => {
                 writeln!(
                     f,
-                    "{GOOD}attached{GOOD:#}: read again, and nothing else has changed"
+                    "{GOOD}attached{GOOD:#}: the settings were read again, and no other setting has changed"
                 )?;
                 write!(
                     f,
-                    "Confirm one test sign-up now (behind a closed fence, in the drill): if the function does not exist, or the pool may \
-                     not invoke it, every sign-up ends in an error. To undo: Cognito console › the pool › Extensions › detach it."
+                    "Confirm one test sign-up now (if the fence is closed, in the next failover drill): if the function does not exist, or \
+                     the pool is not permitted to invoke it, every sign-up fails. To undo: Cognito console › the pool › Extensions › \
+                     detach the function."
                 )
             }
             Status::SettingsChanged => {
                 writeln!(
                     f,
-                    "{WRONG}written, but read again the pool is not as it should be{WRONG:#}; set these right in the Cognito console:"
+                    "{WRONG}the settings were written, but some of them have changed{WRONG:#}; correct these in the Cognito console:"
                 )?;
                 write_changes(f, &self.not_kept)
             }
             Status::NotReadAgain => {
                 writeln!(
                     f,
-                    "{WARN}written, but not read again{WARN:#}; it should be:"
+                    "{WARN}the settings were written, but not read again{WARN:#}; they should be:"
                 )?;
                 for (setting, value) in &self.to_compare {
-                    writeln!(f, "  {setting}: {}", text(Some(value)))?;
+                    writeln!(f, "  {setting}: {}", show_value(Some(value)))?;
                 }
                 Ok(())
             }
@@ -350,14 +362,17 @@ impl fmt::Display for Report {
 
 fn write_changes(f: &mut fmt::Formatter<'_>, changes: &[Change]) -> fmt::Result {
     for change in changes {
-        let (before, after) = (text(change.before.as_ref()), text(change.after.as_ref()));
+        let (before, after) = (
+            show_value(change.before.as_ref()),
+            show_value(change.after.as_ref()),
+        );
         writeln!(f, "  {}: {before} -> {after}", change.setting)?;
     }
     Ok(())
 }
 
-/// A setting's value for people.
-fn text(value: Option<&Value>) -> String {
+/// The value of a setting as text.
+fn show_value(value: Option<&Value>) -> String {
     match value {
         None => "(not set)".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -370,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_named_with_or_without_an_alias_and_never_by_version() {
+    fn a_function_arn_may_have_an_alias_but_no_version() {
         let arn = "arn:aws:lambda:ap-northeast-1:123456789012:function:f";
 
         assert_eq!(

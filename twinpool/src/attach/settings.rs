@@ -1,4 +1,4 @@
-//! The settings of a user pool as DescribeUserPool gives them and UpdateUserPool takes them: as JSON, none of them lost.
+//! The settings of a user pool, as JSON, so that none is lost between DescribeUserPool and UpdateUserPool.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,11 @@ use serde_json::Value;
 use shared::aws::AwsError;
 use shared::pool::PoolId;
 
-use crate::raw::{Answer, Object};
+use crate::raw::{Object, RawAnswer};
 
-/// What DescribeUserPool gives and UpdateUserPool does not take (botocore 1.44.5: UserPoolType less UpdateUserPoolRequest).
-const FIXED: [&str; 14] = [
+/// Members that DescribeUserPool returns and UpdateUserPool does not accept (botocore 1.44.5: UserPoolType less
+/// UpdateUserPoolRequest).
+const READ_ONLY: [&str; 14] = [
     "AliasAttributes",
     "Arn",
     "CreationDate",
@@ -28,7 +29,7 @@ const FIXED: [&str; 14] = [
     "UsernameConfiguration",
 ];
 
-/// What UpdateUserPool takes (botocore 1.44.5: UpdateUserPoolRequest). `*` is any key of a map.
+/// Settings that UpdateUserPool accepts (botocore 1.44.5: UpdateUserPoolRequest). `*` is any key of a map.
 const WRITABLE: [&str; 79] = [
     "AccountRecoverySetting.RecoveryMechanisms.Name",
     "AccountRecoverySetting.RecoveryMechanisms.Priority",
@@ -111,14 +112,18 @@ const WRITABLE: [&str; 79] = [
     "VerificationMessageTemplate.SmsMessage",
 ];
 
-/// A pool as DescribeUserPool shows it.
+/// A pool as DescribeUserPool returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description(Object);
 
 impl Description {
-    /// Asks for it.
-    pub async fn of(client: &Client, pool: &PoolId) -> Result<Self, AwsError> {
-        let answer = Answer::default();
+    /// Reads the description of a pool.
+    ///
+    /// # Errors
+    ///
+    /// AWS rejected the call or did not answer, or the answer contains no pool.
+    pub async fn read(client: &Client, pool: &PoolId) -> Result<Self, AwsError> {
+        let answer = RawAnswer::default();
         client
             .describe_user_pool()
             .user_pool_id(pool.as_str())
@@ -133,19 +138,19 @@ impl Description {
             .ok_or_else(|| AwsError::hollow("DescribeUserPool", pool, "a pool"))
     }
 
-    /// When the pool was changed last, as Cognito writes it.
+    /// When the pool was last changed, in Cognito's notation.
     pub fn last_modified(&self) -> Option<&Value> {
         self.0.get("LastModifiedDate")
     }
 
-    /// What can be written back with UpdateUserPool, under that operation's names.
+    /// The settings that UpdateUserPool accepts, with the names that it uses.
     pub fn settings(&self) -> Settings {
         let mut settings = self.0.clone();
-        settings.retain(|name, _| !FIXED.contains(&name.as_str()));
+        settings.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
         if let Some(name) = settings.remove("Name") {
             settings.insert("PoolName".to_owned(), name);
         }
-        // botocore UnusedAccountValidityDays: "This parameter is no longer in use"; refused beside its successor [facts 7].
+        // botocore UnusedAccountValidityDays: "This parameter is no longer in use"; rejected beside its successor [facts 7].
         let successor = settings
             .get("Policies")
             .and_then(|policies| policies.pointer("/PasswordPolicy/TemporaryPasswordValidityDays"));
@@ -158,7 +163,7 @@ impl Description {
     }
 }
 
-/// The settings of a pool that can be written.
+/// The settings of a pool that can be written back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings(Object);
 
@@ -169,7 +174,7 @@ impl From<Object> for Settings {
 }
 
 impl Settings {
-    /// The function that runs after a confirmation.
+    /// ARN of the post-confirmation function.
     pub fn post_confirmation(&self) -> Option<&str> {
         self.0
             .get("LambdaConfig")?
@@ -177,7 +182,7 @@ impl Settings {
             .as_str()
     }
 
-    /// The same, and the function runs after a confirmation.
+    /// These settings with another post-confirmation function.
     pub fn with_post_confirmation(&self, function: &str) -> Self {
         let mut settings = self.clone();
         let triggers = settings.0.entry("LambdaConfig");
@@ -186,14 +191,14 @@ impl Settings {
         settings
     }
 
-    /// The request that writes them all.
+    /// The UpdateUserPool request that writes all settings.
     pub fn request(&self, pool: &PoolId) -> Object {
         let mut request = self.0.clone();
         request.insert("UserPoolId".to_owned(), pool.as_str().into());
         request
     }
 
-    /// The names of settings that this version does not know how to write back.
+    /// Paths of settings that this version of twinpool does not know, and so cannot write back.
     pub fn unknown(&self) -> Vec<String> {
         let known: Vec<Vec<&str>> = WRITABLE.map(|path| path.split('.').collect()).to_vec();
         let mut unknown = Vec::new();
@@ -203,14 +208,14 @@ impl Settings {
         unknown
     }
 
-    /// How many there are.
+    /// Number of settings.
     pub fn count(&self) -> usize {
         self.leaves().len()
     }
 
-    /// What is different in the others.
-    pub fn changes_to(&self, others: &Self) -> Vec<Change> {
-        let (before, mut after) = (self.leaves(), others.leaves());
+    /// The differences between these settings and later ones.
+    pub fn changes_to(&self, later: &Self) -> Vec<Change> {
+        let (before, mut after) = (self.leaves(), later.leaves());
         let mut changes = Vec::new();
         for (setting, before) in before {
             let after = after.remove(&setting);
@@ -230,24 +235,24 @@ impl Settings {
         changes
     }
 
-    /// Each value that is set, by its path.
+    /// Each value that is set, by its path, such as `LambdaConfig.PostConfirmation`.
     pub fn leaves(&self) -> BTreeMap<String, Value> {
         let mut leaves = BTreeMap::new();
         for (name, value) in &self.0 {
-            collect(name.clone(), value, &mut leaves);
+            collect_leaves(name.clone(), value, &mut leaves);
         }
         leaves
     }
 }
 
-/// A setting that is not what it was.
+/// A change of a setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// Its name, such as `LambdaConfig.PostConfirmation`.
+    /// Path of the setting, such as `LambdaConfig.PostConfirmation`.
     pub setting: String,
-    /// What it was; none when it was not set.
+    /// Its value before; `None` if it was not set.
     pub before: Option<Value>,
-    /// What it is then.
+    /// Its value afterwards; `None` if it is not set.
     pub after: Option<Value>,
 }
 
@@ -282,12 +287,13 @@ fn find_unknown<'a>(
     }
 }
 
-/// The values within a value, by path. The order of a list means nothing in a pool's settings, and an empty one is as good as none.
-fn collect(path: String, value: &Value, leaves: &mut BTreeMap<String, Value>) {
+/// Collects the values within a value by path. Lists are sorted and empty lists left out, because in a pool's settings the order of a
+/// list has no meaning, and an empty list means the same as none.
+fn collect_leaves(path: String, value: &Value, leaves: &mut BTreeMap<String, Value>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                collect(format!("{path}.{name}"), value, leaves);
+                collect_leaves(format!("{path}.{name}"), value, leaves);
             }
         }
         Value::Array(elements) if elements.is_empty() => {}
@@ -327,7 +333,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_else_is_set_attaching_changes_one_setting(
+        fn attaching_a_function_changes_one_setting_only(
             settings in btree_map("[A-Z][a-z]{0,3}", any_value(), 0..6),
             triggers in btree_map("[A-Z][a-z]{0,3}", any_value(), 0..3),
         ) {
@@ -356,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_can_be_written_is_written_back_and_nothing_else() {
+    fn all_writable_settings_are_written_back_and_nothing_else() {
         let description = description(json!({
             "Id": "ap-northeast-1_Primary01", "Arn": "arn", "Name": "people", "MfaConfiguration": "ON",
             "EstimatedNumberOfUsers": 7, "SchemaAttributes": [{"Name": "email"}],
@@ -381,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_validity_of_temporary_passwords_goes_only_where_the_new_one_is() {
+    fn the_old_validity_of_temporary_passwords_is_left_out_only_beside_the_new_one() {
         let config = json!({"AllowAdminCreateUserOnly": false, "UnusedAccountValidityDays": 7});
         let old = description(json!({"AdminCreateUserConfig": config}));
         let both = description(json!({
@@ -397,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_not_known_is_named_at_any_depth() {
+    fn unknown_settings_are_found_at_any_depth() {
         let settings = description(json!({
             "Name": "people",
             "UserPoolTags": {"team": "identity"},
@@ -418,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_is_as_good_as_none_and_is_written_back_all_the_same() {
+    fn an_empty_list_equals_none_and_is_still_written_back() {
         let with = description(json!({"MfaConfiguration": "ON", "AutoVerifiedAttributes": []}));
         let without = description(json!({"MfaConfiguration": "ON"}));
         let (with, without) = (with.settings(), without.settings());
@@ -430,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_name_what_was_lost_changed_and_added_whatever_the_order_of_lists() {
+    fn changes_list_lost_changed_and_added_settings_and_ignore_the_order_of_lists() {
         let before = description(json!({
             "MfaConfiguration": "ON", "UserPoolTier": "PLUS", "AutoVerifiedAttributes": ["email", "phone_number"],
         }));

@@ -1,43 +1,45 @@
-//! `twinpool check`: what would make the night fail, found before anyone relies on the twin.
+//! `twinpool check`: finds settings of the two pools that would make a failover or the return fail, before one happens.
+//!
+//! `facts` reads the settings, `rules` compares them, `finding` is what a rule reports.
 
-mod clients;
-mod findings;
-mod schema;
+mod facts;
+mod finding;
+mod names;
+mod rules;
 
 use std::fmt;
 
-use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::types::UserPoolClientType;
 use serde::Serialize;
-use shared::aws::{AwsError, Patience, Sdk};
+use shared::aws::{AwsError, Patience};
 use shared::config::CustomAttribute;
-use shared::pool::PoolId;
 
-use self::findings::{Finding, PoolFacts, Severity, findings};
+use self::facts::PoolFacts;
+use self::finding::{Finding, Severity};
+use self::rules::compare_pools;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::fence::{self, Gate};
 use crate::pools::Pools;
 use crate::terminal::{GOOD, WARN, WRONG};
 
-/// Check that both pools are fit for a failover and the way back, before you rely on them
+/// Check that both pools are ready for a failover and for the return
 ///
-/// Compares the settings of both pools, their app clients, triggers and the fence, and says of everything that would fail on the
-/// night what to do about it. Writes nothing.
+/// Compares the settings, app clients and triggers of both pools, and looks at the fence. Lists everything that would make a
+/// failover or the return to the primary pool fail, each with what to do about it. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
     #[command(flatten)]
     pools: Pools,
 
-    /// The attribute that keeps a person's first sub: originSubAttribute of the deployment.
+    /// The attribute that keeps a user's first sub: originSubAttribute of the deployment.
     #[arg(long, value_name = "ATTRIBUTE", default_value = "custom:origin_sub", value_parser = custom_attribute)]
     origin_sub: CustomAttribute,
 }
 
 fn custom_attribute(name: &str) -> Result<CustomAttribute, String> {
-    let not_one = |()| format!("not {}", CustomAttribute::EXPECTED);
-    name.parse().map_err(not_one)
+    let rejected = |()| format!("not {}", CustomAttribute::EXPECTED);
+    name.parse().map_err(rejected)
 }
 
 const HELP: &str = "\
@@ -45,7 +47,7 @@ Example:
   twinpool check --primary ap-northeast-1_AbCdEf123 --secondary ap-northeast-3_GhIjKl456
 
 Exit codes:
-  0  nothing is wrong, though there may be warnings
+  0  nothing is wrong; there may be warnings
   1  something is wrong
   2  bad usage
   3  AWS refused or did not answer
@@ -61,17 +63,21 @@ struct Report {
 }
 
 /// Runs the command.
+///
+/// # Errors
+///
+/// There are no AWS credentials, AWS rejected a call or did not answer, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let Pools { primary, secondary } = args.pools;
     let sdk = context.sdk().await?;
-    let primary_facts = facts(&sdk, &primary).await?;
-    let secondary_facts = facts(&sdk, &secondary).await?;
+    let primary_facts = PoolFacts::read(&sdk, &primary).await?;
+    let secondary_facts = PoolFacts::read(&sdk, &secondary).await?;
     let arn = secondary_facts.description.arn();
     let arn = arn.ok_or_else(|| AwsError::hollow("DescribeUserPool", &secondary, "an ARN"))?;
-    let waf = fence::waf(&sdk, &secondary, Patience::WORKER);
-    let gate = Gate::of(&waf, arn).await?;
+    let waf = fence::waf_client(&sdk, &secondary, Patience::WORKER);
+    let gate = Gate::read(&waf, arn).await?;
 
-    let mut findings = findings(
+    let mut findings = compare_pools(
         &primary_facts,
         &secondary_facts,
         &gate,
@@ -90,65 +96,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     })
 }
 
-async fn facts(sdk: &Sdk, pool: &PoolId) -> Result<PoolFacts, AwsError> {
-    let client = sdk.cognito(pool, Patience::WORKER);
-    let id = pool.as_str();
-    let described = client.describe_user_pool().user_pool_id(id).send().await;
-    let described = described.map_err(|e| AwsError::of("DescribeUserPool", pool, &e))?;
-    let description = described
-        .user_pool
-        .ok_or_else(|| AwsError::hollow("DescribeUserPool", pool, "a pool"))?;
-    let mfa = client.get_user_pool_mfa_config().user_pool_id(id).send();
-    let mfa = mfa.await;
-    let mfa = mfa.map_err(|e| AwsError::of("GetUserPoolMfaConfig", pool, &e))?;
-    let header = client.get_csv_header().user_pool_id(id).send().await;
-    let header = header.map_err(|e| AwsError::of("GetCSVHeader", pool, &e))?;
-    Ok(PoolFacts {
-        id: pool.clone(),
-        description,
-        authenticator: mfa
-            .software_token_mfa_configuration
-            .is_some_and(|authenticator| authenticator.enabled),
-        clients: clients(&client, pool).await?,
-        header: header
-            .csv_header
-            .ok_or_else(|| AwsError::hollow("GetCSVHeader", pool, "a header"))?,
-    })
-}
-
-async fn clients(client: &Client, pool: &PoolId) -> Result<Vec<UserPoolClientType>, AwsError> {
-    let mut clients = Vec::new();
-    let mut token = None;
-    loop {
-        let page = client
-            .list_user_pool_clients()
-            .user_pool_id(pool.as_str())
-            .max_results(60)
-            .set_next_token(token)
-            .send()
-            .await
-            .map_err(|e| AwsError::of("ListUserPoolClients", pool, &e))?;
-        for listed in page.user_pool_clients.unwrap_or_default() {
-            let described = client
-                .describe_user_pool_client()
-                .user_pool_id(pool.as_str())
-                .set_client_id(listed.client_id)
-                .send()
-                .await
-                .map_err(|e| AwsError::of("DescribeUserPoolClient", pool, &e))?;
-            clients.extend(described.user_pool_client);
-        }
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(clients);
-        }
-    }
-}
-
 impl Report {
     fn count(&self, severity: Severity) -> usize {
-        let of_it = self.findings.iter().filter(|f| f.severity == severity);
-        of_it.count()
+        let findings = self.findings.iter();
+        findings.filter(|f| f.severity == severity).count()
     }
 }
 
@@ -173,7 +124,7 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            "\n{} wrong, {} to know of, {} good",
+            "\n{} wrong, {} warnings, {} good",
             self.count(Severity::Wrong),
             self.count(Severity::Warn),
             self.count(Severity::Good)

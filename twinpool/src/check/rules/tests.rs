@@ -1,17 +1,23 @@
-//! Two fit pools, and one thing wrong about them at a time.
+//! Each test takes two pools that satisfy every rule, and changes one setting.
 
 use aws_sdk_cognitoidentityprovider::types::{
     AccountRecoverySettingType, AdminCreateUserConfigType, AliasAttributeType, AttributeDataType,
-    EmailConfigurationType, ExplicitAuthFlowsType, RecoveryOptionType, SmsConfigurationType,
-    StringAttributeConstraintsType, UsernameAttributeType, UsernameConfigurationType,
+    DeletionProtectionType, EmailConfigurationType, EmailSendingAccountType, ExplicitAuthFlowsType,
+    LambdaConfigType, RecoveryOptionNameType, RecoveryOptionType, SchemaAttributeType,
+    SmsConfigurationType, StringAttributeConstraintsType, UserPoolClientType, UserPoolMfaType,
+    UserPoolType, UsernameAttributeType, UsernameConfigurationType, VerifiedAttributeType,
 };
 use serde_json::json;
 
-use super::*;
+use super::compare_pools;
+use super::fence::fence;
+use crate::check::facts::PoolFacts;
+use crate::check::finding::{Findings, Severity};
+use crate::fence::Gate;
 
 const ORIGIN_SUB: &str = "custom:origin_sub";
 
-/// As CloudFormation names it.
+/// A name as CloudFormation generates it.
 const FUNCTION: &str = "arn:aws:lambda:ap-northeast-1:123456789012:function:TwinpoolPrimary-ReplicateTriggerFunction0A1B2C3D-x";
 
 fn text(name: &str, most: u32) -> SchemaAttributeType {
@@ -35,7 +41,7 @@ fn app() -> UserPoolClientType {
         .build()
 }
 
-/// A pool that is fit to be a twin.
+/// A pool that satisfies every rule.
 fn pool(id: &str) -> PoolFacts {
     let mail =
         EmailConfigurationType::builder().email_sending_account(EmailSendingAccountType::Developer);
@@ -74,12 +80,12 @@ fn gate(default_action: &str) -> Gate {
     }
 }
 
-/// What is not good about two fit pools after a change to them.
+/// The problems that two good pools have after a change.
 fn after(change: impl FnOnce(&mut PoolFacts, &mut PoolFacts)) -> Vec<(Severity, &'static str)> {
     let mut primary = pool("ap-northeast-1_Primary01");
     let mut secondary = pool("ap-northeast-3_Secondary");
     change(&mut primary, &mut secondary);
-    let findings = findings(&primary, &secondary, &gate("Block"), ORIGIN_SUB);
+    let findings = compare_pools(&primary, &secondary, &gate("Block"), ORIGIN_SUB);
     let bad = findings
         .iter()
         .filter(|finding| finding.severity != Severity::Good);
@@ -108,19 +114,19 @@ fn attribute<'a>(pool: &'a mut PoolFacts, name: &str) -> &'a mut SchemaAttribute
 }
 
 #[test]
-fn two_fit_pools_are_good_in_everything() {
+fn two_good_pools_have_no_problem() {
     assert_eq!(after(|_, _| {}), []);
 }
 
 #[test]
-fn a_twin_in_the_same_region_is_wrong() {
+fn two_pools_in_the_same_region_are_wrong() {
     let found = after(|first, second| second.id = first.id.clone());
 
     assert_eq!(found, wrong("region"));
 }
 
 #[test]
-fn what_cannot_be_changed_about_a_pool_must_be_alike() {
+fn settings_that_are_fixed_at_creation_must_be_the_same() {
     let sign_in = after(|_, second| second.description.username_attributes = None);
     let aliases = after(|_, second| {
         second.description.alias_attributes = Some(vec![AliasAttributeType::PreferredUsername]);
@@ -134,7 +140,7 @@ fn what_cannot_be_changed_about_a_pool_must_be_alike() {
 }
 
 #[test]
-fn pools_that_sign_in_by_email_and_phone_are_not_served() {
+fn pools_that_sign_in_by_email_and_phone_are_not_supported() {
     let both = Some(vec![
         UsernameAttributeType::Email,
         UsernameAttributeType::PhoneNumber,
@@ -148,7 +154,7 @@ fn pools_that_sign_in_by_email_and_phone_are_not_served() {
 }
 
 #[test]
-fn an_attribute_that_one_pool_lacks_is_wrong_on_the_way_there_and_to_know_of_on_the_way_back() {
+fn an_attribute_that_the_secondary_lacks_is_wrong_and_one_that_the_primary_lacks_is_a_warning() {
     let lacks = |pool: &mut PoolFacts| {
         let attributes = pool.description.schema_attributes.as_mut().unwrap();
         attributes.retain(|attribute| attribute.name() != Some("custom:tenant"));
@@ -173,7 +179,7 @@ fn limits_are_compared_as_numbers_in_both_directions() {
 }
 
 #[test]
-fn type_necessity_and_changeability_of_an_attribute_are_compared() {
+fn type_required_and_mutable_of_an_attribute_are_compared() {
     let number = Some(AttributeDataType::Number);
     let of_type =
         after(|_, second| attribute(second, "custom:tenant").attribute_data_type = number);
@@ -188,7 +194,7 @@ fn type_necessity_and_changeability_of_an_attribute_are_compared() {
 }
 
 #[test]
-fn whether_people_can_sign_up_themselves_must_be_alike() {
+fn self_registration_must_be_the_same() {
     let closed = AdminCreateUserConfigType::builder()
         .allow_admin_create_user_only(true)
         .build();
@@ -216,14 +222,14 @@ fn a_pool_that_verifies_phone_numbers_must_be_able_to_send_text_messages() {
 }
 
 #[test]
-fn import_columns_that_differ_are_to_know_of() {
+fn import_columns_that_differ_are_a_warning() {
     let found = after(|_, second| second.header.push("custom:other".into()));
 
     assert_eq!(found, warn("import columns"));
 }
 
 #[test]
-fn a_pool_that_verifies_nothing_can_import_nobody() {
+fn a_pool_that_verifies_no_attribute_is_wrong() {
     let nothing = |pool: &mut PoolFacts| pool.description.auto_verified_attributes = None;
     let phone = Some(vec![VerifiedAttributeType::PhoneNumber]);
     let both = Some(vec![
@@ -240,7 +246,7 @@ fn a_pool_that_verifies_nothing_can_import_nobody() {
 }
 
 #[test]
-fn forgot_password_must_be_open_in_both_pools() {
+fn forgot_password_must_be_enabled_in_both_pools() {
     let only = RecoveryOptionType::builder()
         .name(RecoveryOptionNameType::AdminOnly)
         .priority(1);
@@ -257,7 +263,7 @@ fn forgot_password_must_be_open_in_both_pools() {
 }
 
 #[test]
-fn cognitos_own_sender_is_wrong_for_the_night_and_to_know_of_for_the_way_back() {
+fn cognitos_own_sender_is_wrong_in_the_secondary_and_a_warning_in_the_primary() {
     assert_eq!(
         after(|_, second| second.description.email_configuration = None),
         wrong("mail")
@@ -269,7 +275,7 @@ fn cognitos_own_sender_is_wrong_for_the_night_and_to_know_of_for_the_way_back() 
 }
 
 #[test]
-fn mfa_must_be_alike() {
+fn mfa_must_be_the_same() {
     let off = after(|_, second| second.description.mfa_configuration = Some(UserPoolMfaType::Off));
     let app = after(|_, second| second.authenticator = false);
     let neither = after(|first, second| {
@@ -295,7 +301,7 @@ fn both_pools_need_their_function() {
 }
 
 #[test]
-fn a_function_after_confirmations_that_does_not_look_like_twinpools_is_to_know_of() {
+fn a_post_confirmation_function_that_does_not_look_like_twinpools_is_a_warning() {
     let runs = |name: &str| {
         let function = format!("arn:aws:lambda:ap-northeast-1:123456789012:function:{name}");
         let triggers = LambdaConfigType::builder().post_confirmation(function);
@@ -313,7 +319,7 @@ fn a_function_after_confirmations_that_does_not_look_like_twinpools_is_to_know_o
 }
 
 #[test]
-fn a_function_before_sign_ups_of_the_secondary_and_a_trigger_that_it_lacks_are_to_know_of() {
+fn a_pre_sign_up_function_of_the_secondary_and_a_trigger_that_it_lacks_are_warnings() {
     let with = |triggers: LambdaConfigType| Some(triggers);
     let triggers = || LambdaConfigType::builder().post_confirmation(FUNCTION);
 
@@ -329,7 +335,7 @@ fn a_function_before_sign_ups_of_the_secondary_and_a_trigger_that_it_lacks_are_t
 }
 
 #[test]
-fn a_secondary_without_an_app_client_is_of_no_use() {
+fn a_secondary_without_an_app_client_is_wrong() {
     assert_eq!(
         after(|_, second| second.clients.clear()),
         wrong("app clients")
@@ -353,7 +359,7 @@ fn an_app_client_must_allow_what_its_counterpart_allows() {
 }
 
 #[test]
-fn an_app_client_for_which_nobody_chose_has_what_cognito_gives() {
+fn an_app_client_without_explicit_settings_has_cognitos_defaults() {
     use ExplicitAuthFlowsType::{AllowRefreshTokenAuth, AllowUserPasswordAuth, AllowUserSrpAuth};
     let flows = |client: &mut UserPoolClientType, flows: &[ExplicitAuthFlowsType]| {
         client.explicit_auth_flows = Some(flows.to_vec());
@@ -398,7 +404,7 @@ fn app_clients_are_counterparts_by_name_or_because_there_is_one_each() {
 }
 
 #[test]
-fn nobody_may_write_the_first_sub_themselves() {
+fn no_app_client_may_write_the_first_sub() {
     let writable = |pool: &mut PoolFacts| {
         let attributes = ["email", ORIGIN_SUB].map(str::to_owned);
         pool.clients[0].write_attributes = Some(attributes.to_vec());
@@ -420,7 +426,7 @@ fn nobody_may_write_the_first_sub_themselves() {
 }
 
 #[test]
-fn a_pool_that_can_be_deleted_or_lacks_many_people_is_to_know_of() {
+fn a_pool_that_can_be_deleted_or_lacks_many_users_is_a_warning() {
     assert_eq!(
         after(|_, second| second.description.deletion_protection = None),
         warn("deletion")
@@ -436,11 +442,11 @@ fn a_pool_that_can_be_deleted_or_lacks_many_people_is_to_know_of() {
 }
 
 #[test]
-fn a_fence_that_is_open_missing_or_foreign_is_to_know_of() {
+fn a_fence_that_is_open_missing_or_foreign_is_a_warning() {
     let found = |gate: &Gate| {
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         fence(gate, &mut findings);
-        findings[0].severity
+        findings.into_vec()[0].severity
     };
 
     assert_eq!(found(&gate("Block")), Severity::Good);

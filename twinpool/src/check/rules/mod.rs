@@ -1,0 +1,51 @@
+//! The rules that two pools must satisfy to replace each other. They decide from the pools' settings alone and make no calls.
+
+mod app_clients;
+mod attributes;
+mod fence;
+mod first_sub;
+mod messages;
+mod pool;
+mod sign_in;
+mod sign_up;
+mod triggers;
+
+use crate::check::facts::PoolFacts;
+use crate::check::finding::{Finding, Findings};
+use crate::fence::Gate;
+
+/// Applies all rules to two pools and to the web ACL that protects the secondary pool.
+pub fn compare_pools(
+    primary: &PoolFacts,
+    secondary: &PoolFacts,
+    gate: &Gate,
+    origin_sub: &str,
+) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    for rule in [
+        pool::regions,
+        sign_in::username_attributes,
+        sign_in::aliases,
+        sign_in::letter_case,
+        sign_up::self_registration,
+        attributes::schema,
+        attributes::import_columns,
+        sign_up::verification,
+        sign_in::account_recovery,
+        messages::mail,
+        messages::text_messages,
+        sign_in::mfa,
+        triggers::triggers,
+        pool::deletion_protection,
+        pool::user_count,
+        app_clients::app_clients,
+    ] {
+        rule(primary, secondary, &mut findings);
+    }
+    first_sub::first_sub(primary, secondary, origin_sub, &mut findings);
+    fence::fence(gate, &mut findings);
+    findings.into_vec()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! Decides how urgent each fact is, and what to do about it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::status::facts::{Asked, Facts, Fence, Records, Snapshot, Unknown};
+
+/// How urgent a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Everything is as it should be.
+    Good,
+    /// The operator should know.
+    Warn,
+    /// Not safe: the operator must act.
+    Wrong,
+}
+
+/// A line of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// How urgent it is.
+    pub level: Level,
+    /// What the line is about.
+    pub what: &'static str,
+    /// Its state.
+    pub state: String,
+    /// What to do; `None` if nothing needs to be done, or nobody knows.
+    pub to_do: Option<String>,
+}
+
+/// A record of the outbox, or a sign-up that no snapshot contains, that is older than this raises an alarm (docs/deploy.md,
+/// "What is made").
+const RECORD_AGE_ALARM: SignedDuration = SignedDuration::from_mins(15);
+
+/// A snapshot that is older than this raises an alarm (docs/deploy.md, "What is made").
+const SNAPSHOT_AGE_ALARM: SignedDuration = SignedDuration::from_hours(26);
+
+/// The lines of the table, in their order.
+pub fn assess(facts: &Facts) -> Vec<Line> {
+    let mut lines = vec![
+        primary_line(facts),
+        secondary_line(facts),
+        fence_line(facts),
+    ];
+    if let Some(outbox) = &facts.outbox {
+        lines.push(outbox_line(facts, outbox));
+    }
+    if let Some(conflicts) = &facts.conflicts {
+        lines.push(conflicts_line(facts, conflicts));
+    }
+    lines.push(snapshot_line(facts));
+    match &facts.journal {
+        Asked::Known(journal) => lines.extend([
+            not_in_snapshot_line(facts, &journal.waiting),
+            newcomers_line(facts, &journal.sign_ups),
+        ]),
+        Asked::Unknown(why) => lines.push(unknown("journal", why)),
+    }
+    lines
+}
+
+fn good(what: &'static str, state: String) -> Line {
+    Line {
+        level: Level::Good,
+        what,
+        state,
+        to_do: None,
+    }
+}
+
+fn warn(what: &'static str, state: String, to_do: String) -> Line {
+    Line {
+        level: Level::Warn,
+        what,
+        state,
+        to_do: Some(to_do),
+    }
+}
+
+fn wrong(what: &'static str, state: String, to_do: String) -> Line {
+    Line {
+        level: Level::Wrong,
+        what,
+        state,
+        to_do: Some(to_do),
+    }
+}
+
+fn unknown(what: &'static str, why: &Unknown) -> Line {
+    Line {
+        level: Level::Wrong,
+        what,
+        state: format!("not known: {}", why.error),
+        to_do: None,
+    }
+}
+
+fn primary_line(facts: &Facts) -> Line {
+    let what = "primary pool";
+    let why = match &facts.primary {
+        Asked::Known(pool) => return good(what, format!("about {} users", pool.users)),
+        Asked::Unknown(why) => why,
+    };
+    let secondary = &facts.secondary_pool;
+    let to_do = if !facts.is_primary_lost() {
+        "Cognito answers, so this is no reason for a failover: check the pool id and your permissions, and run the command again"
+            .to_owned()
+    } else if facts.is_secondary_open() {
+        format!("in a failover: the application must use {secondary} until the primary is back")
+    } else {
+        format!("if its region is lost: open the fence, and switch the application to {secondary}")
+    };
+    wrong(what, why.error.clone(), to_do)
+}
+
+fn secondary_line(facts: &Facts) -> Line {
+    let what = "secondary pool";
+    match &facts.secondary {
+        Asked::Known(pool) => good(what, format!("about {} users", pool.users)),
+        Asked::Unknown(why) => wrong(
+            what,
+            why.error.clone(),
+            "sign-ups in the primary are kept in the outbox until it is back".to_owned(),
+        ),
+    }
+}
+
+fn fence_line(facts: &Facts) -> Line {
+    let what = "fence";
+    let pool = &facts.secondary_pool;
+    let failover = facts.is_primary_lost();
+    match &facts.fence {
+        Asked::Known(Fence::Closed) if failover => warn(
+            what,
+            "closed: users cannot sign in to the secondary".to_owned(),
+            format!("in a failover: twinpool fence open --pool {pool}"),
+        ),
+        Asked::Known(Fence::Closed) => good(what, "closed".to_owned()),
+        Asked::Known(Fence::Open) if failover => {
+            good(what, "open, as it should be in a failover".to_owned())
+        }
+        Asked::Known(Fence::Open) => warn(
+            what,
+            "open".to_owned(),
+            format!("unless this is a failover: twinpool fence close --pool {pool}"),
+        ),
+        Asked::Known(Fence::None) => warn(
+            what,
+            "none: whoever can read a user's mail can sign in to the secondary as that user"
+                .to_owned(),
+            "deploy the fence: docs/deploy.md, secondary.fence".to_owned(),
+        ),
+        Asked::Unknown(why) => unknown(what, why),
+    }
+}
+
+fn outbox_line(facts: &Facts, outbox: &Asked<Records>) -> Line {
+    let what = "outbox";
+    let records = match outbox {
+        Asked::Known(records) => records,
+        Asked::Unknown(why) => return unknown(what, why),
+    };
+    let Some(oldest) = records.oldest else {
+        return good(what, "empty".to_owned());
+    };
+    let age = facts.at.duration_since(oldest);
+    let state = format!(
+        "{} users wait to be replicated, the oldest for {}",
+        records.count,
+        format_age(age)
+    );
+    if age > RECORD_AGE_ALARM {
+        let to_do = "read the log of replicate-fn's worker (output WorkerName of the primary stack) for the cause";
+        wrong(what, state, to_do.to_owned())
+    } else {
+        good(what, state)
+    }
+}
+
+fn conflicts_line(facts: &Facts, conflicts: &Asked<Records>) -> Line {
+    let what = "conflicts";
+    match conflicts {
+        Asked::Known(records) if records.count == 0 => good(what, "none".to_owned()),
+        Asked::Known(records) => {
+            let bucket = facts.outbox_bucket.as_deref().unwrap_or_default();
+            wrong(
+                what,
+                format!("{} users cannot be replicated", records.count),
+                format!(
+                    "each file says why: aws s3 cp --recursive s3://{bucket}/conflicts/ conflicts"
+                ),
+            )
+        }
+        Asked::Unknown(why) => unknown(what, why),
+    }
+}
+
+fn snapshot_line(facts: &Facts) -> Line {
+    let what = "last snapshot";
+    match &facts.snapshot {
+        Asked::Unknown(why) => unknown(what, why),
+        Asked::Known(None) => wrong(what, "there is none".to_owned(), snapshot_command(facts)),
+        Asked::Known(Some(last)) => {
+            let age = facts.at.duration_since(last.started_at);
+            let state = format!("{} old, {}", format_age(age), format_users(last));
+            if age > SNAPSHOT_AGE_ALARM {
+                wrong(what, state, snapshot_command(facts))
+            } else {
+                good(what, state)
+            }
+        }
+    }
+}
+
+fn not_in_snapshot_line(facts: &Facts, records: &Records) -> Line {
+    let what = "not in a snapshot";
+    let Some(oldest) = records.oldest else {
+        return good(what, "nobody".to_owned());
+    };
+    let age = facts.at.duration_since(oldest);
+    let state = format!(
+        "{} sign-ups, the oldest {} ago",
+        records.count,
+        format_age(age)
+    );
+    if age > RECORD_AGE_ALARM {
+        wrong(what, state, snapshot_command(facts))
+    } else {
+        // The next snapshot will contain them.
+        good(what, state)
+    }
+}
+
+fn newcomers_line(facts: &Facts, records: &Records) -> Line {
+    let what = "journal";
+    let (Some(oldest), Some(newest)) = (records.oldest, records.newest) else {
+        return good(what, "no newcomers".to_owned());
+    };
+    let state = format!(
+        "{} newcomers, {} to {}",
+        records.count,
+        format_minute(oldest),
+        format_minute(newest)
+    );
+    if facts.is_primary_lost() {
+        return good(what, state);
+    }
+    warn(
+        what,
+        state,
+        "restore them to the primary: twinpool restore --dry-run shows what it would do".to_owned(),
+    )
+}
+
+fn snapshot_command(facts: &Facts) -> String {
+    let command = format!(
+        "twinpool snapshot --pool {} --bucket {}",
+        facts.secondary_pool, facts.bucket
+    );
+    match &facts.bucket_region {
+        Some(region) => format!("{command} --bucket-region {region}"),
+        None => command,
+    }
+}
+
+fn format_users(snapshot: &Snapshot) -> String {
+    let Some(users) = snapshot.users else {
+        return "its manifest has been deleted".to_owned();
+    };
+    let mut text = format!(
+        "{users} users, {} newcomers",
+        snapshot.newcomers.unwrap_or_default()
+    );
+    for (reason, count) in &snapshot.rejected {
+        text.push_str(&format!(", {count} {reason}"));
+    }
+    text
+}
+
+/// A duration in its two largest units, such as "2 h 5 min".
+fn format_age(age: SignedDuration) -> String {
+    let seconds = age.as_secs().max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+fn format_minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! Each test takes the facts of a quiet day, and changes some.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Level, Line, RECORD_AGE_ALARM, SNAPSHOT_AGE_ALARM, assess, format_age};
+use crate::status::facts::{Asked, Facts, Fence, Journal, Pool, Records, Snapshot, Unknown};
+
+const NOW: &str = "2026-11-20T12:00:00Z";
+
+fn ago(duration: SignedDuration) -> Timestamp {
+    NOW.parse::<Timestamp>().unwrap() - duration
+}
+
+fn records(count: u64, age: SignedDuration) -> Records {
+    let at = Some(ago(age));
+    Records {
+        count,
+        oldest: at,
+        newest: at,
+    }
+}
+
+fn journal(sign_ups: Records, waiting: Records) -> Asked<Journal> {
+    Asked::Known(Journal { sign_ups, waiting })
+}
+
+/// The facts of a quiet day.
+fn facts() -> Facts {
+    let pool = || {
+        Asked::Known(Pool {
+            users: 7,
+            arn: "arn".into(),
+        })
+    };
+    let nothing = || Asked::Known(Records::default());
+    Facts {
+        at: NOW.parse().unwrap(),
+        primary_pool: "ap-northeast-1_Primary01".parse().unwrap(),
+        secondary_pool: "ap-northeast-3_Secondary".parse().unwrap(),
+        primary: pool(),
+        secondary: pool(),
+        outbox: Some(nothing()),
+        conflicts: Some(nothing()),
+        journal: Asked::Known(Journal::default()),
+        snapshot: Asked::Known(Some(Snapshot {
+            id: "20261120T110000Z-00000000".into(),
+            started_at: ago(SignedDuration::from_hours(1)),
+            users: Some(7),
+            newcomers: Some(0),
+            rejected: BTreeMap::from([("unconfirmed".into(), 2)]),
+        })),
+        fence: Asked::Known(Fence::Closed),
+        bucket: "snapshots".into(),
+        bucket_region: None,
+        outbox_bucket: Some("outbox".into()),
+    }
+}
+
+fn lost<T>() -> Asked<T> {
+    Asked::Unknown(Unknown {
+        error: "no connection".into(),
+        no_answer: true,
+    })
+}
+
+fn refused<T>() -> Asked<T> {
+    Asked::Unknown(Unknown {
+        error: "AccessDeniedException".into(),
+        no_answer: false,
+    })
+}
+
+fn line(facts: &Facts, what: &str) -> Line {
+    let line = assess(facts).into_iter().find(|line| line.what == what);
+    line.unwrap()
+}
+
+#[test]
+fn a_quiet_day_is_safe() {
+    assert!(
+        assess(&facts())
+            .iter()
+            .all(|line| line.level == Level::Good)
+    );
+}
+
+#[test]
+fn when_the_primary_is_lost_the_advice_is_to_open_the_fence() {
+    let facts = Facts {
+        primary: lost(),
+        outbox: Some(lost()),
+        conflicts: Some(lost()),
+        ..facts()
+    };
+
+    let pool = line(&facts, "primary pool");
+    let to_do = line(&facts, "fence").to_do.unwrap();
+
+    assert_eq!(pool.level, Level::Wrong);
+    assert!(
+        to_do.contains("twinpool fence open --pool ap-northeast-3_Secondary"),
+        "{to_do}"
+    );
+    assert_eq!(line(&facts, "outbox").level, Level::Wrong);
+}
+
+#[test]
+fn an_open_fence_is_good_only_while_the_primary_is_lost() {
+    let open = Facts {
+        fence: Asked::Known(Fence::Open),
+        ..facts()
+    };
+    let failover = Facts {
+        primary: lost(),
+        ..open.clone()
+    };
+
+    assert_eq!(line(&open, "fence").level, Level::Warn);
+    assert_eq!(line(&failover, "fence").level, Level::Good);
+    assert!(line(&failover, "fence").state.contains("failover"));
+    let to_do = line(&failover, "primary pool").to_do.unwrap();
+    assert!(!to_do.contains("open the fence"), "{to_do}");
+}
+
+#[test]
+fn a_primary_that_rejects_the_request_is_not_lost() {
+    let with = |fence| Facts {
+        primary: refused(),
+        fence: Asked::Known(fence),
+        journal: journal(records(5, RECORD_AGE_ALARM), Records::default()),
+        ..facts()
+    };
+    let (open, closed) = (with(Fence::Open), with(Fence::Closed));
+
+    let pool = line(&closed, "primary pool");
+
+    assert_eq!(pool.level, Level::Wrong);
+    assert!(pool.to_do.unwrap().contains("permissions"));
+    assert_eq!(line(&open, "fence").level, Level::Warn);
+    assert_eq!(line(&closed, "fence").to_do, None);
+    assert_eq!(line(&open, "journal").level, Level::Warn);
+}
+
+#[test]
+fn a_record_of_the_outbox_raises_an_alarm_after_15_minutes() {
+    let with = |age| Facts {
+        outbox: Some(Asked::Known(records(3, age))),
+        ..facts()
+    };
+
+    assert_eq!(line(&with(RECORD_AGE_ALARM), "outbox").level, Level::Good);
+    let late = line(
+        &with(RECORD_AGE_ALARM + SignedDuration::from_secs(1)),
+        "outbox",
+    );
+    assert_eq!(late.level, Level::Wrong);
+}
+
+#[test]
+fn a_user_in_conflicts_is_wrong() {
+    let facts = Facts {
+        conflicts: Some(Asked::Known(records(1, RECORD_AGE_ALARM))),
+        ..facts()
+    };
+
+    let line = line(&facts, "conflicts");
+
+    assert_eq!(line.level, Level::Wrong);
+    assert!(line.to_do.unwrap().contains("s3://outbox/conflicts/"));
+}
+
+#[test]
+fn when_the_snapshot_is_old_or_missing_the_advice_is_to_take_one() {
+    let mut old = facts();
+    if let Asked::Known(Some(last)) = &mut old.snapshot {
+        last.started_at = ago(SNAPSHOT_AGE_ALARM + SignedDuration::from_secs(1));
+    }
+    let none = Facts {
+        snapshot: Asked::Known(None),
+        ..facts()
+    };
+
+    let elsewhere = Facts {
+        bucket_region: Some("ap-southeast-1".into()),
+        ..none.clone()
+    };
+
+    for (facts, option) in [
+        (old, ""),
+        (none, ""),
+        (elsewhere, " --bucket-region ap-southeast-1"),
+    ] {
+        let line = line(&facts, "last snapshot");
+        assert_eq!(line.level, Level::Wrong);
+        let command = "twinpool snapshot --pool ap-northeast-3_Secondary --bucket snapshots";
+        assert_eq!(line.to_do.unwrap(), format!("{command}{option}"));
+    }
+}
+
+#[test]
+fn a_sign_up_that_no_snapshot_contains_raises_an_alarm_after_15_minutes() {
+    let with = |age| Facts {
+        journal: journal(records(1, age), records(1, age)),
+        ..facts()
+    };
+
+    assert_eq!(
+        line(&with(RECORD_AGE_ALARM), "not in a snapshot").level,
+        Level::Good
+    );
+    let late = RECORD_AGE_ALARM + SignedDuration::from_secs(1);
+    assert_eq!(line(&with(late), "not in a snapshot").level, Level::Wrong);
+}
+
+#[test]
+fn newcomers_are_a_warning_once_the_primary_answers() {
+    let back = Facts {
+        journal: journal(records(5, RECORD_AGE_ALARM), Records::default()),
+        ..facts()
+    };
+    let failover = Facts {
+        primary: lost(),
+        ..back.clone()
+    };
+
+    assert_eq!(line(&back, "journal").level, Level::Warn);
+    assert_eq!(line(&failover, "journal").level, Level::Good);
+}
+
+#[test]
+fn an_age_is_shown_in_its_two_largest_units() {
+    let shown = |seconds| format_age(SignedDuration::from_secs(seconds));
+
+    assert_eq!(shown(59), "59 s");
+    assert_eq!(shown(60), "1 min");
+    assert_eq!(shown(7_500), "2 h 5 min");
+    assert_eq!(shown(90_061), "1 d 1 h");
+    assert_eq!(shown(-5), "0 s");
+}

@@ -1,0 +1,325 @@
+//! What `twinpool status` knows about the pools, the buckets and the fence, and the calls that read it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_cognitoidentityprovider::Client;
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::aws::{AwsError, Patience, Sdk};
+use shared::bucket::{Bucket, ReadError};
+use shared::pool::PoolId;
+use shared::record::{CONFLICTS, OUTBOX, SIGN_UPS};
+use shared::snapshot::Latest;
+
+use crate::fence::{self, Gate};
+
+/// Pools and buckets to read.
+#[derive(Clone, Debug)]
+pub struct Targets {
+    /// The primary pool.
+    pub primary: PoolId,
+    /// The secondary pool.
+    pub secondary: PoolId,
+    /// The bucket of journal and snapshots.
+    pub bucket: String,
+    /// The region of that bucket; `None` if it is the secondary pool's.
+    pub bucket_region: Option<String>,
+    /// The bucket of the outbox, in the primary region; `None` if it is not to be read.
+    pub outbox: Option<String>,
+}
+
+/// Retry policy of every call. An operator waits for the result, so a lost region must be noticed within seconds.
+const QUICK_RETRY: Patience = Patience {
+    attempt: Duration::from_secs(3),
+    attempts: 2,
+};
+
+/// The answer to a question, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Asked<T> {
+    /// The answer.
+    Known(T),
+    /// Why there is no answer.
+    Unknown(Unknown),
+}
+
+/// Why something is not known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unknown {
+    /// The error.
+    pub error: String,
+    /// True if AWS did not answer, or answered that it is unavailable, as when a region is lost. False if AWS rejected the request.
+    pub no_answer: bool,
+}
+
+impl<T> Asked<T> {
+    fn of<E: Into<Unknown>>(result: Result<T, E>) -> Self {
+        match result {
+            Ok(known) => Self::Known(known),
+            Err(error) => Self::Unknown(error.into()),
+        }
+    }
+}
+
+impl From<AwsError> for Unknown {
+    fn from(error: AwsError) -> Self {
+        use shared::aws::Failure::{Unavailable, Unreachable};
+        Self {
+            no_answer: matches!(error.failure(), Unreachable | Unavailable),
+            error: error.to_string(),
+        }
+    }
+}
+
+impl From<ReadError> for Unknown {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Aws(error) => error.into(),
+            ReadError::Malformed { .. } => Self {
+                error: error.to_string(),
+                no_answer: false,
+            },
+        }
+    }
+}
+
+/// A pool that answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pool {
+    /// Number of users, as Cognito estimates it.
+    pub users: i32,
+    /// The pool's ARN.
+    #[serde(skip)]
+    pub arn: String,
+}
+
+/// The objects below a prefix of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Records {
+    /// How many there are.
+    pub count: u64,
+    /// When the oldest was written.
+    pub oldest: Option<Timestamp>,
+    /// When the newest was written.
+    pub newest: Option<Timestamp>,
+}
+
+impl Records {
+    fn add(&mut self, at: Timestamp) {
+        self.count += 1;
+        self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+        self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+    }
+}
+
+/// The sign-ups that the secondary pool's trigger has recorded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Journal {
+    /// All of them.
+    pub sign_ups: Records,
+    /// Those recorded since the last snapshot began.
+    pub waiting: Records,
+}
+
+impl Journal {
+    async fn list(bucket: &Bucket, last_snapshot: Timestamp) -> Result<Self, AwsError> {
+        let mut journal = Self::default();
+        let mut listing = bucket.list(SIGN_UPS);
+        while let Some(page) = listing.page().await? {
+            for object in page {
+                journal.sign_ups.add(object.last_modified);
+                if object.last_modified > last_snapshot {
+                    journal.waiting.add(object.last_modified);
+                }
+            }
+        }
+        Ok(journal)
+    }
+}
+
+/// The last complete snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Its name.
+    pub id: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Number of users, from its manifest; `None` if the bucket's lifecycle has deleted the manifest.
+    pub users: Option<u64>,
+    /// Number of newcomers, from its manifest.
+    pub newcomers: Option<u64>,
+    /// Number of rejected users by reason, from its manifest.
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// Everything that was read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Facts {
+    /// When it was read.
+    pub at: Timestamp,
+    /// Id of the primary pool.
+    pub primary_pool: String,
+    /// Id of the secondary pool.
+    pub secondary_pool: String,
+    /// The primary pool.
+    pub primary: Asked<Pool>,
+    /// The secondary pool.
+    pub secondary: Asked<Pool>,
+    /// The outbox; `None` if its bucket was not given.
+    pub outbox: Option<Asked<Records>>,
+    /// The records in conflicts/; `None` if the bucket of the outbox was not given.
+    pub conflicts: Option<Asked<Records>>,
+    /// The journal.
+    pub journal: Asked<Journal>,
+    /// The last complete snapshot; `Known(None)` if there is none.
+    pub snapshot: Asked<Option<Snapshot>>,
+    /// The fence of the secondary pool.
+    pub fence: Asked<Fence>,
+    /// Name of the bucket of journal and snapshots.
+    pub bucket: String,
+    /// The region of that bucket, if it was given.
+    pub bucket_region: Option<String>,
+    /// Name of the bucket of the outbox, if it was given.
+    pub outbox_bucket: Option<String>,
+}
+
+impl Facts {
+    /// Whether the primary region seems to be lost. A pool that rejects the request is not lost.
+    pub fn is_primary_lost(&self) -> bool {
+        matches!(&self.primary, Asked::Unknown(why) if why.no_answer)
+    }
+
+    /// Whether the public can reach the secondary pool.
+    pub fn is_secondary_open(&self) -> bool {
+        matches!(self.fence, Asked::Known(Fence::Open | Fence::None))
+    }
+}
+
+/// State of the fence of the secondary pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fence {
+    /// Only operations that Cognito authorises by IAM get through.
+    Closed,
+    /// Every operation gets through.
+    Open,
+    /// The pool has no web ACL, or one that is not twinpool's.
+    None,
+}
+
+/// Reads everything at the same time. A call that fails leaves an [`Asked::Unknown`].
+pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
+    let Targets {
+        primary,
+        secondary,
+        bucket,
+        bucket_region,
+        outbox,
+    } = targets;
+    let at = Timestamp::now();
+    let region = bucket_region.as_deref().unwrap_or(secondary.region());
+    let snapshots = Bucket::new(sdk.s3_in(region, QUICK_RETRY), bucket.as_str());
+    let in_outbox = async |prefix: &'static str| {
+        let bucket = Bucket::new(sdk.s3_in(primary.region(), QUICK_RETRY), outbox.as_deref()?);
+        Some(Asked::of(records(&bucket, prefix).await))
+    };
+    let secondary_and_fence = async {
+        let pool = pool(sdk.cognito(&secondary, QUICK_RETRY), &secondary).await;
+        let fence = match &pool {
+            Asked::Known(Pool { arn, .. }) => {
+                let waf = fence::waf_client(sdk, &secondary, QUICK_RETRY);
+                Asked::of(Gate::read(&waf, arn).await.map(|gate| Fence::of(&gate)))
+            }
+            Asked::Unknown(why) => Asked::Unknown(why.clone()),
+        };
+        (pool, fence)
+    };
+    let snapshot_and_journal = async {
+        let snapshot = last_snapshot(&snapshots).await;
+        let since = match &snapshot {
+            Asked::Known(Some(last)) => last.started_at,
+            _ => Timestamp::MIN,
+        };
+        (snapshot, Asked::of(Journal::list(&snapshots, since).await))
+    };
+    let (primary_answer, (secondary_answer, fence), outbox_answer, conflicts, (snapshot, journal)) = tokio::join!(
+        pool(sdk.cognito(&primary, QUICK_RETRY), &primary),
+        secondary_and_fence,
+        in_outbox(OUTBOX),
+        in_outbox(CONFLICTS),
+        snapshot_and_journal,
+    );
+    Facts {
+        at,
+        primary: primary_answer,
+        secondary: secondary_answer,
+        outbox: outbox_answer,
+        conflicts,
+        journal,
+        snapshot,
+        fence,
+        primary_pool: primary.to_string(),
+        secondary_pool: secondary.to_string(),
+        bucket,
+        bucket_region,
+        outbox_bucket: outbox,
+    }
+}
+
+async fn pool(client: Client, pool: &PoolId) -> Asked<Pool> {
+    let answer = client.describe_user_pool().user_pool_id(pool.as_str());
+    let answer = answer.send().await;
+    let answer = answer.map_err(|error| AwsError::of("DescribeUserPool", pool, &error));
+    Asked::of(answer.and_then(|answer| {
+        let described = answer.user_pool;
+        let hollow = |missing| AwsError::hollow("DescribeUserPool", pool, missing);
+        let described = described.ok_or_else(|| hollow("a pool"))?;
+        Ok(Pool {
+            users: described.estimated_number_of_users,
+            arn: described.arn.ok_or_else(|| hollow("an ARN"))?,
+        })
+    }))
+}
+
+async fn records(bucket: &Bucket, prefix: &str) -> Result<Records, AwsError> {
+    let mut records = Records::default();
+    let mut listing = bucket.list(prefix);
+    while let Some(page) = listing.page().await? {
+        for object in page {
+            records.add(object.last_modified);
+        }
+    }
+    Ok(records)
+}
+
+async fn last_snapshot(bucket: &Bucket) -> Asked<Option<Snapshot>> {
+    let read = async {
+        let Some((latest, _)) = Latest::read(bucket).await? else {
+            return Ok(None);
+        };
+        let users = latest
+            .manifest(bucket)
+            .await?
+            .map(|manifest| manifest.users);
+        Ok(Some(Snapshot {
+            id: latest.snapshot.to_string(),
+            started_at: latest.started_at,
+            users: users.as_ref().map(|users| users.listed),
+            newcomers: users.as_ref().map(|users| users.newcomers),
+            rejected: users.map(|users| users.rejected).unwrap_or_default(),
+        }))
+    };
+    Asked::of::<ReadError>(read.await)
+}
+
+impl Fence {
+    fn of(gate: &Gate) -> Self {
+        match gate {
+            Gate::Fence(fence) if fence.state() == fence::State::Closed => Self::Closed,
+            Gate::Fence(_) => Self::Open,
+            Gate::Foreign(_) | Gate::None => Self::None,
+        }
+    }
+}
