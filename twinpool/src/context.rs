@@ -4,7 +4,7 @@ use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use shared::aws::{Sdk, http_client};
-use shared::config::Environment;
+use shared::environment::Environment;
 
 use crate::failure::Failure;
 use crate::terminal::{Output, Terminal};
@@ -42,7 +42,7 @@ impl Context {
         // Loaded here, because a client would report missing credentials as a lost connection.
         let found = provider.provide_credentials().await;
         found.map_err(|error| no_credentials(&error))?;
-        Ok(Sdk::with(config, &Environment::of_process()))
+        Ok(Sdk::from_config(config, &Environment::of_process()))
     }
 }
 

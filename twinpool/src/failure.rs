@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use shared::aws::AwsError;
-use shared::bucket::ReadError;
-use shared::pool::PoolError;
-use shared::snapshot::SnapshotError;
+use shared::cognito::pool::PoolError;
+use shared::s3::json::JsonError;
+use shared::snapshot::error::SnapshotError;
 
 /// The result of a command that was able to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,11 +72,11 @@ impl From<PoolError> for Failure {
     }
 }
 
-impl From<ReadError> for Failure {
-    fn from(error: ReadError) -> Self {
+impl From<JsonError> for Failure {
+    fn from(error: JsonError) -> Self {
         match error {
-            ReadError::Aws(error) => Self::Aws(error),
-            ReadError::Malformed { .. } => Self::Wrong(error.to_string()),
+            JsonError::Aws(error) => Self::Aws(error),
+            JsonError::Malformed { .. } => Self::Wrong(error.to_string()),
         }
     }
 }
@@ -86,7 +86,7 @@ impl From<SnapshotError> for Failure {
         match error {
             SnapshotError::Pool(error) => error.into(),
             SnapshotError::Bucket(error) => Self::Aws(error),
-            SnapshotError::Read(error) => error.into(),
+            SnapshotError::Json(error) => error.into(),
             error => Self::Wrong(error.to_string()),
         }
     }

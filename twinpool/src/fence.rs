@@ -7,8 +7,8 @@ use aws_sdk_wafv2::Client;
 use aws_sdk_wafv2::types::Scope;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::aws::{AwsError, Patience, Sdk};
-use shared::pool::PoolId;
+use shared::aws::{AwsError, RetryPolicy, Sdk};
+use shared::pool_id::PoolId;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
@@ -146,7 +146,7 @@ impl Gate {
             .interceptor(answer.clone())
             .send()
             .await
-            .map_err(|error| AwsError::of("GetWebACLForResource", arn, &error))?;
+            .map_err(|error| AwsError::from_sdk("GetWebACLForResource", arn, &error))?;
         // botocore: "If there is no associated resource, WAF returns a null web ACL".
         Ok(answer.object("WebACL").map_or(Self::None, Self::from))
     }
@@ -226,10 +226,16 @@ impl Fence {
             .interceptor(answer.clone())
             .send()
             .await
-            .map_err(|error| AwsError::of("GetWebACL", name, &error))?;
-        let hollow = |missing| AwsError::hollow("GetWebACL", name, missing);
-        let fence = Self(answer.object("WebACL").ok_or_else(|| hollow("a web ACL"))?);
-        let token = locked.lock_token().ok_or_else(|| hollow("a lock token"))?;
+            .map_err(|error| AwsError::from_sdk("GetWebACL", name, &error))?;
+        let incomplete = |missing| AwsError::incomplete_response("GetWebACL", name, missing);
+        let fence = Self(
+            answer
+                .object("WebACL")
+                .ok_or_else(|| incomplete("a web ACL"))?,
+        );
+        let token = locked
+            .lock_token()
+            .ok_or_else(|| incomplete("a lock token"))?;
         let unknown = fence.unknown_members();
         if !unknown.is_empty() {
             return Err(Failure::Wrong(format!(
@@ -245,14 +251,14 @@ impl Fence {
             .send()
             .await
             .map_err(|error| Failure::Explained {
-                error: AwsError::of("UpdateWebACL", name, &error),
+                error: AwsError::from_sdk("UpdateWebACL", name, &error),
             })?;
         Ok(())
     }
 }
 
 /// A WAF client for a pool's region.
-pub fn waf_client(sdk: &Sdk, pool: &PoolId, patience: Patience) -> Client {
+pub fn waf_client(sdk: &Sdk, pool: &PoolId, patience: RetryPolicy) -> Client {
     Client::new(&sdk.config(pool.region(), patience))
 }
 
@@ -263,9 +269,9 @@ async fn read_arn(client: &cognito::Client, pool: &PoolId) -> Result<String, Aws
         .user_pool_id(pool.as_str())
         .send()
         .await
-        .map_err(|error| AwsError::of("DescribeUserPool", pool, &error))?;
+        .map_err(|error| AwsError::from_sdk("DescribeUserPool", pool, &error))?;
     let arn = answer.user_pool.and_then(|pool| pool.arn);
-    arn.ok_or_else(|| AwsError::hollow("DescribeUserPool", pool, "an ARN"))
+    arn.ok_or_else(|| AwsError::incomplete_response("DescribeUserPool", pool, "an ARN"))
 }
 
 #[derive(Debug, Serialize)]
@@ -290,8 +296,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         dry_run,
     } = args;
     let sdk = context.sdk().await?;
-    let arn = read_arn(&sdk.cognito(&pool, Patience::WORKER), &pool).await?;
-    let client = waf_client(&sdk, &pool, Patience::WORKER);
+    let arn = read_arn(&sdk.cognito(&pool, RetryPolicy::WORKER), &pool).await?;
+    let client = waf_client(&sdk, &pool, RetryPolicy::WORKER);
     let fence = match Gate::read(&client, &arn).await? {
         Gate::Fence(fence) => fence,
         gate => return Err(no_fence(&pool, &gate)),

@@ -5,9 +5,9 @@ use std::fmt;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::operation::admin_get_user::AdminGetUserOutput;
 use serde::Serialize;
-use shared::aws::{AwsError, Patience};
+use shared::aws::{AwsError, RetryPolicy};
 use shared::person::{Attributes, Status};
-use shared::pool::PoolId;
+use shared::pool_id::PoolId;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
@@ -83,7 +83,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         user,
         dry_run,
     } = args;
-    let client = context.sdk().await?.cognito(&pool, Patience::WORKER);
+    let client = context.sdk().await?.cognito(&pool, RetryPolicy::WORKER);
     let found = read_user(&client, &pool, &user).await?;
     let status = Status::from(found.user_status.clone());
     match status {
@@ -139,7 +139,7 @@ async fn read_user(
         .await;
     let error = match found {
         Ok(user) => return Ok(user),
-        Err(error) => AwsError::of("AdminGetUser", pool, &error),
+        Err(error) => AwsError::from_sdk("AdminGetUser", pool, &error),
     };
     Err(match error.code() {
         "UserNotFoundException" => Failure::Wrong(format!(
@@ -163,7 +163,7 @@ async fn delete_authenticator(
     let Err(error) = deleted else {
         return Ok(Outcome::Removed);
     };
-    let error = AwsError::of("AdminDeleteSoftwareToken", pool, &error);
+    let error = AwsError::from_sdk("AdminDeleteSoftwareToken", pool, &error);
     match error.code() {
         // The pool exists, because AdminGetUser has just succeeded: it is the authenticator that was not found.
         "ResourceNotFoundException" => Ok(Outcome::NoneThere),

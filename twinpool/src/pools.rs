@@ -1,6 +1,6 @@
 //! The options that name the two pools.
 
-use shared::pool::PoolId;
+use shared::pool_id::PoolId;
 
 /// The two pools.
 #[derive(Debug, clap::Args)]

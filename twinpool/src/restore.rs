@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
-use shared::aws::Patience;
-use shared::bucket::Bucket;
-use shared::pool::PoolId;
+use shared::aws::RetryPolicy;
+use shared::id::Id;
+use shared::pool_id::PoolId;
 use shared::restore::RestoreError;
 use shared::restore::request::{Counts, Request, Scope, Status, Which};
 use shared::restore::run::{RoleArn, Run, Site, Step, restore};
-use shared::snapshot::Id;
+use shared::s3::bucket::Bucket;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
@@ -123,7 +123,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let of_secondary = args.secondary.as_ref().map(PoolId::region);
     let region = args.bucket_region.as_deref().or(of_secondary);
     let region = region.unwrap_or(args.pool.region());
-    let bucket = Bucket::new(sdk.s3_in(region, Patience::WORKER), &args.bucket);
+    let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
     let site = Site {
         sdk,
         pool: args.pool,

@@ -5,15 +5,20 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use shared::aws::Patience;
-use shared::bucket::Bucket;
-use shared::config::CustomAttribute;
+use shared::aws::RetryPolicy;
+use shared::cognito::pool::Pool;
+use shared::environment::CustomAttribute;
+use shared::id::Id;
 use shared::import_csv::Format;
-use shared::pool::{Pool, PoolId};
+use shared::pool_id::PoolId;
+use shared::s3::bucket::Bucket;
+use shared::snapshot::error::SnapshotError;
+use shared::snapshot::layout::folder;
+use shared::snapshot::manifest::Manifest;
 use shared::snapshot::worker::{
-    Found, LIST_USERS_RPS, Outcome, SHRINK_GUARD_PERCENT, Shift, Worker,
+    BucketState, DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, LeaseRequest,
+    Outcome, SnapshotWorker,
 };
-use shared::snapshot::{Id, Manifest, SnapshotError};
 use tokio::sync::watch;
 
 use crate::context::Context;
@@ -48,7 +53,7 @@ pub struct Args {
     bucket_region: Option<String>,
 
     /// ListUsers calls per second. The quota of 30 is shared with your application.
-    #[arg(long, value_name = "N", default_value_t = LIST_USERS_RPS)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIST_USERS_PER_SECOND)]
     rate: NonZeroU16,
 
     /// Make this snapshot the latest even if it has less than half of the users of the latest one.
@@ -92,36 +97,36 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let bucket_region = args.bucket_region.as_deref();
     let bucket_region = bucket_region.unwrap_or_else(|| args.pool.region());
     let rate = args.rate.get().into();
-    let client = sdk.cognito(&args.pool, Patience::ONCE);
+    let client = sdk.cognito(&args.pool, RetryPolicy::NO_RETRY);
     let until = Instant::now() + POOL_READ_TIME_LIMIT;
-    let pool = Pool::new(client.clone(), args.pool.clone(), rate, until);
+    let pool = Pool::rate_limited(client.clone(), args.pool.clone(), rate, until);
     let PoolInfo { users, origin_sub } = check_pool(&pool, args.origin_sub).await?;
-    let worker = Worker {
-        bucket: Bucket::new(sdk.s3_in(bucket_region, Patience::WORKER), &args.bucket),
+    let worker = SnapshotWorker {
+        bucket: Bucket::new(sdk.s3_in(bucket_region, RetryPolicy::WORKER), &args.bucket),
         client,
         pool: args.pool,
-        rate,
-        shrink_guard: SHRINK_GUARD_PERCENT.into(),
+        calls_per_second: rate,
+        shrink_guard_percent: DEFAULT_SHRINK_GUARD_PERCENT.into(),
         origin_sub,
     };
-    let found = worker.look().await?;
+    let state = worker.inspect_bucket().await?;
     if args.dry_run {
-        let plan = Plan::of(&worker, users, found.as_ref());
+        let plan = Plan::of(&worker, users, state.as_ref());
         context.terminal.show(&plan)?;
-        return Ok(match found {
+        return Ok(match state {
             Some(_) => Verdict::Good,
             None => Verdict::Wrong,
         });
     }
-    let outcome = match found {
+    let outcome = match state {
         None => Outcome::Held,
-        Some(found) => {
-            if let Some(snapshot) = found.unfinished() {
+        Some(state) => {
+            if let Some(snapshot) = state.interrupted() {
                 let note = format_args!("{snapshot} was interrupted: resuming it");
                 context.terminal.note(note);
             }
             tokio::select! {
-                outcome = take_snapshot(&worker, found, args.accept_shrink, users, context) => outcome?,
+                outcome = take_snapshot(&worker, state, args.accept_shrink, users, context) => outcome?,
                 _ = tokio::signal::ctrl_c() => return Err(interrupted()),
             }
         }
@@ -167,17 +172,20 @@ fn interrupted() -> Failure {
 
 /// Takes the snapshot, and shows its progress.
 async fn take_snapshot(
-    worker: &Worker,
-    found: Found,
+    worker: &SnapshotWorker,
+    state: BucketState,
     accept_shrink: bool,
     users: u64,
     context: &Context,
 ) -> Result<Outcome, Failure> {
     let bar = context.terminal.progress(Some(users), "users listed");
     let (sender, mut listed) = watch::channel(0);
-    let shift = Shift::to_the_end();
+    let lease = LeaseRequest::until_complete();
     // The sender is dropped when the snapshot ends, which ends the loop below.
-    let snapshot = async move { worker.work(found, &shift, accept_shrink, &sender).await };
+    let snapshot = async move {
+        let taken = worker.take_or_resume_snapshot(state, &lease, accept_shrink, &sender);
+        taken.await
+    };
     let progress = async {
         while listed.changed().await.is_ok() {
             bar.set_position(*listed.borrow_and_update());
@@ -207,16 +215,18 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(worker: &Worker, users: u64, found: Option<&Found>) -> Self {
-        let latest = found.and_then(|found| found.latest.as_ref());
+    fn of(worker: &SnapshotWorker, users: u64, state: Option<&BucketState>) -> Self {
+        let latest = state.and_then(|state| state.latest.as_ref());
         Self {
             pool: worker.pool.to_string(),
             estimated_users: users,
-            seconds: users.div_ceil(USERS_PER_PAGE).div_ceil(worker.rate.into()),
+            seconds: users
+                .div_ceil(USERS_PER_PAGE)
+                .div_ceil(worker.calls_per_second.into()),
             place: format!("s3://{}/snapshots/", worker.bucket.name()),
             latest: latest.map(|latest| latest.snapshot.clone()),
-            unfinished: found.and_then(Found::unfinished).cloned(),
-            held: found.is_none(),
+            unfinished: state.and_then(BucketState::interrupted).cloned(),
+            held: state.is_none(),
         }
     }
 }
@@ -268,7 +278,7 @@ impl<'a> Report<'a> {
             Outcome::InProgress { snapshot, .. } => ("in-progress", Some(snapshot), None),
             Outcome::Held => ("held", None, None),
         };
-        let place = |snapshot: &Id| format!("s3://{}/{}", bucket.name(), snapshot.folder());
+        let place = |snapshot: &Id| format!("s3://{}/{}", bucket.name(), folder(snapshot));
         Self {
             status,
             snapshot,
@@ -299,7 +309,7 @@ impl fmt::Display for Report<'_> {
             ("listed", users.listed),
             ("exported", users.exported),
             ("newcomers", users.newcomers),
-            ("rejected", users.rejected_in_all()),
+            ("rejected", users.total_rejected()),
         ] {
             table.row([name.into(), value.to_string().into()]);
         }
@@ -316,7 +326,7 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "{table}")?;
 
         let mut files = Table::new(["file", "rows", "bytes"]);
-        let folder = manifest.snapshot.folder();
+        let folder = manifest.folder(snapshot);
         for file in &manifest.files {
             let name = file.key.strip_prefix(&folder).unwrap_or(&file.key);
             let (rows, bytes) = (file.rows.to_string(), file.bytes.to_string());

@@ -10,8 +10,8 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::UserImportJobStatusType;
 use serde::Serialize;
 use serde_json::Value;
-use shared::aws::{AwsError, Patience};
-use shared::pool::PoolId;
+use shared::aws::{AwsError, RetryPolicy};
+use shared::pool_id::PoolId;
 
 use self::settings::{Change, Description, Settings};
 use crate::context::Context;
@@ -154,7 +154,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
             pool.region()
         )));
     }
-    let client = context.sdk().await?.cognito(&pool, Patience::WORKER);
+    let client = context.sdk().await?.cognito(&pool, RetryPolicy::WORKER);
     let description = Description::read(&client, &pool).await?;
     let before = description.settings();
     let mut report = Report {
@@ -256,7 +256,7 @@ async fn import_is_running(client: &Client, pool: &PoolId) -> Result<bool, AwsEr
             .set_pagination_token(token)
             .send()
             .await
-            .map_err(|error| AwsError::of("ListUserImportJobs", pool, &error))?;
+            .map_err(|error| AwsError::from_sdk("ListUserImportJobs", pool, &error))?;
         let mut jobs = page.user_import_jobs().iter();
         if jobs.any(|job| matches!(job.status, Some(InProgress | Pending | Stopping))) {
             return Ok(true);
@@ -278,10 +278,10 @@ async fn read_mfa_settings(client: &Client, pool: &PoolId) -> Result<Settings, A
         .interceptor(answer.clone())
         .send()
         .await
-        .map_err(|error| AwsError::of("GetUserPoolMfaConfig", pool, &error))?;
+        .map_err(|error| AwsError::from_sdk("GetUserPoolMfaConfig", pool, &error))?;
     let settings = answer.whole();
-    let settings =
-        settings.ok_or_else(|| AwsError::hollow("GetUserPoolMfaConfig", pool, "settings"))?;
+    let settings = settings
+        .ok_or_else(|| AwsError::incomplete_response("GetUserPoolMfaConfig", pool, "settings"))?;
     Ok(Settings::from(settings))
 }
 
@@ -303,7 +303,7 @@ async fn update(client: &Client, pool: &PoolId, settings: &Settings) -> Result<(
     let Err(error) = updated else {
         return Ok(());
     };
-    let error = AwsError::of("UpdateUserPool", pool, &error);
+    let error = AwsError::from_sdk("UpdateUserPool", pool, &error);
     Err(match error.code() {
         "ConcurrentModificationException" => changed_meanwhile(),
         "UserImportInProgressException" => import_in_progress(),

@@ -6,7 +6,7 @@ use aws_sdk_cognitoidentityprovider::Client;
 use serde::Serialize;
 use serde_json::Value;
 use shared::aws::AwsError;
-use shared::pool::PoolId;
+use shared::pool_id::PoolId;
 
 use crate::raw::{Object, RawAnswer};
 
@@ -131,11 +131,11 @@ impl Description {
             .interceptor(answer.clone())
             .send()
             .await
-            .map_err(|error| AwsError::of("DescribeUserPool", pool, &error))?;
+            .map_err(|error| AwsError::from_sdk("DescribeUserPool", pool, &error))?;
         let description = answer.object("UserPool");
         description
             .map(Self)
-            .ok_or_else(|| AwsError::hollow("DescribeUserPool", pool, "a pool"))
+            .ok_or_else(|| AwsError::incomplete_response("DescribeUserPool", pool, "a pool"))
     }
 
     /// When the pool was last changed, in Cognito's notation.

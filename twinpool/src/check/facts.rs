@@ -6,8 +6,8 @@ use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{
     SchemaAttributeType, UserPoolClientType, UserPoolType, VerifiedAttributeType,
 };
-use shared::aws::{AwsError, Patience, Sdk};
-use shared::pool::PoolId;
+use shared::aws::{AwsError, RetryPolicy, Sdk};
+use shared::pool_id::PoolId;
 
 /// The largest page that ListUserPoolClients returns (botocore 1.44.5: QueryLimit).
 const CLIENTS_PER_PAGE: i32 = 60;
@@ -34,18 +34,18 @@ impl PoolFacts {
     ///
     /// AWS rejected a call or did not answer, or an answer is incomplete.
     pub async fn read(sdk: &Sdk, pool: &PoolId) -> Result<Self, AwsError> {
-        let client = sdk.cognito(pool, Patience::WORKER);
+        let client = sdk.cognito(pool, RetryPolicy::WORKER);
         let id = pool.as_str();
         let described = client.describe_user_pool().user_pool_id(id).send().await;
-        let described = described.map_err(|e| AwsError::of("DescribeUserPool", pool, &e))?;
+        let described = described.map_err(|e| AwsError::from_sdk("DescribeUserPool", pool, &e))?;
         let description = described
             .user_pool
-            .ok_or_else(|| AwsError::hollow("DescribeUserPool", pool, "a pool"))?;
+            .ok_or_else(|| AwsError::incomplete_response("DescribeUserPool", pool, "a pool"))?;
         let mfa = client.get_user_pool_mfa_config().user_pool_id(id).send();
         let mfa = mfa.await;
-        let mfa = mfa.map_err(|e| AwsError::of("GetUserPoolMfaConfig", pool, &e))?;
+        let mfa = mfa.map_err(|e| AwsError::from_sdk("GetUserPoolMfaConfig", pool, &e))?;
         let header = client.get_csv_header().user_pool_id(id).send().await;
-        let header = header.map_err(|e| AwsError::of("GetCSVHeader", pool, &e))?;
+        let header = header.map_err(|e| AwsError::from_sdk("GetCSVHeader", pool, &e))?;
         Ok(Self {
             id: pool.clone(),
             description,
@@ -55,7 +55,7 @@ impl PoolFacts {
             clients: read_clients(&client, pool).await?,
             header: header
                 .csv_header
-                .ok_or_else(|| AwsError::hollow("GetCSVHeader", pool, "a header"))?,
+                .ok_or_else(|| AwsError::incomplete_response("GetCSVHeader", pool, "a header"))?,
         })
     }
 
@@ -84,7 +84,7 @@ async fn read_clients(client: &Client, pool: &PoolId) -> Result<Vec<UserPoolClie
             .set_next_token(token)
             .send()
             .await
-            .map_err(|e| AwsError::of("ListUserPoolClients", pool, &e))?;
+            .map_err(|e| AwsError::from_sdk("ListUserPoolClients", pool, &e))?;
         for listed in page.user_pool_clients.unwrap_or_default() {
             let described = client
                 .describe_user_pool_client()
@@ -92,7 +92,7 @@ async fn read_clients(client: &Client, pool: &PoolId) -> Result<Vec<UserPoolClie
                 .set_client_id(listed.client_id)
                 .send()
                 .await
-                .map_err(|e| AwsError::of("DescribeUserPoolClient", pool, &e))?;
+                .map_err(|e| AwsError::from_sdk("DescribeUserPoolClient", pool, &e))?;
             clients.extend(described.user_pool_client);
         }
         token = page.next_token;

@@ -10,8 +10,8 @@ mod rules;
 use std::fmt;
 
 use serde::Serialize;
-use shared::aws::{AwsError, Patience};
-use shared::config::CustomAttribute;
+use shared::aws::{AwsError, RetryPolicy};
+use shared::environment::CustomAttribute;
 
 use self::facts::PoolFacts;
 use self::finding::{Finding, Severity};
@@ -73,8 +73,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let primary_facts = PoolFacts::read(&sdk, &primary).await?;
     let secondary_facts = PoolFacts::read(&sdk, &secondary).await?;
     let arn = secondary_facts.description.arn();
-    let arn = arn.ok_or_else(|| AwsError::hollow("DescribeUserPool", &secondary, "an ARN"))?;
-    let waf = fence::waf_client(&sdk, &secondary, Patience::WORKER);
+    let arn =
+        arn.ok_or_else(|| AwsError::incomplete_response("DescribeUserPool", &secondary, "an ARN"))?;
+    let waf = fence::waf_client(&sdk, &secondary, RetryPolicy::WORKER);
     let gate = Gate::read(&waf, arn).await?;
 
     let mut findings = compare_pools(

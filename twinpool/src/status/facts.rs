@@ -6,11 +6,13 @@ use std::time::Duration;
 use aws_sdk_cognitoidentityprovider::Client;
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::aws::{AwsError, Patience, Sdk};
-use shared::bucket::{Bucket, ReadError};
-use shared::pool::PoolId;
-use shared::record::{CONFLICTS, OUTBOX, SIGN_UPS};
-use shared::snapshot::Latest;
+use shared::aws::{AwsError, RetryPolicy, Sdk};
+use shared::journal::SIGN_UPS_PREFIX;
+use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
+use shared::pool_id::PoolId;
+use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
+use shared::snapshot::latest::Latest;
 
 use crate::fence::{self, Gate};
 
@@ -30,7 +32,7 @@ pub struct Targets {
 }
 
 /// Retry policy of every call. An operator waits for the result, so a lost region must be noticed within seconds.
-const QUICK_RETRY: Patience = Patience {
+const QUICK_RETRY: RetryPolicy = RetryPolicy {
     attempt: Duration::from_secs(3),
     attempts: 2,
 };
@@ -73,11 +75,11 @@ impl From<AwsError> for Unknown {
     }
 }
 
-impl From<ReadError> for Unknown {
-    fn from(error: ReadError) -> Self {
+impl From<JsonError> for Unknown {
+    fn from(error: JsonError) -> Self {
         match error {
-            ReadError::Aws(error) => error.into(),
-            ReadError::Malformed { .. } => Self {
+            JsonError::Aws(error) => error.into(),
+            JsonError::Malformed { .. } => Self {
                 error: error.to_string(),
                 no_answer: false,
             },
@@ -126,8 +128,8 @@ pub struct Journal {
 impl Journal {
     async fn list(bucket: &Bucket, last_snapshot: Timestamp) -> Result<Self, AwsError> {
         let mut journal = Self::default();
-        let mut listing = bucket.list(SIGN_UPS);
-        while let Some(page) = listing.page().await? {
+        let mut listing = bucket.list(SIGN_UPS_PREFIX);
+        while let Some(page) = listing.next_page().await? {
             for object in page {
                 journal.sign_ups.add(object.last_modified);
                 if object.last_modified > last_snapshot {
@@ -247,8 +249,8 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
     let (primary_answer, (secondary_answer, fence), outbox_answer, conflicts, (snapshot, journal)) = tokio::join!(
         pool(sdk.cognito(&primary, QUICK_RETRY), &primary),
         secondary_and_fence,
-        in_outbox(OUTBOX),
-        in_outbox(CONFLICTS),
+        in_outbox(PENDING_PREFIX),
+        in_outbox(CONFLICTS_PREFIX),
         snapshot_and_journal,
     );
     Facts {
@@ -271,14 +273,14 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
 async fn pool(client: Client, pool: &PoolId) -> Asked<Pool> {
     let answer = client.describe_user_pool().user_pool_id(pool.as_str());
     let answer = answer.send().await;
-    let answer = answer.map_err(|error| AwsError::of("DescribeUserPool", pool, &error));
+    let answer = answer.map_err(|error| AwsError::from_sdk("DescribeUserPool", pool, &error));
     Asked::of(answer.and_then(|answer| {
         let described = answer.user_pool;
-        let hollow = |missing| AwsError::hollow("DescribeUserPool", pool, missing);
-        let described = described.ok_or_else(|| hollow("a pool"))?;
+        let incomplete = |missing| AwsError::incomplete_response("DescribeUserPool", pool, missing);
+        let described = described.ok_or_else(|| incomplete("a pool"))?;
         Ok(Pool {
             users: described.estimated_number_of_users,
-            arn: described.arn.ok_or_else(|| hollow("an ARN"))?,
+            arn: described.arn.ok_or_else(|| incomplete("an ARN"))?,
         })
     }))
 }
@@ -286,7 +288,7 @@ async fn pool(client: Client, pool: &PoolId) -> Asked<Pool> {
 async fn records(bucket: &Bucket, prefix: &str) -> Result<Records, AwsError> {
     let mut records = Records::default();
     let mut listing = bucket.list(prefix);
-    while let Some(page) = listing.page().await? {
+    while let Some(page) = listing.next_page().await? {
         for object in page {
             records.add(object.last_modified);
         }
@@ -311,7 +313,7 @@ async fn last_snapshot(bucket: &Bucket) -> Asked<Option<Snapshot>> {
             rejected: users.map(|users| users.rejected).unwrap_or_default(),
         }))
     };
-    Asked::of::<ReadError>(read.await)
+    Asked::of::<JsonError>(read.await)
 }
 
 impl Fence {

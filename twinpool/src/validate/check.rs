@@ -54,7 +54,7 @@ impl<'a> Check<'a> {
         let mut source = Source::new(path, file);
         let header = loop {
             if let Some(line) = source.lines.next_line() {
-                let (header, problems) = rules.header(line.text);
+                let (header, problems) = rules.read_header(line.text);
                 self.report
                     .write_problems(name, Some(line.number), &problems)?;
                 let marks = [Reason::ByteOrderMark, Reason::Quote];

@@ -11,10 +11,11 @@ mod spreadsheet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use shared::aws::Patience;
+use shared::aws::RetryPolicy;
+use shared::cognito::pool::Pool;
 use shared::import_csv::rules::Rules;
 use shared::import_csv::saved;
-use shared::pool::{Pool, PoolId};
+use shared::pool_id::PoolId;
 
 use self::check::Check;
 use self::report::Report;
@@ -112,9 +113,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
 async fn read_rules(args: &Args, context: &Context) -> Result<Rules, Failure> {
     let (pool, header) = match (&args.pool, &args.header, &args.rules) {
         (Some(id), _, _) => {
-            let client = context.sdk().await?.cognito(id, Patience::ONCE);
+            let client = context.sdk().await?.cognito(id, RetryPolicy::NO_RETRY);
             let until = Instant::now() + POOL_READ_TIME_LIMIT;
-            let pool = Pool::new(client, id.clone(), CALLS_PER_SECOND, until);
+            let pool = Pool::rate_limited(client, id.clone(), CALLS_PER_SECOND, until);
             (pool.describe().await?, pool.csv_header().await?)
         }
         (None, Some(header), Some(rules)) => (
