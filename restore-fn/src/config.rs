@@ -4,14 +4,14 @@ use shared::aws::{Patience, Sdk};
 use shared::bucket::Bucket;
 use shared::config::{ConfigError, Environment};
 use shared::pool::PoolId;
-use shared::restore::run::Site;
+use shared::restore::run::RestoreConfig;
 
 /// Reads the variables.
 ///
 /// # Errors
 ///
 /// One is missing or makes no sense, named.
-pub fn read(environment: &Environment) -> Result<Site, ConfigError> {
+pub fn read(environment: &Environment) -> Result<RestoreConfig, ConfigError> {
     let sdk = Sdk::of(environment)?;
     let pool: PoolId = environment.required_as(
         "USER_POOL_ID",
@@ -19,7 +19,7 @@ pub fn read(environment: &Environment) -> Result<Site, ConfigError> {
     )?;
     let bucket = environment.required("S3_BUCKET_NAME", "the snapshot bucket")?;
     let region = environment.required("S3_BUCKET_REGION", "the snapshot bucket's region")?;
-    Ok(Site {
+    Ok(RestoreConfig {
         bucket: Bucket::new(sdk.s3_in(region, Patience::WORKER), bucket),
         sdk,
         pool,

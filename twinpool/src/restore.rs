@@ -11,8 +11,8 @@ use shared::aws::Patience;
 use shared::bucket::Bucket;
 use shared::pool::PoolId;
 use shared::restore::RestoreError;
-use shared::restore::request::{Counts, Request, Scope, Status, Which};
-use shared::restore::run::{RoleArn, Run, Site, Step, restore};
+use shared::restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
+use shared::restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use shared::snapshot::Id;
 
 use crate::context::Context;
@@ -53,7 +53,7 @@ pub struct Args {
 
     /// The snapshot: latest, or the name of its folder below snapshots/.
     #[arg(long, default_value_t, value_name = "ID")]
-    snapshot: Which,
+    snapshot: SnapshotChoice,
 
     /// Whom to bring back.
     #[arg(long, value_enum, default_value_t)]
@@ -115,7 +115,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let region = args.bucket_region.as_deref().or(of_secondary);
     let region = region.unwrap_or(args.pool.region());
     let bucket = Bucket::new(sdk.s3_in(region, Patience::WORKER), &args.bucket);
-    let site = Site {
+    let site = RestoreConfig {
         sdk,
         pool: args.pool,
         bucket: bucket.clone(),
@@ -129,10 +129,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         allow_stale: args.allow_stale,
     };
     let progress = Progress::new(&context.terminal);
-    let run = Run {
-        holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
-        until: Instant::now() + FOREVER,
-        watch: &|step| progress.show(step),
+    let run = RunContext {
+        lease_holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
+        deadline: Instant::now() + FOREVER,
+        on_progress: &|step| progress.show(step),
     };
     let answer = tokio::select! {
         answer = restore(&site, &request, &run) => answer?,
@@ -192,11 +192,11 @@ impl<'a> Progress<'a> {
 
     fn show(&self, step: Step) {
         let (message, position, length) = match step {
-            Step::Listing(people) => ("listing the pool", people, None),
-            Step::Waiting => ("waiting for another import job of this account", 0, None),
+            Step::ListingPool(people) => ("listing the pool", people, None),
+            Step::WaitingForOtherJob => ("waiting for another import job of this account", 0, None),
             Step::Importing(rows, of) => ("importing", rows, Some(of)),
-            Step::Writing(people) => ("writing what no import file can carry", people, None),
-            Step::Filing(records) => ("filing the journal", records, None),
+            Step::WritingUsers(people) => ("writing what no import file can carry", people, None),
+            Step::ArchivingRecords(records) => ("filing the journal", records, None),
         };
         let Ok(mut shown) = self.shown.lock() else {
             return;
