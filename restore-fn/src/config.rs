@@ -3,7 +3,7 @@
 use shared::aws::{RetryPolicy, Sdk};
 use shared::environment::{ConfigError, Environment};
 use shared::pool_id::PoolId;
-use shared::restore::run::Site;
+use shared::restore::run::RestoreConfig;
 use shared::s3::bucket::Bucket;
 
 /// Reads the variables.
@@ -11,7 +11,7 @@ use shared::s3::bucket::Bucket;
 /// # Errors
 ///
 /// The variable that is missing or malformed.
-pub fn read(environment: &Environment) -> Result<Site, ConfigError> {
+pub fn read(environment: &Environment) -> Result<RestoreConfig, ConfigError> {
     let sdk = Sdk::from_environment(environment)?;
     let pool: PoolId = environment.required_as(
         "USER_POOL_ID",
@@ -19,7 +19,7 @@ pub fn read(environment: &Environment) -> Result<Site, ConfigError> {
     )?;
     let bucket = environment.required("S3_BUCKET_NAME", "the snapshot bucket")?;
     let region = environment.required("S3_BUCKET_REGION", "the snapshot bucket's region")?;
-    Ok(Site {
+    Ok(RestoreConfig {
         bucket: Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), bucket),
         sdk,
         pool,

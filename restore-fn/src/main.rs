@@ -13,9 +13,9 @@ use shared::lambda::function::{self, Function, RequestFailed};
 use shared::lambda::invocation::Invocation;
 use shared::lambda::metrics::Metrics;
 use shared::restore::request::Request;
-use shared::restore::run::{Run, Site, restore};
+use shared::restore::run::{RestoreConfig, RunContext, restore};
 
-struct RestoreFn(Result<Site, ConfigError>);
+struct RestoreFn(Result<RestoreConfig, ConfigError>);
 
 /// A payload that is not a restore request.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +46,13 @@ impl Function for RestoreFn {
         _metrics: &mut Metrics,
     ) -> Result<Box<RawValue>, RequestFailed> {
         let request: Request = serde_json::from_str(payload.get()).map_err(NotARequest)?;
-        let site = self.0.as_ref().map_err(Clone::clone)?;
-        let run = Run {
-            holder: invocation.id.clone(),
-            until: invocation.work_deadline,
-            watch: &|_| (),
+        let config = self.0.as_ref().map_err(Clone::clone)?;
+        let run = RunContext {
+            lease_holder: invocation.id.clone(),
+            deadline: invocation.work_deadline,
+            on_progress: &|_| (),
         };
-        let answer = restore(site, &request, &run).await?;
-        Ok(to_raw_value(&answer)?)
+        let response = restore(config, &request, &run).await?;
+        Ok(to_raw_value(&response)?)
     }
 }

@@ -11,8 +11,8 @@ use shared::aws::RetryPolicy;
 use shared::id::Id;
 use shared::pool_id::PoolId;
 use shared::restore::RestoreError;
-use shared::restore::request::{Counts, Request, Scope, Status, Which};
-use shared::restore::run::{RoleArn, Run, Site, Step, restore};
+use shared::restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
+use shared::restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use shared::s3::bucket::Bucket;
 
 use crate::context::Context;
@@ -53,7 +53,7 @@ pub struct Args {
 
     /// The snapshot: latest, or the name of a folder in snapshots/.
     #[arg(long, default_value_t, value_name = "ID")]
-    snapshot: Which,
+    snapshot: SnapshotChoice,
 
     /// Which users to restore.
     #[arg(long, value_enum, default_value_t)]
@@ -124,7 +124,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let region = args.bucket_region.as_deref().or(of_secondary);
     let region = region.unwrap_or(args.pool.region());
     let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
-    let site = Site {
+    let site = RestoreConfig {
         sdk,
         pool: args.pool,
         bucket: bucket.clone(),
@@ -138,10 +138,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         allow_stale: args.allow_stale,
     };
     let progress = Progress::new(&context.terminal);
-    let run = Run {
-        holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
-        until: Instant::now() + RUN_TIME_LIMIT,
-        watch: &|step| progress.show(step),
+    let run = RunContext {
+        lease_holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
+        deadline: Instant::now() + RUN_TIME_LIMIT,
+        on_progress: &|step| progress.show(step),
     };
     let answer = tokio::select! {
         answer = restore(&site, &request, &run) => answer?,
@@ -205,11 +205,11 @@ impl<'a> Progress<'a> {
 
     fn show(&self, step: Step) {
         let (message, position, length) = match step {
-            Step::Listing(users) => ("listing the pool", users, None),
-            Step::Waiting => ("waiting for another import job in this account", 0, None),
+            Step::ListingPool(users) => ("listing the pool", users, None),
+            Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),
             Step::Importing(rows, of) => ("importing", rows, Some(of)),
-            Step::Writing(users) => ("writing what no import file can carry", users, None),
-            Step::Filing(records) => ("archiving sign-up records", records, None),
+            Step::WritingUsers(users) => ("writing what no import file can carry", users, None),
+            Step::ArchivingRecords(records) => ("archiving sign-up records", records, None),
         };
         let Ok(mut shown) = self.shown.lock() else {
             return;

@@ -1,4 +1,4 @@
-//! What a restore leaves under `restores/<id>/`: the import files, the map of subs, and the report.
+//! What a restore writes below `restores/<id>/`: the import files, the map of subs, and the report.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::aws::AwsError;
 use crate::bucket::{Bucket, Upload, Uploaded, json};
-use crate::import_csv::{MAX_BYTES_PER_FILE, MAX_ROWS_PER_FILE};
-use crate::restore::fate::Reason;
+use crate::import_csv::{MOST_BYTES, MOST_ROWS};
+use crate::restore::reason::Reason;
 use crate::restore::request::{Counts, Scope, Status};
 use crate::snapshot::Id;
 
-/// The folder of a restore, with its slash.
+/// The folder of a restore, with its final slash.
 pub fn folder(restore: &Id) -> String {
     format!("restores/{restore}/")
 }
@@ -57,7 +57,7 @@ impl<'a> ImportFiles<'a> {
     /// Adds a row, its line feed included.
     pub async fn write(&mut self, row: &str) -> Result<(), AwsError> {
         let is_full = self.open.as_ref().is_some_and(|(upload, rows)| {
-            *rows == MAX_ROWS_PER_FILE || upload.bytes() + row.len() as u64 > MAX_BYTES_PER_FILE
+            *rows == MOST_ROWS || upload.bytes() + row.len() as u64 > MOST_BYTES
         });
         if is_full {
             self.close().await?;
@@ -107,12 +107,16 @@ impl<'a> ImportFiles<'a> {
     }
 }
 
-/// `sub-map.csv`: which `sub` of the snapshot's pool has become which of this pool.
+/// Writes `sub-map.csv`: the `sub` of each newcomer in the snapshot's pool, and in the target pool.
 #[derive(Debug)]
-pub struct SubMap(Upload);
+pub struct SubMapWriter(Upload);
 
-impl SubMap {
-    /// Begins it.
+impl SubMapWriter {
+    /// Begins the file with its header.
+    ///
+    /// # Errors
+    ///
+    /// The upload fails.
     pub async fn begin(bucket: &Bucket, restore: &Id) -> Result<Self, AwsError> {
         let mut map = Self(bucket.upload(format!("{}sub-map.csv", folder(restore))));
         map.write("username", "secondary_sub", "primary_sub")
@@ -120,7 +124,11 @@ impl SubMap {
         Ok(map)
     }
 
-    /// Adds a person.
+    /// Adds a user.
+    ///
+    /// # Errors
+    ///
+    /// The upload fails.
     pub async fn write(
         &mut self,
         username: &str,
@@ -135,15 +143,19 @@ impl SubMap {
         self.0.write(&row).await
     }
 
-    /// Makes it appear.
+    /// Completes the upload.
+    ///
+    /// # Errors
+    ///
+    /// The upload fails.
     pub async fn finish(self) -> Result<(), AwsError> {
         self.0.finish().await.map(|_| ())
     }
 }
 
-/// Somebody who is not home, in the report.
-#[derive(Debug, Serialize)]
-pub struct NotHome<'a> {
+/// A user who was not restored, as the report names them.
+#[derive(Serialize)]
+pub struct ReportEntry<'a> {
     username: &'a str,
     sub: &'a str,
     reason: &'a str,
@@ -151,8 +163,8 @@ pub struct NotHome<'a> {
     advice: &'a str,
 }
 
-impl<'a> NotHome<'a> {
-    /// Names somebody; `sub` is that of the snapshot's pool, empty where it is not known.
+impl<'a> ReportEntry<'a> {
+    /// An entry. `sub` is the one in the snapshot's pool, or empty if it is not known.
     pub fn new(username: &'a str, sub: &'a str, reason: &'a Reason) -> Self {
         Self {
             username,
@@ -164,46 +176,50 @@ impl<'a> NotHome<'a> {
     }
 }
 
-/// `report.json`, written person by person.
+/// Writes `report.json` user by user, so that its size does not matter.
 #[derive(Debug)]
-pub struct Report {
+pub struct ReportWriter {
     upload: Upload,
     is_empty: bool,
 }
 
-/// What a report is about.
+/// What a report says first.
 #[derive(Debug)]
-pub struct About<'a> {
+pub struct ReportHeader<'a> {
     /// The restore.
     pub restore: &'a Id,
     /// The snapshot.
     pub snapshot: &'a Id,
-    /// The pool that people are brought back into.
+    /// The target pool.
     pub pool: &'a str,
-    /// Who was to be restored.
+    /// Which users were to be restored.
     pub scope: Scope,
-    /// Whether nothing was done.
+    /// Whether nothing was changed.
     pub dry_run: bool,
-    /// When it began.
+    /// When the restore began.
     pub started_at: Timestamp,
 }
 
-impl Report {
-    /// Begins it.
-    pub async fn begin(bucket: &Bucket, about: &About<'_>) -> Result<Self, AwsError> {
-        let head = json!({
+impl ReportWriter {
+    /// Begins the report.
+    ///
+    /// # Errors
+    ///
+    /// The upload fails.
+    pub async fn begin(bucket: &Bucket, header: &ReportHeader<'_>) -> Result<Self, AwsError> {
+        let members = json!({
             "version": 1,
-            "restore": about.restore,
-            "snapshot": about.snapshot,
-            "pool": about.pool,
-            "scope": about.scope,
-            "dry_run": about.dry_run,
-            "started_at": about.started_at,
+            "restore": header.restore,
+            "snapshot": header.snapshot,
+            "pool": header.pool,
+            "scope": header.scope,
+            "dry_run": header.dry_run,
+            "started_at": header.started_at,
         });
-        let mut upload = bucket.upload(report_key(about.restore));
-        let head = head.to_string();
-        let head = head.strip_suffix('}').unwrap_or(&head);
-        upload.write(head.as_bytes()).await?;
+        let mut upload = bucket.upload(report_key(header.restore));
+        let members = members.to_string();
+        let unclosed = members.strip_suffix('}').unwrap_or(&members);
+        upload.write(unclosed.as_bytes()).await?;
         upload.write(b",\"not_home\":[\n").await?;
         Ok(Self {
             upload,
@@ -211,15 +227,23 @@ impl Report {
         })
     }
 
-    /// Names somebody who is not home, or not with everything.
-    pub async fn write(&mut self, not_home: &NotHome<'_>) -> Result<(), AwsError> {
+    /// Adds a user who was not restored.
+    ///
+    /// # Errors
+    ///
+    /// The upload fails.
+    pub async fn write(&mut self, entry: &ReportEntry<'_>) -> Result<(), AwsError> {
         if !std::mem::take(&mut self.is_empty) {
             self.upload.write(b",").await?;
         }
-        self.upload.write(&json(not_home)).await
+        self.upload.write(&json(entry)).await
     }
 
-    /// Makes it appear. `more` are further members.
+    /// Adds the last members and completes the upload. `more` are members beside status and counts.
+    ///
+    /// # Errors
+    ///
+    /// The upload fails.
     pub async fn finish(
         mut self,
         status: Status,

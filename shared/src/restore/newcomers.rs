@@ -1,153 +1,184 @@
-//! Who of the snapshot signed up in its pool, and which record of the journal is whose.
+//! Which users of the snapshot signed up in its pool, and which sign-up record of the journal belongs to whom.
 //!
-//! An import file names people by what they sign in with, the journal by `sub`. They are joined by the attribute that carries each
-//! newcomer's `sub`, or by a leftover, which names both; else by the name in the record; else by asking the snapshot's pool.
+//! An import file names users by what they sign in with, the journal by `sub`. The two are joined in this order: by the custom
+//! attribute that carries the `sub` of newcomers, or by a leftover, which has both; by the name in the record; by a lookup in the
+//! snapshot's pool.
 
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-use super::RestoreError;
 use crate::bucket::{Bucket, ReadError};
 use crate::journal::IN_FLIGHT;
 use crate::pool::{Pool, PoolError};
 use crate::record::{RESTORED, Record, SIGN_UPS, Username, object_name, person_of};
-use crate::restore::census::{Key, Names};
-use crate::restore::fate::Newcomer;
-use crate::restore::source::Source;
+use crate::restore::decision::NewcomerState;
+use crate::restore::error::RestoreError;
+use crate::restore::names::{NameHash, NameHasher};
+use crate::restore::source::SourceSnapshot;
 use crate::snapshot::Role;
 
-/// Records that are read at once.
-const AT_ONCE: usize = 16;
+/// Number of sign-up records to read concurrently.
+const CONCURRENT_RECORD_READS: usize = 16;
 
-/// The newcomers of a snapshot.
+/// The newcomers of a snapshot, and the sign-up records.
 #[derive(Debug, Default)]
 pub struct Newcomers {
-    records: HashMap<String, Listed>,
-    by_key: HashMap<Key, Option<String>>,
-    /// The attribute that carries the `sub` of newcomers, if one does.
+    /// The sign-up records, by their name: a `sub`, or a username if the event had no `sub`.
+    records: HashMap<String, RecordInfo>,
+    /// The newcomers of the snapshot, each with the name of their record once it is known.
+    record_of: HashMap<NameHash, Option<String>>,
+    /// The custom attribute that carries the `sub` of newcomers, if one does.
     pub origin_sub: Option<String>,
-    /// Records of people who are not in the snapshot.
-    pub strays: Vec<Stray>,
+    /// Sign-up records of people who are not in the snapshot.
+    pub unmatched: Vec<UnmatchedRecord>,
 }
 
+/// What the listing says of a sign-up record.
 #[derive(Clone, Copy, Debug)]
-struct Listed {
-    modified: Timestamp,
-    is_filed: bool,
+struct RecordInfo {
+    last_modified: Timestamp,
+    is_archived: bool,
 }
 
 /// A sign-up record of somebody who is not in the snapshot.
 #[derive(Clone, Debug)]
-pub struct Stray {
-    /// The record's name: a `sub`, else a username.
+pub struct UnmatchedRecord {
+    /// The record's name: a `sub`, or a username if the event had no `sub`.
     pub record: String,
-    /// What the person signs in with, where it is known.
+    /// What the person signs in with, if it is known.
     pub username: Option<Username>,
-    /// Why they are not in the snapshot.
-    pub why: Why,
+    /// Why the person is not in the snapshot.
+    pub cause: UnmatchedCause,
 }
 
-/// Why somebody who signed up is not in a snapshot.
+/// Why somebody who signed up is not in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// They have signed up since, or while it was taken.
+pub enum UnmatchedCause {
+    /// They signed up after the snapshot was started.
     Newer,
     /// The snapshot's pool does not have them any more.
     Deleted,
-    /// Nothing says so: the pool has them under another name, or could not be asked.
-    Unclear,
-}
-
-/// What a record or a pool says of whom it is.
-enum Whose {
-    Name(Username),
-    Gone,
+    /// Unknown: the pool has them under another name, or the lookup failed.
     Unknown,
 }
 
+/// To whom a sign-up record belongs, according to the record or to the snapshot's pool.
+enum RecordOwner {
+    Named(Username),
+    Deleted,
+    Unknown,
+}
+
+impl RecordOwner {
+    fn name(&self, hasher: NameHasher) -> Option<NameHash> {
+        match self {
+            Self::Named(username) => Some(hasher.hash(username.as_str())),
+            Self::Deleted | Self::Unknown => None,
+        }
+    }
+}
+
 impl Newcomers {
-    /// Reads the journal and the snapshot. `pool` is the snapshot's, asked only for people who cannot be told otherwise.
+    /// Reads the journal and the snapshot, and joins them. `pool` is the snapshot's pool; only people who cannot be joined in another
+    /// way are looked up there.
+    ///
+    /// # Errors
+    ///
+    /// The journal or the snapshot cannot be read, or the pool's deadline has come.
     pub async fn read(
         bucket: &Bucket,
-        source: &Source,
-        names: Names,
+        source: &SourceSnapshot,
+        hasher: NameHasher,
         pool: &Pool,
     ) -> Result<Self, RestoreError> {
         let mut newcomers = Self::default();
         let started_at = source.manifest.started_at - IN_FLIGHT;
-        newcomers.list(bucket, RESTORED, Some(started_at)).await?;
-        newcomers.list(bucket, SIGN_UPS, None).await?;
-        newcomers.join_rows(source, names).await?;
-        newcomers.join_leftovers(source, names).await?;
-        newcomers.join_records(bucket, source, names, pool).await?;
+        newcomers
+            .list_records(bucket, RESTORED, Some(started_at))
+            .await?;
+        newcomers.list_records(bucket, SIGN_UPS, None).await?;
+        newcomers.join_rows(source, hasher).await?;
+        newcomers.join_leftovers(source, hasher).await?;
+        newcomers.join_records(bucket, source, hasher, pool).await?;
         Ok(newcomers)
     }
 
-    /// Who somebody of the snapshot is.
-    pub fn of(&self, key: &Key) -> Newcomer {
-        match self.by_key.get(key) {
-            None => Newcomer::No,
-            Some(Some(record)) if self.records[record].is_filed => Newcomer::Filed,
-            Some(_) => Newcomer::Waiting,
+    /// Whether a user of the snapshot is a newcomer.
+    pub fn state_of(&self, name: &NameHash) -> NewcomerState {
+        match self.record_of.get(name) {
+            None => NewcomerState::NotNewcomer,
+            Some(Some(record)) if self.records[record].is_archived => NewcomerState::Archived,
+            Some(_) => NewcomerState::Pending,
         }
     }
 
-    /// The name of somebody's record, which is their `sub` in the snapshot's pool (or, of an event without one, their username).
-    pub fn record(&self, key: &Key) -> Option<&str> {
-        self.by_key.get(key)?.as_deref()
+    /// The name of a newcomer's sign-up record: their `sub` in the snapshot's pool, or their username if the event had no `sub`.
+    pub fn record_of(&self, name: &NameHash) -> Option<&str> {
+        self.record_of.get(name)?.as_deref()
     }
 
-    /// The keys of all.
-    pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.by_key.keys()
+    /// The hashed names of all newcomers.
+    pub fn names(&self) -> impl Iterator<Item = &NameHash> {
+        self.record_of.keys()
     }
 
-    /// Lists records: of those that are filed, the ones that were filed since this snapshot. Who came home before is no
-    /// newcomer of it.
-    async fn list(
+    /// Lists the records below a prefix. `archived_since` is given for archived records: those that were archived earlier belong to
+    /// people who were restored before this snapshot was taken, and who are no newcomers of it.
+    async fn list_records(
         &mut self,
         bucket: &Bucket,
         prefix: &str,
-        filed_since: Option<Timestamp>,
+        archived_since: Option<Timestamp>,
     ) -> Result<(), RestoreError> {
-        let is_filed = filed_since.is_some();
+        let is_archived = archived_since.is_some();
         let mut listing = bucket.list(prefix);
         while let Some(page) = listing.page().await? {
             for object in page {
                 if let Some(name) = object.key.strip_prefix(prefix).and_then(person_of) {
-                    let modified = object.last_modified;
-                    if filed_since.is_some_and(|since| modified < since) {
+                    let last_modified = object.last_modified;
+                    if archived_since.is_some_and(|since| last_modified < since) {
                         continue;
                     }
-                    self.records.insert(name, Listed { modified, is_filed });
+                    let info = RecordInfo {
+                        last_modified,
+                        is_archived,
+                    };
+                    self.records.insert(name, info);
                 }
             }
         }
         Ok(())
     }
 
-    /// The rows of the newcomers' files, joined by the attribute of origin if there is one.
-    async fn join_rows(&mut self, source: &Source, names: Names) -> Result<(), RestoreError> {
-        self.origin_sub = self.origin(source).await?;
+    /// Adds the rows of the newcomers' import files, joined by the custom attribute that carries the `sub`, if one does.
+    async fn join_rows(
+        &mut self,
+        source: &SourceSnapshot,
+        hasher: NameHasher,
+    ) -> Result<(), RestoreError> {
+        self.origin_sub = self.find_origin_attribute(source).await?;
         let origin = self.origin_sub.as_deref();
         let mut rows = source.lines(Role::Newcomers);
-        while let Some(line) = rows.next().await? {
-            let cells = source.cells(&line)?;
+        while let Some(row) = rows.next().await? {
+            let cells = source.cells(&row)?;
             let Some(username) = cells.username() else {
                 continue;
             };
             let record = origin.and_then(|origin| cells.get(origin));
             let record = record.map(|record| record.into_owned());
-            self.by_key.insert(names.key(&username), record);
+            self.record_of.insert(hasher.hash(&username), record);
         }
         Ok(())
     }
 
-    /// The custom attribute in which every newcomer has a record's name, each another. One of several newcomers is not enough:
-    /// people may write attributes themselves, the `sub` of somebody else too.
-    async fn origin(&self, source: &Source) -> Result<Option<String>, RestoreError> {
+    /// The custom attribute that holds the name of a record for every newcomer, and a different record for each. A match for only some
+    /// newcomers is not enough: users may write attributes themselves, even the `sub` of somebody else.
+    async fn find_origin_attribute(
+        &self,
+        source: &SourceSnapshot,
+    ) -> Result<Option<String>, RestoreError> {
         let columns = source.header.columns().enumerate();
         let mut candidates: Vec<_> = columns
             .filter(|(_, name)| name.starts_with("custom:"))
@@ -155,8 +186,8 @@ impl Newcomers {
             .collect();
         let mut rows = source.lines(Role::Newcomers);
         let mut is_empty = true;
-        while let Some(line) = rows.next().await? {
-            let cells = source.cells(&line)?;
+        while let Some(row) = rows.next().await? {
+            let cells = source.cells(&row)?;
             is_empty = false;
             candidates.retain_mut(|(position, _, seen)| {
                 cells.value(*position).is_some_and(|value| {
@@ -168,91 +199,81 @@ impl Newcomers {
         Ok(origin.map(|(_, name, _)| (*name).to_owned()))
     }
 
-    async fn join_leftovers(&mut self, source: &Source, names: Names) -> Result<(), RestoreError> {
+    /// Adds the leftovers that have a record.
+    async fn join_leftovers(
+        &mut self,
+        source: &SourceSnapshot,
+        hasher: NameHasher,
+    ) -> Result<(), RestoreError> {
         let mut leftovers = source.leftovers();
         while let Some(leftover) = leftovers.next().await? {
-            let known = [leftover.sub.as_str(), leftover.username.as_str()];
-            let record = known.iter().find(|name| self.records.contains_key(**name));
+            let possible_names = [leftover.sub.as_str(), leftover.username.as_str()];
+            let record = possible_names
+                .iter()
+                .find(|name| self.records.contains_key(**name));
             if let Some(record) = record {
-                let key = names.key(&leftover.username);
-                self.by_key.insert(key, Some((*record).to_owned()));
+                let name = hasher.hash(&leftover.username);
+                self.record_of.insert(name, Some((*record).to_owned()));
             }
         }
         Ok(())
     }
 
-    /// The rest, by what each record says of its person.
+    /// Joins the remaining records by the name that each contains, or else by a lookup.
     async fn join_records(
         &mut self,
         bucket: &Bucket,
-        source: &Source,
-        names: Names,
+        source: &SourceSnapshot,
+        hasher: NameHasher,
         pool: &Pool,
     ) -> Result<(), RestoreError> {
-        let joined: HashSet<_> = self.by_key.values().flatten().collect();
-        // Of those that were filed before, only whom a row still waits for.
-        let is_row_left = self.by_key.values().any(Option::is_none);
-        let left = self
-            .records
-            .iter()
-            .filter(|(name, listed)| !joined.contains(*name) && (!listed.is_filed || is_row_left));
-        let left: Vec<_> = left.map(|(name, listed)| (name.clone(), *listed)).collect();
+        let joined: HashSet<_> = self.record_of.values().flatten().collect();
+        // Archived records matter only if a row still has no record.
+        let is_row_unjoined = self.record_of.values().any(Option::is_none);
+        let remaining = self.records.iter().filter(|(record, info)| {
+            !joined.contains(*record) && (!info.is_archived || is_row_unjoined)
+        });
+        let remaining: Vec<_> = remaining
+            .map(|(record, info)| (record.clone(), *info))
+            .collect();
         let sign_in = source.manifest.pool.username_attributes.first();
         let sign_in = sign_in.map(String::as_str);
-        let said: Vec<_> = stream::iter(left)
-            .map(async |(name, listed)| {
-                let whose = whose(bucket, &name, listed, sign_in).await?;
-                Ok::<_, RestoreError>((name, listed, whose))
+        let owners: Vec<_> = stream::iter(remaining)
+            .map(async |(record, info)| {
+                let owner = read_owner(bucket, &record, info, sign_in).await?;
+                Ok::<_, RestoreError>((record, info, owner))
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_RECORD_READS)
             .try_collect()
             .await?;
-        let key_of = |whose: &Whose| match whose {
-            Whose::Name(name) => Some(names.key(name.as_str())),
-            Whose::Gone | Whose::Unknown => None,
-        };
-        let mut claims: HashMap<Key, u32> = HashMap::new();
-        for key in said.iter().filter_map(|(_, _, whose)| key_of(whose)) {
-            *claims.entry(key).or_default() += 1;
+        let mut records_per_name: HashMap<NameHash, u32> = HashMap::new();
+        for name in owners.iter().filter_map(|(_, _, owner)| owner.name(hasher)) {
+            *records_per_name.entry(name).or_default() += 1;
         }
         let started_at = source.manifest.started_at;
-        for (name, listed, mut whose) in said {
-            let is_certain = key_of(&whose)
-                .is_some_and(|key| claims[&key] == 1 && self.by_key.get(&key) == Some(&None));
-            // Who signed up since cannot be in the snapshot: nobody needs to be asked.
-            if !is_certain && !listed.is_filed && listed.modified < started_at {
-                whose = match pool.person(&name).await {
-                    Ok(Some(person)) => {
-                        let name = sign_in.map_or(Some(&*person.username), |attribute| {
-                            person.attributes.get(attribute)
-                        });
-                        name.map_or(Whose::Unknown, |name| {
-                            Whose::Name(Username(name.to_owned()))
-                        })
-                    }
-                    Ok(None) => Whose::Gone,
-                    Err(error @ PoolError::OutOfTime(_)) => return Err(error.into()),
-                    Err(error) => {
-                        tracing::warn!(%error, "the snapshot's pool does not say whose a sign-up record is");
-                        whose
-                    }
-                };
+        for (record, info, mut owner) in owners {
+            let is_certain = owner.name(hasher).is_some_and(|name| {
+                records_per_name[&name] == 1 && self.record_of.get(&name) == Some(&None)
+            });
+            // Who signed up after the snapshot was started cannot be in it, so a lookup is of no use.
+            if !is_certain && !info.is_archived && info.last_modified < started_at {
+                owner = look_up_owner(pool, &record, sign_in, owner).await?;
             }
-            match key_of(&whose) {
-                Some(key) if self.by_key.get(&key) == Some(&None) => {
-                    self.by_key.insert(key, Some(name));
+            match owner.name(hasher) {
+                Some(name) if self.record_of.get(&name) == Some(&None) => {
+                    self.record_of.insert(name, Some(record));
                 }
-                _ if listed.is_filed => {}
-                _ => self.strays.push(Stray {
-                    record: name,
-                    why: match &whose {
-                        Whose::Gone => Why::Deleted,
-                        _ if listed.modified >= started_at - IN_FLIGHT => Why::Newer,
-                        _ => Why::Unclear,
+                _ if info.is_archived => {}
+                _ => self.unmatched.push(UnmatchedRecord {
+                    record,
+                    cause: match &owner {
+                        RecordOwner::Deleted => UnmatchedCause::Deleted,
+                        _ if info.last_modified >= started_at - IN_FLIGHT => UnmatchedCause::Newer,
+                        _ => UnmatchedCause::Unknown,
                     },
-                    username: match whose {
-                        Whose::Name(name) => Some(name),
-                        Whose::Gone | Whose::Unknown => None,
+                    username: match owner {
+                        RecordOwner::Named(username) => Some(username),
+                        RecordOwner::Deleted | RecordOwner::Unknown => None,
                     },
                 }),
             }
@@ -261,25 +282,50 @@ impl Newcomers {
     }
 }
 
-/// Whose a record is, by what its person signed up with.
-async fn whose(
+/// Reads a record: what its person signed up with. `sign_in` is the attribute that users sign in with, if it is not the username.
+async fn read_owner(
     bucket: &Bucket,
-    name: &str,
-    listed: Listed,
+    record: &str,
+    info: RecordInfo,
     sign_in: Option<&str>,
-) -> Result<Whose, RestoreError> {
-    let prefix = if listed.is_filed { RESTORED } else { SIGN_UPS };
-    let key = format!("{prefix}{}", object_name(name));
+) -> Result<RecordOwner, RestoreError> {
+    let prefix = if info.is_archived { RESTORED } else { SIGN_UPS };
+    let key = format!("{prefix}{}", object_name(record));
     let record = match bucket.get_json::<Record>(&key).await {
         Ok(record) => record.map(|(record, _)| record),
         Err(ReadError::Malformed { .. }) => None,
         Err(ReadError::Aws(error)) => return Err(error.into()),
     };
-    let name = record.as_ref().and_then(|record| match sign_in {
+    let username = record.as_ref().and_then(|record| match sign_in {
         Some(attribute) => record.attributes.get(attribute),
         None => record.username.as_ref().map(Username::as_str),
     });
-    Ok(name.map_or(Whose::Unknown, |name| {
-        Whose::Name(Username(name.to_owned()))
-    }))
+    Ok(named(username))
+}
+
+/// Looks up the person of a record in the snapshot's pool. If the lookup fails, what is `known` of the owner stays as it is.
+async fn look_up_owner(
+    pool: &Pool,
+    record: &str,
+    sign_in: Option<&str>,
+    known: RecordOwner,
+) -> Result<RecordOwner, RestoreError> {
+    match pool.person(record).await {
+        Ok(Some(person)) => Ok(named(match sign_in {
+            Some(attribute) => person.attributes.get(attribute),
+            None => Some(&person.username),
+        })),
+        Ok(None) => Ok(RecordOwner::Deleted),
+        Err(error @ PoolError::OutOfTime(_)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "the owner of a sign-up record cannot be looked up in the snapshot's pool");
+            Ok(known)
+        }
+    }
+}
+
+fn named(username: Option<&str>) -> RecordOwner {
+    username.map_or(RecordOwner::Unknown, |username| {
+        RecordOwner::Named(Username(username.to_owned()))
+    })
 }

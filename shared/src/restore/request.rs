@@ -1,4 +1,4 @@
-//! What a restore is asked for, and what it answers.
+//! The request of a restore, and the response.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,48 +11,48 @@ use crate::snapshot::Id;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Payload")]
 pub struct Request {
-    /// From which snapshot.
-    pub snapshot: Which,
-    /// Whom.
+    /// Which snapshot to restore from.
+    pub snapshot: SnapshotChoice,
+    /// Which users to restore.
     pub scope: Scope,
-    /// Say what would be done, and leave the file that would be uploaded.
+    /// Change nothing in the pool: only report what would be done, and write the import file that would be uploaded.
     pub dry_run: bool,
-    /// Delete who holds a newcomer's name in the pool without having confirmed it, and import the newcomer.
+    /// If an unconfirmed user of the target pool holds the name of a user to restore, delete the unconfirmed one.
     pub reclaim_unconfirmed: bool,
-    /// Go on although people have signed up since the snapshot.
+    /// Restore even if people have signed up since the snapshot was taken.
     pub allow_stale: bool,
 }
 
-/// A snapshot by its name, or whatever is the latest.
+/// A snapshot, by its name or as the latest one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Which {
-    /// The one that `latest.json` names.
+pub enum SnapshotChoice {
+    /// The snapshot that `latest.json` names.
     #[default]
     Latest,
-    /// This one.
+    /// The snapshot of this name.
     Named(Id),
 }
 
-/// Who is to be restored.
+/// Which users to restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Those who signed up in the snapshot's pool.
+    /// The users who signed up in the snapshot's pool.
     #[default]
     Newcomers,
-    /// Everyone whom the pool does not have, those included who were probably deleted there.
+    /// Every user whom the target pool does not have, including those who were probably deleted there.
     Missing,
-    /// Everyone, to rebuild an empty pool.
+    /// Every user, to rebuild an empty pool.
     Users,
 }
 
-/// The payload as it may come: what is absent or null is the default, and what is unknown is a mistake. A misspelt `dry_run`
+/// The payload as it arrives. An absent or null member has its default, and an unknown member is an error: a misspelt `dry_run`
 /// must not start a real run.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
-    snapshot: Option<Which>,
+    snapshot: Option<SnapshotChoice>,
     scope: Option<Scope>,
     dry_run: Option<bool>,
     reclaim_unconfirmed: Option<bool>,
@@ -71,12 +71,12 @@ impl From<Payload> for Request {
     }
 }
 
-/// A text that names no snapshot.
+/// The text is not the name of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a snapshot: give latest, or a name such as 20261120T095959Z-0a1b2c3d")]
 pub struct NotASnapshot;
 
-impl FromStr for Which {
+impl FromStr for SnapshotChoice {
     type Err = NotASnapshot;
 
     fn from_str(text: &str) -> Result<Self, NotASnapshot> {
@@ -87,7 +87,7 @@ impl FromStr for Which {
     }
 }
 
-impl TryFrom<String> for Which {
+impl TryFrom<String> for SnapshotChoice {
     type Error = NotASnapshot;
 
     fn try_from(text: String) -> Result<Self, NotASnapshot> {
@@ -95,13 +95,13 @@ impl TryFrom<String> for Which {
     }
 }
 
-impl From<Which> for String {
-    fn from(which: Which) -> Self {
-        which.to_string()
+impl From<SnapshotChoice> for String {
+    fn from(choice: SnapshotChoice) -> Self {
+        choice.to_string()
     }
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for SnapshotChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Latest => f.write_str("latest"),
@@ -110,53 +110,54 @@ impl fmt::Display for Which {
     }
 }
 
-/// What has become of a restore.
+/// The result of one run of a restore.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    /// How far it has come.
+pub struct Response {
+    /// Whether the restore is complete.
     pub status: Status,
-    /// The key of its report, which is there when it is no longer in progress.
+    /// The key of the report, which exists unless the restore is still in progress.
     pub report: String,
-    /// How many people.
+    /// How many people were restored, and how many were not.
     pub counts: Counts,
 }
 
-/// How far a restore has come.
+/// The state of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Everyone in scope is home.
+    /// Every user in scope is in the target pool, with all attributes.
     Complete,
-    /// Out of time: the same request again goes on.
+    /// The run reached its deadline. The same request, sent again, resumes the restore.
     InProgress,
-    /// Somebody in scope is not home, or not with everything; the report names them.
+    /// Some users in scope were not restored, or lack attributes. The report names them.
     Incomplete,
 }
 
-/// How many people: `in_scope = already_home + imported + created + not_home`. In a dry run, what would be.
+/// Numbers of people, where `in_scope = already_home + imported + created + not_home`. A dry run counts what would be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Whom the restore was asked for.
+    /// Users in the scope of the request.
     pub in_scope: u64,
-    /// Of those, whom the pool had.
+    /// Of those, users whom the target pool already had.
     pub already_home: u64,
-    /// Of those, who came by import.
+    /// Of those, users restored by an import job.
     pub imported: u64,
-    /// Of those, whom no import file can carry and who were made one by one, disabled where they were disabled.
+    /// Of those, users whom no import file can carry and who were created with AdminCreateUser; disabled if they were disabled.
     pub created: u64,
-    /// Of those, who are named in the report.
+    /// Of those, users who were not restored. Named in the report.
     pub not_home: u64,
-    /// In the snapshot, not in the pool and not in scope: deleted there, most likely. Named in the report.
+    /// Users of the snapshot who are neither in the target pool nor in scope: probably deleted there. Named in the report.
     pub not_in_primary: u64,
-    /// In scope by name, and never confirmed or from another identity provider: no restore brings them. Named in the report.
+    /// Users who have never confirmed their sign-up, or sign in with another identity provider: no restore can create them.
+    /// Named in the report.
     pub not_restorable: u64,
-    /// People who got attributes that an import file cannot carry.
+    /// Users to whom attributes were written that an import file cannot carry.
     pub attributes_written: u64,
-    /// Attributes of people who are home that could not be written; named in the report.
+    /// Attributes that could not be written to users in the target pool. Named in the report.
     pub attributes_missing: u64,
     /// Sign-up records moved to `journal/restored/`.
     pub filed: u64,
-    /// Sign-up records of people who are not in the snapshot; named in the report.
+    /// Sign-up records of people who are not in the snapshot. Named in the report.
     pub not_in_snapshot: u64,
 }
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_or_null_is_the_default() {
+    fn an_absent_or_null_member_has_its_default() {
         assert_eq!(read("{}").unwrap(), Request::default());
         assert_eq!(
             read(r#"{"dry_run":null,"scope":null}"#).unwrap(),
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_misspelt_or_makes_no_sense_is_refused() {
+    fn a_misspelt_or_invalid_payload_is_rejected() {
         for payload in [
             r#"{"dryrun":true}"#,
             r#"{"scope":"everyone"}"#,

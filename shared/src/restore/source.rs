@@ -1,44 +1,44 @@
-//! The snapshot that people are brought back from: read as a stream, and held against its checksums.
+//! The snapshot to restore from, read as a stream and verified against its checksums.
 
 use std::collections::VecDeque;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::RestoreError;
 use crate::bucket::{Bucket, Download, hex};
 use crate::import_csv::reader::{Cells, Header, Lines};
 use crate::person::Attributes;
-use crate::restore::request::Which;
+use crate::restore::error::RestoreError;
+use crate::restore::request::SnapshotChoice;
 use crate::snapshot::{File, Id, Latest, Manifest, Role};
 
-/// A snapshot in its bucket.
+/// A complete snapshot in the bucket.
 #[derive(Debug)]
-pub struct Source {
+pub struct SourceSnapshot {
     bucket: Bucket,
-    /// What it is made of.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// The columns of its import files.
+    /// The header of its import files.
     pub header: Header,
 }
 
-/// A line of `leftovers-0001.jsonl`: somebody, or one attribute of somebody, that the import files do not hold.
+/// A line of `leftovers-0001.jsonl`: a user whom the import files leave out, or one attribute that they leave out.
 #[derive(Deserialize)]
 pub struct Leftover {
-    /// What the person signs in with.
+    /// What the user signs in with.
     pub username: String,
-    /// Their id in the snapshot's pool.
+    /// The user's `sub` in the snapshot's pool.
     pub sub: String,
-    /// Whether they may sign in.
+    /// Whether the user is enabled.
     pub enabled: bool,
-    /// Why they, or it, were left out.
+    /// Why the user or the attribute was left out.
     pub reason: String,
-    /// All attributes of a person; of an attribute that was left out, that one.
+    /// All attributes of the user; or, if only one attribute was left out, that attribute.
     pub attributes: Attributes,
 }
 
 impl Leftover {
-    /// Whether the person is in the import files, and only an attribute is not.
+    /// Whether only an attribute was left out: the user is in the import files.
     pub fn is_attribute(&self) -> bool {
         crate::import_csv::Unwritable::ALL
             .iter()
@@ -46,12 +46,16 @@ impl Leftover {
     }
 }
 
-impl Source {
-    /// Finds a snapshot.
-    pub async fn open(bucket: &Bucket, which: &Which) -> Result<Self, RestoreError> {
-        let id = match which {
-            Which::Named(id) => id.clone(),
-            Which::Latest => {
+impl SourceSnapshot {
+    /// Finds a snapshot and reads its manifest.
+    ///
+    /// # Errors
+    ///
+    /// There is no such snapshot, or its manifest cannot be read.
+    pub async fn open(bucket: &Bucket, choice: &SnapshotChoice) -> Result<Self, RestoreError> {
+        let id = match choice {
+            SnapshotChoice::Named(id) => id.clone(),
+            SnapshotChoice::Latest => {
                 let latest = Latest::read(bucket).await?;
                 latest.ok_or(RestoreError::NoSnapshot)?.0.snapshot
             }
@@ -69,32 +73,40 @@ impl Source {
         })
     }
 
-    /// The rows of the import files of a role, without their line ends; or the lines of the leftovers.
-    pub fn lines(&self, role: Role) -> Reading<'_> {
+    /// A stream of the rows of all import files of a role, without header and line feed; or of the lines of the leftovers.
+    pub fn lines(&self, role: Role) -> VerifiedLines<'_> {
         let files = self.manifest.files.iter();
-        Reading {
+        VerifiedLines {
             source: self,
             role,
             files: files.filter(|file| file.role == role).collect(),
-            open: None,
+            current: None,
         }
     }
 
     /// The cells of a row.
+    ///
+    /// # Errors
+    ///
+    /// The row does not have the header's number of cells.
     pub fn cells<'a>(&'a self, row: &'a str) -> Result<Cells<'a>, RestoreError> {
         let cells = self.header.cells(row);
         cells.map_err(|_| damaged(&self.manifest.snapshot, "a row"))
     }
 
     /// The username of a row.
+    ///
+    /// # Errors
+    ///
+    /// The row has no readable username, or not the header's number of cells.
     pub fn username(&self, row: &str) -> Result<String, RestoreError> {
         let username = self.cells(row)?.username().map(|name| name.into_owned());
         username.ok_or_else(|| damaged(&self.manifest.snapshot, "a row"))
     }
 
-    /// Everyone and everything that was left out.
-    pub fn leftovers(&self) -> Leftovers<'_> {
-        Leftovers(self.lines(Role::Leftovers))
+    /// A stream of the users and attributes that the import files leave out.
+    pub fn leftovers(&self) -> LeftoverReader<'_> {
+        LeftoverReader(self.lines(Role::Leftovers))
     }
 }
 
@@ -105,13 +117,13 @@ fn damaged(id: &Id, what: impl Into<String>) -> RestoreError {
     }
 }
 
-/// The files of a role, line by line.
+/// The lines of all files of a role. A file whose content differs from its checksum ends the stream with an error.
 #[derive(Debug)]
-pub struct Reading<'a> {
-    source: &'a Source,
+pub struct VerifiedLines<'a> {
+    source: &'a SourceSnapshot,
     role: Role,
     files: VecDeque<&'a File>,
-    open: Option<OpenFile<'a>>,
+    current: Option<OpenFile<'a>>,
 }
 
 struct OpenFile<'a> {
@@ -120,7 +132,7 @@ struct OpenFile<'a> {
     digest: Sha256,
     lines: Lines,
     rows: u64,
-    is_read: bool,
+    is_downloaded: bool,
 }
 
 impl std::fmt::Debug for OpenFile<'_> {
@@ -131,59 +143,59 @@ impl std::fmt::Debug for OpenFile<'_> {
     }
 }
 
-impl Reading<'_> {
-    /// The next line; none after the last one of the last file.
+impl VerifiedLines<'_> {
+    /// The next line; none after the last line of the last file.
     ///
     /// # Errors
     ///
-    /// A file is not what the manifest says.
+    /// A file cannot be read, or differs from what the manifest says.
     pub async fn next(&mut self) -> Result<Option<String>, RestoreError> {
         loop {
-            let Some(open) = &mut self.open else {
+            let Some(current) = &mut self.current else {
                 let Some(file) = self.files.pop_front() else {
                     return Ok(None);
                 };
-                self.open = Some(self.source.open_file(file).await?);
+                self.current = Some(self.source.open_file(file).await?);
                 continue;
             };
-            while let Some(line) = open.lines.next_line() {
+            while let Some(line) = current.lines.next_line() {
                 let id = &self.source.manifest.snapshot;
                 let Ok(text) = line.text else {
-                    return Err(damaged(id, &open.file.key));
+                    return Err(damaged(id, &current.file.key));
                 };
                 if line.number == 1 && self.role != Role::Leftovers {
                     if Header::parse(text).as_ref() != Ok(&self.source.header) {
-                        return Err(damaged(id, &open.file.key));
+                        return Err(damaged(id, &current.file.key));
                     }
                     continue;
                 }
-                open.rows += 1;
+                current.rows += 1;
                 return Ok(Some(text.to_owned()));
             }
-            if open.is_read {
-                let is_whole = open.rows == open.file.rows
-                    && hex(&std::mem::take(&mut open.digest).finalize()) == open.file.sha256;
-                if !is_whole {
-                    return Err(damaged(&self.source.manifest.snapshot, &open.file.key));
+            if current.is_downloaded {
+                let matches_manifest = current.rows == current.file.rows
+                    && hex(&std::mem::take(&mut current.digest).finalize()) == current.file.sha256;
+                if !matches_manifest {
+                    return Err(damaged(&self.source.manifest.snapshot, &current.file.key));
                 }
-                self.open = None;
+                self.current = None;
                 continue;
             }
-            match open.download.chunk().await? {
+            match current.download.chunk().await? {
                 Some(chunk) => {
-                    open.digest.update(&chunk);
-                    open.lines.feed(&chunk);
+                    current.digest.update(&chunk);
+                    current.lines.feed(&chunk);
                 }
                 None => {
-                    open.lines.end();
-                    open.is_read = true;
+                    current.lines.end();
+                    current.is_downloaded = true;
                 }
             }
         }
     }
 }
 
-impl Source {
+impl SourceSnapshot {
     async fn open_file<'a>(&self, file: &'a File) -> Result<OpenFile<'a>, RestoreError> {
         let download = self.bucket.download(&file.key).await?;
         let download = download.ok_or_else(|| damaged(&self.manifest.snapshot, &file.key))?;
@@ -193,17 +205,21 @@ impl Source {
             digest: Sha256::new(),
             lines: Lines::default(),
             rows: 0,
-            is_read: false,
+            is_downloaded: false,
         })
     }
 }
 
-/// What was left out, line by line.
+/// The users and attributes that the import files leave out, line by line.
 #[derive(Debug)]
-pub struct Leftovers<'a>(Reading<'a>);
+pub struct LeftoverReader<'a>(VerifiedLines<'a>);
 
-impl Leftovers<'_> {
-    /// The next one; none after the last.
+impl LeftoverReader<'_> {
+    /// The next one; none after the last one.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or differs from what the manifest says.
     pub async fn next(&mut self) -> Result<Option<Leftover>, RestoreError> {
         let Some(line) = self.0.next().await? else {
             return Ok(None);

@@ -7,9 +7,9 @@ use crate::aws::AwsError;
 use crate::password::Password;
 use crate::person::{Attributes, Status, is_cognitos_own};
 use crate::pool::{Pool, PoolError};
-use crate::restore::census::is_home;
-use crate::restore::fate::Reason;
+use crate::restore::reason::Reason;
 use crate::restore::source::Leftover;
+use crate::restore::target_pool::is_present;
 
 /// By how many milliseconds this clock may differ from Cognito's, which may show whole seconds.
 const CLOCKS: i64 = 60_000;
@@ -40,7 +40,7 @@ impl Writes<'_> {
                 match self.who_is_there(&person.username).await? {
                     There::HalfMade(sub) => sub,
                     There::Other(sub, status) => {
-                        return Ok(if is_home(&status) {
+                        return Ok(if is_present(&status) {
                             Ok(sub)
                         } else {
                             Err(Reason::ExistsInPrimary(status))

@@ -1,4 +1,4 @@
-//! User import jobs: created, fed, started, followed, and their log read.
+//! Cognito's user import jobs: create one, upload its file, start it, read its status and its log.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,93 +8,100 @@ use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use super::RestoreError;
 use crate::aws::AwsError;
 use crate::bucket::Bucket;
 use crate::pool::{Pool, PoolError};
+use crate::restore::error::RestoreError;
 use crate::restore::open::{Ended, Job};
 
-/// How long an upload of at most 100 MB may take; the URL lives 15 minutes (facts 1.8).
-const UPLOAD_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long the upload of at most 100 MB may take; the URL is valid for 15 minutes (facts 1.8).
+const UPLOAD_TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// How often an upload is tried, each time with a URL of its own.
-const UPLOADS: u32 = 4;
+/// How many times an upload is tried, each time with a new job and its URL.
+const UPLOAD_ATTEMPTS: u32 = 4;
 
-/// The import jobs of a pool.
-pub struct ImportJobs<'a> {
-    /// The pool, asked at the pace of its import operations.
+/// The pause between two uploads.
+const UPLOAD_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Calls Cognito's import operations, and reads the log of import jobs.
+pub struct ImportJobClient<'a> {
+    /// The target pool, with the rate limit of import operations.
     pub pool: &'a Pool,
-    /// Where the log is.
+    /// The client that reads the log.
     pub logs: &'a aws_sdk_cloudwatchlogs::Client,
-    /// The pool's name, which names the log.
+    /// The pool's name, which is part of the log group's name.
     pub pool_name: &'a str,
-    /// The role that Cognito writes the log with.
+    /// The ARN of the role with which Cognito writes the log.
     pub role: &'a str,
 }
 
-/// Whether a job has begun.
+/// The result of starting a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Started {
-    /// It has.
-    Yes,
-    /// Another job is active: one at a time per account (DG:quotas).
-    Busy,
-    /// The file is not seen yet.
-    NoFile,
+pub enum StartResult {
+    /// The job runs.
+    Started,
+    /// Another job is active; an account may run one at a time (DG:quotas).
+    AnotherJobActive,
+    /// Cognito does not find the uploaded file yet.
+    FileNotFound,
 }
 
-/// How far a job is.
+/// The status of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Not started.
-    Waiting,
-    /// Rows that are dealt with so far.
+pub enum JobStatus {
+    /// Created, and not started.
+    NotStarted,
+    /// Running; the number of rows processed so far.
     Running(u64),
-    /// At its end.
+    /// Ended, successfully or not.
     Ended(Ended),
 }
 
-/// What the log says of a row.
+/// What the log of a job says about a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RowFate {
-    /// Imported, or there before.
+pub enum RowResult {
+    /// Imported, or skipped because the pool had the user.
     Done,
-    /// Refused, in Cognito's words, which name no person (facts 1.8).
+    /// Rejected; Cognito's message, which names no person (facts 1.8).
     Failed(String),
 }
 
-impl ImportJobs<'_> {
-    /// Makes a job and uploads its file; gives the job's id.
-    pub async fn prepare(
+impl ImportJobClient<'_> {
+    /// Creates a job, uploads its file from the bucket, and returns the job's id.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be created, or no upload succeeds.
+    pub async fn create_with_file(
         &self,
         name: &str,
         bucket: &Bucket,
         file: &str,
     ) -> Result<String, RestoreError> {
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
             let job = self.create(name).await?;
             let error = match self.upload(&job, bucket, file).await {
-                Ok(()) => return self.id(job),
+                Ok(()) => return self.id_of(job),
                 Err(RestoreError::Bucket(error)) => error,
                 Err(error) => return Err(error),
             };
-            tries += 1;
-            // A URL that has expired meanwhile is refused as any other: a new job has a new one.
-            if tries == UPLOADS {
+            attempts += 1;
+            // The error of an expired URL looks like any other, so the next attempt uses a new job, which has a new URL.
+            if attempts == UPLOAD_ATTEMPTS {
                 return Err(error.into());
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(UPLOAD_RETRY_DELAY).await;
         }
     }
 
-    fn id(&self, job: UserImportJobType) -> Result<String, RestoreError> {
+    fn id_of(&self, job: UserImportJobType) -> Result<String, RestoreError> {
         let hollow = || AwsError::hollow("CreateUserImportJob", self.pool.id(), "a job id");
         Ok(job.job_id.ok_or_else(hollow)?)
     }
 
     async fn create(&self, name: &str) -> Result<UserImportJobType, PoolError> {
-        let answer = self
+        let response = self
             .pool
             .patiently("CreateUserImportJob", || {
                 self.pool
@@ -107,7 +114,7 @@ impl ImportJobs<'_> {
             })
             .await?;
         let hollow = || AwsError::hollow("CreateUserImportJob", self.pool.id(), "a job");
-        Ok(answer.user_import_job.ok_or_else(hollow)?)
+        Ok(response.user_import_job.ok_or_else(hollow)?)
     }
 
     /// Streams the file from its bucket to the job. Facts 1.8: the URL is signed for `x-amz-server-side-encryption: aws:kms`.
@@ -124,26 +131,30 @@ impl ImportJobs<'_> {
         let file = file.ok_or_else(|| hollow("the file in the bucket"))?;
         let length = file.bytes().to_string();
         let mut request = HttpRequest::new(file.into_body());
-        let is_url = request.set_uri(url).is_ok() && request.set_method("PUT").is_ok();
-        if !is_url {
-            return Err(hollow("a URL that is one").into());
+        let is_valid_url = request.set_uri(url).is_ok() && request.set_method("PUT").is_ok();
+        if !is_valid_url {
+            return Err(hollow("a valid URL").into());
         }
         let headers = request.headers_mut();
         headers.insert("x-amz-server-side-encryption", "aws:kms");
         headers.insert("content-length", length);
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
         let connector = Connector::builder().tls_provider(tls).build();
-        let answer = tokio::time::timeout(UPLOAD_WITHIN, connector.call(request)).await;
-        let answer = answer.map_err(|_| hollow("an answer in time"))?;
-        let answer = answer.map_err(|_| hollow("an answer"))?;
-        if answer.status().is_success() {
+        let response = tokio::time::timeout(UPLOAD_TIME_LIMIT, connector.call(request)).await;
+        let response = response.map_err(|_| hollow("a response in time"))?;
+        let response = response.map_err(|_| hollow("a response"))?;
+        if response.status().is_success() {
             return Ok(());
         }
-        Err(AwsError::of_status(PUT, self.pool.id(), answer.status().as_u16()).into())
+        Err(AwsError::of_status(PUT, self.pool.id(), response.status().as_u16()).into())
     }
 
     /// Starts a job.
-    pub async fn start(&self, id: &str) -> Result<Started, PoolError> {
+    ///
+    /// # Errors
+    ///
+    /// The call fails for a reason that is not a [`StartResult`].
+    pub async fn start(&self, id: &str) -> Result<StartResult, PoolError> {
         let started = self
             .pool
             .patiently("StartUserImportJob", || {
@@ -156,33 +167,37 @@ impl ImportJobs<'_> {
             })
             .await;
         match started {
-            Ok(_) => Ok(Started::Yes),
+            Ok(_) => Ok(StartResult::Started),
             Err(PoolError::Aws(error)) if error.code() == "PreconditionNotMetException" => {
-                // An answer that was lost: it has begun.
-                if !matches!(self.progress(id).await?, Progress::Waiting) {
-                    return Ok(Started::Yes);
+                // An earlier attempt started the job, and its response was lost.
+                if !matches!(self.status(id).await?, JobStatus::NotStarted) {
+                    return Ok(StartResult::Started);
                 }
                 // "No csv file was uploaded for import-…" (amplify-js#6416).
-                let is_no_file = error.message().to_lowercase().contains("no csv file");
-                Ok(if is_no_file {
-                    Started::NoFile
+                let file_not_found = error.message().to_lowercase().contains("no csv file");
+                Ok(if file_not_found {
+                    StartResult::FileNotFound
                 } else {
-                    Started::Busy
+                    StartResult::AnotherJobActive
                 })
             }
-            // Which of the two it is while another job is active, AWS does not say.
+            // AWS does not document which of the two errors it returns while another job is active.
             Err(PoolError::Aws(error)) if error.code() == "LimitExceededException" => {
-                Ok(Started::Busy)
+                Ok(StartResult::AnotherJobActive)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// How far a job is.
-    pub async fn progress(&self, id: &str) -> Result<Progress, PoolError> {
+    /// Reads the status of a job.
+    ///
+    /// # Errors
+    ///
+    /// The call fails, or the response is incomplete.
+    pub async fn status(&self, id: &str) -> Result<JobStatus, PoolError> {
         use UserImportJobStatusType::{Created, Expired, Failed, Stopped, Succeeded};
 
-        let answer = self
+        let response = self
             .pool
             .patiently("DescribeUserImportJob", || {
                 self.pool
@@ -194,26 +209,30 @@ impl ImportJobs<'_> {
             })
             .await?;
         let hollow = || AwsError::hollow("DescribeUserImportJob", self.pool.id(), "a job");
-        let job = answer.user_import_job.ok_or_else(hollow)?;
+        let job = response.user_import_job.ok_or_else(hollow)?;
         let count = |n: i64| u64::try_from(n).unwrap_or_default();
         let (imported, skipped) = (count(job.imported_users), count(job.skipped_users));
         let failed = count(job.failed_users);
         Ok(match job.status.ok_or_else(hollow)? {
-            Created => Progress::Waiting,
-            status @ (Expired | Failed | Stopped | Succeeded) => Progress::Ended(Ended {
+            Created => JobStatus::NotStarted,
+            status @ (Expired | Failed | Stopped | Succeeded) => JobStatus::Ended(Ended {
                 status: status.as_str().to_owned(),
                 message: job.completion_message,
                 imported,
                 skipped,
                 failed,
             }),
-            _ => Progress::Running(imported + skipped + failed),
+            _ => JobStatus::Running(imported + skipped + failed),
         })
     }
 
-    /// What the log says so far of each line. Facts 1.8: group `/aws/cognito/userpools/ID/NAME`, stream
-    /// `JOB_ID/JOB_NAME`.
-    pub async fn log(&self, job: &Job) -> Result<BTreeMap<u64, RowFate>, AwsError> {
+    /// Reads the log of a job as far as it is written: line numbers, and the result of each line. Facts 1.8: group
+    /// `/aws/cognito/userpools/ID/NAME`, stream `JOB_ID/JOB_NAME`.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    pub async fn read_log(&self, job: &Job) -> Result<BTreeMap<u64, RowResult>, AwsError> {
         let group = format!(
             "/aws/cognito/userpools/{}/{}",
             self.pool.id(),
@@ -223,7 +242,7 @@ impl ImportJobs<'_> {
         let mut lines = BTreeMap::new();
         let mut token: Option<String> = None;
         loop {
-            let answer = self
+            let response = self
                 .logs
                 .get_log_events()
                 .log_group_name(&group)
@@ -233,10 +252,10 @@ impl ImportJobs<'_> {
                 .send()
                 .await
                 .map_err(|e| AwsError::of("GetLogEvents", &group, &e))?;
-            let messages = answer.events().iter().filter_map(|event| event.message());
-            lines.extend(messages.filter_map(log_line));
-            // GetLogEvents: at the end of the stream, the token that was given comes back.
-            let next = answer.next_forward_token;
+            let messages = response.events().iter().filter_map(|event| event.message());
+            lines.extend(messages.filter_map(parse_log_line));
+            // GetLogEvents: at the end of the stream it returns the token that it was given.
+            let next = response.next_forward_token;
             if next.is_none() || next == token {
                 return Ok(lines);
             }
@@ -245,28 +264,28 @@ impl ImportJobs<'_> {
     }
 }
 
-/// `[FAILED] Line Number 5956 - …` as the number and the row's fate.
-fn log_line(message: &str) -> Option<(u64, RowFate)> {
+/// Parses `[FAILED] Line Number 5956 - …` into the line number and the result.
+fn parse_log_line(message: &str) -> Option<(u64, RowResult)> {
     let (word, rest) = message.strip_prefix('[')?.split_once("] Line Number ")?;
     let (number, text) = rest.split_once(" - ")?;
-    let fate = match word {
-        "SUCCEEDED" | "SKIPPED" => RowFate::Done,
-        "FAILED" => RowFate::Failed(text.trim().to_owned()),
+    let result = match word {
+        "SUCCEEDED" | "SKIPPED" => RowResult::Done,
+        "FAILED" => RowResult::Failed(text.trim().to_owned()),
         _ => return None,
     };
-    Some((number.trim().parse().ok()?, fate))
+    Some((number.trim().parse().ok()?, result))
 }
 
-/// What a log says of each row, rows counted from 0. Whether the log counts the header is not documented, so the first line must be
-/// there to tell; without it nothing is said of anybody.
-pub fn by_row(lines: BTreeMap<u64, RowFate>) -> BTreeMap<u64, RowFate> {
+/// Converts the line numbers of a log to row numbers, counted from 0. AWS does not document whether the log counts the header, so the
+/// number of the first row tells. If the log lacks the first row, the result is empty.
+pub fn results_by_row(lines: BTreeMap<u64, RowResult>) -> BTreeMap<u64, RowResult> {
     let first = lines.keys().next().copied().unwrap_or_default();
     if first > 2 {
         return BTreeMap::new();
     }
     lines
         .into_iter()
-        .map(|(number, fate)| (number - first, fate))
+        .map(|(number, result)| (number - first, result))
         .collect()
 }
 
@@ -279,27 +298,27 @@ mod tests {
         let failed = "The User Record does not set any of the auto verified attributes to true. (Example: email_verified to true).";
 
         assert_eq!(
-            log_line(&format!("[FAILED] Line Number 5956 - {failed}")),
-            Some((5956, RowFate::Failed(failed.into())))
+            parse_log_line(&format!("[FAILED] Line Number 5956 - {failed}")),
+            Some((5956, RowResult::Failed(failed.into())))
         );
         assert_eq!(
-            log_line("[SUCCEEDED] Line Number 1 - The import succeeded."),
-            Some((1, RowFate::Done))
+            parse_log_line("[SUCCEEDED] Line Number 1 - The import succeeded."),
+            Some((1, RowResult::Done))
         );
-        assert_eq!(log_line("The import job has begun."), None);
+        assert_eq!(parse_log_line("The import job has begun."), None);
     }
 
     #[test]
     fn rows_are_counted_from_the_first_one_whether_the_log_counts_the_header_or_not() {
         for first in [0, 1, 2] {
             let lines = BTreeMap::from([
-                (first, RowFate::Done),
-                (first + 1, RowFate::Failed("no".into())),
+                (first, RowResult::Done),
+                (first + 1, RowResult::Failed("no".into())),
             ]);
 
-            assert_eq!(by_row(lines)[&1], RowFate::Failed("no".into()));
+            assert_eq!(results_by_row(lines)[&1], RowResult::Failed("no".into()));
         }
-        let without_first = BTreeMap::from([(37, RowFate::Failed("no".into()))]);
-        assert!(by_row(without_first).is_empty());
+        let without_first = BTreeMap::from([(37, RowResult::Failed("no".into()))]);
+        assert!(results_by_row(without_first).is_empty());
     }
 }

@@ -1,0 +1,129 @@
+//! Why a restore failed.
+
+use jiff::Timestamp;
+
+use crate::aws::AwsError;
+use crate::bucket::ReadError;
+use crate::import_csv::FormatError;
+use crate::import_csv::reader::HeaderError;
+use crate::pool::{PoolError, PoolId};
+use crate::snapshot::Id;
+
+/// Why a restore failed. The same request, sent again, resumes where this run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// A call to a user pool failed.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A call to S3 or CloudWatch Logs failed, or the upload to an import job.
+    #[error(transparent)]
+    Bucket(#[from] AwsError),
+    /// An object in the bucket cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// No import file can be written for the target pool.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The target pool's import header is not valid.
+    #[error("user pool {pool}: {error}")]
+    Header {
+        /// The target pool.
+        pool: PoolId,
+        /// What is wrong with the header.
+        error: HeaderError,
+    },
+    /// There is no `latest.json`.
+    #[error("the bucket has no latest.json: take a snapshot first")]
+    NoSnapshot,
+    /// The bucket has no snapshot of this name.
+    #[error(
+        "the bucket has no snapshot {0}: give the name of one below snapshots/, or give latest"
+    )]
+    NoManifest(Id),
+    /// A file differs from what the manifest says.
+    #[error(
+        "snapshot {snapshot} is damaged: {what} does not match its manifest; use another snapshot, or take a new one"
+    )]
+    Damaged {
+        /// The snapshot.
+        snapshot: Id,
+        /// The file, or the part of the manifest.
+        what: String,
+    },
+    /// People have signed up since the snapshot was taken.
+    #[error(
+        "{records} people have signed up since snapshot {snapshot}: take a snapshot first, or set allow_stale (--allow-stale) to restore without them"
+    )]
+    Stale {
+        /// The snapshot.
+        snapshot: Id,
+        /// How many people.
+        records: usize,
+    },
+    /// The two pools use different sign-in names.
+    #[error(
+        "users in the pool of snapshot {snapshot} sign in with {there}, and users of user pool {pool} with {here}: twinpool cannot match users between the two"
+    )]
+    SignInDiffers {
+        /// The snapshot.
+        snapshot: Id,
+        /// The target pool.
+        pool: PoolId,
+        /// What users of the snapshot's pool sign in with.
+        there: String,
+        /// What users of the target pool sign in with.
+        here: String,
+    },
+    /// The import would lose values.
+    #[error(
+        "user pool {pool} lacks attributes for which {people} people have values: {}. Add them to the pool (AddCustomAttributes), then run again",
+        .columns.join(", ")
+    )]
+    MissingAttributes {
+        /// The target pool.
+        pool: PoolId,
+        /// The attributes, named as columns of an import file.
+        columns: Vec<String>,
+        /// How many people have a value there.
+        people: u64,
+    },
+    /// Another run holds the lease.
+    #[error(
+        "another run holds the lease on restores from this bucket, until {until} at least: wait until it ends"
+    )]
+    Held {
+        /// When the lease expires unless it is renewed.
+        until: Timestamp,
+    },
+    /// Another run has taken the lease after this run did not renew it in time.
+    #[error("another run has taken over this restore")]
+    TakenOver,
+    /// Another import job of this account has not ended in time.
+    #[error(
+        "another import job is active in this account: wait until it ends or stop it, then run again"
+    )]
+    AnotherJobActive,
+    /// An import job processed no row at all.
+    #[error("import job {job} failed before its first row: {message}")]
+    JobFailed {
+        /// The job's id.
+        job: String,
+        /// Cognito's message, which names no person.
+        message: String,
+    },
+    /// Cognito does not find the uploaded file.
+    #[error("Cognito does not find the file that was uploaded for import job {0}: run again")]
+    UploadNotFound(String),
+    /// The target pool cannot be listed within one invocation.
+    #[error(
+        "user pool {0} is too large to be listed in one invocation: use `twinpool restore`, which has no time limit"
+    )]
+    TooLarge(PoolId),
+}
+
+impl RestoreError {
+    /// Whether the run stopped because it reached its deadline.
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::Pool(PoolError::OutOfTime(_)))
+    }
+}

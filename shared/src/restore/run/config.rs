@@ -1,0 +1,80 @@
+//! What a run needs to know: the pool and the bucket, its deadline, and who is informed of its progress.
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use crate::aws::Sdk;
+use crate::bucket::Bucket;
+use crate::pool::PoolId;
+
+/// The pool to restore into, and the bucket to restore from.
+#[derive(Clone, Debug)]
+pub struct RestoreConfig {
+    /// The settings of the AWS clients.
+    pub sdk: Sdk,
+    /// The target pool.
+    pub pool: PoolId,
+    /// The bucket of snapshots and journal.
+    pub bucket: Bucket,
+    /// The role with which Cognito writes the import log.
+    pub role: RoleArn,
+}
+
+/// The ARN of a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleArn(String);
+
+impl RoleArn {
+    /// The ARN as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text is not the ARN of a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the ARN of a role such as arn:aws:iam::123456789012:role/import-logs")]
+pub struct NotARole;
+
+impl FromStr for RoleArn {
+    type Err = NotARole;
+
+    fn from_str(arn: &str) -> Result<Self, NotARole> {
+        let is_role = arn.starts_with("arn:") && arn.contains(":role/");
+        is_role.then(|| Self(arn.to_owned())).ok_or(NotARole)
+    }
+}
+
+/// One run of a restore.
+pub struct RunContext<'a> {
+    /// Who holds the lease: the id of the invocation.
+    pub lease_holder: String,
+    /// When to stop, so that a later run resumes the restore.
+    pub deadline: Instant,
+    /// Is called with each step of progress.
+    pub on_progress: &'a (dyn Fn(Step) + Sync),
+}
+
+impl RunContext<'_> {
+    /// The latest time at which a call to a pool may begin. It leaves an eighth of the remaining time, and at most five seconds, to
+    /// respond that the restore is in progress.
+    pub fn last_call_at(&self) -> Instant {
+        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        self.deadline - (remaining / 8).min(Duration::from_secs(5))
+    }
+}
+
+/// What a run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Listing the target pool: users listed so far.
+    ListingPool(u64),
+    /// Waiting until another import job of the account ends.
+    WaitingForOtherJob,
+    /// Running an import job: rows processed, and rows of the file.
+    Importing(u64, u64),
+    /// Creating users with AdminCreateUser and writing attributes: users so far.
+    WritingUsers(u64),
+    /// Moving sign-up records to `journal/restored/`: records so far.
+    ArchivingRecords(u64),
+}

@@ -1,0 +1,202 @@
+//! Phase 4: the import jobs, one after the other.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_cloudwatchlogs::Client as LogsClient;
+
+use crate::aws::Patience;
+use crate::pool::Pool;
+use crate::restore::error::RestoreError;
+use crate::restore::files::ImportFile;
+use crate::restore::import_job::{ImportJobClient, JobStatus, StartResult};
+use crate::restore::open::{Ended, Job, Open};
+use crate::restore::run::config::Step;
+use crate::restore::run::prepare::Prepared;
+use crate::snapshot::Id;
+
+/// The rate limit of calls about import jobs. The quota is 5 a second for each operation and pool (DG:quotas, UserPoolResourceRead and
+/// -Update).
+const JOB_CALLS_PER_SECOND: u32 = 4;
+
+/// The first pause between two reads of a job's status.
+const JOB_POLL_INTERVAL_MIN: Duration = Duration::from_millis(250);
+
+/// The longest pause between two reads of a job's status, and the pause between two starts while another job is active.
+const JOB_POLL_INTERVAL_MAX: Duration = Duration::from_secs(5);
+
+/// How long to wait until another job of the account ends.
+const OTHER_JOB_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// How many times a job is started again whose file Cognito does not find.
+const FILE_NOT_FOUND_RETRIES: u32 = 10;
+
+/// The pause between two starts of a job whose file Cognito does not find.
+const FILE_NOT_FOUND_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Runs import jobs, and notes them under the lease.
+pub(super) struct JobRunner<'a> {
+    prepared: &'a Prepared<'a>,
+    lease: &'a Open,
+    pool: Pool,
+    logs: LogsClient,
+}
+
+impl<'a> JobRunner<'a> {
+    pub(super) fn new(prepared: &'a Prepared<'a>, lease: &'a Open) -> Self {
+        let config = prepared.config;
+        let client = config.sdk.cognito(&config.pool, Patience::ONCE);
+        let deadline = prepared.run.deadline;
+        let logs_config = config.sdk.config(config.pool.region(), Patience::WORKER);
+        Self {
+            prepared,
+            lease,
+            pool: Pool::new(client, config.pool.clone(), JOB_CALLS_PER_SECOND, deadline),
+            logs: LogsClient::new(&logs_config),
+        }
+    }
+
+    /// The client that the jobs are run with.
+    pub(super) fn client(&self) -> ImportJobClient<'_> {
+        ImportJobClient {
+            pool: &self.pool,
+            logs: &self.logs,
+            pool_name: &self.prepared.pool_name,
+            role: self.prepared.config.role.as_str(),
+        }
+    }
+
+    /// Waits until every job that an earlier run started has ended, and forgets a job that was never started: its rows may not be
+    /// needed any more.
+    ///
+    /// # Errors
+    ///
+    /// The status of a job cannot be read, a job failed, or another run holds the lease.
+    pub(super) async fn wait_for_earlier_jobs(&self) -> Result<(), RestoreError> {
+        for job in self.lease.state().await.jobs {
+            if job.ended.is_some() {
+                continue;
+            }
+            if self.client().status(&job.id).await? == JobStatus::NotStarted {
+                self.lease
+                    .keep(|state| state.jobs.retain(|other| other.id != job.id))
+                    .await?;
+            } else {
+                self.wait_for(&job).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Imports a file: creates a job, starts it, and waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The job cannot be created or started, or it failed.
+    pub(super) async fn import(
+        &self,
+        restore: &Id,
+        file: &ImportFile,
+    ) -> Result<Job, RestoreError> {
+        let number = self.lease.state().await.jobs.len() + 1;
+        let name = format!("twinpool-{restore}-{number:04}");
+        let bucket = &self.prepared.config.bucket;
+        let job = Job {
+            id: self
+                .client()
+                .create_with_file(&name, bucket, &file.key)
+                .await?,
+            name,
+            file: file.key.clone(),
+            rows: file.rows,
+            ended: None,
+        };
+        // The job is noted before it is started, so that a later run knows of it.
+        self.lease
+            .keep(|state| state.jobs.push(job.clone()))
+            .await?;
+        self.start(&job).await?;
+        self.wait_for(&job).await
+    }
+
+    async fn start(&self, job: &Job) -> Result<(), RestoreError> {
+        let (mut retries, begun) = (0, Instant::now());
+        loop {
+            match self.client().start(&job.id).await? {
+                StartResult::Started => return Ok(()),
+                StartResult::FileNotFound if retries == FILE_NOT_FOUND_RETRIES => {
+                    return Err(RestoreError::UploadNotFound(job.id.clone()));
+                }
+                StartResult::FileNotFound => {
+                    retries += 1;
+                    tokio::time::sleep(FILE_NOT_FOUND_RETRY_DELAY).await;
+                }
+                StartResult::AnotherJobActive if begun.elapsed() > OTHER_JOB_TIME_LIMIT => {
+                    return Err(RestoreError::AnotherJobActive);
+                }
+                StartResult::AnotherJobActive => {
+                    tracing::info!(
+                        job = job.id,
+                        "the import job cannot be started yet: most likely another job is active"
+                    );
+                    (self.prepared.run.on_progress)(Step::WaitingForOtherJob);
+                    tokio::time::sleep(JOB_POLL_INTERVAL_MAX).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until a job has ended, and notes how.
+    async fn wait_for(&self, job: &Job) -> Result<Job, RestoreError> {
+        let mut pause = JOB_POLL_INTERVAL_MIN;
+        loop {
+            match self.client().status(&job.id).await? {
+                JobStatus::Ended(ended) => {
+                    tracing::info!(
+                        job = job.id,
+                        status = ended.status,
+                        imported = ended.imported,
+                        skipped = ended.skipped,
+                        failed = ended.failed,
+                        "an import job has ended"
+                    );
+                    let ended = Job {
+                        ended: Some(ended),
+                        ..job.clone()
+                    };
+                    self.lease
+                        .keep(|state| {
+                            let mut jobs = state.jobs.iter_mut();
+                            if let Some(noted) = jobs.find(|noted| noted.id == job.id) {
+                                *noted = ended.clone();
+                            }
+                        })
+                        .await?;
+                    return check_rows_processed(ended);
+                }
+                JobStatus::Running(rows) => {
+                    (self.prepared.run.on_progress)(Step::Importing(rows, job.rows));
+                }
+                JobStatus::NotStarted => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(JOB_POLL_INTERVAL_MAX);
+        }
+    }
+}
+
+/// Fails if a job ended without having processed any row: then its file, the role or the pool is the cause, and not a row.
+fn check_rows_processed(job: Job) -> Result<Job, RestoreError> {
+    match &job.ended {
+        Some(Ended {
+            status,
+            message,
+            imported: 0,
+            skipped: 0,
+            failed: 0,
+        }) if job.rows > 0 => Err(RestoreError::JobFailed {
+            message: message.clone().unwrap_or_else(|| status.clone()),
+            job: job.id,
+        }),
+        _ => Ok(job),
+    }
+}

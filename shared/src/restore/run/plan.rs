@@ -1,0 +1,140 @@
+//! Phase 3: the import files of a round, and the unconfirmed users to delete first.
+
+use std::collections::BTreeSet;
+
+use crate::import_csv::reader::Header;
+use crate::person::is_cognitos_own;
+use crate::restore::decision::Decision;
+use crate::restore::error::RestoreError;
+use crate::restore::files::{ImportFile, ImportFiles};
+use crate::restore::run::decide::{Situation, import_row_problem};
+use crate::restore::run::prepare::READ_CALLS_PER_SECOND;
+use crate::restore::snapshot_users::{SnapshotEntry, SnapshotUsers};
+use crate::restore::source::Leftover;
+use crate::restore::target_pool::TargetPool;
+use crate::snapshot::Id;
+
+/// Users that ListUsers returns per call (botocore ListUsers).
+const USERS_PER_PAGE: u64 = 60;
+
+/// Speed of an import job, for the estimate. AWS publishes no number; facts 10.8.
+const ASSUMED_IMPORT_ROWS_PER_SECOND: u64 = 25;
+
+/// Seconds that a restore takes beside listing and importing, for the estimate.
+const ASSUMED_OTHER_SECONDS: u64 = 10;
+
+/// What one round of the restore does.
+pub(super) struct ImportPlan {
+    /// The files of the round's import jobs.
+    pub(super) files: Vec<ImportFile>,
+    /// Number of rows in all files.
+    pub(super) rows: u64,
+    /// Unconfirmed users whose names are needed, by `sub`.
+    pub(super) reclaim: Vec<String>,
+}
+
+/// Decides about every user of the snapshot, and writes the rows of those to import into import files. `first_number` is the number of
+/// the first file.
+///
+/// # Errors
+///
+/// Users have values for which the target pool has no attribute; the snapshot cannot be read, or the files not written.
+pub(super) async fn write_import_files(
+    situation: Situation<'_>,
+    restore: &Id,
+    first_number: usize,
+) -> Result<ImportPlan, RestoreError> {
+    let Situation {
+        prepared, results, ..
+    } = situation;
+    let header = prepared.rules.columns();
+    let rules = prepared.rules.under(header);
+    let bucket = &prepared.config.bucket;
+    let mut files = ImportFiles::new(bucket, restore, first_number, header.line());
+    let mut reclaim = Vec::new();
+    let mut missing = MissingColumns::default();
+    // A row at which an earlier job may have stopped comes last, so that it cannot keep the other rows from being imported again.
+    for write_suspects in [false, true] {
+        if write_suspects && results.suspects.is_empty() {
+            continue;
+        }
+        let mut users = SnapshotUsers::of(&prepared.source, prepared.hasher);
+        while let Some(user) = users.next().await? {
+            let Decision::Restore {
+                reclaim: unconfirmed_holder,
+            } = situation.decide(&user)
+            else {
+                continue;
+            };
+            if results.suspects.contains(&user.name) != write_suspects {
+                continue;
+            }
+            let row = match &user.entry {
+                SnapshotEntry::ImportRow(row) => {
+                    let cells = prepared.source.cells(row)?;
+                    let mapped = cells.map(header, prepared.format.mfa_enabled());
+                    missing.add_row(&mapped.without_place);
+                    if import_row_problem(&rules, &mapped.line).is_some() {
+                        continue;
+                    }
+                    Some(mapped.line)
+                }
+                SnapshotEntry::Leftover(leftover) => {
+                    missing.add_leftover(leftover, header);
+                    None
+                }
+            };
+            reclaim.extend(unconfirmed_holder);
+            if let Some(row) = row {
+                files.write(&row).await?;
+            }
+        }
+    }
+    if missing.people > 0 {
+        files.abort().await;
+        return Err(RestoreError::MissingAttributes {
+            pool: prepared.config.pool.clone(),
+            columns: missing.columns.into_iter().collect(),
+            people: missing.people,
+        });
+    }
+    // The first file of a restore is always written, even without rows.
+    let files = files.finish(first_number == 1).await?;
+    Ok(ImportPlan {
+        rows: files.iter().map(|file| file.rows).sum(),
+        files,
+        reclaim,
+    })
+}
+
+/// Columns that the target pool lacks and users have values for.
+#[derive(Default)]
+struct MissingColumns {
+    columns: BTreeSet<String>,
+    people: u64,
+}
+
+impl MissingColumns {
+    fn add_row(&mut self, columns: &[&str]) {
+        self.people += u64::from(!columns.is_empty());
+        self.columns
+            .extend(columns.iter().map(|column| (*column).to_owned()));
+    }
+
+    fn add_leftover(&mut self, leftover: &Leftover, header: &Header) {
+        let attributes = leftover.attributes.iter();
+        let missing = attributes.filter(|(name, value)| {
+            !value.is_empty() && !is_cognitos_own(name) && header.position(name).is_none()
+        });
+        let known = self.columns.len();
+        self.columns
+            .extend(missing.map(|(name, _)| name.to_owned()));
+        self.people += u64::from(self.columns.len() > known);
+    }
+}
+
+/// Estimated duration of a restore of so many rows, in seconds. A restore lists the pool twice.
+pub(super) fn estimate_seconds(target: &TargetPool, rows: u64) -> u64 {
+    let listing = target.present_users() as u64 / USERS_PER_PAGE / u64::from(READ_CALLS_PER_SECOND);
+    2 * listing + rows / ASSUMED_IMPORT_ROWS_PER_SECOND + ASSUMED_OTHER_SECONDS
+}
