@@ -1,9 +1,9 @@
 //! restore-fn's environment variables.
 
+use restore::run::RestoreConfig;
 use shared::aws::{RetryPolicy, Sdk};
 use shared::environment::{ConfigError, Environment};
 use shared::pool_id::PoolId;
-use shared::restore::run::RestoreConfig;
 use shared::s3::bucket::Bucket;
 
 /// Reads the variables.

@@ -1,19 +1,19 @@
 //! restore-fn: brings people back from a snapshot. It is started by hand from the console.
 //!
-//! Everything it does is in [`shared::restore`], which the command line uses too.
+//! Everything it does is in the crate [`restore`], which the command line uses too.
 
 mod config;
 
 use std::time::Instant;
 
+use restore::request::Request;
+use restore::run::{RestoreConfig, RunContext, restore};
 use serde_json::value::{RawValue, to_raw_value};
 use shared::environment::ConfigError;
 use shared::event::TriggerEvent;
 use shared::lambda::function::{self, Function, RequestFailed};
 use shared::lambda::invocation::Invocation;
 use shared::lambda::metrics::Metrics;
-use shared::restore::request::Request;
-use shared::restore::run::{RestoreConfig, RunContext, restore};
 
 struct RestoreFn(Result<RestoreConfig, ConfigError>);
 
@@ -28,7 +28,7 @@ struct NotARequest(serde_json::Error);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let set_up = async |environment: &_| RestoreFn(config::read(environment));
-    let served = function::run(&[env!("CARGO_CRATE_NAME")], set_up).await;
+    let served = function::run(&[env!("CARGO_CRATE_NAME"), "restore"], set_up).await;
     served.map_err(anyhow::Error::from_boxed)
 }
 

@@ -44,8 +44,6 @@ pub mod outbox;
 pub mod password;
 pub mod person;
 pub mod pool_id;
-#[cfg(feature = "restore")]
-pub mod restore;
 pub mod s3;
 pub mod snapshot;
 pub mod time;

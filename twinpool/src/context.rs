@@ -3,7 +3,8 @@
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
-use shared::aws::{Sdk, http_client};
+use shared::aws::Sdk;
+use shared::aws::client::http_client;
 use shared::environment::Environment;
 
 use crate::failure::Failure;

@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
+use restore::RestoreError;
+use restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
+use restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use serde::{Deserialize, Serialize};
 use shared::aws::RetryPolicy;
 use shared::id::Id;
 use shared::pool_id::PoolId;
-use shared::restore::RestoreError;
-use shared::restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
-use shared::restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use shared::s3::bucket::Bucket;
 
 use crate::context::Context;
@@ -183,7 +183,7 @@ impl From<RestoreError> for Failure {
         match error {
             RestoreError::Pool(error) => error.into(),
             RestoreError::Bucket(error) => error.into(),
-            RestoreError::Read(error) => error.into(),
+            RestoreError::Json(error) => error.into(),
             error => Self::Wrong(error.to_string()),
         }
     }

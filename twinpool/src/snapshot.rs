@@ -326,9 +326,9 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "{table}")?;
 
         let mut files = Table::new(["file", "rows", "bytes"]);
-        let folder = manifest.folder(snapshot);
+        let snapshot_folder = folder(&manifest.snapshot);
         for file in &manifest.files {
-            let name = file.key.strip_prefix(&folder).unwrap_or(&file.key);
+            let name = file.key.strip_prefix(&snapshot_folder).unwrap_or(&file.key);
             let (rows, bytes) = (file.rows.to_string(), file.bytes.to_string());
             files.row([name.into(), rows.into(), bytes.into()]);
         }

@@ -33,8 +33,8 @@ pub struct Targets {
 
 /// Retry policy of every call. An operator waits for the result, so a lost region must be noticed within seconds.
 const QUICK_RETRY: RetryPolicy = RetryPolicy {
-    attempt: Duration::from_secs(3),
-    attempts: 2,
+    attempt_timeout: Duration::from_secs(3),
+    max_attempts: 2,
 };
 
 /// The answer to a question, or why there is none.
@@ -302,7 +302,7 @@ async fn last_snapshot(bucket: &Bucket) -> Asked<Option<Snapshot>> {
             return Ok(None);
         };
         let users = latest
-            .manifest(bucket)
+            .read_manifest(bucket)
             .await?
             .map(|manifest| manifest.users);
         Ok(Some(Snapshot {

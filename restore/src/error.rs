@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::aws::AwsError;
-use crate::bucket::ReadError;
-use crate::import_csv::FormatError;
-use crate::import_csv::reader::HeaderError;
-use crate::pool::{PoolError, PoolId};
-use crate::snapshot::Id;
+use shared::aws::AwsError;
+use shared::cognito::pool::PoolError;
+use shared::id::Id;
+use shared::import_csv::FormatError;
+use shared::import_csv::reader::HeaderError;
+use shared::pool_id::PoolId;
+use shared::s3::json::JsonError;
+use shared::s3::lease::LeaseError;
 
 /// Why a restore failed. The same request, sent again, resumes where this run stopped.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +22,7 @@ pub enum RestoreError {
     Bucket(#[from] AwsError),
     /// An object in the bucket cannot be read.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Json(#[from] JsonError),
     /// No import file can be written for the target pool.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -119,6 +121,15 @@ pub enum RestoreError {
         "user pool {0} is too large to be listed in one invocation: use `twinpool restore`, which has no time limit"
     )]
     TooLarge(PoolId),
+}
+
+impl From<LeaseError> for RestoreError {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::TakenOver => Self::TakenOver,
+            LeaseError::Json(error) => Self::Json(error),
+        }
+    }
 }
 
 impl RestoreError {

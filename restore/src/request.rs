@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::Id;
+use shared::id::Id;
 
 /// What to restore, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl FromStr for SnapshotChoice {
         if text == "latest" {
             return Ok(Self::Latest);
         }
-        Id::read(text).map(Self::Named).ok_or(NotASnapshot)
+        Id::parse(text).map(Self::Named).ok_or(NotASnapshot)
     }
 }
 

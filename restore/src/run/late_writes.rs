@@ -5,17 +5,18 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::person::Status;
-use crate::pool::PoolError;
-use crate::restore::decision::{Candidate, Decision, NewcomerState, can_be_created};
-use crate::restore::error::RestoreError;
-use crate::restore::names::NameHash;
-use crate::restore::reason::Reason;
-use crate::restore::run::config::Step;
-use crate::restore::run::decide::Situation;
-use crate::restore::source::Leftover;
-use crate::restore::target_pool::{TargetUser, UserState};
-use crate::restore::writes::Writes;
+use crate::decision::{Candidate, Decision, NewcomerState, can_be_created};
+use crate::error::RestoreError;
+use crate::names::NameHash;
+use crate::reason::Reason;
+use crate::run::config::Step;
+use crate::run::decide::Situation;
+use crate::source::Leftover;
+use crate::target_pool::{TargetUser, UserState};
+use crate::writes::create_left_out_user;
+use shared::cognito::pool::PoolError;
+use shared::cognito::users::{self, RefusedAttribute};
+use shared::person::Status;
 
 /// What was written after the import.
 #[derive(Default)]
@@ -48,10 +49,6 @@ pub(super) async fn write_late(
     since: Timestamp,
 ) -> Result<LateWrites, RestoreError> {
     let prepared = situation.prepared;
-    let writes = Writes {
-        pool: &prepared.target_writes,
-        since,
-    };
     let mut late_writes = LateWrites::default();
     let mut users_written = 0;
     let mut has_attributes_written = HashSet::new();
@@ -66,10 +63,12 @@ pub(super) async fn write_late(
             if !has_attributes_written.insert(name) {
                 continue;
             }
-            let rejected = writes.write(&user.sub, &user.missing_attributes).await?;
-            late_writes.add_attributes(&leftover, rejected);
+            let pool = &prepared.target_writes;
+            let refused =
+                users::write_attributes(pool, &user.sub, &user.missing_attributes).await?;
+            late_writes.add_attributes(&leftover, refused);
         } else {
-            let Some(created) = create_user(situation, &writes, name, leftover).await? else {
+            let Some(created) = create_user(situation, since, name, leftover).await? else {
                 continue;
             };
             late_writes.created.insert(name, created);
@@ -81,17 +80,15 @@ pub(super) async fn write_late(
 }
 
 impl LateWrites {
-    fn add_attributes(&mut self, leftover: &Leftover, rejected: Vec<(String, String)>) {
-        self.attributes_written += u64::from(rejected.is_empty());
-        let rejected = rejected
-            .into_iter()
-            .map(|(attribute, code)| MissingAttribute {
-                username: leftover.username.clone(),
-                sub: leftover.sub.clone(),
-                attribute,
-                code,
-            });
-        self.attributes_missing.extend(rejected);
+    fn add_attributes(&mut self, leftover: &Leftover, refused: Vec<RefusedAttribute>) {
+        self.attributes_written += u64::from(refused.is_empty());
+        let refused = refused.into_iter().map(|refused| MissingAttribute {
+            username: leftover.username.clone(),
+            sub: leftover.sub.clone(),
+            attribute: refused.name,
+            code: refused.code,
+        });
+        self.attributes_missing.extend(refused);
     }
 }
 
@@ -125,7 +122,7 @@ pub(super) fn count_expected_attribute_writes(situation: Situation<'_>) -> u64 {
 /// the user could not be created.
 async fn create_user(
     situation: Situation<'_>,
-    writes: &Writes<'_>,
+    since: Timestamp,
     name: NameHash,
     mut leftover: Leftover,
 ) -> Result<Option<Result<String, Reason>>, RestoreError> {
@@ -147,7 +144,8 @@ async fn create_user(
     if !is_to_be_created && !is_half_made {
         return Ok(None);
     }
-    match writes.make(&leftover).await {
+    let created = create_left_out_user(&prepared.target_writes, since, &leftover);
+    match created.await {
         Ok(created) => Ok(Some(created)),
         Err(PoolError::Aws(error)) if !error.is_transient() && !error.is_configuration() => {
             Ok(Some(Err(Reason::CreateFailed(error.to_string()))))

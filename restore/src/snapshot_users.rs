@@ -1,9 +1,9 @@
 //! The users of a snapshot, one by one: first the rows of the import files, then the users whom the import files leave out.
 
-use crate::restore::error::RestoreError;
-use crate::restore::names::{NameHash, NameHasher};
-use crate::restore::source::{Leftover, LeftoverReader, SourceSnapshot, VerifiedLines};
-use crate::snapshot::Role;
+use crate::error::RestoreError;
+use crate::names::{NameHash, NameHasher};
+use crate::source::{Leftover, LeftoverReader, SourceSnapshot, VerifiedLines};
+use shared::snapshot::manifest::Role;
 
 /// A user of a snapshot.
 pub struct SnapshotUser {

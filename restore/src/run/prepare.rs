@@ -1,18 +1,19 @@
 //! Phase 1: everything that is known before the target pool is listed.
 
-use crate::aws::Patience;
-use crate::import_csv::Format;
-use crate::import_csv::rules::Rules;
-use crate::person::Attributes;
-use crate::pool::{Pool, PoolId};
-use crate::restore::decision::is_in_scope;
-use crate::restore::error::RestoreError;
-use crate::restore::names::{NameHash, NameHasher};
-use crate::restore::newcomers::{Newcomers, UnmatchedCause};
-use crate::restore::request::Request;
-use crate::restore::run::config::{RestoreConfig, RunContext};
-use crate::restore::source::SourceSnapshot;
-use crate::restore::target_pool::WantedUsers;
+use crate::decision::is_in_scope;
+use crate::error::RestoreError;
+use crate::names::{NameHash, NameHasher};
+use crate::newcomers::{Newcomers, UnmatchedCause};
+use crate::request::Request;
+use crate::run::config::{RestoreConfig, RunContext};
+use crate::source::SourceSnapshot;
+use crate::target_pool::WantedUsers;
+use shared::aws::RetryPolicy;
+use shared::cognito::pool::Pool;
+use shared::import_csv::Format;
+use shared::import_csv::rules::Rules;
+use shared::person::Attributes;
+use shared::pool_id::PoolId;
 
 /// The rate limit of reading calls. The quota of ListUsers, 30 a second, is shared with the live application (DG:quotas).
 pub(super) const READ_CALLS_PER_SECOND: u32 = 25;
@@ -55,8 +56,8 @@ impl<'a> Prepared<'a> {
         run: &'a RunContext<'a>,
     ) -> Result<Self, RestoreError> {
         let pool = |id: &PoolId, calls_per_second| {
-            let client = config.sdk.cognito(id, Patience::ONCE);
-            Pool::new(client, id.clone(), calls_per_second, run.last_call_at())
+            let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
+            Pool::rate_limited(client, id.clone(), calls_per_second, run.last_call_at())
         };
         let target_reads = pool(&config.pool, READ_CALLS_PER_SECOND);
         let described = target_reads.describe().await?;

@@ -8,11 +8,11 @@ use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-use crate::aws::AwsError;
-use crate::bucket::Bucket;
-use crate::pool::{Pool, PoolError};
-use crate::restore::error::RestoreError;
-use crate::restore::open::{Ended, Job};
+use crate::error::RestoreError;
+use crate::lease::{ImportJob, JobEnd};
+use shared::aws::AwsError;
+use shared::cognito::pool::{Pool, PoolError};
+use shared::s3::bucket::Bucket;
 
 /// How long the upload of at most 100 MB may take; the URL is valid for 15 minutes (facts 1.8).
 const UPLOAD_TIME_LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -54,7 +54,7 @@ pub enum JobStatus {
     /// Running; the number of rows processed so far.
     Running(u64),
     /// Ended, successfully or not.
-    Ended(Ended),
+    Ended(JobEnd),
 }
 
 /// What the log of a job says about a row.
@@ -96,14 +96,15 @@ impl ImportJobClient<'_> {
     }
 
     fn id_of(&self, job: UserImportJobType) -> Result<String, RestoreError> {
-        let hollow = || AwsError::hollow("CreateUserImportJob", self.pool.id(), "a job id");
-        Ok(job.job_id.ok_or_else(hollow)?)
+        let incomplete =
+            || AwsError::incomplete_response("CreateUserImportJob", self.pool.id(), "a job id");
+        Ok(job.job_id.ok_or_else(incomplete)?)
     }
 
     async fn create(&self, name: &str) -> Result<UserImportJobType, PoolError> {
         let response = self
             .pool
-            .patiently("CreateUserImportJob", || {
+            .call_with_retry("CreateUserImportJob", || {
                 self.pool
                     .client()
                     .create_user_import_job()
@@ -113,8 +114,9 @@ impl ImportJobClient<'_> {
                     .send()
             })
             .await?;
-        let hollow = || AwsError::hollow("CreateUserImportJob", self.pool.id(), "a job");
-        Ok(response.user_import_job.ok_or_else(hollow)?)
+        let incomplete =
+            || AwsError::incomplete_response("CreateUserImportJob", self.pool.id(), "a job");
+        Ok(response.user_import_job.ok_or_else(incomplete)?)
     }
 
     /// Streams the file from its bucket to the job. Facts 1.8: the URL is signed for `x-amz-server-side-encryption: aws:kms`.
@@ -125,15 +127,15 @@ impl ImportJobClient<'_> {
         file: &str,
     ) -> Result<(), RestoreError> {
         const PUT: &str = "the upload of an import file";
-        let hollow = |missing| AwsError::hollow(PUT, self.pool.id(), missing);
-        let url = job.pre_signed_url().ok_or_else(|| hollow("a URL"))?;
+        let incomplete = |missing| AwsError::incomplete_response(PUT, self.pool.id(), missing);
+        let url = job.pre_signed_url().ok_or_else(|| incomplete("a URL"))?;
         let file = bucket.download(file).await?;
-        let file = file.ok_or_else(|| hollow("the file in the bucket"))?;
-        let length = file.bytes().to_string();
+        let file = file.ok_or_else(|| incomplete("the file in the bucket"))?;
+        let length = file.length().to_string();
         let mut request = HttpRequest::new(file.into_body());
         let is_valid_url = request.set_uri(url).is_ok() && request.set_method("PUT").is_ok();
         if !is_valid_url {
-            return Err(hollow("a valid URL").into());
+            return Err(incomplete("a valid URL").into());
         }
         let headers = request.headers_mut();
         headers.insert("x-amz-server-side-encryption", "aws:kms");
@@ -141,12 +143,12 @@ impl ImportJobClient<'_> {
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
         let connector = Connector::builder().tls_provider(tls).build();
         let response = tokio::time::timeout(UPLOAD_TIME_LIMIT, connector.call(request)).await;
-        let response = response.map_err(|_| hollow("a response in time"))?;
-        let response = response.map_err(|_| hollow("a response"))?;
+        let response = response.map_err(|_| incomplete("a response in time"))?;
+        let response = response.map_err(|_| incomplete("a response"))?;
         if response.status().is_success() {
             return Ok(());
         }
-        Err(AwsError::of_status(PUT, self.pool.id(), response.status().as_u16()).into())
+        Err(AwsError::from_status(PUT, self.pool.id(), response.status().as_u16()).into())
     }
 
     /// Starts a job.
@@ -157,7 +159,7 @@ impl ImportJobClient<'_> {
     pub async fn start(&self, id: &str) -> Result<StartResult, PoolError> {
         let started = self
             .pool
-            .patiently("StartUserImportJob", || {
+            .call_with_retry("StartUserImportJob", || {
                 self.pool
                     .client()
                     .start_user_import_job()
@@ -199,7 +201,7 @@ impl ImportJobClient<'_> {
 
         let response = self
             .pool
-            .patiently("DescribeUserImportJob", || {
+            .call_with_retry("DescribeUserImportJob", || {
                 self.pool
                     .client()
                     .describe_user_import_job()
@@ -208,14 +210,15 @@ impl ImportJobClient<'_> {
                     .send()
             })
             .await?;
-        let hollow = || AwsError::hollow("DescribeUserImportJob", self.pool.id(), "a job");
-        let job = response.user_import_job.ok_or_else(hollow)?;
+        let incomplete =
+            || AwsError::incomplete_response("DescribeUserImportJob", self.pool.id(), "a job");
+        let job = response.user_import_job.ok_or_else(incomplete)?;
         let count = |n: i64| u64::try_from(n).unwrap_or_default();
         let (imported, skipped) = (count(job.imported_users), count(job.skipped_users));
         let failed = count(job.failed_users);
-        Ok(match job.status.ok_or_else(hollow)? {
+        Ok(match job.status.ok_or_else(incomplete)? {
             Created => JobStatus::NotStarted,
-            status @ (Expired | Failed | Stopped | Succeeded) => JobStatus::Ended(Ended {
+            status @ (Expired | Failed | Stopped | Succeeded) => JobStatus::Ended(JobEnd {
                 status: status.as_str().to_owned(),
                 message: job.completion_message,
                 imported,
@@ -232,7 +235,7 @@ impl ImportJobClient<'_> {
     /// # Errors
     ///
     /// The log cannot be read.
-    pub async fn read_log(&self, job: &Job) -> Result<BTreeMap<u64, RowResult>, AwsError> {
+    pub async fn read_log(&self, job: &ImportJob) -> Result<BTreeMap<u64, RowResult>, AwsError> {
         let group = format!(
             "/aws/cognito/userpools/{}/{}",
             self.pool.id(),
@@ -251,7 +254,7 @@ impl ImportJobClient<'_> {
                 .set_next_token(token.clone())
                 .send()
                 .await
-                .map_err(|e| AwsError::of("GetLogEvents", &group, &e))?;
+                .map_err(|e| AwsError::from_sdk("GetLogEvents", &group, &e))?;
             let messages = response.events().iter().filter_map(|event| event.message());
             lines.extend(messages.filter_map(parse_log_line));
             // GetLogEvents: at the end of the stream it returns the token that it was given.

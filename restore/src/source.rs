@@ -5,12 +5,17 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::bucket::{Bucket, Download, hex};
-use crate::import_csv::reader::{Cells, Header, Lines};
-use crate::person::Attributes;
-use crate::restore::error::RestoreError;
-use crate::restore::request::SnapshotChoice;
-use crate::snapshot::{File, Id, Latest, Manifest, Role};
+use crate::error::RestoreError;
+use crate::request::SnapshotChoice;
+use shared::id::Id;
+use shared::import_csv::reader::{Cells, Header, Lines};
+use shared::person::Attributes;
+use shared::s3::bucket::Bucket;
+use shared::s3::download::Download;
+use shared::s3::upload::hex;
+use shared::snapshot::latest::Latest;
+use shared::snapshot::layout::manifest_key;
+use shared::snapshot::manifest::{File, Manifest, Role};
 
 /// A complete snapshot in the bucket.
 #[derive(Debug)]
@@ -40,7 +45,7 @@ pub struct Leftover {
 impl Leftover {
     /// Whether only an attribute was left out: the user is in the import files.
     pub fn is_attribute(&self) -> bool {
-        crate::import_csv::Unwritable::ALL
+        shared::import_csv::Unwritable::ALL
             .iter()
             .any(|unwritable| unwritable.as_str() == self.reason)
     }
@@ -60,7 +65,7 @@ impl SourceSnapshot {
                 latest.ok_or(RestoreError::NoSnapshot)?.0.snapshot
             }
         };
-        let manifest = bucket.get_json::<Manifest>(&id.manifest_key()).await?;
+        let manifest = bucket.get_json::<Manifest>(&manifest_key(&id)).await?;
         let (manifest, _) = manifest.ok_or_else(|| RestoreError::NoManifest(id.clone()))?;
         if manifest.version != 1 {
             return Err(damaged(&id, "the version"));
@@ -181,7 +186,7 @@ impl VerifiedLines<'_> {
                 self.current = None;
                 continue;
             }
-            match current.download.chunk().await? {
+            match current.download.next_chunk().await? {
                 Some(chunk) => {
                     current.digest.update(&chunk);
                     current.lines.feed(&chunk);

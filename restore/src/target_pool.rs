@@ -5,11 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 
-use crate::import_csv::Format;
-use crate::person::{Attributes, Person, Status};
-use crate::pool::{Pool, PoolError};
-use crate::restore::names::{NameHash, NameHasher};
-use crate::snapshot::progress::{CHAINS, digit};
+use crate::names::{NameHash, NameHasher};
+use shared::cognito::listing::{Chain, Page, Position, list_chain};
+use shared::cognito::pool::{Pool, PoolError};
+use shared::cognito::users;
+use shared::import_csv::Format;
+use shared::person::{Attributes, Person, Status};
+use std::ops::ControlFlow;
 
 /// What the target pool has under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,26 +62,20 @@ impl TargetPool {
         on_page: impl Fn(u64),
     ) -> Result<Self, PoolError> {
         let listing = Mutex::new((Self::empty(), 0));
-        let chains = (0..CHAINS).map(async |chain| {
-            let mut token = None;
-            loop {
-                let page = pool.page(digit(chain), token.as_deref()).await?;
-                let listed_so_far = {
-                    let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
-                    let (target, listed) = &mut *listing;
-                    *listed += page.people.len() as u64;
-                    for person in &page.people {
-                        target.add(hasher.hash(format.sign_in_name(person)), person, wanted);
-                    }
-                    *listed
-                };
-                on_page(listed_so_far);
-                token = page.next;
-                if token.is_none() {
-                    return Ok::<_, PoolError>(());
+        let receive = async |page: Page| {
+            let listed_so_far = {
+                let mut listing = listing.lock().unwrap_or_else(PoisonError::into_inner);
+                let (target, listed) = &mut *listing;
+                *listed += page.people.len() as u64;
+                for person in &page.people {
+                    target.add(hasher.hash(format.sign_in_name(person)), person, wanted);
                 }
-            }
-        });
+                *listed
+            };
+            on_page(listed_so_far);
+            ControlFlow::Continue(())
+        };
+        let chains = Chain::all().map(|chain| list_chain(pool, chain, Position::Start, receive));
         try_join_all(chains).await?;
         let (mut target, _) = listing.into_inner().unwrap_or_else(PoisonError::into_inner);
         target.present.sort_unstable();
@@ -131,7 +127,7 @@ impl TargetPool {
         name: NameHash,
         wanted: &WantedUsers,
     ) -> Result<(), PoolError> {
-        if let Some(person) = pool.person(username).await? {
+        if let Some(person) = users::look_up(pool, username).await? {
             self.others.remove(&name);
             let listed = self.present.len();
             self.add(name, &person, wanted);

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pool::PoolError;
-use crate::restore::error::RestoreError;
-use crate::restore::run::config::Step;
-use crate::restore::run::prepare::Prepared;
-use crate::restore::run::results::JobResults;
-use crate::restore::snapshot_users::SnapshotUsers;
-use crate::restore::target_pool::{TargetPool, UserState};
+use crate::error::RestoreError;
+use crate::run::config::Step;
+use crate::run::prepare::Prepared;
+use crate::run::results::JobResults;
+use crate::snapshot_users::SnapshotUsers;
+use crate::target_pool::{TargetPool, UserState};
+use shared::cognito::pool::PoolError;
 
 /// If a listing that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
 const LONG_LISTING: Duration = Duration::from_secs(60);

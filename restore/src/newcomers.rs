@@ -9,15 +9,17 @@ use std::collections::{HashMap, HashSet};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-use crate::bucket::{Bucket, ReadError};
-use crate::journal::IN_FLIGHT;
-use crate::pool::{Pool, PoolError};
-use crate::record::{RESTORED, Record, SIGN_UPS, Username, object_name, person_of};
-use crate::restore::decision::NewcomerState;
-use crate::restore::error::RestoreError;
-use crate::restore::names::{NameHash, NameHasher};
-use crate::restore::source::SourceSnapshot;
-use crate::snapshot::Role;
+use crate::decision::NewcomerState;
+use crate::error::RestoreError;
+use crate::names::{NameHash, NameHasher};
+use crate::source::SourceSnapshot;
+use shared::cognito::pool::{Pool, PoolError};
+use shared::cognito::users;
+use shared::confirmation::{Confirmation, Username};
+use shared::journal::{MAX_LISTING_DELAY, RESTORED_PREFIX, Records, SIGN_UPS_PREFIX, record_key};
+use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
+use shared::snapshot::manifest::Role;
 
 /// Number of sign-up records to read concurrently.
 const CONCURRENT_RECORD_READS: usize = 16;
@@ -94,11 +96,13 @@ impl Newcomers {
         pool: &Pool,
     ) -> Result<Self, RestoreError> {
         let mut newcomers = Self::default();
-        let started_at = source.manifest.started_at - IN_FLIGHT;
+        let started_at = source.manifest.started_at - MAX_LISTING_DELAY;
         newcomers
-            .list_records(bucket, RESTORED, Some(started_at))
+            .list_records(bucket, RESTORED_PREFIX, Some(started_at))
             .await?;
-        newcomers.list_records(bucket, SIGN_UPS, None).await?;
+        newcomers
+            .list_records(bucket, SIGN_UPS_PREFIX, None)
+            .await?;
         newcomers.join_rows(source, hasher).await?;
         newcomers.join_leftovers(source, hasher).await?;
         newcomers.join_records(bucket, source, hasher, pool).await?;
@@ -129,24 +133,22 @@ impl Newcomers {
     async fn list_records(
         &mut self,
         bucket: &Bucket,
-        prefix: &str,
+        prefix: &'static str,
         archived_since: Option<Timestamp>,
     ) -> Result<(), RestoreError> {
         let is_archived = archived_since.is_some();
-        let mut listing = bucket.list(prefix);
-        while let Some(page) = listing.page().await? {
-            for object in page {
-                if let Some(name) = object.key.strip_prefix(prefix).and_then(person_of) {
-                    let last_modified = object.last_modified;
-                    if archived_since.is_some_and(|since| last_modified < since) {
-                        continue;
-                    }
-                    let info = RecordInfo {
-                        last_modified,
-                        is_archived,
-                    };
-                    self.records.insert(name, info);
+        let mut records = Records::list(bucket, prefix);
+        while let Some(page) = records.next_page().await? {
+            for record in page {
+                let last_modified = record.last_modified;
+                if archived_since.is_some_and(|since| last_modified < since) {
+                    continue;
                 }
+                let info = RecordInfo {
+                    last_modified,
+                    is_archived,
+                };
+                self.records.insert(record.person, info);
             }
         }
         Ok(())
@@ -268,7 +270,9 @@ impl Newcomers {
                     record,
                     cause: match &owner {
                         RecordOwner::Deleted => UnmatchedCause::Deleted,
-                        _ if info.last_modified >= started_at - IN_FLIGHT => UnmatchedCause::Newer,
+                        _ if info.last_modified >= started_at - MAX_LISTING_DELAY => {
+                            UnmatchedCause::Newer
+                        }
                         _ => UnmatchedCause::Unknown,
                     },
                     username: match owner {
@@ -289,12 +293,17 @@ async fn read_owner(
     info: RecordInfo,
     sign_in: Option<&str>,
 ) -> Result<RecordOwner, RestoreError> {
-    let prefix = if info.is_archived { RESTORED } else { SIGN_UPS };
-    let key = format!("{prefix}{}", object_name(record));
-    let record = match bucket.get_json::<Record>(&key).await {
+    let prefix = match info.is_archived {
+        true => RESTORED_PREFIX,
+        false => SIGN_UPS_PREFIX,
+    };
+    let record = match bucket
+        .get_json::<Confirmation>(&record_key(prefix, record))
+        .await
+    {
         Ok(record) => record.map(|(record, _)| record),
-        Err(ReadError::Malformed { .. }) => None,
-        Err(ReadError::Aws(error)) => return Err(error.into()),
+        Err(JsonError::Malformed { .. }) => None,
+        Err(JsonError::Aws(error)) => return Err(error.into()),
     };
     let username = record.as_ref().and_then(|record| match sign_in {
         Some(attribute) => record.attributes.get(attribute),
@@ -310,7 +319,7 @@ async fn look_up_owner(
     sign_in: Option<&str>,
     known: RecordOwner,
 ) -> Result<RecordOwner, RestoreError> {
-    match pool.person(record).await {
+    match users::look_up(pool, record).await {
         Ok(Some(person)) => Ok(named(match sign_in {
             Some(attribute) => person.attributes.get(attribute),
             None => Some(&person.username),

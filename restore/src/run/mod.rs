@@ -46,14 +46,14 @@ use self::report::write_report;
 use self::results::{JobResults, read_job_results};
 use self::rounds::Rounds;
 use self::target::{list_target_pool, look_up_imported_users};
-use crate::record::to_milliseconds;
-use crate::restore::error::RestoreError;
-use crate::restore::files::report_key;
-use crate::restore::open::{Open, State};
-use crate::restore::request::{Counts, Request, Response, Status};
-use crate::restore::target_pool::TargetPool;
-use crate::restore::writes::Writes;
-use crate::snapshot::Id;
+use crate::error::RestoreError;
+use crate::files::report_key;
+use crate::lease::{self, RestoreLease, RestoreState, take_lease};
+use crate::request::{Counts, Request, Response, Status};
+use crate::target_pool::TargetPool;
+use shared::cognito::users;
+use shared::id::Id;
+use shared::time::to_milliseconds;
 
 /// How long the release of the lease may take.
 const LEASE_RELEASE_TIME_LIMIT: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ async fn restore_under_lease(
     run: &RunContext<'_>,
 ) -> Result<Response, RestoreError> {
     let (bucket, pool) = (&config.bucket, &config.pool);
-    let lease = Open::take(bucket, pool, request, &run.lease_holder, run.deadline).await?;
+    let lease = take_lease(bucket, pool, request, &run.lease_holder, run.deadline).await?;
     let phases = async {
         let phases = async {
             let prepared = Prepared::load(config, request, run).await?;
@@ -94,29 +94,32 @@ async fn restore_under_lease(
         };
         tokio::select! {
             response = phases => response,
-            lost = lease.renew() => Err(lost),
+            () = lease.keep_renewed() => Err(RestoreError::TakenOver),
         }
     };
     match tokio::time::timeout_at(run.deadline.into(), phases).await {
         Ok(Ok(response)) => {
-            lease.leave(response.status).await?;
+            lease::release_lease(&lease, response.status).await?;
             Ok(response)
         }
         Ok(Err(error)) if !error.is_out_of_time() => {
-            release_lease(&lease).await;
+            release_lease_for_next_run(&lease).await;
             Err(error)
         }
         Ok(Err(_)) | Err(_) => {
             let response = in_progress(&lease.state().await);
-            release_lease(&lease).await;
+            release_lease_for_next_run(&lease).await;
             Ok(response)
         }
     }
 }
 
 /// The phases of a real run, in order.
-async fn run_phases(prepared: &Prepared<'_>, lease: &Open) -> Result<Response, RestoreError> {
-    let State {
+async fn run_phases(
+    prepared: &Prepared<'_>,
+    lease: &RestoreLease,
+) -> Result<Response, RestoreError> {
+    let RestoreState {
         restore,
         started_at,
         since,
@@ -145,16 +148,15 @@ async fn run_phases(prepared: &Prepared<'_>, lease: &Open) -> Result<Response, R
 /// listing.
 async fn import_until_done(
     prepared: &Prepared<'_>,
-    lease: &Open,
+    lease: &RestoreLease,
     jobs: &JobRunner<'_>,
     results: &mut JobResults,
 ) -> Result<TargetPool, RestoreError> {
     let mut rounds = Rounds::new();
     loop {
-        let State {
+        let RestoreState {
             restore,
             jobs: earlier,
-            since,
             ..
         } = lease.state().await;
         let mut target = list_target_pool(prepared, earlier.is_empty()).await?;
@@ -165,12 +167,8 @@ async fn import_until_done(
             results,
         };
         let plan = write_import_files(situation, &restore, earlier.len() + 1).await?;
-        let writes = Writes {
-            pool: &prepared.target_writes,
-            since,
-        };
         for sub in &plan.reclaim {
-            writes.reclaim(sub).await?;
+            users::delete_unconfirmed(&prepared.target_writes, sub).await?;
         }
         if rounds.is_over(plan.rows) {
             return Ok(target);
@@ -209,8 +207,8 @@ async fn dry_run(
 }
 
 /// Releases the lease, so that the next run resumes the restore at once. If that fails, the lease expires in half a minute.
-async fn release_lease(lease: &Open) {
-    let released = lease.leave(Status::InProgress);
+async fn release_lease_for_next_run(lease: &RestoreLease) {
+    let released = lease::release_lease(lease, Status::InProgress);
     let released = tokio::time::timeout(LEASE_RELEASE_TIME_LIMIT, released).await;
     if !matches!(released, Ok(Ok(()))) {
         tracing::warn!("the lease could not be released: the next run waits until it expires");
@@ -218,7 +216,7 @@ async fn release_lease(lease: &Open) {
 }
 
 /// The response of a run that has reached its deadline.
-fn in_progress(state: &State) -> Response {
+fn in_progress(state: &RestoreState) -> Response {
     let ended = state.jobs.iter().filter_map(|job| job.ended.as_ref());
     Response {
         status: Status::InProgress,

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_cloudwatchlogs::Client as LogsClient;
 
-use crate::aws::Patience;
-use crate::pool::Pool;
-use crate::restore::error::RestoreError;
-use crate::restore::files::ImportFile;
-use crate::restore::import_job::{ImportJobClient, JobStatus, StartResult};
-use crate::restore::open::{Ended, Job, Open};
-use crate::restore::run::config::Step;
-use crate::restore::run::prepare::Prepared;
-use crate::snapshot::Id;
+use crate::error::RestoreError;
+use crate::import_job::{ImportJobClient, JobStatus, StartResult};
+use crate::lease::{ImportJob, JobEnd, RestoreLease};
+use crate::run::config::Step;
+use crate::run::prepare::Prepared;
+use shared::aws::RetryPolicy;
+use shared::cognito::pool::Pool;
+use shared::id::Id;
+use shared::s3::rolling_upload::RolledFile;
 
 /// The rate limit of calls about import jobs. The quota is 5 a second for each operation and pool (DG:quotas, UserPoolResourceRead and
 /// -Update).
@@ -36,21 +36,21 @@ const FILE_NOT_FOUND_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Runs import jobs, and notes them under the lease.
 pub(super) struct JobRunner<'a> {
     prepared: &'a Prepared<'a>,
-    lease: &'a Open,
+    lease: &'a RestoreLease,
     pool: Pool,
     logs: LogsClient,
 }
 
 impl<'a> JobRunner<'a> {
-    pub(super) fn new(prepared: &'a Prepared<'a>, lease: &'a Open) -> Self {
+    pub(super) fn new(prepared: &'a Prepared<'a>, lease: &'a RestoreLease) -> Self {
         let config = prepared.config;
-        let client = config.sdk.cognito(&config.pool, Patience::ONCE);
+        let client = config.sdk.cognito(&config.pool, RetryPolicy::NO_RETRY);
         let deadline = prepared.run.deadline;
-        let logs_config = config.sdk.config(config.pool.region(), Patience::WORKER);
+        let logs_config = config.sdk.config(config.pool.region(), RetryPolicy::WORKER);
         Self {
             prepared,
             lease,
-            pool: Pool::new(client, config.pool.clone(), JOB_CALLS_PER_SECOND, deadline),
+            pool: Pool::rate_limited(client, config.pool.clone(), JOB_CALLS_PER_SECOND, deadline),
             logs: LogsClient::new(&logs_config),
         }
     }
@@ -78,7 +78,7 @@ impl<'a> JobRunner<'a> {
             }
             if self.client().status(&job.id).await? == JobStatus::NotStarted {
                 self.lease
-                    .keep(|state| state.jobs.retain(|other| other.id != job.id))
+                    .update(|state| state.jobs.retain(|other| other.id != job.id))
                     .await?;
             } else {
                 self.wait_for(&job).await?;
@@ -95,30 +95,30 @@ impl<'a> JobRunner<'a> {
     pub(super) async fn import(
         &self,
         restore: &Id,
-        file: &ImportFile,
-    ) -> Result<Job, RestoreError> {
+        file: &RolledFile,
+    ) -> Result<ImportJob, RestoreError> {
         let number = self.lease.state().await.jobs.len() + 1;
         let name = format!("twinpool-{restore}-{number:04}");
         let bucket = &self.prepared.config.bucket;
-        let job = Job {
+        let job = ImportJob {
             id: self
                 .client()
-                .create_with_file(&name, bucket, &file.key)
+                .create_with_file(&name, bucket, &file.object.key)
                 .await?,
             name,
-            file: file.key.clone(),
+            file: file.object.key.clone(),
             rows: file.rows,
             ended: None,
         };
         // The job is noted before it is started, so that a later run knows of it.
         self.lease
-            .keep(|state| state.jobs.push(job.clone()))
+            .update(|state| state.jobs.push(job.clone()))
             .await?;
         self.start(&job).await?;
         self.wait_for(&job).await
     }
 
-    async fn start(&self, job: &Job) -> Result<(), RestoreError> {
+    async fn start(&self, job: &ImportJob) -> Result<(), RestoreError> {
         let (mut retries, begun) = (0, Instant::now());
         loop {
             match self.client().start(&job.id).await? {
@@ -146,7 +146,7 @@ impl<'a> JobRunner<'a> {
     }
 
     /// Waits until a job has ended, and notes how.
-    async fn wait_for(&self, job: &Job) -> Result<Job, RestoreError> {
+    async fn wait_for(&self, job: &ImportJob) -> Result<ImportJob, RestoreError> {
         let mut pause = JOB_POLL_INTERVAL_MIN;
         loop {
             match self.client().status(&job.id).await? {
@@ -159,12 +159,12 @@ impl<'a> JobRunner<'a> {
                         failed = ended.failed,
                         "an import job has ended"
                     );
-                    let ended = Job {
+                    let ended = ImportJob {
                         ended: Some(ended),
                         ..job.clone()
                     };
                     self.lease
-                        .keep(|state| {
+                        .update(|state| {
                             let mut jobs = state.jobs.iter_mut();
                             if let Some(noted) = jobs.find(|noted| noted.id == job.id) {
                                 *noted = ended.clone();
@@ -185,9 +185,9 @@ impl<'a> JobRunner<'a> {
 }
 
 /// Fails if a job ended without having processed any row: then its file, the role or the pool is the cause, and not a row.
-fn check_rows_processed(job: Job) -> Result<Job, RestoreError> {
+fn check_rows_processed(job: ImportJob) -> Result<ImportJob, RestoreError> {
     match &job.ended {
-        Some(Ended {
+        Some(JobEnd {
             status,
             message,
             imported: 0,

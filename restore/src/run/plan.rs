@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::import_csv::reader::Header;
-use crate::person::is_cognitos_own;
-use crate::restore::decision::Decision;
-use crate::restore::error::RestoreError;
-use crate::restore::files::{ImportFile, ImportFiles};
-use crate::restore::run::decide::{Situation, import_row_problem};
-use crate::restore::run::prepare::READ_CALLS_PER_SECOND;
-use crate::restore::snapshot_users::{SnapshotEntry, SnapshotUsers};
-use crate::restore::source::Leftover;
-use crate::restore::target_pool::TargetPool;
-use crate::snapshot::Id;
+use crate::decision::Decision;
+use crate::error::RestoreError;
+use crate::files::import_files;
+use crate::run::decide::{Situation, import_row_problem};
+use crate::run::prepare::READ_CALLS_PER_SECOND;
+use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
+use crate::source::Leftover;
+use crate::target_pool::TargetPool;
+use shared::id::Id;
+use shared::import_csv::reader::Header;
+use shared::person::is_cognitos_own;
+use shared::s3::rolling_upload::RolledFile;
 
 /// Users that ListUsers returns per call (botocore ListUsers).
 const USERS_PER_PAGE: u64 = 60;
@@ -26,7 +27,7 @@ const ASSUMED_OTHER_SECONDS: u64 = 10;
 /// What one round of the restore does.
 pub(super) struct ImportPlan {
     /// The files of the round's import jobs.
-    pub(super) files: Vec<ImportFile>,
+    pub(super) files: Vec<RolledFile>,
     /// Number of rows in all files.
     pub(super) rows: u64,
     /// Unconfirmed users whose names are needed, by `sub`.
@@ -47,10 +48,10 @@ pub(super) async fn write_import_files(
     let Situation {
         prepared, results, ..
     } = situation;
-    let header = prepared.rules.columns();
+    let header = prepared.rules.header();
     let rules = prepared.rules.under(header);
     let bucket = &prepared.config.bucket;
-    let mut files = ImportFiles::new(bucket, restore, first_number, header.line());
+    let mut files = import_files(bucket, restore, first_number, header.line());
     let mut reclaim = Vec::new();
     let mut missing = MissingColumns::default();
     // A row at which an earlier job may have stopped comes last, so that it cannot keep the other rows from being imported again.
@@ -86,7 +87,7 @@ pub(super) async fn write_import_files(
             };
             reclaim.extend(unconfirmed_holder);
             if let Some(row) = row {
-                files.write(&row).await?;
+                files.write_row(row.as_bytes()).await?;
             }
         }
     }
@@ -99,7 +100,10 @@ pub(super) async fn write_import_files(
         });
     }
     // The first file of a restore is always written, even without rows.
-    let files = files.finish(first_number == 1).await?;
+    let files = match first_number {
+        1 => files.finish_with_at_least_one().await?,
+        _ => files.finish().await?,
+    };
     Ok(ImportPlan {
         rows: files.iter().map(|file| file.rows).sum(),
         files,

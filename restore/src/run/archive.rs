@@ -4,13 +4,12 @@ use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::bucket::Bucket;
-use crate::lease;
-use crate::pool::PoolError;
-use crate::record::{RESTORED, SIGN_UPS, object_name};
-use crate::restore::error::RestoreError;
-use crate::restore::run::config::Step;
-use crate::restore::run::prepare::Prepared;
+use crate::error::RestoreError;
+use crate::run::config::Step;
+use crate::run::prepare::Prepared;
+use shared::cognito::pool::PoolError;
+use shared::journal::archive_sign_up;
+use shared::snapshot::lease::subtract_archived_sign_ups;
 
 /// Number of records to move concurrently.
 const CONCURRENT_MOVES: usize = 16;
@@ -29,9 +28,10 @@ pub(super) async fn archive_records(
     let mut moves = stream::iter(records)
         .map(async |record| {
             if Instant::now() >= prepared.run.deadline {
-                return Err(PoolError::OutOfTime(prepared.config.pool.clone()).into());
+                let error = PoolError::OutOfTime(prepared.config.pool.clone());
+                return Err(RestoreError::from(error));
             }
-            archive_record(bucket, record).await
+            Ok(archive_sign_up(bucket, record).await?)
         })
         .buffer_unordered(CONCURRENT_MOVES);
     while let Some(was_archived) = moves.try_next().await? {
@@ -39,21 +39,7 @@ pub(super) async fn archive_records(
         (prepared.run.on_progress)(Step::ArchivingRecords(archived));
     }
     if archived > 0 {
-        lease::forget_sign_ups(bucket, archived).await?;
+        subtract_archived_sign_ups(bucket, archived).await?;
     }
     Ok(archived)
-}
-
-/// Moves one record, unless it is gone. The original is deleted only after the copy is stored, and only if it has not changed.
-async fn archive_record(bucket: &Bucket, record: &str) -> Result<bool, RestoreError> {
-    let name = object_name(record);
-    let key = format!("{SIGN_UPS}{name}");
-    let Some(object) = bucket.get(&key).await? else {
-        return Ok(false);
-    };
-    bucket
-        .put(&format!("{RESTORED}{name}"), object.body)
-        .await?;
-    bucket.delete_if(&key, &object.etag).await?;
-    Ok(true)
 }

@@ -4,12 +4,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::aws::AwsError;
-use crate::bucket::{Bucket, Upload, Uploaded, json};
-use crate::import_csv::{MOST_BYTES, MOST_ROWS};
-use crate::restore::reason::Reason;
-use crate::restore::request::{Counts, Scope, Status};
-use crate::snapshot::Id;
+use crate::reason::Reason;
+use crate::request::{Counts, Scope, Status};
+use shared::aws::AwsError;
+use shared::id::Id;
+use shared::import_csv::{MAX_BYTES_PER_FILE, MAX_ROWS_PER_FILE};
+use shared::s3::bucket::Bucket;
+use shared::s3::json::to_json;
+use shared::s3::rolling_upload::{FileLimits, RollingUpload};
+use shared::s3::upload::Upload;
 
 /// The folder of a restore, with its final slash.
 pub fn folder(restore: &Id) -> String {
@@ -21,90 +24,20 @@ pub fn report_key(restore: &Id) -> String {
     format!("{}report.json", folder(restore))
 }
 
-/// An import file that was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportFile {
-    /// Its key.
-    pub key: String,
-    /// Rows, the header not counted.
-    pub rows: u64,
-}
-
-/// Import files in the making.
-#[derive(Debug)]
-pub struct ImportFiles<'a> {
-    bucket: &'a Bucket,
-    folder: String,
-    head: String,
-    number: usize,
-    open: Option<(Upload, u64)>,
-    closed: Vec<ImportFile>,
-}
-
-impl<'a> ImportFiles<'a> {
-    /// Files that begin with `head`, the first one with this number.
-    pub fn new(bucket: &'a Bucket, restore: &Id, number: usize, head: String) -> Self {
-        Self {
-            bucket,
-            folder: folder(restore),
-            head,
-            number,
-            open: None,
-            closed: Vec::new(),
-        }
-    }
-
-    /// Adds a row, its line feed included.
-    pub async fn write(&mut self, row: &str) -> Result<(), AwsError> {
-        let is_full = self.open.as_ref().is_some_and(|(upload, rows)| {
-            *rows == MOST_ROWS || upload.bytes() + row.len() as u64 > MOST_BYTES
-        });
-        if is_full {
-            self.close().await?;
-        }
-        let (upload, rows) = self.open().await?;
-        *rows += 1;
-        upload.write(row.as_bytes()).await
-    }
-
-    /// The file that is open, begun if there is none, and its rows.
-    async fn open(&mut self) -> Result<&mut (Upload, u64), AwsError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => {
-                let key = format!("{}import-{:04}.csv", self.folder, self.number);
-                let mut upload = self.bucket.upload(key);
-                upload.write(self.head.as_bytes()).await?;
-                (upload, 0)
-            }
-        };
-        Ok(self.open.insert(open))
-    }
-
-    async fn close(&mut self) -> Result<(), AwsError> {
-        if let Some((upload, rows)) = self.open.take() {
-            let Uploaded { key, .. } = upload.finish().await?;
-            self.closed.push(ImportFile { key, rows });
-            self.number += 1;
-        }
-        Ok(())
-    }
-
-    /// Gives up the one that is open.
-    pub async fn abort(self) {
-        if let Some((upload, _)) = self.open {
-            upload.abort().await;
-        }
-    }
-
-    /// Closes the last one and gives all: at least one, be it without rows, if that is asked for.
-    pub async fn finish(mut self, at_least_one: bool) -> Result<Vec<ImportFile>, AwsError> {
-        if at_least_one && self.closed.is_empty() {
-            self.open().await?;
-        }
-        self.close().await?;
-        Ok(self.closed)
-    }
+/// Begins to write import files. The first one has this number.
+pub fn import_files(
+    bucket: &Bucket,
+    restore: &Id,
+    first_number: usize,
+    header: String,
+) -> RollingUpload {
+    let prefix = format!("{}import", folder(restore));
+    let limits = FileLimits {
+        rows: MAX_ROWS_PER_FILE,
+        bytes: MAX_BYTES_PER_FILE,
+    };
+    let key = move |number| format!("{prefix}-{number:04}.csv");
+    RollingUpload::new(bucket, key, first_number, header, Some(limits))
 }
 
 /// Writes `sub-map.csv`: the `sub` of each newcomer in the snapshot's pool, and in the target pool.
@@ -236,7 +169,7 @@ impl ReportWriter {
         if !std::mem::take(&mut self.is_empty) {
             self.upload.write(b",").await?;
         }
-        self.upload.write(&json(entry)).await
+        self.upload.write(&to_json(entry)).await
     }
 
     /// Adds the last members and completes the upload. `more` are members beside status and counts.
@@ -253,7 +186,7 @@ impl ReportWriter {
         let mut tail = json!({
             "status": status,
             "counts": counts,
-            "finished_at": crate::record::to_milliseconds(Timestamp::now()),
+            "finished_at": shared::time::to_milliseconds(Timestamp::now()),
         });
         if let Some(tail) = tail.as_object_mut() {
             tail.extend(more);

@@ -16,8 +16,8 @@
 //! - [`newcomers`]: which users of the snapshot signed up in its pool, and which sign-up record belongs to whom
 //! - [`target_pool`]: everyone in the target pool, by hashed name
 //! - [`import_job`]: Cognito's import jobs and their log
-//! - [`writes`]: what no import file can carry, written with the user API
-//! - [`open`]: the lease on restores, and what a later run needs to resume one
+//! - [`writes`]: creates the users whom no import file can carry
+//! - [`lease`]: the lease on restores, and what a later run needs to resume one
 //! - [`files`]: what a restore writes to the bucket
 //! - [`run`]: one run of a restore, phase by phase
 //!
@@ -27,9 +27,9 @@ pub mod decision;
 pub mod error;
 pub mod files;
 pub mod import_job;
+pub mod lease;
 pub mod names;
 pub mod newcomers;
-pub mod open;
 pub mod reason;
 pub mod request;
 pub mod run;

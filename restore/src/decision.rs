@@ -1,8 +1,8 @@
 //! Whether a user of the snapshot is restored: decided from the request, the journal, the target pool and the snapshot.
 
-use crate::restore::reason::Reason;
-use crate::restore::request::Scope;
-use crate::restore::target_pool::UserState;
+use crate::reason::Reason;
+use crate::request::Scope;
+use crate::target_pool::UserState;
 
 /// How many import jobs may try a row that failed because of an internal error of Cognito.
 const IMPORT_ATTEMPTS_PER_ROW: u32 = 3;
@@ -115,7 +115,7 @@ fn is_internal_error(failure: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::person::Status;
+    use shared::person::Status;
 
     const ROW: Candidate<'_> = Candidate::Row {
         failure: None,

@@ -1,13 +1,13 @@
 //! Phase 3: what to do about each user of the snapshot.
 
-use crate::import_csv::rules::{self, RowRules};
-use crate::restore::decision::{Candidate, Decision, decide};
-use crate::restore::error::RestoreError;
-use crate::restore::names::NameHash;
-use crate::restore::run::prepare::Prepared;
-use crate::restore::run::results::JobResults;
-use crate::restore::snapshot_users::{SnapshotEntry, SnapshotUser};
-use crate::restore::target_pool::TargetPool;
+use crate::decision::{Candidate, Decision, decide};
+use crate::error::RestoreError;
+use crate::names::NameHash;
+use crate::run::prepare::Prepared;
+use crate::run::results::JobResults;
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
+use crate::target_pool::TargetPool;
+use shared::import_csv::rules::{self, RowRules};
 
 /// Everything that a decision depends on.
 #[derive(Clone, Copy)]
@@ -62,7 +62,7 @@ impl Situation<'_> {
         };
         let prepared = self.prepared;
         let cells = prepared.source.cells(row)?;
-        let mapped = cells.map(prepared.rules.columns(), prepared.format.mfa_enabled());
+        let mapped = cells.map(prepared.rules.header(), prepared.format.mfa_enabled());
         Ok(import_row_problem(rules, &mapped.line))
     }
 }

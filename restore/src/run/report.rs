@@ -5,19 +5,19 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::import_csv::rules::RowRules;
-use crate::record::Username;
-use crate::restore::decision::{Decision, NewcomerState, is_in_scope};
-use crate::restore::error::RestoreError;
-use crate::restore::files::{ReportEntry, ReportHeader, ReportWriter, SubMapWriter, report_key};
-use crate::restore::newcomers::UnmatchedCause;
-use crate::restore::reason::Reason;
-use crate::restore::request::{Counts, Response, Status};
-use crate::restore::run::classify::{Category, Facts, classify, count, is_record_archived};
-use crate::restore::run::decide::Situation;
-use crate::restore::run::late_writes::LateWrites;
-use crate::restore::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
-use crate::snapshot::Id;
+use crate::decision::{Decision, NewcomerState, is_in_scope};
+use crate::error::RestoreError;
+use crate::files::{ReportEntry, ReportHeader, ReportWriter, SubMapWriter, report_key};
+use crate::newcomers::UnmatchedCause;
+use crate::reason::Reason;
+use crate::request::{Counts, Response, Status};
+use crate::run::classify::{Category, Facts, classify, count, is_record_archived};
+use crate::run::decide::Situation;
+use crate::run::late_writes::LateWrites;
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
+use shared::confirmation::Username;
+use shared::id::Id;
+use shared::import_csv::rules::RowRules;
 
 /// A report that names everyone it has to name, and lacks its last members: it is finished after the records are archived.
 pub(super) struct UnfinishedReport {
@@ -66,7 +66,7 @@ pub(super) async fn write_report(
         records_to_archive: Vec::new(),
     };
     let mut sub_map = SubMapWriter::begin(bucket, restore).await?;
-    let rules = prepared.rules.under(prepared.rules.columns());
+    let rules = prepared.rules.under(prepared.rules.header());
     let lacking = late_writes.attributes_missing.iter();
     let lacking: HashSet<_> = lacking.map(|missing| missing.username.as_str()).collect();
     let mut users = SnapshotUsers::of(&prepared.source, prepared.hasher);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::person::Status;
+use shared::person::Status;
 
 /// Why a user is not restored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::import_csv::reader::Lines;
-use crate::restore::error::RestoreError;
-use crate::restore::import_job::{ImportJobClient, RowResult, results_by_row};
-use crate::restore::names::NameHash;
-use crate::restore::open::Job;
-use crate::restore::run::prepare::Prepared;
+use crate::error::RestoreError;
+use crate::import_job::{ImportJobClient, RowResult, results_by_row};
+use crate::lease::ImportJob;
+use crate::names::NameHash;
+use crate::run::prepare::Prepared;
+use shared::import_csv::reader::Lines;
 
 /// How long to wait until the log of an ended job is complete.
 const LOG_TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub(super) struct JobResults {
 pub(super) async fn read_job_results(
     prepared: &Prepared<'_>,
     client: &ImportJobClient<'_>,
-    job: &Job,
+    job: &ImportJob,
     results: &mut JobResults,
 ) -> Result<(), RestoreError> {
     let Some(ended) = &job.ended else {
@@ -48,11 +48,11 @@ pub(super) async fn read_job_results(
         true => None,
         false => Some(read_complete_log(client, job, processed_rows).await),
     };
-    let header = prepared.rules.columns();
+    let header = prepared.rules.header();
     let mut download = prepared.config.bucket.download(&job.file).await?;
     let mut lines = Lines::default();
     while let Some(file) = &mut download {
-        match file.chunk().await? {
+        match file.next_chunk().await? {
             Some(chunk) => lines.feed(&chunk),
             None => {
                 lines.end();
@@ -98,7 +98,7 @@ impl JobResults {
 /// the pool still shows who was imported.
 async fn read_complete_log(
     client: &ImportJobClient<'_>,
-    job: &Job,
+    job: &ImportJob,
     processed_rows: u64,
 ) -> BTreeMap<u64, RowResult> {
     let begun = Instant::now();

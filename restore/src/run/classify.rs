@@ -1,8 +1,8 @@
 //! Phase 6: in which category of the report a user of the snapshot falls, and what is counted.
 
-use crate::restore::decision::{Decision, NewcomerState};
-use crate::restore::reason::Reason;
-use crate::restore::request::Counts;
+use crate::decision::{Decision, NewcomerState};
+use crate::reason::Reason;
+use crate::request::Counts;
 
 /// What is known of a user of the snapshot at the end of a run.
 pub(super) struct Facts<'a> {

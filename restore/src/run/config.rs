@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::aws::Sdk;
-use crate::bucket::Bucket;
-use crate::pool::PoolId;
+use shared::aws::Sdk;
+use shared::pool_id::PoolId;
+use shared::s3::bucket::Bucket;
 
 /// The pool to restore into, and the bucket to restore from.
 #[derive(Clone, Debug)]
