@@ -10,8 +10,8 @@ use hyper::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::cognito::Pool;
-use crate::region::{ACCOUNT_ID, Region};
+use local_regions::cognito::Pool;
+use local_regions::region::{ACCOUNT_ID, Region};
 
 /// What an import job has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use anyhow::{Context, bail};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{AttributeType, AuthFlowType, ChallengeNameType};
 
-use crate::cognito::Pool;
 use crate::people::Profile;
-use crate::region::Region;
-use crate::totp::Authenticator;
+use local_regions::cognito::Pool;
+use local_regions::region::Region;
+use local_regions::totp::Authenticator;
 
 /// A person at one region's sign-in page.
 #[derive(Clone)]

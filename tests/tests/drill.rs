@@ -1,13 +1,7 @@
 //! What the README has a new user type: the drill and the local regions, as they are run.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-
-use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, Credentials, Region};
-use local::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use std::process::{Command, Output};
 
 fn drill(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_drill"))
@@ -68,68 +62,4 @@ fn people_of_ones_own_that_cannot_be_read_are_named_by_file_and_line() {
     assert!(!missing.status.success() && !wrong.status.success());
     assert!(error(&missing).contains("cannot read people from nobody.jsonl"));
     assert!(error(&wrong).contains("mine.jsonl, line 1"));
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn the_regions_stay_and_tell_where_they_are() {
-    let ports = [4501, 4503];
-    if std::env::var_os("CI").is_none()
-        && ports
-            .iter()
-            .any(|port| TcpListener::bind(("127.0.0.1", *port)).is_err())
-    {
-        println!("skipped: somebody has the ports, perhaps your own `make regions`");
-        return;
-    }
-    let child = Command::new(env!("CARGO_BIN_EXE_regions"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut running = Running(child);
-    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    let told: Vec<String> = lines
-        .map_while(Result::ok)
-        .take_while(|line| !line.starts_with("Ctrl-C"))
-        .collect();
-    let after = |label: &str, nth: usize| {
-        let mut lines = told.iter().filter(|line| line.trim().starts_with(label));
-        let line = lines.nth(nth).unwrap_or_else(|| panic!("{label} is told"));
-        line.split_whitespace().last().unwrap().to_owned()
-    };
-
-    for (nth, (region, port)) in ["ap-northeast-1", "ap-northeast-3"]
-        .into_iter()
-        .zip(ports)
-        .enumerate()
-    {
-        assert_eq!(after("endpoint", nth), format!("http://127.0.0.1:{port}"));
-        let config = aws_sdk_cognitoidentityprovider::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region))
-            .endpoint_url(after("endpoint", nth))
-            .credentials_provider(Credentials::new(
-                ACCESS_KEY_ID,
-                SECRET_ACCESS_KEY,
-                None,
-                None,
-                "test",
-            ))
-            .http_client(aws_smithy_http_client::Builder::new().build_http());
-        let pool = Client::from_conf(config.build())
-            .describe_user_pool()
-            .user_pool_id(after("user pool", nth))
-            .send()
-            .await;
-        assert!(pool.is_ok(), "{pool:?}");
-    }
 }

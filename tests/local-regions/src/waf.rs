@@ -20,7 +20,7 @@ use crate::region::ACCOUNT_ID;
 type Answer = Result<Value, ApiError>;
 
 /// What the fence is made of in the stack of the secondary pool.
-const OPERATIONS: &str = include_str!("../../cdk/lib/cognito-operations.ts");
+const OPERATIONS: &str = include_str!("../../../cdk/lib/cognito-operations.ts");
 
 /// Members of a web ACL that are kept and shown, and do nothing here.
 // botocore UpdateWebACL: what is not given is gone, as it "completely replaces the mutable specifications" [D].

@@ -1,9 +1,9 @@
 //! Bad input: an error that says what, where and what to do, and nothing half-written.
 
-use local::cognito::{Contact, PoolSettings};
-use local::faults::{Fault, Kind, Service};
-use local::region::Region;
-use local::world::{BACKUP_WORKER, REPLICATE_WORKER, SNAPSHOTS, World};
+use local_regions::cognito::{Contact, PoolSettings};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::Region;
+use local_regions::world::{BACKUP_WORKER, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use crate::support::{invoke, snapshot, world};
@@ -150,7 +150,7 @@ async fn a_pool_that_signs_in_by_email_and_phone_is_refused_with_the_reason() {
     let pool = world.osaka.cognito().create_pool(PoolSettings {
         name: "both".into(),
         username_attributes: vec![Contact::Email, Contact::PhoneNumber],
-        ..local::world::pool()
+        ..local_regions::world::pool()
     });
     let lambda = world.osaka.lambda();
     lambda.set_env(BACKUP_WORKER, "USER_POOL_ID", &pool.id);

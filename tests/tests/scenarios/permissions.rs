@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use local::cognito::{SeedUser, UserStatus};
-use local::faults::{Fault, Kind, Service};
-use local::region::RecordedCall;
-use local::world::{
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::RecordedCall;
+use local_regions::world::{
     BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE, SNAPSHOTS,
     World,
 };

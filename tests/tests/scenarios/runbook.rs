@@ -16,12 +16,12 @@ use aws_sdk_cognitoidentityprovider::types::{
     EmailSendingAccountType, RecoveryOptionNameType, RecoveryOptionType, UserPoolMfaType,
     VerifiedAttributeType,
 };
-use local::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
-use local::operator;
-use local::people::Profile;
-use local::region::{Loss, Region};
-use local::visitor::Visitor;
-use local::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
+use harness::operator;
+use harness::people::Profile;
+use harness::visitor::Visitor;
+use local_regions::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
+use local_regions::region::{Loss, Region};
+use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use local::faults::{Fault, Kind, Service};
-use local::people;
-use local::visitor::Visitor;
-use local::world::{BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE};
+use harness::people;
+use harness::visitor::Visitor;
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{
+    BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE,
+};
 use serde_json::json;
 
 use crate::support::{drain, invoke, tick, world};

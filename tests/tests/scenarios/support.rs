@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use local::binary;
-use local::cognito::UserView;
-use local::region::{ACCESS_KEY_ID, Region, SECRET_ACCESS_KEY};
-use local::world::{BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions};
+use local_regions::binary;
+use local_regions::cognito::UserView;
+use local_regions::region::{ACCESS_KEY_ID, Region, SECRET_ACCESS_KEY};
+use local_regions::world::{
+    BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

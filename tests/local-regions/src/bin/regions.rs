@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use local::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
-use local::schedule::ScheduleOptions;
-use local::world::{OUTBOX, SNAPSHOTS, World, WorldOptions};
+use local_regions::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use local_regions::schedule::ScheduleOptions;
+use local_regions::world::{OUTBOX, SNAPSHOTS, World, WorldOptions};
 
 #[tokio::main]
 async fn main() -> ExitCode {

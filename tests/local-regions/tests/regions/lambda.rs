@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use local::lambda::{Function, InvokeError, Lambda};
+use local_regions::lambda::{Function, InvokeError, Lambda};
 use serde_json::{Value, json};
 
 struct Deployed {
@@ -22,7 +22,7 @@ fn deploy(change: impl FnOnce(&mut Function)) -> Deployed {
     );
     let mut function = Function {
         name: "f".to_owned(),
-        binary: local::example("function").expect("it builds"),
+        binary: local_regions::example("function").expect("it builds"),
         env: BTreeMap::new(),
         timeout: Duration::from_secs(10),
         concurrency: 2,

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use local::lambda::{Function, Lambda};
-use local::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use local_regions::lambda::{Function, Lambda};
+use local_regions::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

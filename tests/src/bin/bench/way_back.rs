@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
-use local::cognito::{SeedUser, UserStatus};
-use local::lambda::{Function, Lambda};
-use local::world::{
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::lambda::{Function, Lambda};
+use local_regions::world::{
     BACKUP_WORKER, IMPORT_LOGS_ROLE, OSAKA, RESTORE, SNAPSHOTS, World, WorldOptions,
 };
 use serde_json::{Value, json};

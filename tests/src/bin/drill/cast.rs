@@ -1,7 +1,7 @@
 //! Who plays which part.
 
 use anyhow::ensure;
-use local::people::Profile;
+use harness::people::Profile;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use local::cognito::{Pool, UserView};
-use local::people::Profile;
-use local::region::Region;
-use local::world::ORIGIN_SUB;
+use harness::people::Profile;
+use local_regions::cognito::{Pool, UserView};
+use local_regions::region::Region;
+use local_regions::world::ORIGIN_SUB;
 
 /// Everyone in a pool, by the address they sign in with, without regard to case as the pools are.
 pub struct Census(BTreeMap<String, UserView>);

@@ -15,9 +15,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use local::people;
-use local::schedule::ScheduleOptions;
-use local::world::{BACKUP_WORKER, OSAKA, SNAPSHOTS, World, WorldOptions};
+use harness::people;
+use local_regions::schedule::ScheduleOptions;
+use local_regions::world::{BACKUP_WORKER, OSAKA, SNAPSHOTS, World, WorldOptions};
 
 use crate::cast::Cast;
 use crate::report::Report;

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, stream};
-use local::cognito::{Pool, UserStatus};
-use local::faults::{Fault, Kind, Service};
-use local::operator;
-use local::people::Profile;
-use local::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
-use local::visitor::Visitor;
-use local::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, SNAPSHOTS, World};
+use harness::operator;
+use harness::people::Profile;
+use harness::visitor::Visitor;
+use local_regions::cognito::{Pool, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
+use local_regions::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, SNAPSHOTS, World};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::pool::Pace;
@@ -374,7 +374,7 @@ struct Restored {
 }
 
 async fn restore(world: &World) -> anyhow::Result<Restored> {
-    let binary = tokio::task::spawn_blocking(|| local::binary("twinpool")).await??;
+    let binary = tokio::task::spawn_blocking(|| local_regions::binary("twinpool")).await??;
     let output = tokio::process::Command::new(binary)
         .args(["restore", "--output", "json"])
         .args(["--pool", &world.primary.id, "--role", IMPORT_LOGS_ROLE])

@@ -1,7 +1,7 @@
 //! `twinpool attach`: one setting of the pool changes, and no other.
 
-use local::faults::{Fault, Kind, Service};
-use local::world::{World, WorldOptions};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{World, WorldOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Ran, twinpool};

@@ -1,6 +1,6 @@
 //! `twinpool check`: both pools as they are, and nothing written.
 
-use local::world::{World, WorldOptions};
+use local_regions::world::{World, WorldOptions};
 use serde_json::Value;
 
 use crate::support::{Ran, twinpool, world};
@@ -61,7 +61,7 @@ async fn what_would_fail_on_the_night_is_wrong() {
 #[tokio::test]
 async fn a_region_that_does_not_answer_cannot_be_checked() {
     let world = world().await;
-    world.tokyo.lose(local::region::Loss::Refuse);
+    world.tokyo.lose(local_regions::region::Loss::Refuse);
 
     let ran = check(&world).await;
 

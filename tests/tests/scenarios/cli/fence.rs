@@ -1,9 +1,9 @@
 //! `twinpool fence`: the gate of the secondary pool opens and closes, and nothing else of the web ACL changes.
 
 use aws_sdk_wafv2::types::{AllowAction, DefaultAction, WebAcl};
-use local::faults::{Fault, Kind, Service};
-use local::visitor::Visitor;
-use local::world::World;
+use harness::visitor::Visitor;
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::World;
 use serde_json::json;
 
 use crate::support::{Ran, twinpool, world};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use local::cognito::{SeedUser, UserStatus};
-use local::visitor::Visitor;
-use local::world::World;
+use harness::visitor::Visitor;
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::world::World;
 use serde_json::json;
 
 use crate::support::{Ran, twinpool, world};

@@ -3,13 +3,13 @@
 use std::process::Stdio;
 
 use jiff::Timestamp;
-use local::cognito::UserStatus;
-use local::faults::{Fault, Kind, Service};
-use local::world::{SNAPSHOTS, World};
+use local_regions::cognito::UserStatus;
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{SNAPSHOTS, World};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::snapshots::{delete, hasten, journal, latest, populate, put};
+use crate::snapshot::{delete, hasten, journal, latest, populate, put};
 use crate::support::{Ran, called, email, object, ran, tick, twinpool, twinpool_command, world};
 
 /// Runs the command for the secondary pool, quickly, with more arguments.

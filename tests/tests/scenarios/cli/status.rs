@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use local::faults::{Fault, Kind, Service};
-use local::region::{Loss, Region};
-use local::world::{OUTBOX, SNAPSHOTS, World};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::{Loss, Region};
+use local_regions::world::{OUTBOX, SNAPSHOTS, World};
 use serde_json::Value;
 
 use crate::support::{Ran, email, snapshot, sub, twinpool, world};

@@ -1,6 +1,6 @@
 //! What all commands of twinpool have in common: usage, credentials, exit codes, and one JSON document.
 
-use local::faults::{Fault, Kind, Service};
+use local_regions::faults::{Fault, Kind, Service};
 
 use crate::support::{ran, twinpool, twinpool_command, world};
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use aws_sdk_cognitoidentityprovider::types::UserImportJobStatusType;
-use local::cognito::{
+use harness::operator;
+use local_regions::cognito::{
     Alias, Contact, CustomAttribute, CustomKind, ImportKnobs, Mfa, Pool, PoolSettings, SeedUser,
     UserStatus,
 };
-use local::operator;
-use local::world::{World, WorldOptions};
+use local_regions::world::{World, WorldOptions};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

@@ -6,10 +6,10 @@ use aws_sdk_cognitoidentityprovider::types::{
     UserImportJobStatusType, UserPoolMfaType, UserPoolType, UsernameAttributeType,
     VerifiedAttributeType,
 };
-use local::cognito::import_csv::Csv;
-use local::cognito::{SeedUser, UserStatus, UserView};
-use local::operator;
-use local::people::{self, Profile};
+use harness::operator;
+use harness::people::{self, Profile};
+use local_regions::cognito::import_csv::Csv;
+use local_regions::cognito::{SeedUser, UserStatus, UserView};
 use proptest::prelude::*;
 use serde_json::Value;
 use shared::import_csv::Format;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use local::cognito::{Pages, UserStatus};
-use local::faults::{Fault, Kind, Service};
-use local::world::{BACKUP_WORKER, SNAPSHOTS, World};
+use local_regions::cognito::{Pages, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::bucket::Bucket;
@@ -16,7 +16,7 @@ use shared::snapshot::progress::{Next, Progress};
 use shared::snapshot::unfinished::Unfinished;
 use shared::snapshot::{Id, SnapshotError};
 
-use crate::snapshots::{delete, hasten, journal, latest, manifest, populate, put};
+use crate::snapshot::{delete, hasten, journal, latest, manifest, populate, put};
 use crate::support::{email, files, invoke, object, snapshot, sub, tick, world};
 
 const PEOPLE: u32 = 1600;
