@@ -4,36 +4,24 @@
 //! deadline ends the process with SIGKILL, and calls beyond the function's concurrency are throttled.
 //! Unlike AWS, an idle process is not frozen.
 
+mod process;
+mod runtime_api;
+
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
-use std::fs::OpenOptions;
-use std::io;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use serde::Deserialize;
-use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use crate::region::{ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY};
+use self::process::{Event, Process, Status};
+use crate::region::ACCOUNT_ID;
 
 /// The longest a process may take from its start to its first request for an event.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>: "The Init phase is limited to 10 seconds."
 const INIT_LIMIT: Duration = Duration::from_secs(10);
-
-const API: &str = "/2018-06-01/runtime";
 
 /// The functions of one region. Clones are handles to the same functions; with the last one all processes end.
 #[derive(Clone)]
@@ -98,31 +86,6 @@ struct State {
     function: Arc<Function>,
     idle: Vec<Process>,
     busy: usize,
-}
-
-/// A process; dropping it kills it.
-struct Process {
-    function: Arc<Function>,
-    events: mpsc::UnboundedSender<Event>,
-    status: watch::Receiver<Status>,
-    keep: oneshot::Sender<()>,
-}
-
-/// Where a process is in its life.
-#[derive(Clone, Debug, PartialEq)]
-enum Status {
-    Starting,
-    Ready,
-    Failed(FunctionError),
-    Ended(String),
-}
-
-/// An event on its way to a process.
-struct Event {
-    id: String,
-    deadline: SystemTime,
-    payload: Bytes,
-    reply: oneshot::Sender<Reply>,
 }
 
 type Reply = Result<Bytes, InvokeError>;
@@ -264,77 +227,6 @@ impl Lambda {
         self.spawn(function, slot)
             .map_err(|e| InvokeError::Crashed(format!("cannot start: {e}")))
     }
-
-    fn spawn(&self, function: Arc<Function>, slot: &Slot) -> io::Result<Process> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let runtime_api = listener.local_addr()?.to_string();
-        let listener = TcpListener::from_std(listener)?;
-
-        std::fs::create_dir_all(&self.0.logs)?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.0.logs.join(format!("{}.log", function.name)))?;
-        let mut command = Command::new(&function.binary);
-        command
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .envs(self.variables(&function.name, &runtime_api))
-            .envs(&function.env)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .kill_on_drop(true);
-        let child = command.spawn()?;
-
-        let (events, queue) = mpsc::unbounded_channel();
-        let (keep, kept) = oneshot::channel();
-        let (sender, status) = watch::channel(Status::Starting);
-        let runtime = Arc::new(Runtime {
-            arn: self.arn(&function.name),
-            queue: tokio::sync::Mutex::new(queue),
-            current: Mutex::new(None),
-            status: sender,
-        });
-        tokio::spawn(supervise(
-            child,
-            listener,
-            runtime,
-            kept,
-            slot.kill.subscribe(),
-        ));
-        Ok(Process {
-            function,
-            events,
-            status,
-            keep,
-        })
-    }
-
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime>
-    fn variables(&self, function: &str, runtime_api: &str) -> Vec<(&'static str, String)> {
-        vec![
-            ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),
-            ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
-            (
-                "AWS_LAMBDA_LOG_GROUP_NAME",
-                format!("/aws/lambda/{function}"),
-            ),
-            (
-                "AWS_LAMBDA_LOG_STREAM_NAME",
-                format!("[$LATEST]{}", Uuid::new_v4().simple()),
-            ),
-            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-            ("AWS_REGION", self.0.region.clone()),
-            ("AWS_DEFAULT_REGION", self.0.region.clone()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-            ("AWS_ENDPOINT_URL", self.0.endpoint.clone()),
-        ]
-    }
 }
 
 /// One of the function's concurrency, taken.
@@ -391,182 +283,6 @@ impl Drop for Busy {
             lock(&slot.state).busy -= 1;
         }
     }
-}
-
-impl Process {
-    fn is_ready(&self) -> bool {
-        *self.status.borrow() == Status::Ready
-    }
-
-    /// Waits until the process is no longer in this status.
-    async fn leaves(&mut self, status: &Status) -> Status {
-        match self.status.wait_for(|now| now != status).await {
-            Ok(now) => now.clone(),
-            Err(_) => Status::Ended("supervision ended".to_owned()),
-        }
-    }
-
-    /// Kills the process and waits until it is gone.
-    async fn end(self) -> String {
-        let mut status = self.status;
-        drop(self.keep);
-        match status
-            .wait_for(|now| matches!(now, Status::Ended(_)))
-            .await
-            .as_deref()
-        {
-            Ok(Status::Ended(reason)) => reason.clone(),
-            _ => "failed to initialize".to_owned(),
-        }
-    }
-}
-
-/// Lives with the process, whose child it owns: serves the Runtime API and ends when the process does, or ends it.
-async fn supervise(
-    mut child: Child,
-    listener: TcpListener,
-    runtime: Arc<Runtime>,
-    kept: oneshot::Receiver<()>,
-    mut kill: watch::Receiver<()>,
-) {
-    let mut connections = JoinSet::new();
-    let serve = async {
-        while let Ok((stream, _)) = listener.accept().await {
-            let runtime = runtime.clone();
-            connections.spawn(async move {
-                let service = service_fn(move |request| {
-                    let runtime = runtime.clone();
-                    async move { Ok::<_, Infallible>(runtime.serve(request).await) }
-                });
-                // A connection that breaks off is the function's affair.
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            });
-        }
-    };
-    tokio::select! {
-        _ = child.wait() => {}
-        _ = kept => {}
-        _ = kill.changed() => {}
-        () = serve => {}
-    }
-    // Does nothing to a process that has ended already.
-    let _ = child.start_kill();
-    let reason = match child.wait().await {
-        Ok(status) => status.to_string(),
-        Err(e) => e.to_string(),
-    };
-    connections.shutdown().await;
-    runtime.status.send_if_modified(|status| {
-        let failed = matches!(status, Status::Failed(_));
-        if !failed {
-            *status = Status::Ended(reason);
-        }
-        !failed
-    });
-}
-
-/// What one process sees of Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
-struct Runtime {
-    arn: String,
-    queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
-    current: Mutex<Option<(String, oneshot::Sender<Reply>)>>,
-    status: watch::Sender<Status>,
-}
-
-impl Runtime {
-    async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        let Some(path) = head.uri.path().strip_prefix(API) else {
-            return status(StatusCode::NOT_FOUND);
-        };
-        if head.method == Method::GET && path == "/invocation/next" {
-            return self.next().await;
-        }
-        let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
-            return status(StatusCode::BAD_REQUEST);
-        };
-        if head.method != Method::POST {
-            return status(StatusCode::METHOD_NOT_ALLOWED);
-        }
-        match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
-            ["init", "error"] => {
-                self.status.send_replace(Status::Failed(error_of(&body)));
-                status(StatusCode::ACCEPTED)
-            }
-            ["invocation", id, "response"] => self.answer(id, Ok(body)),
-            ["invocation", id, "error"] => self.answer(id, Err(error_of(&body).into())),
-            _ => status(StatusCode::NOT_FOUND),
-        }
-    }
-
-    async fn next(&self) -> Response<Full<Bytes>> {
-        self.status.send_if_modified(|status| {
-            let first = *status == Status::Starting;
-            if first {
-                *status = Status::Ready;
-            }
-            first
-        });
-        let Some(event) = self.queue.lock().await.recv().await else {
-            return status(StatusCode::GONE);
-        };
-        let deadline = event
-            .deadline
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let response = Response::builder()
-            .header("content-type", "application/json")
-            .header("lambda-runtime-aws-request-id", &event.id)
-            .header(
-                "lambda-runtime-deadline-ms",
-                deadline.as_millis().to_string(),
-            )
-            .header("lambda-runtime-invoked-function-arn", &self.arn)
-            .body(Full::new(event.payload))
-            .expect("valid headers");
-        *lock(&self.current) = Some((event.id, event.reply));
-        response
-    }
-
-    fn answer(&self, id: &str, reply: Reply) -> Response<Full<Bytes>> {
-        match lock(&self.current).take_if(|(current, _)| current == id) {
-            Some((_, sender)) => {
-                // The invocation may have timed out meanwhile.
-                let _ = sender.send(reply);
-                status(StatusCode::ACCEPTED)
-            }
-            None => status(StatusCode::BAD_REQUEST),
-        }
-    }
-}
-
-fn status(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
-    *response.status_mut() = status;
-    response
-}
-
-/// An error as a function reports it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct FunctionError {
-    error_type: String,
-    error_message: String,
-}
-
-impl From<FunctionError> for InvokeError {
-    fn from(error: FunctionError) -> Self {
-        Self::Function {
-            error_type: error.error_type,
-            message: error.error_message,
-        }
-    }
-}
-
-fn error_of(body: &[u8]) -> FunctionError {
-    serde_json::from_slice(body).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

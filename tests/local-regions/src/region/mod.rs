@@ -3,7 +3,10 @@
 //! A function knows one `AWS_ENDPOINT_URL` and calls two regions. So a signed request is served by the region
 //! in its credential scope, whichever listener it reached; an unsigned one by the listener's own region.
 
-use std::future::poll_fn;
+mod address;
+mod answers;
+mod listener;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -15,29 +18,23 @@ use aws_sdk_wafv2 as waf_sdk;
 use aws_smithy_http_client::tls;
 use aws_types::SdkConfig;
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_LENGTH;
 use hyper::http::request::Parts;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{Request, Response, StatusCode};
 use s3_sdk::config::{BehaviorVersion, Credentials, SharedCredentialsProvider, SharedHttpClient};
 use s3s::Body;
-use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use uuid::Uuid;
 
+use self::address::Address;
+use self::answers::{answered, half, refused, rubbish, throttled};
+pub(crate) use self::listener::listen;
 use crate::cognito::{Call, Cognito};
 use crate::faults::{Faults, Kind, Service};
 use crate::lambda::Lambda;
 use crate::logs;
-use crate::s3::{self, Notification, S3, Target};
-use crate::signature::{self, Refusal, Scope};
+use crate::s3::{self, Notification, S3};
+use crate::signature::{self, Scope};
 use crate::waf::Waf;
 
 /// The account that everything belongs to.
@@ -46,15 +43,6 @@ pub const ACCOUNT_ID: &str = "123456789012";
 pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 /// Its secret.
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
-/// What stands before the operation in `x-amz-target`.
-// botocore of each service: targetPrefix [D].
-const TARGETS: [(&str, Service); 3] = [
-    ("AWSCognitoIdentityProviderService.", Service::Cognito),
-    ("Logs_20140328.", Service::Logs),
-    ("AWSWAF_20190729.", Service::Waf),
-];
-const UPLOAD: &str = "/cognito-import/";
 
 /// One region. Clones are handles to the same one.
 #[derive(Clone)]
@@ -352,192 +340,6 @@ impl Region {
                     Err(e) => refused(service, e.status, &e.code, &e.message),
                 }
             }
-        }
-    }
-}
-
-/// What a request is for.
-enum Address {
-    /// A call to a service that speaks AWS's JSON protocol.
-    Json {
-        service: Service,
-        operation: String,
-        /// `None` where the body is no JSON.
-        body: Option<Value>,
-    },
-    /// The CSV of an import job, sent to a pre-signed URL.
-    Upload,
-    S3(Target),
-}
-
-impl Address {
-    fn of(parts: &Parts, body: &[u8]) -> Self {
-        let target = parts.headers.get("x-amz-target");
-        if let Some(target) = target.and_then(|target| target.to_str().ok()) {
-            let known = TARGETS
-                .iter()
-                .find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)));
-            // Of what nobody knows, Cognito says so.
-            let (service, operation) = known.unwrap_or((Service::Cognito, target));
-            return Self::Json {
-                service,
-                operation: operation.to_owned(),
-                body: serde_json::from_slice(body).ok(),
-            };
-        }
-        if parts.method == Method::PUT && parts.uri.path().starts_with(UPLOAD) {
-            return Self::Upload;
-        }
-        Self::S3(Target::of(&parts.method, &parts.uri, &parts.headers))
-    }
-
-    fn service(&self) -> Service {
-        match self {
-            Self::Json { service, .. } => *service,
-            Self::Upload => Service::Cognito,
-            Self::S3(_) => Service::S3,
-        }
-    }
-
-    fn operation(&self) -> &str {
-        match self {
-            Self::Json { operation, .. } => operation,
-            Self::Upload => "Upload",
-            Self::S3(target) => target.operation,
-        }
-    }
-
-    fn resource(&self) -> String {
-        match self {
-            Self::Json { body, .. } => [
-                "UserPoolId",
-                "ClientId",
-                "logGroupName",
-                "ResourceArn",
-                "ARN",
-                "Id",
-            ]
-            .iter()
-            .find_map(|name| body.as_ref()?[name].as_str())
-            .unwrap_or_default()
-            .to_owned(),
-            Self::Upload => String::new(),
-            Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
-            Self::S3(target) => format!("{}/{}", target.bucket, target.key),
-        }
-    }
-}
-
-fn answered(status: StatusCode, body: &Value) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amzn-requestid", Uuid::new_v4().to_string())
-        .body(Body::from(body.to_string()))
-        .expect("valid headers")
-}
-
-fn refused(service: Service, status: u16, code: &str, message: &str) -> Response<Body> {
-    let status = StatusCode::from_u16(status).expect("an HTTP status");
-    match service {
-        Service::Cognito | Service::Logs | Service::Waf => {
-            answered(status, &json!({ "__type": code, "message": message }))
-        }
-        Service::S3 => s3::error(status, code, message),
-    }
-}
-
-fn throttled(service: Service) -> Response<Body> {
-    match service {
-        // facts 4: "TooManyRequestsException (HTTP 400, Rate exceeded)" [D+I].
-        Service::Cognito => refused(service, 400, "TooManyRequestsException", "Rate exceeded"),
-        // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: SlowDown, 503.
-        Service::S3 => refused(service, 503, "SlowDown", "Please reduce your request rate."),
-        // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/CommonErrors.html: ThrottlingException, 400; WAF's alike.
-        Service::Logs | Service::Waf => {
-            refused(service, 400, "ThrottlingException", "Rate exceeded")
-        }
-    }
-}
-
-fn rubbish() -> Response<Body> {
-    let page = "<html><body>Please sign in to this network</body></html>";
-    Response::new(Body::from(page.to_owned()))
-}
-
-/// The first half of an answer, and then nothing but the end of the connection.
-async fn half(response: Response<Body>) -> Result<Response<Body>, Reset> {
-    let (mut parts, body) = response.into_parts();
-    let whole = BodyExt::collect(body).await.map_err(|_| Reset)?;
-    let whole = whole.to_bytes();
-    if whole.is_empty() {
-        return Err(Reset);
-    }
-    parts.headers.insert(CONTENT_LENGTH, whole.len().into());
-    let first = Frame::data(whole.slice(..whole.len() / 2));
-    let rest = async {
-        // Until the first half is on its way.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        Err(Reset)
-    };
-    let frames = stream::iter([Ok(first)]).chain(stream::once(rest));
-    let body = Body::http_body_unsync(StreamBody::new(frames));
-    Ok(Response::from_parts(parts, body))
-}
-
-/// Serves one listener until it is dropped; `regions[home]` is its own region.
-pub(crate) async fn listen(listener: TcpListener, regions: Arc<[Region]>, home: usize) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            Ok((stream, _)) = listener.accept() => {
-                connections.spawn(connection(stream, regions.clone(), home));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, regions: Arc<[Region]>, home: usize) {
-    // Small answers are not to wait for more to come.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| Box::pin(route(request, &regions, home)));
-    let mut connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
-    let end = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
-    if end.is_err() {
-        let stream = connection.into_parts().io.into_inner();
-        // The close that follows is then a reset.
-        let _ = stream.set_zero_linger();
-    }
-}
-
-async fn route(
-    request: Request<Incoming>,
-    regions: &[Region],
-    home: usize,
-) -> Result<Response<Body>, Reset> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
-    let Some(scope) = Scope::of(&parts) else {
-        return regions[home].serve(parts, body).await;
-    };
-    let names = Service::ALL.map(Service::signing_name);
-    if !names.contains(&scope.service) {
-        return Ok(refused(
-            Service::Cognito,
-            400,
-            "UnknownOperationException",
-            &format!("{} is not served here", scope.service),
-        ));
-    }
-    match regions.iter().find(|region| region.name() == scope.region) {
-        Some(region) => region.serve(parts, body).await,
-        None => {
-            let refusal = Refusal::Scope;
-            let service = Address::of(&parts, &body).service();
-            Ok(refused(service, 400, refusal.code(), &refusal.to_string()))
         }
     }
 }
