@@ -1,4 +1,4 @@
-//! What the README has a new user type: the drill and the local regions, as they are run.
+//! The drill, run as the README describes it.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -12,7 +12,7 @@ fn drill(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn the_drill_tells_its_story_keeps_its_promises_and_leaves_its_files() {
+fn the_drill_prints_its_steps_keeps_its_promises_and_leaves_its_files() {
     let folder = tempfile::tempdir().unwrap();
 
     let output = drill(folder.path(), &["--count", "60", "--seed", "5"]);
@@ -32,11 +32,11 @@ fn the_drill_tells_its_story_keeps_its_promises_and_leaves_its_files() {
         .unwrap()
         .map(|snapshot| snapshot.unwrap().path().join("newcomers-0001.csv"))
         .find(|csv| csv.exists());
-    assert!(csv.is_some(), "the operator's file is there to be opened");
+    assert!(csv.is_some(), "the drill leaves newcomers-0001.csv");
 }
 
 #[test]
-fn the_drill_brings_people_home_through_the_console_as_well() {
+fn the_drill_can_restore_with_the_console() {
     let folder = tempfile::tempdir().unwrap();
 
     let output = drill(
@@ -51,7 +51,7 @@ fn the_drill_brings_people_home_through_the_console_as_well() {
 }
 
 #[test]
-fn people_of_ones_own_that_cannot_be_read_are_named_by_file_and_line() {
+fn the_error_about_a_wrong_people_file_names_the_file_and_the_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("mine.jsonl"), "{\"kind\":\"plain\"}\n").unwrap();
 

@@ -1,9 +1,10 @@
-//! A function for the tests of the local Lambda: it does what its event says, over the bare Runtime API.
+//! A function for the tests of the local Lambda, which uses the Runtime API directly.
 //!
-//! `{"sleep_ms":n}` waits, `{"fail":"…"}` answers with an error, `{"exit":n}` ends the process; every other
-//! event is answered with the process id, how many events the process has seen, and the event itself.
-//! With `FAIL_INIT` in its environment it reports that it cannot start, with `LOG_EVENTS` it writes each
-//! event down, with `SLEEP_MS` it waits so long over every event, and with `FAIL` it answers every event with that error.
+//! The event tells it what to do: `{"sleep_ms":n}` waits, `{"fail":"…"}` returns an error, `{"exit":n}` ends the process. The
+//! response to any other event is the process id, the number of events that the process has received, and the event itself.
+//!
+//! Environment variables: with `FAIL_INIT` the function reports that it cannot start, with `LOG_EVENTS` it writes each event to its
+//! log, with `SLEEP_MS` it waits that long in every event, and with `FAIL` it returns that error for every event.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -47,7 +48,7 @@ fn main() {
     }
 }
 
-/// One call on a connection of its own: the request id and the body of the answer.
+/// Makes one call on its own connection; returns the request id and the body of the response.
 fn call(api: &str, method: &str, path: &str, body: &Value) -> (String, Value) {
     let mut stream = TcpStream::connect(api).expect("the Runtime API listens");
     let body = body.to_string();

@@ -1,4 +1,4 @@
-//! The workspace's own executables, built when they are asked for.
+//! Builds the workspace's own executables when a test needs them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,12 +8,21 @@ use std::sync::Mutex;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-/// The path of a binary of this workspace. The first call for it in a process builds it, so that it is never stale.
+/// Returns the path of a binary of this workspace. The first call for a binary in a process builds it, so that it is never
+/// older than its source.
+///
+/// # Errors
+///
+/// Fails if cargo cannot be run or cannot build the binary.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     built("--bin", name)
 }
 
-/// The same for an example.
+/// Returns the path of an example of this workspace, built like a [`binary`].
+///
+/// # Errors
+///
+/// Fails if cargo cannot be run or cannot build the example.
 pub fn example(name: &str) -> anyhow::Result<PathBuf> {
     built("--example", name)
 }
@@ -33,14 +42,15 @@ fn built(kind: &'static str, name: &str) -> anyhow::Result<PathBuf> {
 fn build(kind: &str, name: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // What cargo tells a test about its package would make build scripts run again, and what they build with them.
+    // Build scripts watch these variables: if a test passed its own values on, they would run again, and everything that
+    // depends on them would be built again.
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy();
         if ours.starts_with("CARGO_PKG_") || ours.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
         }
     }
-    // With the workspace's features: nothing that the tests have compiled already is compiled again.
+    // With the features of the whole workspace, so that nothing that the tests have compiled is compiled a second time.
     let output = command
         .args(["build", "--quiet", "--workspace", kind, name])
         .arg("--message-format=json-render-diagnostics")

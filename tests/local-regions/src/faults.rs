@@ -1,4 +1,4 @@
-//! What goes wrong in a region, on purpose: by service, by operation, and from which call on.
+//! Faults that a test injects into a region: for a service or one operation, and from which call on.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,10 +19,10 @@ pub enum Service {
 }
 
 impl Service {
-    /// All that a region has.
+    /// All services of a region.
     pub const ALL: [Self; 4] = [Self::Cognito, Self::S3, Self::Logs, Self::Waf];
 
-    /// Its name in the credential scope of a signature, and before the colon of a permission.
+    /// The service's name in the credential scope of a signature, and before the colon in a permission.
     pub fn signing_name(self) -> &'static str {
         match self {
             Self::Cognito => "cognito-idp",
@@ -36,19 +36,19 @@ impl Service {
 /// How a call goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The request is taken and never answered.
+    /// The request is accepted and never answered.
     Hang,
-    /// The connection is reset at once; nothing is done.
+    /// The connection is reset at once, and the request is not served.
     Refuse,
-    /// The service is asked for too much: `TooManyRequestsException`, or S3's `SlowDown`.
+    /// The service's throttling error: `TooManyRequestsException`, `ThrottlingException`, or `SlowDown` of S3.
     Throttle,
-    /// The request is served, and the connection reset in the middle of the answer.
+    /// The request is served, and the connection is reset in the middle of the response.
     Reset,
-    /// Nothing is done, and the answer is 200 with a body that no client expects.
+    /// The request is not served, and the response is 200 with an HTML page instead of what a client expects.
     Rubbish,
-    /// Nothing is done, and the answer is 200 with this body, as JSON.
+    /// The request is not served, and the response is 200 with this JSON body.
     Answer(Value),
-    /// Nothing is done, and the answer is this error.
+    /// The request is not served, and the response is this error.
     Error {
         /// The HTTP status.
         status: u16,
@@ -57,27 +57,27 @@ pub enum Kind {
         /// The error's message.
         message: String,
     },
-    /// The request is served after a while.
+    /// The request is served after this delay.
     Delay(Duration),
 }
 
-/// A fault and the calls that meet it.
+/// A fault, and the calls that it affects.
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// The service that fails.
     pub service: Service,
-    /// The operation that fails; every one when absent.
+    /// The operation that fails; `None` means every operation.
     pub operation: Option<String>,
     /// How it fails.
     pub kind: Kind,
-    /// How often; for ever when absent.
+    /// How many calls fail; `None` means all of them.
     pub times: Option<usize>,
-    /// How many matching calls go well before.
+    /// How many matching calls succeed before the first one fails.
     pub after: usize,
 }
 
 impl Fault {
-    /// A fault of every call to a service, from now on.
+    /// A fault that affects every call to a service from now on.
     pub fn of(service: Service, kind: Kind) -> Self {
         Self {
             service,
@@ -88,7 +88,7 @@ impl Fault {
         }
     }
 
-    /// The same for one operation only.
+    /// A fault that affects every call of one operation from now on.
     pub fn on(service: Service, operation: &str, kind: Kind) -> Self {
         Self {
             operation: Some(operation.to_owned()),
@@ -96,7 +96,7 @@ impl Fault {
         }
     }
 
-    /// The same, but only so often.
+    /// The same fault, for this number of calls only.
     pub fn times(self, times: usize) -> Self {
         Self {
             times: Some(times),
@@ -104,7 +104,7 @@ impl Fault {
         }
     }
 
-    /// The same, but not before so many matching calls.
+    /// The same fault, after this number of matching calls has succeeded.
     pub fn after(self, after: usize) -> Self {
         Self { after, ..self }
     }
@@ -115,17 +115,17 @@ impl Fault {
 pub struct Faults(Mutex<Vec<Fault>>);
 
 impl Faults {
-    /// Adds a fault. Where several match a call, the one added first is met.
+    /// Adds a fault. If several faults match a call, the one that was added first applies.
     pub fn add(&self, fault: Fault) {
         self.list().push(fault);
     }
 
-    /// Ends all faults.
+    /// Removes all faults.
     pub fn clear(&self) {
         self.list().clear();
     }
 
-    /// What a call meets.
+    /// Returns the fault that applies to a call, and counts the call.
     pub(crate) fn meet(&self, service: Service, operation: &str) -> Option<Kind> {
         let mut faults = self.list();
         let matching = faults.iter_mut().filter(|fault| {
@@ -145,7 +145,9 @@ impl Faults {
     }
 
     fn list(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.0.lock().expect("not poisoned")
+        self.0
+            .lock()
+            .expect("no thread panicked while it held the lock")
     }
 }
 
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_waits_for_its_turn_and_ends() {
+    fn a_fault_begins_after_the_given_calls_and_ends() {
         let faults = Faults::default();
         faults.add(
             Fault::on(Service::S3, "PutObject", Kind::Hang)
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_leaves_other_operations_and_services_alone() {
+    fn a_fault_does_not_affect_other_operations_and_services() {
         let faults = Faults::default();
         faults.add(Fault::on(Service::S3, "PutObject", Kind::Hang));
         faults.add(Fault::of(Service::Cognito, Kind::Refuse));

@@ -1,7 +1,7 @@
-//! CloudWatch Logs of one region: it holds what import jobs wrote, and nothing else.
+//! CloudWatch Logs of one region. It holds the logs of import jobs, and nothing else.
 //!
-//! Not modelled is its quota of requests a second. Comments name their source as those of [`crate::cognito`] do; `botocore` is
-//! the service model of CloudWatch Logs here.
+//! The quota of requests a second is not modelled. Comments name their source in the same way as those of [`crate::cognito`];
+//! here, `botocore` is the service model of CloudWatch Logs.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::region::ACCOUNT_ID;
 const PAGE_BYTES: usize = 1_000_000;
 const PAGE_EVENTS: usize = 10_000;
 
-// What an event weighs beside its message: as in PutLogEvents [D], here [Inf].
+// The size of an event beside its message: documented for PutLogEvents [D], assumed for this operation [Inf].
 const EVENT_OVERHEAD: usize = 26;
 
 type Answer = Result<Value, ApiError>;
@@ -34,7 +34,7 @@ pub(crate) fn call(cognito: &Cognito, region: &str, operation: &str, body: Value
     }
 }
 
-/// The members that are known here; any other is refused.
+/// Reads the members of a request; an unknown member is an error.
 fn read<T: DeserializeOwned>(body: Value) -> Result<T, ApiError> {
     serde_json::from_value(body).map_err(|e| invalid(e.to_string()))
 }
@@ -73,7 +73,8 @@ fn get_log_events(cognito: &Cognito, request: GetLogEvents) -> Answer {
     page.unwrap_or_else(|| Err(not_found("log group")))
 }
 
-/// The events of a page, which are in order of time whichever way one pages. At either end of the stream the token stays the same.
+/// The range of events on a page. Events are in order of time in both directions. At either end of the stream, the token of the
+/// next page is the same as the one that was given.
 // botocore GetLogEvents: startFromHead, nextToken, nextForwardToken and nextBackwardToken [D].
 fn page(
     stream: &ImportLog<'_>,
@@ -106,13 +107,13 @@ fn page(
     })
 }
 
-/// The way and the place that a token stands for.
+/// The direction (whether it is forward) and the position that a token stands for.
 fn read_token(token: &str, length: usize) -> Option<(bool, usize)> {
-    let (way, place) = token.strip_suffix("/s")?.split_once('/')?;
-    let place = place.parse().ok().filter(|place| *place <= length)?;
-    match way {
-        "f" => Some((true, place)),
-        "b" => Some((false, place)),
+    let (direction, position) = token.strip_suffix("/s")?.split_once('/')?;
+    let position = position.parse().ok().filter(|at| *at <= length)?;
+    match direction {
+        "f" => Some((true, position)),
+        "b" => Some((false, position)),
         _ => None,
     }
 }
@@ -191,10 +192,10 @@ fn describe_log_streams(cognito: &Cognito, region: &str, request: DescribeLogStr
     page.ok_or_else(|| not_found("log group"))
 }
 
-// botocore LogGroupName [D]; the text is [Inf].
+// botocore LogGroupName [D]; the text of the error is [Inf].
 fn check_group(name: &str) -> Result<(), ApiError> {
-    let good = |c: char| c.is_ascii_alphanumeric() || ".-_/#".contains(c);
-    if (1..=512).contains(&name.len()) && name.chars().all(good) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_/#".contains(c);
+    if (1..=512).contains(&name.len()) && name.chars().all(is_allowed) {
         return Ok(());
     }
     Err(invalid(
@@ -203,14 +204,14 @@ fn check_group(name: &str) -> Result<(), ApiError> {
     ))
 }
 
-fn limit(given: Option<usize>, most: usize) -> Result<usize, ApiError> {
-    let limit = given.unwrap_or(most);
-    if (1..=most).contains(&limit) {
+fn limit(given: Option<usize>, maximum: usize) -> Result<usize, ApiError> {
+    let limit = given.unwrap_or(maximum);
+    if (1..=maximum).contains(&limit) {
         return Ok(limit);
     }
     Err(invalid(format!(
         "1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: Member must have value between 1 \
-         and {most}"
+         and {maximum}"
     )))
 }
 
@@ -218,7 +219,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
     ApiError::new("InvalidParameterException", message)
 }
 
-// The text as the service writes it [R].
+// The text is the one that the service writes [R].
 fn not_found(what: &str) -> ApiError {
     let message = format!("The specified {what} does not exist.");
     ApiError::new("ResourceNotFoundException", message)

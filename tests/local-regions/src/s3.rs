@@ -1,9 +1,9 @@
-//! S3 of one region: s3s speaks the protocol and checks signatures, s3s-fs keeps the objects in a folder.
+//! S3 of one region: s3s implements the protocol and checks signatures, s3s-fs keeps the objects in a folder.
 //!
-//! Added here is what the two leave out and this project depends on: buckets that do not exist say so,
-//! conditional writes and deletes are atomic, `LastModified` has S3's resolution of a second, and
-//! created objects are announced. So buckets and conditions are looked at before the signature: where a request is
-//! wrong in several ways, AWS names the signature first [Inf], and this module last.
+//! This module adds what these crates leave out and this project depends on: a missing bucket is an error, conditional writes
+//! and deletes are atomic, `LastModified` has the resolution of one second as in S3, and created objects send notifications.
+//! For this, buckets and conditions are checked before the signature. If several things are wrong with a request, AWS reports
+//! the signature first [Inf], and this module reports it last.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -34,7 +34,7 @@ struct Inner {
     region: String,
     root: PathBuf,
     service: S3Service,
-    /// The same folder, to look at an object outside of a request.
+    /// Access to the same folder outside of a request.
     files: FileSystem,
     buckets: Mutex<HashMap<String, Arc<Bucket>>>,
     announce: mpsc::UnboundedSender<Notification>,
@@ -42,33 +42,37 @@ struct Inner {
 
 #[derive(Default)]
 struct Bucket {
-    /// Readers share it; a write has it to itself from its condition to its end.
+    /// Readers share this lock; a write holds it exclusively from the check of its condition to its end.
     lock: RwLock<()>,
-    /// Prefix and function.
+    /// Pairs of a prefix and the function that is notified.
     notifications: Mutex<Vec<(String, String)>>,
 }
 
-/// An object was created and a function wants to know.
+/// An object was created, and this function is to be invoked.
 pub struct Notification {
     /// The function to invoke.
     pub function: String,
-    /// The S3 event.
+    /// The event of S3, as JSON.
     pub event: Bytes,
 }
 
-/// What a request is about.
+/// What a request is for.
 #[derive(Debug, Default, PartialEq)]
 pub struct Target {
-    /// The operation's name in the API, such as `PutObject`.
+    /// The name of the API operation, such as `PutObject`.
     pub operation: &'static str,
-    /// The bucket, where there is one.
+    /// The bucket; empty if the request names none.
     pub bucket: String,
-    /// The key, where there is one.
+    /// The key; empty if the request names none.
     pub key: String,
 }
 
 impl S3 {
-    /// A region whose objects live in `root`, with the notifications that its functions are to get.
+    /// A region that keeps its objects in the folder `root`; returned with the queue of its notifications.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be created.
     pub fn new(
         region: &str,
         root: &Path,
@@ -89,22 +93,30 @@ impl S3 {
         Ok((Self(Arc::new(inner)), notifications))
     }
 
-    /// Creates a bucket, with the objects that an earlier run left in its folder.
+    /// Creates a bucket. It contains the objects that an earlier run left in its folder.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bucket's folder cannot be created.
     pub fn create_bucket(&self, name: &str) -> anyhow::Result<()> {
         std::fs::create_dir_all(self.0.root.join(name))?;
         self.buckets().entry(name.to_owned()).or_default();
         Ok(())
     }
 
-    /// Invokes a function for every object that is created under a prefix of a bucket.
+    /// Notifies a function of every object that is created under a prefix of a bucket.
     pub fn notify(&self, bucket: &str, prefix: &str, function: &str) {
         let buckets = self.buckets();
         let bucket = buckets.get(bucket).expect("the bucket exists");
-        let mut notifications = bucket.notifications.lock().expect("not poisoned");
+        let mut notifications = bucket
+            .notifications
+            .lock()
+            .expect("no thread panicked while it held the lock");
         notifications.push((prefix.to_owned(), function.to_owned()));
     }
 
-    /// The keys under a prefix, sorted, read past the API: not recorded, and there when the region is lost.
+    /// The sorted keys under a prefix. This does not go through the API: it is not recorded as a call, and it works during an
+    /// outage of the region.
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
         let root = self.0.root.join(bucket);
         let mut keys = Vec::new();
@@ -125,7 +137,7 @@ impl S3 {
         keys
     }
 
-    /// An object's content, read past the API.
+    /// The content of an object, read without the API.
     pub fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         std::fs::read(self.0.root.join(bucket).join(key)).ok()
     }
@@ -134,7 +146,7 @@ impl S3 {
     pub async fn call(&self, request: Request<Bytes>) -> Response<Body> {
         let target = Target::of(request.method(), request.uri(), request.headers());
         if target.operation == "CreateBucket" {
-            // Buckets are made by whoever starts the region, as by an engineer's stack.
+            // Buckets are created by the code that starts the region, as an engineer's stacks do it.
             return error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied");
         }
         let request = request.map(Body::from);
@@ -182,7 +194,7 @@ impl S3 {
         })
     }
 
-    /// Size and ETag of an object.
+    /// The size and ETag of an object.
     async fn head(&self, target: &Target) -> Option<(i64, String)> {
         let input = HeadObjectInput::builder()
             .bucket(target.bucket.clone())
@@ -204,7 +216,7 @@ impl S3 {
         Some((head.content_length?, head.e_tag?.into_value()))
     }
 
-    /// The conditions of a write, all of them: s3s-fs knows some, for some operations.
+    /// Checks the conditions of a write, and returns the error if one does not hold. s3s-fs checks only some of them.
     // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html, and conditional-deletes.html: "If
     // the object doesn't exist when evaluating either of the preconditions, S3 rejects the request and returns a `Not
     // Found` error response" [D]; that its code is NoSuchKey is [Inf]. Versions are not modelled: in a versioned bucket
@@ -239,22 +251,25 @@ impl S3 {
     async fn created(&self, target: &Target, bucket: &Bucket) {
         let path = self.0.root.join(&target.bucket).join(&target.key);
         let now = SystemTime::now();
-        // S3 tells LastModified in whole seconds: two writes within one second cannot be told apart by it.
+        // LastModified of S3 has whole seconds: it cannot distinguish two writes within one second.
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let set = File::options().write(true).open(path);
-        // A key that ends in `/` is a folder here and has no such file.
+        // A key that ends in `/` is a folder here, and there is no file to open.
         let _ = set.and_then(|f| f.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)));
 
         let Some((size, etag)) = self.head(target).await else {
             return;
         };
-        let notifications = bucket.notifications.lock().expect("not poisoned");
+        let notifications = bucket
+            .notifications
+            .lock()
+            .expect("no thread panicked while it held the lock");
         for (_, function) in notifications
             .iter()
             .filter(|(prefix, _)| target.key.starts_with(prefix))
         {
             let event = event(&self.0.region, target, size, &etag);
-            // Where nothing delivers, nobody hears.
+            // Without a schedule nobody receives notifications, and they are dropped.
             let _ = self.0.announce.send(Notification {
                 function: function.clone(),
                 event,
@@ -263,7 +278,10 @@ impl S3 {
     }
 
     fn buckets(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Bucket>>> {
-        self.0.buckets.lock().expect("not poisoned")
+        self.0
+            .buckets
+            .lock()
+            .expect("no thread panicked while it held the lock")
     }
 }
 
@@ -319,7 +337,7 @@ impl Target {
     }
 }
 
-/// An error as S3 writes it.
+/// An error in the XML form of S3.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{}</RequestId></Error>",
@@ -371,7 +389,7 @@ fn event(region: &str, target: &Target, size: i64, etag: &str) -> Bytes {
     Bytes::from(event.to_string())
 }
 
-/// A list with its names encoded, as a caller that asks for it expects, and s3s-fs does not do.
+/// Encodes the keys in a listing if the caller asked for it, which s3s-fs does not do.
 async fn encode_names(list: Response<Body>) -> Response<Body> {
     let (mut parts, body) = list.into_parts();
     let xml = body.collect().await.map(|body| body.to_bytes());
@@ -417,7 +435,7 @@ fn encode(key: &str) -> String {
     encoded
 }
 
-/// Percent-decoding, as for a path: a `+` is a `+`.
+/// Percent-decoding of a path, where `+` is not a space.
 fn decode(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

@@ -1,7 +1,7 @@
-//! What wakes the workers of a region: S3 notifications and the minute's tick.
+//! What invokes the workers of a region: S3 notifications, and a tick every minute.
 //!
-//! Both reach Lambda as asynchronous invocations, at least once: some come twice, some late, and an
-//! invocation that fails is tried again. None is lost with the region: they wait for its return.
+//! Both are asynchronous invocations that Lambda delivers at least once: some are delivered twice, some are delayed, and a failed
+//! invocation is retried. None is lost in an outage of the region: they are delivered after it.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use tokio::task::JoinSet;
 use crate::lambda::{InvokeError, Lambda};
 use crate::s3::Notification;
 
-/// How the workers are woken.
+/// How the workers are invoked.
 #[derive(Clone, Debug)]
 pub struct ScheduleOptions {
-    /// The time from tick to tick.
+    /// The time between two ticks.
     pub tick: Duration,
-    /// Decides what comes twice and what comes late.
+    /// The seed of the random numbers that decide which events are delivered twice or late.
     pub seed: u64,
-    /// The probability that an event comes twice.
+    /// The probability that an event is delivered twice.
     pub duplicates: f64,
-    /// The most that an event is late.
+    /// The longest delay of an event.
     pub delay: Duration,
-    /// The pause before a failed invocation is tried again, and twice that before the last try.
+    /// The pause before the first retry of a failed invocation; the pause before the second and last retry is twice as long.
     pub retry_pause: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Default for ScheduleOptions {
     }
 }
 
-/// Wakes the functions of one region until it is dropped: one with every tick, and those that S3 names.
+/// Invokes the functions of one region until this future is dropped: `ticked` with every tick, and others when S3 notifies them.
 pub async fn run(
     lambda: Lambda,
     mut notifications: mpsc::UnboundedReceiver<Notification>,
@@ -52,7 +52,7 @@ pub async fn run(
 ) {
     let mut random = SmallRng::seed_from_u64(options.seed);
     let mut ticks = tokio::time::interval(options.tick);
-    // A tick that finds the machine busy is not made up for.
+    // A tick that is missed because the machine is busy is skipped.
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks.tick().await;
     let mut deliveries = JoinSet::new();

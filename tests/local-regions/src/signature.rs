@@ -1,6 +1,6 @@
-//! AWS Signature Version 4, as a service checks it: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+//! Signature Version 4 of AWS, as a service checks it: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 //!
-//! S3's signatures are s3s's affair (they have more forms); of them only the scope is read here.
+//! The signatures of S3 have more forms, and s3s checks them; only their scope is read here.
 
 use hmac::{Hmac, Mac};
 use hyper::header::AUTHORIZATION;
@@ -11,11 +11,11 @@ use crate::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// How far a signer's clock may be off, in seconds.
+/// The largest difference between the signer's clock and ours, in seconds.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html: a request must reach AWS within five minutes [R].
-const SKEW: i64 = 300;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 300;
 
-/// What a request is signed for.
+/// The credential scope of a signature: whose it is, and for which region and service.
 #[derive(Debug, PartialEq)]
 pub struct Scope<'a> {
     access_key: &'a str,
@@ -26,22 +26,22 @@ pub struct Scope<'a> {
     pub service: &'a str,
 }
 
-/// Why a signature is refused.
+/// Why a signature is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is none.
+    /// The request has no signature.
     #[error("Missing Authentication Token")]
     Missing,
-    /// It is of nobody known.
+    /// The access key is unknown.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
-    /// It is for another service or region.
+    /// The signature is for another service or region.
     #[error("Credential should be scoped to a valid region and the correct service.")]
     Scope,
-    /// It is too old, or not yet valid.
+    /// The signature is too old, or not valid yet.
     #[error("Signature expired: the request's date is more than 5 minutes off")]
     Expired,
-    /// It does not match the request.
+    /// The signature does not match the request.
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
     )]
@@ -49,7 +49,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The error code that AWS's JSON services answer with.
+    /// The error code that services with a JSON protocol return.
     pub fn code(self) -> &'static str {
         match self {
             Self::Missing => "MissingAuthenticationTokenException",
@@ -60,7 +60,7 @@ impl Refusal {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a signed or pre-signed request; `None` where it is neither.
+    /// The scope of a signed or pre-signed request; `None` if the request is not signed.
     pub fn of(parts: &'a Parts) -> Option<Self> {
         let credential = match header(parts, AUTHORIZATION.as_str()) {
             Some(authorization) => field(authorization.strip_prefix(ALGORITHM)?, "Credential")?,
@@ -70,7 +70,7 @@ impl<'a> Scope<'a> {
                 .split('&')
                 .find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?,
         };
-        // A query has its slashes encoded.
+        // In a query, slashes are percent-encoded.
         let credential = credential.split('/').flat_map(|part| part.split("%2F"));
         match credential.collect::<Vec<_>>()[..] {
             [access_key, date, region, service, "aws4_request"] => Some(Self {
@@ -83,13 +83,17 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Whether the access key is the known one.
+    /// Whether this is the known access key.
     pub fn is_known(&self) -> bool {
         self.access_key == ACCESS_KEY_ID
     }
 }
 
-/// Checks that a request to a JSON service is signed by the known key, for this service, and as it is.
+/// Checks that a request to a JSON service is signed with the known key, for this service, and unchanged.
+///
+/// # Errors
+///
+/// Says what is wrong with the signature.
 pub fn verify(parts: &Parts, body: &[u8], service: &str) -> Result<(), Refusal> {
     let scope = Scope::of(parts).ok_or(Refusal::Missing)?;
     let authorization = header(parts, AUTHORIZATION.as_str()).ok_or(Refusal::Missing)?;
@@ -106,7 +110,7 @@ pub fn verify(parts: &Parts, body: &[u8], service: &str) -> Result<(), Refusal> 
         .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC))
         .map_err(|_| Refusal::Expired)?;
     let now = jiff::Timestamp::now().as_second();
-    if (now - signed_at.timestamp().as_second()).abs() > SKEW {
+    if (now - signed_at.timestamp().as_second()).abs() > MAX_CLOCK_SKEW_SECONDS {
         return Err(Refusal::Expired);
     }
 
@@ -143,7 +147,7 @@ fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.headers.get(name)?.to_str().ok()
 }
 
-/// `Name=value` out of an Authorization header.
+/// The value of `name=value` in an Authorization header.
 fn field<'a>(authorization: &'a str, name: &str) -> Option<&'a str> {
     authorization
         .split([',', ' '])
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_signature_is_told_so() {
+    fn a_request_without_a_signature_is_rejected() {
         let mut parts = parts("/", "");
         parts.headers.clear();
 

@@ -1,5 +1,5 @@
-//! One-time passwords of authenticator apps (RFC 6238: HMAC-SHA1, 30 s, 6 digits, base32 secret): the
-//! server's check, and the phone of a person in a test.
+//! One-time passwords of authenticator apps (RFC 6238: HMAC-SHA1, 30 s, 6 digits, base32 secret): the check of the server, and
+//! the authenticator app of a person in a test.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,18 +9,18 @@ use sha1::Sha1;
 const STEP_SECONDS: u64 = 30;
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// A fresh secret in base32, as an authenticator app wants it: 256 bits, 52 characters.
+/// A random secret in base32, as authenticator apps take it: 256 bits, 52 characters.
 pub fn new_secret() -> String {
     base32(&rand::random::<[u8; 32]>())
 }
 
-/// The number of the 30 seconds' window that holds `time`.
+/// The number of the 30-second window that contains `time`.
 pub fn step_at(time: SystemTime) -> u64 {
     let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     since_epoch.as_secs() / STEP_SECONDS
 }
 
-/// The code of one window, or `None` when the secret is not base32.
+/// The code of one window, or `None` if the secret is not base32.
 pub fn code(secret: &str, step: u64) -> Option<String> {
     let key = from_base32(secret)?;
     let mut mac = Hmac::<Sha1>::new_from_slice(&key).ok()?;
@@ -36,14 +36,14 @@ pub fn code(secret: &str, step: u64) -> Option<String> {
     Some(format!("{:06}", number % 1_000_000))
 }
 
-/// The window whose code this is: the current one, the one before or the one after.
-// DG:user-pool-settings-mfa-totp: 30 seconds to either side are accepted.
+/// The window that this code belongs to: the current one, the previous or the next one.
+// DG:user-pool-settings-mfa-totp: codes of 30 seconds earlier or later are accepted.
 pub fn matching_step(secret: &str, given: &str, time: SystemTime) -> Option<u64> {
     let now = step_at(time);
     (now.saturating_sub(1)..=now + 1).find(|&step| code(secret, step).as_deref() == Some(given))
 }
 
-/// An authenticator app that never shows a code twice, because Cognito takes each one only once.
+/// An authenticator app that never shows a code twice, because Cognito accepts each code only once.
 #[derive(Clone)]
 pub struct Authenticator {
     secret: String,
@@ -51,7 +51,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Scans the secret that AssociateSoftwareToken handed out.
+    /// An app that holds the secret returned by AssociateSoftwareToken.
     pub fn new(secret: &str) -> Self {
         Self {
             secret: secret.to_owned(),
@@ -59,7 +59,7 @@ impl Authenticator {
         }
     }
 
-    /// A code that is good now and was not shown before; `None` when those of this half minute are used up.
+    /// A code that is valid now and was not shown before; `None` if all codes that are valid now have been shown.
     pub fn next_code(&mut self) -> Option<String> {
         let now = step_at(SystemTime::now());
         let step = self

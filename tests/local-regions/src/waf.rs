@@ -1,7 +1,8 @@
-//! AWS WAF of one region, as far as the fence needs it: web ACLs before user pools, which allow or block by exact headers.
+//! AWS WAF of one region, as far as the fence needs it: web ACLs for user pools, with rules that allow or block by the exact
+//! value of a header.
 //!
-//! A statement, action or scope that is not known here is refused. Comments name their source as those of [`crate::cognito`] do;
-//! `botocore` is the service model of wafv2 here.
+//! A statement, action or scope that is not implemented is an error. Comments name their source in the same way as those of
+//! [`crate::cognito`]; here, `botocore` is the service model of wafv2.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -19,11 +20,12 @@ use crate::region::ACCOUNT_ID;
 
 type Answer = Result<Value, ApiError>;
 
-/// What the fence is made of in the stack of the secondary pool.
+/// The source of the secondary pool's stack that lists the operations which the fence lets through.
 const OPERATIONS: &str = include_str!("../../../cdk/lib/cognito-operations.ts");
 
-/// Members of a web ACL that are kept and shown, and do nothing here.
-// botocore UpdateWebACL: what is not given is gone, as it "completely replaces the mutable specifications" [D].
+/// Members of a web ACL that are stored and returned, and have no effect here.
+// botocore UpdateWebACL: a member that is not given is removed, because the call "completely replaces the mutable
+// specifications" [D].
 const KEPT: [&str; 10] = [
     "ApplicationConfig",
     "AssociationConfig",
@@ -46,17 +48,17 @@ pub struct Waf {
 
 /// A web ACL.
 struct Acl {
-    /// As GetWebACL shows it.
+    /// The web ACL as GetWebACL returns it.
     shown: Map<String, Value>,
     lock_token: String,
-    /// The ARN of the one resource behind it.
+    /// The ARN of the one resource that it protects.
     resource: String,
     policy: Policy,
-    /// What is in force instead until the last change has reached everywhere.
+    /// The previous rules, which are in force until this time because the last change has not been propagated yet.
     before: Option<(Policy, Instant)>,
 }
 
-/// What decides over a request.
+/// The rules and the default action, which decide whether a request is allowed.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Policy {
@@ -100,7 +102,7 @@ struct Or {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct ByteMatch {
-    /// In base64, as the API wants it.
+    /// In base64, as the API takes it.
     search_string: String,
     field_to_match: Field,
     #[serde(rename = "PositionalConstraint")]
@@ -148,7 +150,7 @@ struct Visibility {
 }
 
 impl Policy {
-    /// Rules by their priority, the first that matches decides; none does: the default action.
+    /// The first matching rule in order of priority decides; if none matches, the default action does.
     fn allows(&self, headers: &HeaderMap) -> bool {
         let matching = self.rules.iter().filter(|r| r.statement.matches(headers));
         let first = matching.min_by_key(|rule| rule.priority);
@@ -190,12 +192,12 @@ impl Acl {
 }
 
 impl Waf {
-    /// Puts the fence before a user pool, open, with the rules that `cdk/lib/fence.ts` gives it.
+    /// Creates the fence of a user pool, open, with the rules that `cdk/lib/fence.ts` gives it.
     pub fn put_fence(&self, region: &str, resource: &str) {
         let (_, list) = OPERATIONS
             .split_once("export const BY_IAM = [")
-            .expect("the list of the stack");
-        let (list, _) = list.split_once(']').expect("its end");
+            .expect("the source of the stack has the list");
+        let (list, _) = list.split_once(']').expect("the list has an end");
         let operations = list.split('\'').skip(1).step_by(2);
         let statements = operations.map(|operation| {
             json!({"ByteMatchStatement": {
@@ -243,13 +245,16 @@ impl Waf {
         });
     }
 
-    /// How long a change takes until it is in force. At once at first.
+    /// Sets how long it takes until a change is in force. By default, changes are in force at once.
     // facts 11: seconds to minutes [D].
     pub fn set_propagation(&self, delay: Duration) {
-        *self.propagation.lock().expect("not poisoned") = delay;
+        *self
+            .propagation
+            .lock()
+            .expect("no thread panicked while it held the lock") = delay;
     }
 
-    /// Sets the default action of every web ACL past the API, in force at once.
+    /// Sets the default action of every web ACL without the API, in force at once.
     pub(crate) fn set_default(&self, allow: bool) {
         for acl in self.acls().iter_mut() {
             let (action, shown) = match allow {
@@ -263,7 +268,7 @@ impl Waf {
         }
     }
 
-    /// Whether a request comes through to a resource.
+    /// Whether a request to a resource is allowed.
     pub(crate) fn allows(&self, resource: &str, headers: &HeaderMap) -> bool {
         let acls = self.acls();
         let mut before = acls.iter().filter(|acl| acl.resource == resource);
@@ -291,7 +296,7 @@ impl Waf {
             .filter(|acl| acl.resource == request.resource_arn);
         match before.next() {
             Some(acl) => Ok(json!({"WebACL": acl.shown})),
-            // botocore GetWebACLForResource: without an ACL the answer has none [D].
+            // botocore GetWebACLForResource: if the resource has no web ACL, the response has none [D].
             None if cognito.has_pool(&request.resource_arn) => Ok(json!({})),
             None => Err(nonexistent()),
         }
@@ -370,7 +375,11 @@ impl Waf {
             }
         }
         acl.shown.extend(shown);
-        let until = Instant::now() + *self.propagation.lock().expect("not poisoned");
+        let until = Instant::now()
+            + *self
+                .propagation
+                .lock()
+                .expect("no thread panicked while it held the lock");
         acl.before = Some((acl.in_force().clone(), until));
         acl.policy = policy;
         acl.lock_token = Uuid::new_v4().to_string();
@@ -378,7 +387,9 @@ impl Waf {
     }
 
     fn acls(&self) -> MutexGuard<'_, Vec<Acl>> {
-        self.acls.lock().expect("not poisoned")
+        self.acls
+            .lock()
+            .expect("no thread panicked while it held the lock")
     }
 }
 
@@ -389,7 +400,7 @@ struct ForResource {
     resource_arn: String,
 }
 
-/// User pools are regional resources; CLOUDFRONT is not known here.
+/// Checks the scope. User pools are regional resources; the scope CLOUDFRONT is not implemented.
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum Scope {
@@ -411,7 +422,7 @@ struct GetWebAcl {
 struct ListWebAcls {
     #[serde(rename = "Scope")]
     _scope: Scope,
-    /// No region has more than a page of them here.
+    /// Lists the web ACLs on one page: no region has more here.
     #[serde(rename = "Limit")]
     _limit: Option<IgnoredAny>,
 }
@@ -440,7 +451,7 @@ fn invalid(reason: &str) -> ApiError {
     ApiError::new("WAFInvalidParameterException", message)
 }
 
-// The text as the service writes it [R], as is that of the lock token's exception.
+// This text and that of the lock token's exception are those that the service writes [R].
 fn nonexistent() -> ApiError {
     let text = "AWS WAF couldn’t perform the operation because your resource doesn’t exist.";
     ApiError::new("WAFNonexistentItemException", text)

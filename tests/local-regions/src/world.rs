@@ -1,5 +1,5 @@
-//! Both regions as the engineer's stacks leave them: two pools, two buckets, two functions deployed twice each, restore-fn,
-//! and the fence, which is open at first.
+//! Both regions as the engineer's stacks leave them: two pools, two buckets, the functions replicate-fn and backup-fn, each
+//! deployed as a trigger and as a worker, restore-fn, and the fence, which is open at the start.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -24,7 +24,7 @@ pub const TOKYO: &str = "ap-northeast-1";
 pub const OSAKA: &str = "ap-northeast-3";
 /// The bucket of the outbox, in Tokyo.
 pub const OUTBOX: &str = "twinpool-outbox";
-/// The bucket of journal and snapshots, in Osaka.
+/// The bucket of the journal and the snapshots, in Osaka.
 pub const SNAPSHOTS: &str = "twinpool-snapshots";
 /// replicate-fn as the primary pool's trigger.
 pub const REPLICATE_TRIGGER: &str = "replicate-fn-trigger";
@@ -32,25 +32,25 @@ pub const REPLICATE_TRIGGER: &str = "replicate-fn-trigger";
 pub const REPLICATE_WORKER: &str = "replicate-fn-worker";
 /// backup-fn as the secondary pool's trigger.
 pub const BACKUP_TRIGGER: &str = "backup-fn-trigger";
-/// backup-fn as the snapshots' worker.
+/// backup-fn as the worker that takes snapshots.
 pub const BACKUP_WORKER: &str = "backup-fn-worker";
 /// restore-fn, in Tokyo.
 pub const RESTORE: &str = "restore-fn";
-/// The role that Cognito writes the import log with.
+/// The role with which Cognito writes the import log.
 pub const IMPORT_LOGS_ROLE: &str = "arn:aws:iam::123456789012:role/import-logs";
-/// The custom attribute that carries the other pool's `sub`.
+/// The custom attribute that contains the `sub` of the other pool.
 pub const ORIGIN_SUB: &str = "custom:origin_sub";
 
-/// What a world is to be like.
+/// The options of a [`World`].
 #[derive(Clone, Debug)]
 pub struct WorldOptions {
-    /// Where objects and logs are kept; a temporary folder when absent.
+    /// The folder of objects and logs; `None` means a temporary folder, which is deleted with the world.
     pub folder: Option<PathBuf>,
-    /// The ports of Tokyo and Osaka; 0 is any that is free.
+    /// The ports of Tokyo and Osaka; 0 means any free port.
     pub ports: [u16; 2],
-    /// Whether the functions are deployed and attached.
+    /// Whether the functions are deployed, and the triggers attached to the pools.
     pub functions: bool,
-    /// How the workers are woken; not at all when absent.
+    /// How the workers are invoked; `None` means that only the test invokes them.
     pub schedule: Option<ScheduleOptions>,
 }
 
@@ -65,15 +65,15 @@ impl Default for WorldOptions {
     }
 }
 
-/// Both regions, running until this is dropped.
+/// Both regions, which run until this is dropped.
 pub struct World {
     /// The region of the primary pool.
     pub tokyo: Region,
     /// The region of the secondary pool.
     pub osaka: Region,
-    /// The pool where people sign up on a normal day.
+    /// The pool in which people sign up on a normal day.
     pub primary: Pool,
-    /// Its twin.
+    /// The replica of the primary pool.
     pub secondary: Pool,
     folder: PathBuf,
     calls: Calls,
@@ -83,11 +83,15 @@ pub struct World {
 
 impl World {
     /// Starts both regions.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a port is in use, a folder cannot be created, or a function cannot be built.
     pub async fn start(options: WorldOptions) -> anyhow::Result<Self> {
         let (folder, temporary) = match options.folder {
             Some(folder) => (folder, None),
             None => {
-                let temporary = tempfile::tempdir()?;
+                let temporary = temporary_folder()?;
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
@@ -153,26 +157,37 @@ impl World {
         })
     }
 
-    /// The calls that both regions have had, in the order of arrival.
+    /// The calls to both regions, in the order of arrival.
     pub fn calls(&self) -> Vec<RecordedCall> {
         self.calls.list()
     }
 
-    /// Forgets the calls so far.
+    /// Deletes the record of calls so far.
     pub fn clear_calls(&self) {
         self.calls.clear();
     }
 
-    /// Where objects (`<region>/s3/<bucket>/`) and logs (`<region>/logs/<function>.log`) are.
+    /// The folder of objects (`<region>/s3/<bucket>/`) and logs (`<region>/logs/<function>.log`).
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What a function has written, in its region's log.
+    /// The log of a function.
     pub fn log(&self, region: &Region, function: &str) -> String {
         let log = self.folder.join(region.name()).join("logs");
         std::fs::read_to_string(log.join(format!("{function}.log"))).unwrap_or_default()
     }
+}
+
+/// A folder below `target/tmp` of this repository, so that nothing stays outside of it if the process is killed.
+fn temporary_folder() -> anyhow::Result<TempDir> {
+    let parent = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tmp"));
+    std::fs::create_dir_all(parent)?;
+    let parent = parent.canonicalize()?;
+    let folder = tempfile::Builder::new()
+        .prefix("regions-")
+        .tempdir_in(parent)?;
+    Ok(folder)
 }
 
 async fn bind(port: u16) -> anyhow::Result<TcpListener> {
@@ -181,7 +196,7 @@ async fn bind(port: u16) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))
 }
 
-/// The settings of both pools: sign-in by email, and a required authenticator.
+/// The settings of both pools: sign-in by email with a required authenticator.
 pub fn pool() -> PoolSettings {
     PoolSettings {
         username_attributes: vec![Contact::Email],

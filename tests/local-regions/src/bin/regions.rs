@@ -1,4 +1,4 @@
-//! Runs both regions on their fixed ports until Ctrl-C, to be tried with any AWS client.
+//! Runs both regions on fixed ports until Ctrl-C, so that any AWS client can be tried with them.
 
 use std::process::ExitCode;
 

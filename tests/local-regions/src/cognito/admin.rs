@@ -1,4 +1,4 @@
-//! What an administrator does with one user.
+//! The operations of an administrator on one user.
 
 use serde_json::json;
 
@@ -12,8 +12,8 @@ use super::user::{User, UserStatus, new_sub};
 use super::{DAY, Inner, lock, seconds};
 
 impl PoolState {
-    /// Where an invitation goes: to the medium asked for, else to whatever the user has.
-    // botocore AdminCreateUser: DesiredDeliveryMediums, SMS by default [D]; email when there is no number [Inf].
+    /// The attribute to which an invitation is sent: the requested medium, or else one that the user has.
+    // botocore AdminCreateUser: DesiredDeliveryMediums, the default is SMS [D]; email if there is no phone number [Inf].
     fn invited_at(&self, user: &User, mediums: &[&str]) -> Option<String> {
         let value = |contact: Contact| self.schema.value(&user.attributes, contact.attribute());
         let (email, phone) = (value(Contact::Email), value(Contact::PhoneNumber));
@@ -121,7 +121,7 @@ impl Inner {
         pool.set_temporary_password(&mut user, password, at.now);
         user.modified = at.now;
         if permanent {
-            // facts 3: whatever the status was, it is CONFIRMED now [D].
+            // facts 3: the status becomes CONFIRMED, whatever it was before [D].
             user.status = UserStatus::Confirmed;
             user.secrets_mut().temporary_until = None;
         }
@@ -190,8 +190,8 @@ impl Inner {
             if value(before) == value(after) || said {
                 continue;
             }
-            // DG:user-pool-settings-attributes: a changed contact is unverified, and a code is sent to it
-            // when the pool verifies it [R].
+            // DG:user-pool-settings-attributes: a changed contact becomes unverified, and a code is sent to it if the pool
+            // verifies that attribute [R].
             let verified = pool
                 .schema
                 .id(contact.verified())

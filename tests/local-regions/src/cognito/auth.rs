@@ -1,4 +1,4 @@
-//! Signing in with a password and an authenticator app.
+//! Sign-in with a password and an authenticator app.
 
 use std::time::SystemTime;
 
@@ -55,7 +55,7 @@ fn text<'a>(map: Option<&'a Map<String, Value>>, name: &str) -> Result<&'a str, 
     value.ok_or_else(|| ApiError::invalid_parameter(format!("Missing required parameter {name}")))
 }
 
-/// Refuses what no step of a sign-in reads.
+/// Rejects parameters that no step of a sign-in reads.
 fn only_read(given: Option<&Map<String, Value>>) -> Result<(), ApiError> {
     let read = [
         "USERNAME",
@@ -99,7 +99,7 @@ impl PoolState {
         Err(incorrect())
     }
 
-    /// Takes a code of the user's authenticator, once.
+    /// Accepts a code of the user's authenticator, but only once.
     fn take_code(&mut self, sub: u128, code: &str) -> Result<(), ApiError> {
         let totp = self
             .users
@@ -116,7 +116,7 @@ impl PoolState {
                 "CodeMismatchException",
                 "Invalid code received for user",
             )),
-            // That a code is good once, and the text, are [R].
+            // That a code is valid only once, and the text, are [R].
             Some(step) if step <= totp.last_step => {
                 let text = "Your software token has already been used once.";
                 Err(ApiError::new("ExpiredCodeException", text))
@@ -129,7 +129,7 @@ impl PoolState {
     }
 }
 
-/// A verified authenticator replaces the one before.
+/// A verified authenticator replaces the previous one.
 // facts 5 [D].
 fn register(user: &mut User, secret: &str, code: &str) -> Result<(), ApiError> {
     let Some(step) = totp::matching_step(secret, code, SystemTime::now()) else {
@@ -157,7 +157,7 @@ impl Inner {
         let (pool, client) = self.client(client_id)?;
         match flow {
             "USER_PASSWORD_AUTH" if client.user_password_auth => {}
-            // The texts of these refusals are [R].
+            // The texts of these errors are [R].
             "USER_PASSWORD_AUTH" => {
                 let text = "USER_PASSWORD_AUTH flow not enabled for this client";
                 return Err(ApiError::invalid_parameter(text));
@@ -255,9 +255,9 @@ impl Inner {
         json!({"ChallengeName": name, "Session": session, "ChallengeParameters": parameters})
     }
 
-    /// What follows a good password: a code, the registration of an authenticator, or tokens.
-    // facts 5; DG:user-pool-settings-mfa-totp [D]. In an OPTIONAL pool whoever has registered one is asked for
-    // it: the preference that Cognito keeps apart is not modelled.
+    /// The step after a correct password: a code, the registration of an authenticator, or tokens.
+    // facts 5; DG:user-pool-settings-mfa-totp [D]. In an OPTIONAL pool, everyone who has registered
+    // an authenticator is asked for a code: the MFA preference, which is separate in Cognito, is not modelled.
     fn after_password(&self, pool: &PoolState, client_id: &str, sub: u128) -> Value {
         let user = pool.users.get(sub);
         let name = user.map(|user| user.name(sub)).unwrap_or_default();

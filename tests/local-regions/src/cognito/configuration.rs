@@ -1,7 +1,7 @@
-//! A pool's configuration, as CreateUserPool makes it, DescribeUserPool shows it and UpdateUserPool replaces it: as a whole.
+//! The configuration of a pool, which CreateUserPool sets, DescribeUserPool returns and UpdateUserPool replaces as a whole.
 //!
-//! It is kept as the API writes it. What pools here act on is read from it: the name, MFA, password policy, auto-verified
-//! attributes, recovery, self sign-up and the PostConfirmation trigger. All else is kept and shown and does nothing.
+//! It is stored as the API writes it. These settings have an effect here: the name, MFA, password policy, auto-verified
+//! attributes, recovery, self sign-up and the PostConfirmation trigger. All others are stored and returned without an effect.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ use super::{Inner, lock};
 use crate::region::ACCOUNT_ID;
 
 impl PoolState {
-    /// Takes a whole configuration and lets the pool act on it.
+    /// Replaces the whole configuration and applies it.
     pub(super) fn configure(&mut self, configuration: Value) {
         let recovery = &configuration["AccountRecoverySetting"]["RecoveryMechanisms"];
         let mut recovery = recovery.as_array().cloned().unwrap_or_default();
@@ -49,7 +49,7 @@ impl PoolState {
         arn.split(':').nth(6)
     }
 
-    /// Refuses what AWS refuses while users are being imported.
+    /// Rejects a change while users are being imported, as AWS does.
     // botocore: UserImportInProgressException of AddCustomAttributes and UpdateUserPool [D]; the text is [Inf].
     pub(super) fn must_not_import(&self) -> Result<(), ApiError> {
         if !self.jobs.values().any(super::import_job::Job::is_active) {
@@ -65,12 +65,12 @@ impl Inner {
         model::check("UpdateUserPoolRequest", request)?;
         let mut given = request.clone();
         let id = given.remove("UserPoolId");
-        // What a pool without a name would be called is nowhere said: it keeps its own [Inf].
+        // It is not documented what happens to a name that is omitted: it is kept [Inf].
         let name = given.remove("PoolName");
         let pool = self.pool(id.as_ref().and_then(Value::as_str).unwrap_or_default())?;
         let mut pool = lock(&pool);
         pool.must_not_import()?;
-        // botocore UpdateUserPool, DcrConfiguration: omitted, it is kept [D].
+        // botocore UpdateUserPool, DcrConfiguration: if it is omitted, it is kept [D].
         if !given.contains_key("DcrConfiguration")
             && let Some(kept) = pool.configuration.get("DcrConfiguration")
         {
@@ -88,7 +88,7 @@ impl Inner {
     }
 }
 
-/// The configuration of a pool that is made with these settings.
+/// The configuration of a pool that is created with these settings.
 pub(super) fn of(settings: &PoolSettings, region: &str) -> Value {
     let auto_verified = settings.auto_verified.iter().map(|c| c.attribute());
     let mut given = json!({
@@ -99,8 +99,8 @@ pub(super) fn of(settings: &PoolSettings, region: &str) -> Value {
             Mfa::Optional => "OPTIONAL",
             Mfa::On => "ON",
         },
-        // The sender is the engineer's own (DEVELOPER): the 50 messages a day of COGNITO_DEFAULT (facts 4) would end a
-        // failover after 50 people, so that whoever prepares for one has SES, and here nobody counts messages.
+        // The sender is the engineer's own (DEVELOPER). COGNITO_DEFAULT sends 50 messages a day (facts 4), which would end a
+        // failover after 50 people, so a pool that is prepared for a failover uses SES. Messages are not limited here.
         "EmailConfiguration": {
             "EmailSendingAccount": "DEVELOPER",
             "SourceArn": format!("arn:aws:ses:{region}:{ACCOUNT_ID}:identity/example.jp"),
@@ -121,13 +121,13 @@ pub(super) fn of(settings: &PoolSettings, region: &str) -> Value {
     whole(given)
 }
 
-/// A configuration with the default of every setting that is not given.
+/// Adds the default of every setting that is missing in a configuration.
 // botocore UpdateUserPool: "If you don't provide a value for an attribute, Amazon Cognito sets it to its default value" [D]. The
-// defaults of the tier, of temporary passwords and of the MFA are documented; that the others are those of a new pool is [Inf].
+// defaults of the tier, of temporary passwords and of MFA are documented; that the others are those of a new pool is [Inf].
 pub(super) fn whole(given: Value) -> Value {
     let mut policy = PasswordPolicy::default().describe();
     if !given["Policies"]["PasswordPolicy"].is_null() {
-        // A requirement that a given policy does not name is none [Inf].
+        // A requirement that is missing in a given policy is not in force [Inf].
         for requirement in ["Uppercase", "Lowercase", "Numbers", "Symbols"] {
             policy[format!("Require{requirement}")] = false.into();
         }
@@ -156,7 +156,7 @@ pub(super) fn whole(given: Value) -> Value {
     whole
 }
 
-/// Puts values over others, structure by structure.
+/// Merges values into others, structure by structure.
 fn overlay(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
@@ -168,7 +168,7 @@ fn overlay(under: &mut Value, over: Value) {
     }
 }
 
-/// MFA can be turned off here, and not on.
+/// This operation can turn MFA off, but not on.
 // facts 7: both texts [I].
 fn check_mfa(old: Mfa, new: &Value) -> Result<(), ApiError> {
     let text = match (old, new.as_str()) {
@@ -183,8 +183,8 @@ fn check_mfa(old: Mfa, new: &Value) -> Result<(), ApiError> {
     Err(ApiError::invalid_parameter(text))
 }
 
-/// Refuses settings that contradict each other.
-// Each rule is documented in botocore where the setting is [D] unless it says otherwise; the texts are [Inf] but for the first.
+/// Rejects settings that contradict each other.
+// Unless it says otherwise, each rule is documented in botocore at the setting [D]; all texts but the first are [Inf].
 pub(super) fn check(configuration: &Value, region: &str) -> Result<(), ApiError> {
     let invalid = |text: &str| Err(ApiError::invalid_parameter(text));
     let given = |path: &str| configuration.pointer(path);
@@ -228,7 +228,7 @@ pub(super) fn check(configuration: &Value, region: &str) -> Result<(), ApiError>
     }
     let differs = |path: &str, off: Value| given(path).is_some_and(|value| *value != off);
     let protection = differs("/UserPoolAddOns/AdvancedSecurityMode", "OFF".into());
-    // facts 3: password history is of Essentials and Plus [D].
+    // facts 3: password history needs the tier Essentials or Plus [D].
     let history = differs("/Policies/PasswordPolicy/PasswordHistorySize", 0.into());
     let registration = given("/DcrConfiguration");
     let registration = registration.is_some_and(|dcr| dcr["EnableStatus"] != "Disabled");
@@ -248,7 +248,7 @@ fn check_triggers(triggers: &Map<String, Value>, region: &str) -> Result<(), Api
     for (name, trigger) in triggers.iter().filter(|(name, _)| *name != "KMSKeyID") {
         let arn = trigger.as_str().or(trigger["LambdaArn"].as_str());
         let parts: Vec<_> = arn.unwrap_or_default().split(':').collect();
-        // facts 2: of the same Region, and an alias but no version [D]; the texts are [Inf].
+        // facts 2: the function must be in the same Region; an alias is possible, a version is not [D]. The texts are [Inf].
         let wrong = match parts[..] {
             ["arn", _, "lambda", there, _, "function", ..] if there != region => {
                 "must be in the user pool's region"

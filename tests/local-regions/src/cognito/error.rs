@@ -1,6 +1,6 @@
-//! The errors of Cognito's API, with the texts that Cognito uses where they are known.
+//! The errors of Cognito's API, with Cognito's own texts as far as they are known.
 
-/// A refusal, rendered as `{"__type": code, "message": message}`.
+/// An error, written as `{"__type": code, "message": message}`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ApiError {
@@ -12,12 +12,12 @@ pub struct ApiError {
     pub message: String,
 }
 
-/// What an operation answers.
+/// The response of an operation.
 pub(super) type Answer = Result<serde_json::Value, ApiError>;
 
-// The names are those of botocore 1.44.5 [D]; a text that no line traces further is [R].
+// The names are those of botocore 1.44.5 [D]; a text without another source is [R].
 impl ApiError {
-    /// An error with HTTP status 400, as all of Cognito's own are.
+    /// An error with HTTP status 400, which all errors of Cognito itself have.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             status: 400,
@@ -37,7 +37,7 @@ impl ApiError {
         Self::new("InvalidParameterException", message)
     }
 
-    /// For what a request asks and no test needs: refused, because AWS would have heeded it.
+    /// A member that is not implemented. It is an error, because AWS would not have ignored it.
     pub(super) fn not_modelled(what: &str) -> Self {
         Self::invalid_parameter(format!("This emulator does not model {what}."))
     }
@@ -58,7 +58,7 @@ impl ApiError {
         Self::new("UserNotFoundException", "User does not exist.")
     }
 
-    /// As [`Self::user_not_found`], in the operations of people.
+    /// Like [`Self::user_not_found`], for the operations without IAM credentials.
     pub(super) fn unknown_username() -> Self {
         let text = "Username/client id combination not found.";
         Self::new("UserNotFoundException", text)

@@ -1,10 +1,10 @@
-//! A value of its own for every setting of a pool that UpdateUserPool replaces.
+//! A value other than the default for every setting of a pool that UpdateUserPool replaces.
 
 use serde_json::{Value, json};
 
 use crate::region::ACCOUNT_ID;
 
-/// The members of UpdateUserPool but three: the pool's id, its name and MfaConfiguration. Of the triggers PostConfirmation is absent.
+/// All members of UpdateUserPool except the pool's id, its name, MfaConfiguration and the PostConfirmation trigger.
 pub(super) fn every_setting(region: &str) -> Value {
     let function = |name| format!("arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}");
     let role = |name| format!("arn:aws:iam::{ACCOUNT_ID}:role/{name}");

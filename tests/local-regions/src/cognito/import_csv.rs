@@ -1,7 +1,8 @@
-//! The import CSV as Cognito is documented to read it. Written from the documentation, not from a writer.
+//! Reads the import CSV as Cognito is documented to read it. This is written from the documentation, independently of the code
+//! that writes such files.
 //!
-//! Where the documentation is silent (a lone backslash, a quotation mark, a control character) the real
-//! service does something unknown, so here such a row fails, loudly.
+//! It is not documented what the real service does with a single backslash, a quotation mark or a control character. Here, such
+//! a row fails.
 
 use std::collections::HashSet;
 
@@ -10,27 +11,27 @@ const MAX_BYTES: usize = 100_000_000;
 const MAX_ROWS: usize = 500_000;
 const MAX_ROW_LENGTH: usize = 16_000;
 
-/// A CSV whose header fits the pool.
+/// A CSV whose header matches the pool.
 pub struct Csv {
     columns: Vec<String>,
     rows: Vec<String>,
 }
 
-/// A cell's value by column.
+/// The values of a row, by column.
 pub struct Row<'a> {
     columns: &'a [String],
     cells: Vec<String>,
 }
 
 impl Row<'_> {
-    /// The columns that are not blank, with their values.
+    /// The columns that have a value, with their values.
     pub fn filled(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.columns.iter().zip(&self.cells);
         let all = all.map(|(column, value)| (column.as_str(), value.as_str()));
         all.filter(|(_, value)| !value.is_empty())
     }
 
-    /// The value of a column; `None` when it is blank.
+    /// The value of a column; `None` if it is blank.
     pub fn get(&self, column: &str) -> Option<&str> {
         let found = self.filled().find(|(known, _)| *known == column);
         found.map(|(_, value)| value)
@@ -38,7 +39,11 @@ impl Row<'_> {
 }
 
 impl Csv {
-    /// Reads a file; the error is why the job fails as a whole. The texts are [Inf].
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// The error is the reason why the job fails as a whole. The texts are [Inf].
     pub fn read(bytes: &[u8], header: &[String]) -> Result<Self, &'static str> {
         if bytes.len() > MAX_BYTES {
             return Err("The CSV file is larger than 100 MB.");
@@ -72,13 +77,17 @@ impl Csv {
         Ok(Self { columns, rows })
     }
 
-    /// How many rows there are, the header not counted.
+    /// The number of rows without the header.
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Reads one row; the error is why it fails.
+    /// Reads one row.
+    ///
+    /// # Errors
+    ///
+    /// The error is the reason why the row fails.
     pub fn row(&self, index: usize) -> Result<Row<'_>, &'static str> {
         let line = &self.rows[index];
         if line.encode_utf16().count() > MAX_ROW_LENGTH {

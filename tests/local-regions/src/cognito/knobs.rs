@@ -1,4 +1,4 @@
-//! What a test may turn while a region runs: its clock, the lag and the pages of ListUsers, quotas, imports.
+//! The settings that a test can change while a region runs: its clock, the delay and the pages of ListUsers, quotas and imports.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::quota::Category;
 
-/// A moment in milliseconds since 1970.
+/// A time in milliseconds since 1970.
 pub(super) type Millis = u64;
 
-/// The region's clock: the machine's, moved forward by what [`super::Cognito::advance`] was told.
+/// The region's clock: the machine's clock, moved forward with [`super::Cognito::advance`].
 #[derive(Default)]
 pub(super) struct Clock {
     ahead: AtomicU64,
@@ -37,21 +37,21 @@ pub(super) fn system_time(at: Millis) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(at)
 }
 
-/// How ListUsers cuts its pages.
+/// The lengths of the pages of ListUsers.
 // botocore ListUsers, Limit: "might return fewer items than you specify" short of the end [D].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pages {
-    /// Each page is as long as asked for, except the last.
+    /// Each page except the last one has the requested length.
     #[default]
     Full,
-    /// Pages of any length from one user on.
+    /// Pages have any length from one user on.
     Short {
-        /// Makes the lengths repeatable.
+        /// The seed of the random lengths.
         seed: u64,
     },
-    /// As `Short`, with empty pages in between that still carry a token, and sometimes an empty last page.
+    /// Like `Short`, with empty pages in between that have a token, and sometimes an empty last page.
     Empty {
-        /// Makes the lengths repeatable.
+        /// The seed of the random lengths.
         seed: u64,
     },
 }
@@ -59,17 +59,17 @@ pub enum Pages {
 /// How import jobs run.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportKnobs {
-    /// Rows a second; `None` is as fast as the machine can. (AWS publishes no rate.)
+    /// Rows a second; `None` means as fast as possible. AWS publishes no rate.
     pub rows_per_second: Option<u32>,
-    /// A job whose skipped and failed rows are more than this share of all ends as Failed.
+    /// A job ends as Failed if more than this share of its rows is skipped or fails.
     // facts 1.9: AWS publishes no threshold; more than half is [Inf].
     pub failure_share: f64,
-    /// Whether rows after the threshold are left untried. Not documented either way.
+    /// Whether the job stops as soon as the threshold is exceeded. This is not documented.
     pub abort: bool,
-    /// How many starts of each job do not see the upload yet.
+    /// How many attempts to start each job do not see the uploaded file yet.
     // facts 1.8: AWS's own importer starts a job up to five times right after the upload [I].
     pub unseen_starts: u32,
-    /// How long after a job's end its log is there; `None` is line by line as the rows are done. Not documented either way.
+    /// The time after the end of a job when its log appears; `None` means that each line appears at once. This is not documented.
     pub log_lag: Option<Duration>,
 }
 
@@ -85,7 +85,7 @@ impl Default for ImportKnobs {
     }
 }
 
-/// The knobs of one region's user pools; each takes effect with the next request.
+/// The settings of the emulation of one region's user pools; each takes effect with the next request.
 #[derive(Default)]
 pub struct Knobs {
     turned: Mutex<Turned>,
@@ -106,32 +106,32 @@ impl Knobs {
         super::lock(&self.turned)
     }
 
-    /// How long after a change ListUsers shows it. Zero at first.
+    /// Sets the time after which ListUsers shows a change. The default is zero.
     pub fn set_list_lag(&self, lag: Duration) {
         self.turned().list_lag = lag;
     }
 
-    /// How ListUsers cuts its pages. Full at first.
+    /// Sets the lengths of the pages of ListUsers. The default is full pages.
     pub fn set_pages(&self, pages: Pages) {
         self.turned().pages = pages;
     }
 
-    /// Lifts or restores all quotas. They are on at first.
+    /// Turns all quotas on or off. By default they are on.
     pub fn set_quotas(&self, on: bool) {
         self.turned().quotas_lifted = !on;
     }
 
-    /// Sets one category's requests a second, as an adjusted quota at AWS.
+    /// Sets the requests a second of one category, like an adjusted quota in AWS.
     pub fn set_quota(&self, category: Category, per_second: u32) {
         self.turned().quota_of.insert(category, per_second);
     }
 
-    /// How import jobs run from now on, those under way included.
+    /// Sets how import jobs run from now on, including those that are already running.
     pub fn set_import(&self, import: ImportKnobs) {
         self.turned().import = import;
     }
 
-    /// Fails these rows of the next import job with an internal error, and of that job only; the first row is 1.
+    /// Makes these rows of the next import job fail with an internal error; the first row is 1. Later jobs are not affected.
     // facts 1.8: a row is not imported because of an internal error, and the job continues [D].
     pub fn break_rows(&self, rows: impl IntoIterator<Item = usize>) {
         self.turned().broken_rows.extend(rows);
@@ -153,7 +153,7 @@ impl Knobs {
         self.turned().import
     }
 
-    /// The rate of a category, or `None` when quotas are lifted.
+    /// The rate of a category, or `None` if quotas are off.
     pub(super) fn quota(&self, category: Category) -> Option<u32> {
         let turned = self.turned();
         let usual = || category.default_rate();

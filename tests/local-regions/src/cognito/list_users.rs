@@ -1,4 +1,4 @@
-//! ListUsers: pages, tokens, filters, and its delay.
+//! ListUsers: its pages, tokens, filters and delay.
 
 use std::ops::RangeInclusive;
 
@@ -40,7 +40,7 @@ const SEARCHABLE: [&str; 10] = [
 ];
 
 impl Filter {
-    /// Reads `attribute = "value"` or `attribute ^= "value"`. The texts of the refusals are [Inf].
+    /// Reads `attribute = "value"` or `attribute ^= "value"`. The texts of the errors are [Inf].
     fn parse(text: &str) -> Result<Self, ApiError> {
         let malformed = || ApiError::invalid_parameter("Error while parsing filter.");
         let (attribute, rest) = text.split_once('=').ok_or_else(malformed)?;
@@ -77,7 +77,7 @@ impl Filter {
         })
     }
 
-    /// The stretch of users that can match: by the digits of `sub`, or all.
+    /// The range of users that can match: by the first digits of `sub`, or all users.
     fn range(&self) -> RangeInclusive<u128> {
         let digits: String = self.value.chars().filter(|&c| c != '-').collect();
         let number = u128::from_str_radix(&digits, 16);
@@ -118,14 +118,14 @@ impl Filter {
         match self.attribute.as_str() {
             // facts 4: case-insensitive [D].
             "cognito:user_status" => compare(&actual.to_lowercase(), &self.value.to_lowercase()),
-            // facts 4: username is case-sensitive [D]. In a pool that does not tell cases apart, neither do these [Inf].
+            // facts 4: username is case-sensitive [D]. In a pool that is not case-sensitive, usernames are not either [Inf].
             "email" | "preferred_username" => compare(&pool.fold(actual), &pool.fold(&self.value)),
             _ => compare(actual, &self.value),
         }
     }
 }
 
-/// Where a chain of pages stands.
+/// The position in a chain of pages.
 struct Place {
     after: Option<u128>,
     page: u64,
@@ -133,7 +133,7 @@ struct Place {
 }
 
 impl Inner {
-    /// A token that only this pool with this filter takes, for an hour.
+    /// A token, which is valid for an hour, and only for this pool with this filter.
     fn page_token(&self, place: &Place, pool_id: &str, filter: &str) -> String {
         let mut bytes = Vec::with_capacity(65);
         bytes.push(u8::from(place.after.is_some()));
@@ -160,14 +160,14 @@ impl Inner {
             page: number(17),
             issued: number(25),
         };
-        // facts 4: a token lives one hour [D].
+        // facts 4: a token is valid for one hour [D].
         if place.issued + HOUR <= self.clock.now() {
             return Err(invalid());
         }
         Ok(place)
     }
 
-    /// How many users the page may hold, and whether a token follows the last user.
+    /// How many users the page may have, and whether there is a token after the last user.
     fn shape(&self, limit: usize, place: &Place) -> (usize, bool) {
         let dice = |seed: u64, of: u64| {
             let at = place.after.unwrap_or_default().to_be_bytes();
@@ -208,7 +208,7 @@ impl Inner {
                 issued: now,
             },
         };
-        // A limit of 0 is allowed by the model; it is taken as none [Inf].
+        // The model allows a limit of 0; it is treated as no limit [Inf].
         let limit = limit.filter(|&limit| limit > 0).unwrap_or(LONGEST_PAGE) as usize;
         let (count, linger) = self.shape(limit, &place);
         let pool = lock(&pool);
@@ -234,7 +234,7 @@ impl Inner {
         }
         let more = found.next().is_some();
         let mut answer = json!({"Users": users});
-        // An empty page with a token comes only before the end or right behind it, so that every chain ends.
+        // There is an empty page with a token only before the end or directly after it, so that every chain ends.
         if more || (linger && !answer["Users"].as_array().is_none_or(Vec::is_empty)) {
             let next = Place {
                 after,

@@ -1,4 +1,4 @@
-//! What Cognito mails and texts to people.
+//! The emails and text messages that Cognito sends to people.
 
 use std::collections::HashMap;
 
@@ -30,12 +30,12 @@ impl Mail {
     }
 }
 
-/// A fresh verification code.
+/// A new random verification code.
 pub(super) fn new_code() -> String {
     format!("{:06}", rand::random::<u32>() % 1_000_000)
 }
 
-/// `CodeDeliveryDetails`, with the destination as far hidden as Cognito hides it.
+/// `CodeDeliveryDetails`, with the destination masked as Cognito does it.
 pub(super) fn delivery(attribute: &str, destination: &str) -> Value {
     let medium = if attribute == "email" { "EMAIL" } else { "SMS" };
     json!({"Destination": hidden(destination), "DeliveryMedium": medium, "AttributeName": attribute})

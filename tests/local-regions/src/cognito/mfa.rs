@@ -1,4 +1,5 @@
-//! The second factor as a pool demands it, and as an administrator takes it off a user: authenticator apps alone are modelled.
+//! The MFA settings of a pool, and the operation with which an administrator deletes the authenticator of a user. Authenticator
+//! apps are the only factor that is modelled.
 
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use super::user::UserStatus;
 use super::{Inner, lock};
 
 impl PoolState {
-    // That the factor is gone from the answer once MFA is off is [Inf].
+    // That the response no longer has the factor once MFA is off is [Inf].
     fn mfa_config(&self) -> serde_json::Value {
         let mut config = json!({"MfaConfiguration": self.configuration["MfaConfiguration"]});
         if self.settings.mfa != Mfa::Off {
@@ -45,7 +46,7 @@ impl Inner {
         };
         let pool = self.pool(id)?;
         let mut pool = lock(&pool);
-        // Off unless said otherwise [Inf].
+        // The default is off [Inf].
         let wanted = mfa.unwrap_or("OFF");
         if wanted == "OFF" && token.is_some() {
             // https://github.com/go-to-k/cdkd/issues/1923 [I].
@@ -66,7 +67,7 @@ impl Inner {
         Ok(pool.mfa_config())
     }
 
-    // facts 5: the errors [D]; that a user without an authenticator is one of them, and the texts, are [Inf].
+    // facts 5: the errors [D]; that a user without an authenticator is an error, and the texts, are [Inf].
     pub(super) fn admin_delete_software_token(&self, mut p: Params<'_>) -> Answer {
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let username = p.required("Username", &USERNAME);

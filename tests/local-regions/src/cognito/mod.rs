@@ -1,13 +1,13 @@
 //! The user pools of one region over Cognito's JSON protocol, in memory.
 //!
-//! It behaves as Cognito is documented to, refusals, limits and delays included, and knows only what a
-//! replicated pool needs: sign-up, sign-in with an authenticator app, recovery, administration, listing and
-//! import. An operation, or a member of a request, that it does not know is refused, never ignored.
+//! It behaves as Cognito is documented to, including errors, limits and delays. It implements only what a replicated pool needs:
+//! sign-up, sign-in with an authenticator app, recovery, administration, listing and import. An operation or a member of a
+//! request that is not implemented is an error and never ignored.
 //!
 //! Comments name their source. `facts <section>` is `docs/cognito-facts.md` of this repository, `botocore` AWS's service
 //! model, and `DG:<page>` is `https://docs.aws.amazon.com/cognito/latest/developerguide/<page>.html`; `DG:import-tool` is
-//! short for `DG:cognito-user-pools-using-import-tool`. [D] is documented, [I] was seen in an issue thread, [Inf] is
-//! inferred, and [R] is recalled from such a source but was not read again while this was written.
+//! short for `DG:cognito-user-pools-using-import-tool`. [D] means documented, [I] means reported in an issue thread, [Inf] means
+//! inferred, and [R] means recalled from such a source, but not read again when this was written.
 
 mod admin;
 mod auth;
@@ -64,11 +64,11 @@ use quota::Quotas;
 use session::Sessions;
 use user::{Moment, User, new_sub, parse_sub};
 
-/// One region's user pools. Clones are handles to the same pools.
+/// The user pools of one region. Clones are handles to the same pools.
 #[derive(Clone)]
 pub struct Cognito(Arc<Inner>);
 
-/// One request, its signature checked where it needs one.
+/// One request whose signature has been checked if the operation needs one.
 pub struct Call<'a> {
     /// The operation's name.
     pub operation: &'a str,
@@ -83,7 +83,7 @@ struct Inner {
     clock: Clock,
     knobs: Knobs,
     quotas: Quotas,
-    /// Signs tokens, so that only those of this region are believed.
+    /// The key that signs tokens, so that only those of this region are accepted.
     key: [u8; 32],
     pools: RwLock<HashMap<String, Arc<Mutex<PoolState>>>>,
     /// The pool of each app client.
@@ -94,7 +94,7 @@ struct Inner {
     importing: Mutex<bool>,
 }
 
-/// The operations that Cognito serves without IAM credentials, known here or not.
+/// The operations that Cognito serves without IAM credentials, whether they are implemented here or not.
 // facts 11: `auth: smithy.api#noAuth` in botocore 1.44.5 [D].
 const PUBLIC: [&str; 34] = [
     "AssociateSoftwareToken",
@@ -157,12 +157,12 @@ impl Cognito {
         PUBLIC.contains(&operation)
     }
 
-    /// Makes a pool with one app client.
+    /// Creates a pool with one app client.
     pub fn create_pool(&self, settings: PoolSettings) -> Pool {
         self.0.add_pool(settings, true)
     }
 
-    /// Makes a Lambda function of this region the pool's PostConfirmation trigger.
+    /// Attaches a Lambda function of this region to the pool as its PostConfirmation trigger.
     pub fn set_post_confirmation(&self, pool_id: &str, function: &str) {
         let arn = self.0.lambda.arn(function);
         self.state(pool_id, |pool| {
@@ -170,8 +170,8 @@ impl Cognito {
         });
     }
 
-    /// Gives a pool a value of its own for every setting that UpdateUserPool replaces, except its name, MFA and the
-    /// PostConfirmation trigger, which stay as they are.
+    /// Gives every setting of a pool that UpdateUserPool replaces a value that is not the default, except the name, MFA and the
+    /// PostConfirmation trigger, which are not changed.
     pub fn set_every_setting(&self, pool_id: &str) {
         let mut every = every_setting::every_setting(&self.0.region);
         self.state(pool_id, |pool| {
@@ -185,7 +185,7 @@ impl Cognito {
         });
     }
 
-    /// The settings of a pool by their members in UpdateUserPool: what a call of it is to leave alone.
+    /// The settings of a pool, by their names in UpdateUserPool.
     pub fn settings(&self, pool_id: &str) -> Value {
         self.state(pool_id, |pool| pool.configuration.clone())
     }
@@ -195,14 +195,14 @@ impl Cognito {
         self.state(pool_id, |pool| pool.arn.clone())
     }
 
-    /// Whether there is a pool of this ARN.
+    /// Whether there is a pool with this ARN.
     pub(crate) fn has_pool(&self, arn: &str) -> bool {
         let id = arn.rsplit('/').next().unwrap_or_default();
         let pool = self.0.pool(id);
         pool.is_ok_and(|pool| lock(&pool).arn == arn)
     }
 
-    /// The ARN of the pool that a request is for, named by itself, by a client, by a token or by a session.
+    /// The ARN of the pool that a request is for. The request names the pool itself, a client, a token or a session.
     pub(crate) fn pool_of(&self, body: &Value) -> Option<String> {
         let inner = &self.0;
         let text = |member: &str| body[member].as_str();
@@ -290,7 +290,7 @@ impl Cognito {
         }
     }
 
-    /// Takes a CSV on the pre-signed URL of an import job.
+    /// Accepts the CSV that is uploaded to the pre-signed URL of an import job.
     pub async fn upload(
         &self,
         path_and_query: &str,
@@ -300,17 +300,17 @@ impl Cognito {
         self.0.upload_csv(path_and_query, headers, body)
     }
 
-    /// The codes and temporary passwords mailed or texted to an address or number, oldest first.
+    /// The codes and temporary passwords sent to an email address or phone number, oldest first.
     pub fn codes_sent_to(&self, destination: &str) -> Vec<String> {
         lock(&self.0.mail).codes(destination)
     }
 
-    /// How many messages were sent to anybody.
+    /// How many messages have been sent in total.
     pub fn messages_sent(&self) -> usize {
         lock(&self.0.mail).sent()
     }
 
-    /// What an import job wrote to CloudWatch Logs.
+    /// The lines that an import job wrote to CloudWatch Logs.
     pub fn import_log(&self, pool_id: &str, job_id: &str) -> Vec<String> {
         self.state(pool_id, |pool| {
             pool.jobs
@@ -320,25 +320,25 @@ impl Cognito {
         })
     }
 
-    /// What a test may turn.
+    /// The settings of the emulation that a test can change.
     pub fn knobs(&self) -> &Knobs {
         &self.0.knobs
     }
 
-    /// Moves this region's clock forward: codes, tokens, sessions, pre-signed URLs and jobs age by it.
-    /// Authenticators keep to the machine's clock, as people's phones would.
+    /// Moves this region's clock forward, and with it the age of codes, tokens, sessions, pre-signed URLs and jobs.
+    /// Authenticators still use the machine's clock, as people's phones do.
     pub fn advance(&self, by: Duration) {
         self.0.clock.advance(by);
     }
 
-    /// Puts a user into a pool as if they had always been there, and gives their `sub`.
+    /// Puts a user into a pool without an API call, and returns their `sub`.
     pub fn put_user(&self, pool_id: &str, seed: SeedUser) -> String {
         let now = self.0.clock.now();
         let sub = seed
             .sub
             .as_deref()
             .map_or_else(new_sub, |sub| parse_sub(sub).expect("a sub is a UUID"));
-        // Hashed before the pool is locked.
+        // The password is hashed before the pool is locked, because hashing is slow.
         let password = seed.password.as_deref().map(PasswordHash::new);
         self.state(pool_id, |pool| {
             let own_name =
@@ -370,14 +370,14 @@ impl Cognito {
         user::sub_text(sub)
     }
 
-    /// The truth about a user, found as AdminGetUser would.
+    /// The current state of a user, found by the same names as in AdminGetUser.
     pub fn user(&self, pool_id: &str, username: &str) -> Option<UserView> {
         self.state(pool_id, |pool| {
             pool.find(username).map(|(sub, user)| pool.view(sub, user))
         })
     }
 
-    /// The truth about all users of a pool, by `sub`.
+    /// The current state of all users of a pool, in order of `sub`.
     pub fn users(&self, pool_id: &str) -> Vec<UserView> {
         self.state(pool_id, |pool| {
             pool.users
@@ -404,21 +404,27 @@ impl fmt::Debug for Cognito {
 
 impl Inner {
     fn pool(&self, id: &str) -> Result<Arc<Mutex<PoolState>>, ApiError> {
-        let pools = self.pools.read().expect("no panic while it was held");
+        let pools = self
+            .pools
+            .read()
+            .expect("no thread panicked while it held the lock");
         let pool = pools.get(id).cloned();
         pool.ok_or_else(|| ApiError::not_found(format!("User pool {id} does not exist.")))
     }
 
     /// A client and its pool.
     fn client(&self, id: &str) -> Result<(Arc<Mutex<PoolState>>, ClientSettings), ApiError> {
-        let clients = self.clients.read().expect("no panic while it was held");
+        let clients = self
+            .clients
+            .read()
+            .expect("no thread panicked while it held the lock");
         let unknown = || ApiError::not_found(format!("User pool client {id} does not exist."));
         let pool = self.pool(clients.get(id).ok_or_else(unknown)?)?;
         let client = lock(&pool).clients.get(id).cloned().ok_or_else(unknown)?;
         Ok((pool, client))
     }
 
-    /// Now, and when ListUsers will see what happens now.
+    /// The current time, and the time from which ListUsers shows a change that happens now.
     fn moment(&self) -> Moment {
         let now = self.clock.now();
         Moment {
@@ -431,11 +437,13 @@ impl Inner {
 const HOUR: Millis = 3_600_000;
 const DAY: Millis = 24 * HOUR;
 
-/// A moment as the API writes it: seconds since 1970 with a fraction.
+/// A time as the API writes it: seconds since 1970 with a fraction.
 fn seconds(at: Millis) -> f64 {
     at as f64 / 1000.0
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no panic while it was held")
+    mutex
+        .lock()
+        .expect("no thread panicked while it held the lock")
 }

@@ -1,7 +1,7 @@
 //! Checks a request against the service model: `model.json` holds the shapes, without their texts, of botocore 1.44.5
-//! (`data/cognito-idp/2016-04-18/service-2.json.gz`, Apache License 2.0) that pools are made and updated with.
+//! (`data/cognito-idp/2016-04-18/service-2.json.gz`, Apache License 2.0) of the requests that create and update pools.
 //!
-//! Of the patterns only those of ARNs and of the placeholders in message templates are checked.
+//! Of the patterns, only those of ARNs and of the placeholders in message templates are checked.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use super::params::is_arn;
 static SHAPES: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("model.json")).expect("the model is JSON"));
 
-/// Refuses a request that is not as the model says; all violations are told at once.
+/// Rejects a request that does not conform to the model; the error names all violations.
 pub(super) fn check(shape: &str, request: &Map<String, Value>) -> Result<(), ApiError> {
     let mut violations = Vec::new();
     check_structure(&SHAPES[shape], request, "", &mut violations)?;
@@ -149,7 +149,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// As AWS writes it, without the value: a message or an address may be in it.
+/// The text of a violation as AWS writes it, but without the value, which may contain a message or an address.
 fn violation(path: &str, constraint: &str) -> String {
     let lower = path.split('.').map(|name| {
         let mut letters = name.chars();

@@ -1,13 +1,13 @@
-//! Reads a request's members and checks them against the service model, as Cognito does before all else.
+//! Reads the members of a request and checks them against the service model, as Cognito does before anything else.
 //!
-//! Constraints are those of botocore 1.44.5 [D]; all violations of a request are told at once, in AWS's form. A member
-//! that is there and that nobody has read is refused: here it would be silently without effect.
+//! The constraints are those of botocore 1.44.5 [D]; the error names all violations of a request in the form of AWS. A member
+//! that the operation does not read is an error, because otherwise it would be ignored without a sign.
 
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
 
-/// What the model says about a text member.
+/// The constraints of the model on a text member.
 pub(super) struct Text {
     min: usize,
     max: usize,
@@ -81,7 +81,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Letters, marks, symbols, numbers and punctuation: neither space nor control nor format characters.
+/// Whether a character is a letter, mark, symbol, number or punctuation, and not a space, control or format character.
 pub(super) fn is_visible(c: char) -> bool {
     let format = matches!(c,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -109,7 +109,7 @@ pub(super) fn is_arn(text: &str) -> bool {
         && parts[4].chars().all(|c| c.is_ascii_digit())
 }
 
-/// The members of one request, and what is wrong with them so far.
+/// The members of one request, and the violations that were found so far.
 pub(super) struct Params<'a> {
     body: &'a Map<String, Value>,
     read: Vec<&'static str>,
@@ -127,7 +127,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Ends the reading: everything that was wrong, in one error.
+    /// Ends the reading and returns all violations as one error.
     pub(super) fn check(self) -> Result<(), ApiError> {
         if let Some(wanted) = self.malformed {
             let message = format!("A member of the request is not {wanted}.");
@@ -197,7 +197,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A required text; empty, with the violation noted, when it is missing.
+    /// A required text. If it is missing, the violation is recorded, and an empty text is returned.
     pub(super) fn required(&mut self, name: &'static str, rule: &Text) -> &'a str {
         if self.member(name).is_none() {
             self.missing(name);
@@ -219,7 +219,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// One of the words that the model knows.
+    /// One of the values of an enumeration of the model.
     pub(super) fn word(&mut self, name: &'static str, known: &[&str]) -> Option<&'a str> {
         match self.member(name)? {
             Value::String(value) => {
@@ -237,7 +237,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A required word.
+    /// A required value of an enumeration.
     pub(super) fn required_word(&mut self, name: &'static str, known: &[&str]) -> &'a str {
         if self.member(name).is_none() {
             self.missing(name);
@@ -245,7 +245,7 @@ impl<'a> Params<'a> {
         self.word(name, known).unwrap_or_default()
     }
 
-    /// A boolean; false when absent.
+    /// A boolean; false if it is missing.
     pub(super) fn flag(&mut self, name: &'static str) -> bool {
         match self.member(name) {
             None => false,
@@ -294,7 +294,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A structure whose members are read one by one.
+    /// A structure, whose members the caller reads.
     pub(super) fn structure(&mut self, name: &'static str) -> Option<&'a Map<String, Value>> {
         match self.member(name)? {
             Value::Object(structure) => Some(structure),
@@ -305,7 +305,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A list of anything; empty when absent.
+    /// A list of any values; empty if it is missing.
     pub(super) fn list(&mut self, name: &'static str) -> &'a [Value] {
         match self.member(name) {
             None => &[],

@@ -1,25 +1,25 @@
-//! Passwords: the pool's policy, and the salted hash that is all that is kept of one.
+//! Passwords: the policy of a pool, and the salted hash in which a password is stored.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 
-/// What a pool demands of passwords.
+/// The password policy of a pool.
 // botocore PasswordPolicyType [D]; the defaults are those of CreateUserPool without Policies.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordPolicy {
-    /// 6 to 99.
+    /// The minimum length, 6 to 99.
     pub minimum_length: usize,
-    /// At least one of A-Z.
+    /// Whether a password needs a character of A-Z.
     pub uppercase: bool,
-    /// At least one of a-z.
+    /// Whether a password needs a character of a-z.
     pub lowercase: bool,
-    /// At least one of 0-9.
+    /// Whether a password needs a digit.
     pub numbers: bool,
-    /// At least one of Cognito's symbols.
+    /// Whether a password needs one of Cognito's special characters.
     pub symbols: bool,
-    /// How long a temporary password lives.
+    /// How long a temporary password is valid.
     pub temporary_days: u64,
 }
 
@@ -40,7 +40,7 @@ impl Default for PasswordPolicy {
 const SYMBOLS: &str = r##"^$*.[]{}()?"!@#%&/\,><':;|_~`=+- "##;
 
 impl PasswordPolicy {
-    /// Refuses a password that does not conform.
+    /// Rejects a password that does not conform to the policy.
     pub(super) fn check(&self, password: &str) -> Result<(), ApiError> {
         let has = |wanted: fn(char) -> bool| password.chars().any(wanted);
         let wrong = if password.chars().count() < self.minimum_length {
@@ -60,7 +60,7 @@ impl PasswordPolicy {
         Err(ApiError::new("InvalidPasswordException", message))
     }
 
-    /// Reads the policy of a whole configuration.
+    /// Reads the policy from a pool's configuration.
     pub(super) fn read(policy: &Value) -> Self {
         let number = |name: &str| policy[name].as_u64().unwrap_or_default();
         let flag = |name: &str| policy[name] == true;
@@ -85,7 +85,7 @@ impl PasswordPolicy {
         })
     }
 
-    /// A temporary password, as Cognito makes one up when an administrator gives none.
+    /// A random temporary password, which Cognito generates if an administrator gives none.
     pub(super) fn make_temporary(&self) -> String {
         let classes: [&[u8]; 4] = [
             b"ABCDEFGHJKLMNPQRSTUVWXYZ",

@@ -1,4 +1,4 @@
-//! A user pool: its users, and who may have which name.
+//! A user pool: its users, and the rules about their usernames and aliases.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -17,18 +17,18 @@ use super::settings::{Alias, ClientSettings, Contact, PoolSettings};
 use super::user::{Moment, User, UserView, Users, parse_sub, sub_text};
 use crate::region::ACCOUNT_ID;
 
-/// A pool that exists.
+/// The ids and the name of a pool.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    /// Its id, such as `ap-northeast-1_AbCdEf123`.
+    /// The pool's id, such as `ap-northeast-1_AbCdEf123`.
     pub id: String,
-    /// Its first app client, empty when it was made without one.
+    /// The id of the first app client; empty if the pool was created without one.
     pub client_id: String,
-    /// Its name.
+    /// The pool's name.
     pub name: String,
 }
 
-/// A pool and everything in it.
+/// A pool and its contents.
 pub(super) struct PoolState {
     pub(super) id: String,
     pub(super) arn: String,
@@ -37,7 +37,7 @@ pub(super) struct PoolState {
     pub(super) clients: HashMap<String, ClientSettings>,
     pub(super) users: Users,
     pub(super) jobs: BTreeMap<String, Job>,
-    /// The members of UpdateUserPool as they are now.
+    /// The current configuration, by the names in UpdateUserPool.
     pub(super) configuration: Value,
     pub(super) created: Millis,
     pub(super) modified: Millis,
@@ -77,7 +77,7 @@ impl PoolState {
         }
     }
 
-    /// A name as it is compared.
+    /// A name in the form in which names are compared: in lower case if the pool is not case-sensitive.
     pub(super) fn fold(&self, name: &str) -> String {
         if self.settings.case_sensitive {
             name.to_owned()
@@ -90,7 +90,7 @@ impl PoolState {
         !self.settings.username_attributes.is_empty()
     }
 
-    /// The names under which a user can be found, `sub` aside, folded.
+    /// The names by which a user can be found, besides `sub`, in the form in which they are compared.
     pub(super) fn names(&self, sub: u128, user: &User) -> Vec<String> {
         let value = |name| {
             self.schema
@@ -98,7 +98,7 @@ impl PoolState {
                 .filter(|value| !value.is_empty())
         };
         if self.signs_in_by_contact() {
-            // A federated user is known by their own name alone [Inf].
+            // A federated user can be found only by their username [Inf].
             if let Some(name) = &user.username {
                 return vec![self.fold(name)];
             }
@@ -107,7 +107,7 @@ impl PoolState {
             let names = contacts.filter_map(|contact| value(contact.attribute()));
             return names.map(|name| self.fold(name)).collect();
         }
-        // facts 8: an alias counts once it is verified [D].
+        // facts 8: an alias can be used once it is verified [D].
         let aliases =
             self.settings
                 .alias_attributes
@@ -123,7 +123,7 @@ impl PoolState {
         aliases.chain([self.fold(&user.name(sub))]).collect()
     }
 
-    /// Finds a user by username, `sub` or any name they sign in with.
+    /// Finds a user by username, `sub` or any name that they sign in with.
     // DG:user-pool-settings-attributes; botocore AdminGetUser: "this value must be the sub of a local user" [D].
     pub(super) fn find(&self, name: &str) -> Option<(u128, &User)> {
         let by_name = self.users.by_name(&self.fold(name));
@@ -135,7 +135,7 @@ impl PoolState {
         self.find(name).ok_or_else(ApiError::user_not_found)
     }
 
-    /// Somebody else who holds one of the names that `user` would have.
+    /// Another user who already has one of the names that `user` would have.
     pub(super) fn holder(&self, sub: u128, user: &User) -> Option<(String, u128)> {
         self.names(sub, user).into_iter().find_map(|name| {
             let holder = self.users.by_name(&name).filter(|&holder| holder != sub)?;
@@ -154,7 +154,7 @@ impl PoolState {
         self.users.set(sub, Some(user), (old, new), at);
     }
 
-    /// Changes a user who exists.
+    /// Changes an existing user.
     pub(super) fn change(&mut self, sub: u128, at: Moment, change: impl FnOnce(&mut User)) {
         let Some(mut user) = self.users.get(sub).cloned() else {
             return;
@@ -173,7 +173,7 @@ impl PoolState {
         self.users.set(sub, None, (old, Vec::new()), at);
     }
 
-    /// Sees to it that nobody else holds an alias of the user, or refuses.
+    /// Checks that nobody else has an alias of the user; with `force`, takes the alias away from them.
     pub(super) fn claim_aliases(
         &mut self,
         sub: u128,
@@ -199,8 +199,8 @@ impl PoolState {
         }
     }
 
-    /// Takes an alias away from its holder, as ForceAliasCreation does.
-    // botocore AdminCreateUser: the alias migrates [D]; the former holder's becomes unverified [Inf].
+    /// Takes an alias away from the user who has it, as ForceAliasCreation does.
+    // botocore AdminCreateUser: the alias migrates [D]; that of the previous user becomes unverified [Inf].
     fn release_alias(&mut self, holder: u128, alias: &str, at: Moment) {
         let Some(user) = self.users.get(holder) else {
             return;
@@ -223,13 +223,13 @@ impl PoolState {
         }
     }
 
-    /// The username of a new user: `None` where it is the `sub`. Also says which attribute the name is, if one.
+    /// Checks the username of a new user. Returns the attribute whose value it is, if the pool uses one as the username.
     pub(super) fn check_username(&self, username: &str) -> Result<Option<Contact>, ApiError> {
         let (email, phone) = (is_email(username), is_phone_number(username));
         let wrong = match self.settings.username_attributes[..] {
             [] => {
                 let alias = |alias| self.settings.alias_attributes.contains(&alias);
-                // facts 1.5: [I] for the email text; the phone number's is alike [Inf].
+                // facts 1.5: the text about the email is [I]; that about the phone number is assumed to be similar [Inf].
                 if alias(Alias::Email) && email {
                     "Username cannot be of email format, since user pool is configured for email alias."
                 } else if alias(Alias::PhoneNumber) && phone {
@@ -242,7 +242,7 @@ impl PoolState {
             [Contact::PhoneNumber] if phone => return Ok(Some(Contact::PhoneNumber)),
             [_, _, ..] if email => return Ok(Some(Contact::Email)),
             [_, _, ..] if phone => return Ok(Some(Contact::PhoneNumber)),
-            // facts 3 [I]; the other two texts are alike [Inf].
+            // facts 3 [I]; the other two texts are assumed to be similar [Inf].
             [Contact::Email] => "Username should be an email.",
             [Contact::PhoneNumber] => "Username should be a phone number.",
             [_, _, ..] => "Username should be either an email or a phone number.",
@@ -250,7 +250,7 @@ impl PoolState {
         Err(ApiError::invalid_parameter(wrong))
     }
 
-    /// The attributes of a new user, the one that the username is included.
+    /// The attributes of a new user, including the one that is the username.
     pub(super) fn creation_writes(
         &self,
         username: &str,
@@ -265,7 +265,7 @@ impl PoolState {
                 .expect("a standard attribute");
             let other = writes.iter().find(|(written, _)| *written == id);
             if other.is_some_and(|(_, value)| self.fold(value) != self.fold(username)) {
-                // What Cognito does with two different addresses is not documented; here it is refused [Inf].
+                // It is not documented what Cognito does if the two differ; here it is an error [Inf].
                 let message = format!("Username and {} differ.", contact.attribute());
                 return Err(ApiError::invalid_parameter(message));
             }
@@ -276,7 +276,7 @@ impl PoolState {
         Ok((contact, writes))
     }
 
-    /// Refuses `email_verified` without `email`, and the same of the phone number.
+    /// Rejects `email_verified` without `email`, and the same for the phone number.
     // facts 3: "needs the email/phone" [D]; the text is [Inf].
     pub(super) fn check_verified(&self, user: &User) -> Result<(), ApiError> {
         for contact in [Contact::Email, Contact::PhoneNumber] {
@@ -302,7 +302,7 @@ impl PoolState {
             .collect()
     }
 
-    /// `UserType` of the API: no UserMFASettingList in it.
+    /// `UserType` of the API, which has no UserMFASettingList.
     pub(super) fn user_type(&self, sub: u128, user: &User) -> Value {
         json!({
             "Username": user.name(sub),
@@ -314,7 +314,7 @@ impl PoolState {
         })
     }
 
-    /// What GetUser and AdminGetUser both tell: more than [`Self::user_type`] about the second factor.
+    /// The members that GetUser and AdminGetUser have in common; they include the MFA settings.
     pub(super) fn profile(&self, sub: u128, user: &User) -> Value {
         let mut profile = json!({
             "Username": user.name(sub),

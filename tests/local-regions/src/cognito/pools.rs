@@ -1,4 +1,4 @@
-//! The operations on pools and app clients themselves: making, describing and listing them.
+//! The operations that create, describe and list pools and app clients.
 
 use std::sync::{Arc, Mutex};
 
@@ -35,7 +35,7 @@ impl PoolState {
         for (member, value) in fixed.as_object().into_iter().flatten() {
             pool[member] = value.clone();
         }
-        // The legacy setting is shown, but cannot be given any more: https://github.com/pulumi/pulumi-aws-native/issues/1256 [I].
+        // The legacy setting is returned, but can no longer be set: https://github.com/pulumi/pulumi-aws-native/issues/1256 [I].
         pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] =
             settings.password_policy.temporary_days.into();
         if !settings.username_attributes.is_empty() {
@@ -76,7 +76,7 @@ impl PoolState {
 }
 
 impl Inner {
-    /// Makes a pool and, unless it is to have none, its first client.
+    /// Creates a pool and, if it is to have one, its first client.
     pub(super) fn add_pool(&self, settings: PoolSettings, with_client: bool) -> Pool {
         let state = PoolState::new(&self.region, settings, self.clock.now());
         let mut pool = Pool {
@@ -88,7 +88,10 @@ impl Inner {
             state.settings.client_id.clone(),
             state.settings.client.clone(),
         );
-        let mut pools = self.pools.write().expect("no panic while it was held");
+        let mut pools = self
+            .pools
+            .write()
+            .expect("no thread panicked while it held the lock");
         pools.insert(pool.id.clone(), Arc::new(Mutex::new(state)));
         drop(pools);
         if with_client {
@@ -99,9 +102,12 @@ impl Inner {
 
     fn add_client(&self, pool_id: &str, id: Option<String>, client: ClientSettings) -> String {
         let id = id.unwrap_or_else(|| random_text(26, b"abcdefghijklmnopqrstuvwxyz0123456789"));
-        let pool = self.pool(pool_id).expect("the pool was just made or found");
+        let pool = self.pool(pool_id).expect("the pool exists by now");
         lock(&pool).clients.insert(id.clone(), client);
-        let mut clients = self.clients.write().expect("no panic while it was held");
+        let mut clients = self
+            .clients
+            .write()
+            .expect("no thread panicked while it held the lock");
         clients.insert(id.clone(), pool_id.to_owned());
         id
     }
@@ -117,7 +123,10 @@ impl Inner {
         let max = p.required_number("MaxResults", 1, 60) as usize;
         let token = p.optional("NextToken", &PAGE_TOKEN);
         p.check()?;
-        let pools = self.pools.read().expect("no panic while it was held");
+        let pools = self
+            .pools
+            .read()
+            .expect("no thread panicked while it held the lock");
         let mut ids: Vec<_> = pools
             .keys()
             .filter(|id| token.is_none_or(|token| id.as_str() > token))
@@ -173,7 +182,7 @@ impl Inner {
             .as_str()
             .is_some_and(|mfa| mfa != "OFF")
         {
-            // facts 7: an authenticator app alone cannot be asked for here, only by SetUserPoolMfaConfig [I].
+            // facts 7: MFA by authenticator app alone cannot be set here, only with SetUserPoolMfaConfig [I].
             return Err(ApiError::invalid_parameter(
                 "SMS configuration and Auto verification for phone_number are required when MFA is required/optional",
             ));
@@ -259,7 +268,7 @@ impl Inner {
         let pool = self.pool(pool_id)?;
         let client = ClientSettings {
             name,
-            // DG:cognito-user-pool-managing-errors: LEGACY when not given [D].
+            // DG:cognito-user-pool-managing-errors: the default is LEGACY [D].
             prevent_user_existence_errors: existence == Some("ENABLED"),
             write_attributes: write.map(|names| names.into_iter().map(str::to_owned).collect()),
             user_password_auth: flows.contains(&"ALLOW_USER_PASSWORD_AUTH"),
@@ -281,7 +290,7 @@ fn read_schema<'a>(
                 .custom_attributes
                 .push(custom_attribute(attribute)?);
         } else if attribute["Required"] == true {
-            // Of a standard attribute, only whether it is required can be said here.
+            // For a standard attribute, only `Required` can be set here.
             settings.required_attributes.push(name.to_owned());
         }
     }
@@ -316,7 +325,7 @@ fn custom_attribute(attribute: &Value) -> Result<CustomAttribute, ApiError> {
     Ok(CustomAttribute {
         name: attribute["Name"].as_str().unwrap_or_default().to_owned(),
         kind,
-        // Mutable unless said otherwise [R].
+        // The default is mutable [R].
         mutable: attribute["Mutable"] != false,
     })
 }

@@ -1,7 +1,8 @@
-//! Request-rate quotas: one token bucket a category, and one an operation and pool where AWS has those.
+//! Quotas of the request rate: one token bucket for each category, and in the pool-resource categories one for each operation and
+//! pool.
 //!
-//! Not modelled are the 10 reads and 10 writes a second of each user (facts 4). The buckets fill by the machine's clock:
-//! moving the region's clock forward does not fill them.
+//! The quota of 10 reads and 10 writes a second for each user (facts 4) is not modelled. The buckets are filled by the machine's
+//! clock; moving the region's clock forward does not fill them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,11 +11,11 @@ use std::time::Instant;
 use super::error::ApiError;
 use super::knobs::Knobs;
 
-/// A quota category. Requests of all pools of the account in the region share its rate.
-// facts 4 [D]; the two of app clients, and where MFA and custom attributes of a pool count, are [R].
+/// A quota category. All pools of the account in the region share its rate.
+// facts 4 [D]; the two categories of app clients, and the category of MFA and custom attributes of a pool, are [R].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Category {
-    /// Making and confirming users.
+    /// Creating and confirming users.
     UserCreation,
     /// Setting and recovering passwords.
     UserAccountRecovery,
@@ -32,9 +33,9 @@ pub enum Category {
     UserPoolRead,
     /// CreateUserPool, UpdateUserPool.
     UserPoolUpdate,
-    /// GetCSVHeader, import jobs and MFA read.
+    /// GetCSVHeader, and reading import jobs and MFA settings.
     UserPoolResourceRead,
-    /// Import jobs made, started, stopped; custom attributes and MFA set.
+    /// Creating, starting and stopping import jobs; adding custom attributes; setting MFA.
     UserPoolResourceUpdate,
     /// DescribeUserPoolClient, ListUserPoolClients.
     UserPoolClientRead,
@@ -42,12 +43,12 @@ pub enum Category {
     UserPoolClientUpdate,
 }
 
-/// Requests a second of one operation on one pool in the pool-resource categories.
+/// The number of requests a second of one operation on one pool in the pool-resource categories.
 // facts 4: 5 requests a second of each operation on each pool [D].
 const PER_OPERATION_AND_POOL: u32 = 5;
 
 impl Category {
-    /// The category that counts an operation.
+    /// The category that an operation belongs to.
     pub(super) fn of(operation: &str, challenge: Option<&str>) -> Option<Self> {
         Some(match operation {
             "SignUp" | "ConfirmSignUp" | "AdminCreateUser" | "AdminConfirmSignUp" => {
@@ -88,7 +89,7 @@ impl Category {
         })
     }
 
-    /// Requests a second that every account has.
+    /// The default quota of requests a second.
     pub(super) fn default_rate(self) -> u32 {
         match self {
             Self::UserCreation => 50,
@@ -117,7 +118,7 @@ struct Bucket {
 }
 
 impl Quotas {
-    /// Takes one request off the category's rate, or refuses it.
+    /// Counts a request, or rejects it if it exceeds the quota.
     pub(super) fn take(
         &self,
         category: Category,

@@ -1,4 +1,4 @@
-//! Forgotten passwords.
+//! Recovery of forgotten passwords.
 
 use serde_json::json;
 
@@ -13,15 +13,15 @@ use super::trigger::{Source, Trigger, post_confirmation};
 use super::user::{Code, User, UserStatus};
 use super::{HOUR, Inner, lock};
 
-// DG:managing-users-passwords: the code lives one hour [R].
+// DG:managing-users-passwords: the code is valid for one hour [R].
 const RECOVERY_LIFE: u64 = HOUR;
 
-// facts 4: 5 to 20 attempts an hour and user [D]; the strictest here [Inf].
+// facts 4: 5 to 20 attempts an hour for each user [D]; the lowest limit is used here [Inf].
 const RECOVERIES_PER_HOUR: u32 = 5;
 
 impl PoolState {
-    /// Where the recovery code goes.
-    // facts 5: phone first, then email, when the pool does not say [D].
+    /// The attribute to which the recovery code is sent.
+    // facts 5: if the pool does not set an order, the phone number comes first, then the email [D].
     fn recovery_contact(&self, user: &User) -> Option<(Contact, String)> {
         let usual = [Recovery::VerifiedPhoneNumber, Recovery::VerifiedEmail];
         let ways = match &self.settings.recovery[..] {
@@ -49,13 +49,13 @@ impl Inner {
         let (pool, client) = self.client(client_id)?;
         let mut pool = lock(&pool);
         if pool.settings.recovery.contains(&Recovery::AdminOnly) {
-            // facts 5: disabled entirely [D]; the text is [R].
+            // facts 5: recovery by the user is disabled [D]; the text is [R].
             return Err(ApiError::not_authorized(
                 "Contact administrator to reset password.",
             ));
         }
-        // DG:cognito-user-pool-managing-errors: not found, deactivated or without a verified contact looks like
-        // success where existence is not told [R].
+        // DG:cognito-user-pool-managing-errors: if the client hides whether a user exists, the response looks like success for
+        // a user who is not found, is disabled or has no verified contact [R].
         let simulate = |error| match client.prevent_user_existence_errors {
             true => nobody(&client, username),
             false => Err(error),
@@ -66,14 +66,14 @@ impl Inner {
         if !user.enabled {
             return simulate(ApiError::disabled());
         }
-        // facts 1.10 for RESET_REQUIRED [D]; that UNCONFIRMED is let through is [R].
+        // facts 1.10 for RESET_REQUIRED [D]; that UNCONFIRMED is allowed is [R].
         let resettable = [
             UserStatus::Confirmed,
             UserStatus::ResetRequired,
             UserStatus::Unconfirmed,
         ];
         if !resettable.contains(&user.status) {
-            // facts 3 [I]: refused for FORCE_CHANGE_PASSWORD, or silently nothing is sent.
+            // facts 3 [I]: for FORCE_CHANGE_PASSWORD it is an error, or nothing is sent without an error.
             let text = "User password cannot be reset in the current state.";
             return simulate(ApiError::not_authorized(text));
         }

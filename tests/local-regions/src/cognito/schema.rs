@@ -1,4 +1,4 @@
-//! The attributes a pool knows and what their values must look like.
+//! The attributes of a pool, and the constraints on their values.
 
 use serde_json::{Value, json};
 
@@ -6,10 +6,10 @@ use super::error::ApiError;
 use super::settings::{CustomAttribute, CustomKind, PoolSettings};
 use super::user::Attributes;
 
-/// Values to write, by the attribute's short name; an empty text deletes.
+/// Values to write, by the attribute's short name; an empty value deletes the attribute.
 pub(super) type Writes = Vec<(u8, String)>;
 
-/// What a value may be.
+/// The constraint on a value.
 #[derive(Clone, Copy)]
 enum Kind {
     Text { min: usize, max: usize },
@@ -38,7 +38,7 @@ impl Attribute {
     }
 }
 
-/// A pool's attributes; an attribute's place in it is its short name in [`Attributes`].
+/// The attributes of a pool; the position of an attribute is its short name in [`Attributes`].
 pub(super) struct Schema(Vec<Attribute>);
 
 pub(super) const SUB: &str = "sub";
@@ -72,7 +72,7 @@ const STANDARD: [&str; 20] = [
     "updated_at",
 ];
 
-/// Links of a federated user; part of every schema, but of no template.
+/// The linked identities of a federated user, which are in every schema, but in no import template.
 const IDENTITIES: &str = "identities";
 
 // DG:quotas: an attribute's value has at most 2,048 bytes [D].
@@ -86,8 +86,8 @@ impl Schema {
             name: name.to_owned(),
             kind: match name {
                 EMAIL_VERIFIED | PHONE_VERIFIED => Kind::Boolean,
-                // botocore SchemaType of birthdate: 10 to 10 characters; that they are a date is asked for in the
-                // developer guide and not enforced, as pools with other dates show [Inf].
+                // botocore SchemaType of birthdate: exactly 10 characters. The developer guide says that they must be a date,
+                // but this is not enforced, as pools with other values show [Inf].
                 "birthdate" => Kind::Text { min: 10, max: 10 },
                 "updated_at" => Kind::Number {
                     min: Some(0),
@@ -106,7 +106,7 @@ impl Schema {
         Self(standard.chain(custom).collect())
     }
 
-    /// Adds custom attributes, all or none.
+    /// Adds custom attributes: all of them, or none if one is invalid.
     // DG:quotas: 50 custom attributes a pool [D]; the texts are [Inf].
     pub(super) fn add(&mut self, added: &[CustomAttribute]) -> Result<(), ApiError> {
         let standard = STANDARD.len() + 1;
@@ -159,7 +159,7 @@ impl Schema {
             .collect()
     }
 
-    /// The required attributes that are missing, `sub` aside.
+    /// The required attributes that are missing, except `sub`.
     pub(super) fn missing_required(&self, attributes: &Attributes) -> Vec<&str> {
         let missing = |attribute: &&Attribute| {
             attribute.required
@@ -175,7 +175,7 @@ impl Schema {
         names.filter(|&name| name != SUB).collect()
     }
 
-    /// Attributes as a request writes them, if it may.
+    /// Checks the attributes that a request writes, and returns them with their short names.
     pub(super) fn checked_writes(
         &self,
         given: &[(&str, &str)],
@@ -184,7 +184,7 @@ impl Schema {
         let mut writes = Vec::with_capacity(given.len());
         let mut wrong = String::new();
         for &(name, value) in given {
-            // facts 3: "Cannot modify the non-mutable attribute sub" [I]; identities alike [Inf].
+            // facts 3: "Cannot modify the non-mutable attribute sub" [I]; for identities it is assumed to be the same [Inf].
             if [SUB, IDENTITIES].contains(&name) {
                 let message = format!("Cannot modify the non-mutable attribute {name}");
                 return Err(ApiError::invalid_parameter(message));
@@ -195,7 +195,7 @@ impl Schema {
                     Err("Attribute cannot be updated.".to_owned())
                 }
                 Some(_) if name == EMAIL && !value.is_empty() && !is_email(value) => {
-                    // [R], and so is the phone number's.
+                    // This text and that about the phone number are [R].
                     return Err(ApiError::invalid_parameter("Invalid email address format."));
                 }
                 Some(_) if name == PHONE && !value.is_empty() && !is_phone_number(value) => {
@@ -218,8 +218,8 @@ impl Schema {
         )))
     }
 
-    /// Whether a value conforms to the schema; the error says why not, without the value.
-    // The texts of these refusals are [Inf]; the constraints are documented.
+    /// Checks whether a value conforms to the schema; the error says why not, without the value.
+    // The texts of these errors are [Inf]; the constraints are documented.
     pub(super) fn check_value(&self, id: u8, value: &str) -> Result<(), String> {
         let attribute = &self.0[usize::from(id)];
         if value.len() > MAX_VALUE_BYTES {
@@ -289,8 +289,8 @@ impl Schema {
     }
 }
 
-/// An email address as far as Cognito's format check is known; internationalised domains exist in real pools.
-// facts 1.5: "a valid email address format" [D]; what that asks for is [Inf].
+/// Whether a value passes Cognito's check of email addresses, as far as it is known. Internationalised domains exist in real pools.
+// facts 1.5: "a valid email address format" [D]; what exactly is valid is [Inf].
 pub(super) fn is_email(text: &str) -> bool {
     let good = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
     text.split_once('@').is_some_and(|(local, domain)| {
@@ -302,7 +302,7 @@ pub(super) fn is_email(text: &str) -> bool {
     })
 }
 
-/// A phone number as Cognito takes it.
+/// Whether a value is a phone number that Cognito accepts.
 // facts 1.6: + and digits only [D]; at most 15 of them is E.164.
 pub(super) fn is_phone_number(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|digits| {

@@ -1,4 +1,4 @@
-//! What a sign-in carries from step to step, and the tokens it ends with.
+//! The sessions between the steps of a sign-in, and the tokens at its end.
 
 use std::collections::HashMap;
 
@@ -14,23 +14,23 @@ use super::knobs::Millis;
 use super::user::{parse_sub, sub_text};
 use super::{HOUR, Inner, lock};
 
-// botocore: AuthSessionValidity is 3 to 15 minutes [D], 3 unless set otherwise [R].
+// botocore: AuthSessionValidity is 3 to 15 minutes [D], the default is 3 [R].
 const SESSION_LIFE: Millis = 180_000;
 
-/// How far a sign-in has come.
+/// The next step of a sign-in.
 #[derive(Clone)]
 pub(super) enum Stage {
     NewPassword,
     SoftwareToken,
     /// An authenticator must be registered.
     MfaSetup,
-    /// This secret was handed out.
+    /// This secret was returned, and is not verified yet.
     MfaAssociated(String),
-    /// The authenticator has proved itself.
+    /// The authenticator is verified.
     MfaVerified,
 }
 
-/// A sign-in under way.
+/// A sign-in that is not finished.
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) pool_id: String,
@@ -39,7 +39,7 @@ pub(super) struct Session {
     pub(super) stage: Stage,
 }
 
-/// The sign-ins of one region that are under way.
+/// The sign-ins of one region that are not finished.
 #[derive(Default)]
 pub(super) struct Sessions(HashMap<String, (Session, Millis)>);
 
@@ -49,13 +49,13 @@ impl Inner {
         let now = self.clock.now();
         let id = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let mut sessions = lock(&self.sessions);
-        // Kept an hour longer, so that an expired one can be told from an unknown one.
+        // Sessions are kept for another hour, so that an expired session can be distinguished from an unknown one.
         sessions.0.retain(|_, (_, expires)| *expires + HOUR > now);
         sessions.0.insert(id.clone(), (session, now + SESSION_LIFE));
         id
     }
 
-    /// Reads a session that is still good.
+    /// Reads a session that is still valid.
     pub(super) fn session(&self, id: &str) -> Result<Session, ApiError> {
         match lock(&self.sessions).0.get(id) {
             None => Err(ApiError::invalid_session()),
@@ -68,11 +68,11 @@ impl Inner {
         }
     }
 
-    /// Ends a session: each is good for one step.
+    /// Ends a session: each is valid for one step.
     pub(super) fn close_session(&self, id: &str) -> Result<(), ApiError> {
         match lock(&self.sessions).0.remove(id) {
             Some(_) => Ok(()),
-            // Another request of the same session was faster.
+            // Another request has used the same session in the meantime.
             None => Err(ApiError::invalid_session()),
         }
     }
@@ -86,7 +86,7 @@ impl Inner {
         mac.finalize().into_bytes().into()
     }
 
-    /// `AuthenticationResult`: tokens in the shape of JWTs, good for an hour.
+    /// `AuthenticationResult`: tokens in the form of JWTs, valid for an hour.
     pub(super) fn tokens(
         &self,
         pool_id: &str,

@@ -1,9 +1,9 @@
-//! The settings of pools and app clients that matter here.
+//! The settings of pools and app clients that have an effect here.
 
 use super::password::PasswordPolicy;
 use super::schema::{EMAIL, EMAIL_VERIFIED, PHONE, PHONE_VERIFIED};
 
-/// An attribute by which Cognito reaches a person.
+/// An attribute to which Cognito sends codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contact {
     /// `email`.
@@ -28,7 +28,7 @@ impl Contact {
     }
 }
 
-/// An attribute with which a person may sign in beside the username.
+/// An attribute that a person can sign in with instead of the username.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alias {
     /// A verified `email`.
@@ -39,13 +39,13 @@ pub enum Alias {
     PreferredUsername,
 }
 
-/// Whether sign-in asks for a code of an authenticator app, the only factor modelled.
+/// Whether a sign-in needs the code of an authenticator app, which is the only factor that is modelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mfa {
     /// Never.
     #[default]
     Off,
-    /// Of people who registered one.
+    /// Only from people who have registered an authenticator.
     Optional,
     /// Always.
     On,
@@ -58,36 +58,36 @@ pub enum Recovery {
     VerifiedEmail,
     /// By a code to the verified phone number.
     VerifiedPhoneNumber,
-    /// Not at all; an administrator must help.
+    /// People cannot recover the password themselves; an administrator must do it.
     AdminOnly,
 }
 
 /// A custom attribute.
 #[derive(Clone, Debug)]
 pub struct CustomAttribute {
-    /// Its name without `custom:`.
+    /// The name without `custom:`.
     pub name: String,
-    /// Its values.
+    /// The type and constraint of its values.
     pub kind: CustomKind,
-    /// Whether it can be written after the user's creation.
+    /// Whether it can be changed after the user was created.
     pub mutable: bool,
 }
 
 /// The values of a custom attribute.
 #[derive(Clone, Copy, Debug)]
 pub enum CustomKind {
-    /// Text within these lengths.
+    /// A text with a length within these bounds.
     Text {
-        /// Shortest.
+        /// The minimum length.
         min: usize,
-        /// Longest, at most 2048.
+        /// The maximum length, at most 2048.
         max: usize,
     },
     /// A whole number within these bounds.
     Number {
-        /// Least.
+        /// The minimum.
         min: Option<i64>,
-        /// Greatest.
+        /// The maximum.
         max: Option<i64>,
     },
 }
@@ -103,16 +103,16 @@ impl CustomAttribute {
     }
 }
 
-/// An app client without a secret. Defaults are those of the console, with USER_PASSWORD_AUTH.
+/// An app client without a secret. The defaults are those of the console, plus USER_PASSWORD_AUTH.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// Its name.
+    /// The client's name.
     pub name: String,
-    /// `PreventUserExistenceErrors`: ENABLED rather than LEGACY.
+    /// `PreventUserExistenceErrors`: true means ENABLED, false means LEGACY.
     pub prevent_user_existence_errors: bool,
-    /// What a person may write through it; every attribute but the `_verified` ones when absent.
+    /// The attributes that a person can write with it; `None` means all except the `_verified` ones.
     pub write_attributes: Option<Vec<String>>,
-    /// Whether `ALLOW_USER_PASSWORD_AUTH` is on.
+    /// Whether `ALLOW_USER_PASSWORD_AUTH` is set.
     pub user_password_auth: bool,
 }
 
@@ -127,34 +127,34 @@ impl Default for ClientSettings {
     }
 }
 
-/// The settings of a pool that matter here. Defaults are those of CreateUserPool.
+/// The settings of a pool that have an effect here. The defaults are those of CreateUserPool.
 #[derive(Clone, Debug)]
 pub struct PoolSettings {
     /// The pool's name.
     pub name: String,
-    /// A fixed id such as `ap-northeast-1_AbCdEf123`; a random one when absent.
+    /// The id, such as `ap-northeast-1_AbCdEf123`; `None` means a random one.
     pub id: Option<String>,
-    /// A fixed id of its first app client; a random one when absent.
+    /// The id of the first app client; `None` means a random one.
     pub client_id: Option<String>,
-    /// Sign-in by these instead of a username.
+    /// The attributes that replace the username at sign-in.
     pub username_attributes: Vec<Contact>,
-    /// Sign-in by these beside the username.
+    /// The attributes that people can sign in with besides the username.
     pub alias_attributes: Vec<Alias>,
-    /// Whether names that differ in case differ.
+    /// Whether usernames are case-sensitive.
     pub case_sensitive: bool,
-    /// Whether sign-in needs an authenticator.
+    /// Whether a sign-in needs an authenticator.
     pub mfa: Mfa,
-    /// What a sign-up code verifies.
+    /// The attributes that are verified by the code of a sign-up.
     pub auto_verified: Vec<Contact>,
     /// Standard attributes that every sign-up must have.
     pub required_attributes: Vec<String>,
     /// Custom attributes.
     pub custom_attributes: Vec<CustomAttribute>,
-    /// What passwords must be like.
+    /// The password policy.
     pub password_policy: PasswordPolicy,
-    /// Ways to recover a password, first choice first; phone number, then email when empty.
+    /// The ways to recover a password in order of preference; if empty, the phone number, then the email.
     pub recovery: Vec<Recovery>,
-    /// Whether SignUp is refused.
+    /// Whether SignUp is rejected, so that only administrators create users.
     pub admin_create_only: bool,
     /// The first app client.
     pub client: ClientSettings,

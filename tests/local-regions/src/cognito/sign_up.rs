@@ -1,4 +1,4 @@
-//! People who sign up and confirm themselves.
+//! Sign-up and its confirmation by the person.
 
 use serde_json::json;
 
@@ -13,14 +13,14 @@ use super::trigger::{Source, Trigger, post_confirmation};
 use super::user::{Code, User, UserStatus, new_sub, sub_text};
 use super::{DAY, Inner, lock};
 
-// DG:signing-up-users-in-your-app: a confirmation code lives 24 hours [R].
+// DG:signing-up-users-in-your-app: a confirmation code is valid for 24 hours [R].
 const CONFIRMATION_LIFE: u64 = DAY;
 
-// facts 4: ConfirmSignUp at most 15 times an hour and user [D].
+// facts 4: ConfirmSignUp at most 15 times an hour for each user [D].
 const CONFIRMATIONS_PER_HOUR: u32 = 15;
 
-/// Refuses what a client may not write.
-// DG:user-pool-settings-attributes: write permissions; nobody may verify their own contacts [R].
+/// Rejects attributes that a client may not write.
+// DG:user-pool-settings-attributes: write permissions; people may not set their own contacts as verified [R].
 pub(super) fn check_write_permissions(
     client: &ClientSettings,
     given: &[(&str, &str)],
@@ -38,8 +38,8 @@ pub(super) fn check_write_permissions(
 }
 
 impl PoolState {
-    /// Where the code that verifies a new user goes: to the phone if the pool verifies that too.
-    // DG:signing-up-users-in-your-app: with both, only the phone number gets one [R].
+    /// The attribute to which the code of a new user is sent: the phone number if the pool verifies it.
+    // DG:signing-up-users-in-your-app: if a user has both, only the phone number gets a code [R].
     fn verified_by_code(&self, user: &User) -> Option<(Contact, String)> {
         let order = [Contact::PhoneNumber, Contact::Email];
         let wanted = order
@@ -89,7 +89,7 @@ impl Inner {
                 .alias_attributes
                 .contains(&Alias::PreferredUsername)
         {
-            // facts 3: as an alias it can be given only after confirmation [D]; the text is [Inf].
+            // facts 3: as an alias it can be set only after confirmation [D]; the text is [Inf].
             let text = "preferred_username cannot be set before the user is confirmed.";
             return Err(ApiError::invalid_parameter(text));
         }
@@ -184,7 +184,7 @@ impl Inner {
         let mut pool = lock(&pool);
         let at = self.moment();
         let Some((sub, user)) = pool.find(username) else {
-            // DG:cognito-user-pool-managing-errors: an expired code, where existence is not told [R].
+            // DG:cognito-user-pool-managing-errors: if the client hides whether a user exists, the error is an expired code [R].
             return Err(if client.prevent_user_existence_errors {
                 ApiError::expired_code()
             } else {
@@ -250,7 +250,7 @@ impl Inner {
     }
 }
 
-/// The code that was sent, if the given one is it.
+/// The code that was sent, if the given one is the same.
 pub(super) fn check_code(sent: Option<&Code>, given: &str, now: u64) -> Result<Code, ApiError> {
     match sent {
         None => Err(ApiError::expired_code()),
@@ -260,7 +260,7 @@ pub(super) fn check_code(sent: Option<&Code>, given: &str, now: u64) -> Result<C
     }
 }
 
-/// What a client that must not learn who exists is told when nobody gets a code.
+/// The response if no code is sent and the client must not learn whether the user exists.
 // DG:cognito-user-pool-managing-errors: a simulated delivery [R].
 pub(super) fn nobody(client: &ClientSettings, username: &str) -> Answer {
     if !client.prevent_user_existence_errors {

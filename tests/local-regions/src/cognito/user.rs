@@ -1,7 +1,7 @@
-//! One user, kept small so that a million fit, and the users of a pool with their indexes.
+//! A user in a compact form, so that a million fit into memory, and the users of a pool with their indexes.
 //!
-//! Users are ordered by `sub`, so a page of ListUsers, also one of `sub ^= "a"`, costs no more than its length.
-//! What ListUsers must not see yet is kept beside them as shadows: the former state and when it ends.
+//! Users are ordered by `sub`, so that the cost of a page of ListUsers, also with the filter `sub ^= "a"`, depends only on its
+//! length. For changes that ListUsers must not show yet, the former state and the time when it ends are kept as shadows.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -13,32 +13,32 @@ use uuid::Uuid;
 use super::knobs::Millis;
 use super::password::PasswordHash;
 
-/// A user's state.
+/// The status of a user.
 // botocore UserStatusType [D].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UserStatus {
-    /// Signed up, not yet confirmed.
+    /// The user has signed up, but is not confirmed yet.
     Unconfirmed,
-    /// Can sign in.
+    /// The user can sign in.
     #[default]
     Confirmed,
-    /// No longer in use by Cognito.
+    /// Cognito no longer uses this status.
     Archived,
-    /// Disabled over a security threat.
+    /// The user was disabled because of a security threat.
     Compromised,
-    /// Not known.
+    /// The status is not known.
     Unknown,
-    /// Must recover the password first.
+    /// The user must reset the password before the next sign-in.
     ResetRequired,
-    /// Made by an administrator, has a temporary password.
+    /// The user was created by an administrator and has a temporary password.
     ForceChangePassword,
-    /// Signs in at another identity provider.
+    /// The user signs in with another identity provider.
     ExternalProvider,
 }
 
 impl UserStatus {
-    /// As the API writes it.
+    /// The status as the API writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unconfirmed => "UNCONFIRMED",
@@ -59,20 +59,20 @@ impl fmt::Display for UserStatus {
     }
 }
 
-/// A user to put into a pool as if they had always been there; nothing about them is checked.
+/// A user that a test puts into a pool; nothing about them is checked.
 #[derive(Clone)]
 pub struct SeedUser {
-    /// The username; in pools that sign in by email or phone number it is the `sub`, except of a federated user.
+    /// The username. In pools that sign in by email or phone number it is the `sub`, except for federated users.
     pub username: Option<String>,
-    /// The `sub`, a UUID; a random one when absent.
+    /// The `sub`, a UUID; `None` means a random one.
     pub sub: Option<String>,
-    /// The state.
+    /// The status.
     pub status: UserStatus,
     /// Whether the user is enabled.
     pub enabled: bool,
-    /// All attributes but `sub`; they must exist in the pool's schema.
+    /// All attributes except `sub`; they must exist in the pool's schema.
     pub attributes: BTreeMap<String, String>,
-    /// The password, if one is known.
+    /// The password, if the user has one.
     pub password: Option<String>,
 }
 
@@ -96,18 +96,18 @@ impl fmt::Debug for SeedUser {
     }
 }
 
-/// The truth about a user, for assertions.
+/// The current state of a user, for assertions.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UserView {
-    /// The username; the `sub` in pools that sign in by email or phone number.
+    /// The username; in pools that sign in by email or phone number it is the `sub`.
     pub username: String,
     /// The `sub`.
     pub sub: String,
-    /// The state.
+    /// The status.
     pub status: UserStatus,
     /// Whether the user is enabled.
     pub enabled: bool,
-    /// All attributes but `sub`.
+    /// All attributes except `sub`.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -121,7 +121,7 @@ impl fmt::Debug for UserView {
     }
 }
 
-/// A user's attributes in one piece of memory: short name, length, value, and so on, by short name.
+/// The attributes of a user in one piece of memory: the short name, the length and the value of each, ordered by short name.
 #[derive(Clone, Default)]
 pub(super) struct Attributes(Box<[u8]>);
 
@@ -142,7 +142,7 @@ impl Attributes {
             .find_map(|(known, value)| (known == id).then_some(value))
     }
 
-    /// Writes some attributes; an empty value deletes when `delete` says so.
+    /// Writes some attributes; if `delete` is true, an empty value deletes the attribute.
     pub(super) fn write<S: AsRef<str>>(&mut self, writes: &[(u8, S)], delete: bool) {
         let old = std::mem::take(self);
         let mut all: BTreeMap<u8, &str> = old.iter().collect();
@@ -170,11 +170,11 @@ impl Attributes {
 pub(super) struct Code {
     pub(super) digits: String,
     pub(super) expires: Millis,
-    /// The verified attribute that a sign-up code proves.
+    /// The attribute that becomes verified with the code of a sign-up.
     pub(super) proves: &'static str,
 }
 
-/// How often something was tried within the hour that began with the first try.
+/// Counts attempts within the hour that begins with the first one.
 #[derive(Clone, Default)]
 pub(super) struct Attempts {
     since: Millis,
@@ -182,7 +182,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Counts one try and says whether it was still within the limit.
+    /// Counts an attempt and returns whether it was within the limit.
     pub(super) fn allow(&mut self, now: Millis, per_hour: u32) -> bool {
         if now >= self.since + 3_600_000 {
             *self = Self {
@@ -195,14 +195,14 @@ impl Attempts {
     }
 }
 
-/// What few users have, apart from the user.
+/// The data that only a few users have, stored outside of the user.
 #[derive(Clone, Default)]
 pub(super) struct Secrets {
     pub(super) password: Option<PasswordHash>,
-    /// When a temporary password ends.
+    /// The time when the temporary password expires.
     pub(super) temporary_until: Option<Millis>,
     pub(super) totp: Option<Totp>,
-    /// A secret associated with an access token, not yet verified.
+    /// A secret that was associated with an access token, but is not verified yet.
     pub(super) pending_totp: Option<String>,
     pub(super) confirmation: Option<Code>,
     pub(super) recovery: Option<Code>,
@@ -216,14 +216,14 @@ pub(super) struct Secrets {
 #[derive(Clone)]
 pub(super) struct Totp {
     pub(super) secret: String,
-    /// The window of the last code that was taken.
+    /// The window of the last code that was accepted.
     pub(super) last_step: u64,
 }
 
-/// One user. The `sub` is the key they are kept under.
+/// One user. The `sub` is the key of the map that contains them.
 #[derive(Clone)]
 pub(super) struct User {
-    /// `None` where it is the `sub`.
+    /// `None` if the username is the `sub`.
     pub(super) username: Option<Box<str>>,
     pub(super) attributes: Attributes,
     pub(super) status: UserStatus,
@@ -278,18 +278,18 @@ pub(super) fn sub_text(sub: u128) -> String {
     Uuid::from_u128(sub).to_string()
 }
 
-/// A text as `sub`, if it is one.
+/// Reads a `sub`; `None` if the text is not one.
 pub(super) fn parse_sub(text: &str) -> Option<u128> {
     let sub = Uuid::try_parse(text).ok()?;
     (sub.to_string() == text).then(|| sub.as_u128())
 }
 
-/// A fresh `sub`.
+/// A new random `sub`.
 pub(super) fn new_sub() -> u128 {
     Uuid::new_v4().as_u128()
 }
 
-/// When a change happens and when ListUsers sees it.
+/// The time of a change, and the time from which ListUsers shows it.
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
     pub(super) now: Millis,
@@ -301,7 +301,7 @@ struct Shadow {
     was: Option<User>,
 }
 
-/// The users of a pool, by `sub` and by each name they can sign in with.
+/// The users of a pool, by `sub` and by each name that they can sign in with.
 #[derive(Default)]
 pub(super) struct Users {
     live: BTreeMap<u128, User>,
@@ -323,17 +323,17 @@ impl Users {
         self.live.iter().map(|(&sub, user)| (sub, user))
     }
 
-    /// The holder of a folded name.
+    /// The user who has a name, which is given in the form in which names are compared.
     pub(super) fn by_name(&self, folded: &str) -> Option<u128> {
         self.names.get(folded).copied()
     }
 
-    /// The user's secrets, for changes that no listing shows.
+    /// The secrets of a user, which ListUsers never shows.
     pub(super) fn secrets(&mut self, sub: u128) -> Option<&mut Secrets> {
         self.live.get_mut(&sub).map(User::secrets_mut)
     }
 
-    /// Sets, changes (`Some`) or removes (`None`) a user together with the folded names they sign in with.
+    /// Sets or changes (`Some`) or removes (`None`) a user together with the names that they sign in with.
     pub(super) fn set(
         &mut self,
         sub: u128,
@@ -380,7 +380,7 @@ impl Users {
         }
     }
 
-    /// The users as ListUsers sees them now, by `sub`.
+    /// The users as ListUsers shows them now, in order of `sub`.
     pub(super) fn listed(
         &self,
         range: RangeInclusive<u128>,

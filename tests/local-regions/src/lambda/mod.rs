@@ -1,8 +1,7 @@
 //! Lambda of one region: each function is a real process that speaks the Lambda Runtime API.
 //!
-//! As at AWS, a process serves one event at a time and is used again for the next one, an event past its
-//! deadline ends the process with SIGKILL, and calls beyond the function's concurrency are throttled.
-//! Unlike AWS, an idle process is not frozen.
+//! As in AWS, a process serves one event at a time and is reused for the next one, a process whose event exceeds the timeout is
+//! ended with SIGKILL, and calls above the function's concurrency are throttled. Unlike in AWS, an idle process is not frozen.
 
 mod process;
 mod runtime_api;
@@ -19,11 +18,11 @@ use uuid::Uuid;
 use self::process::{Event, Process, Status};
 use crate::region::ACCOUNT_ID;
 
-/// The longest a process may take from its start to its first request for an event.
+/// The longest time that a process may take from its start to its first request for an event.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>: "The Init phase is limited to 10 seconds."
-const INIT_LIMIT: Duration = Duration::from_secs(10);
+const INIT_TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The functions of one region. Clones are handles to the same functions; with the last one all processes end.
+/// The functions of one region. Clones are handles to the same functions; all processes end when the last one is dropped.
 #[derive(Clone)]
 pub struct Lambda(Arc<Inner>);
 
@@ -38,39 +37,39 @@ struct Inner {
 /// A function as it is deployed.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// Its name in the region.
+    /// The function's name in the region.
     pub name: String,
-    /// The executable: what would be `bootstrap` at AWS.
+    /// The executable, which is called `bootstrap` in AWS.
     pub binary: PathBuf,
-    /// Its own variables; those that Lambda sets are added.
+    /// The function's own environment variables; those that Lambda sets are added.
     pub env: BTreeMap<String, String>,
-    /// How long one event may take.
+    /// The time limit of one event.
     pub timeout: Duration,
-    /// How many events may run at once (reserved concurrency).
+    /// How many events may run concurrently (reserved concurrency).
     pub concurrency: usize,
 }
 
-/// Why an invocation has no answer.
+/// Why an invocation returned no response.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
-    /// There is no function of this name.
+    /// There is no function with this name.
     #[error("Function not found")]
     NotFound,
     /// All of the function's concurrency is in use.
     #[error("Rate Exceeded.")]
     Throttled,
-    /// The function answered with an error.
+    /// The function returned an error.
     #[error("{error_type}: {message}")]
     Function {
-        /// `errorType` of the answer.
+        /// `errorType` of the error.
         error_type: String,
-        /// `errorMessage` of the answer.
+        /// `errorMessage` of the error.
         message: String,
     },
-    /// The function did not answer in time and was killed.
+    /// The function did not respond in time, and its process was killed.
     #[error("Task timed out after {:.2} seconds", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// The process ended, or never started.
+    /// The process ended, or could not be started.
     #[error("Runtime exited: {0}")]
     Crashed(String),
 }
@@ -78,7 +77,7 @@ pub enum InvokeError {
 /// One function and its processes.
 struct Slot {
     state: Mutex<State>,
-    /// A change ends every process of the function.
+    /// A new value ends every process of the function.
     kill: watch::Sender<()>,
 }
 
@@ -91,8 +90,8 @@ struct State {
 type Reply = Result<Bytes, InvokeError>;
 
 impl Lambda {
-    /// A region without functions. `endpoint` is their `AWS_ENDPOINT_URL`; `logs` is a folder, where each function's
-    /// processes write to `<function>.log`.
+    /// A region without functions. `endpoint` becomes the `AWS_ENDPOINT_URL` of its functions; `logs` is the folder where they
+    /// write to `<function>.log`.
     pub fn new(region: &str, endpoint: &str, logs: PathBuf) -> Self {
         Self(Arc::new(Inner {
             region: region.to_owned(),
@@ -103,7 +102,7 @@ impl Lambda {
         }))
     }
 
-    /// Deploys a function, or replaces the one of this name: its idle processes end, its running ones finish first.
+    /// Deploys a function, or replaces the one with the same name: idle processes end, and busy ones finish their event first.
     pub fn create_function(&self, function: Function) {
         let function = Arc::new(function);
         let mut slots = lock(&self.0.slots);
@@ -124,7 +123,7 @@ impl Lambda {
         slots.insert(function.name.clone(), Arc::new(slot));
     }
 
-    /// The ARN of a function of this region, deployed or not.
+    /// The ARN of a function of this region, whether it is deployed or not.
     pub fn arn(&self, name: &str) -> String {
         format!(
             "arn:aws:lambda:{}:{ACCOUNT_ID}:function:{name}",
@@ -132,7 +131,11 @@ impl Lambda {
         )
     }
 
-    /// Invokes a function and waits for its answer. As at AWS, the event runs on when the caller goes away.
+    /// Invokes a function and waits for its response. As in AWS, the event is processed even if the caller disconnects.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is no response: see [`InvokeError`].
     pub async fn invoke(&self, name: &str, payload: Bytes) -> Reply {
         if self.is_lost() {
             return Err(InvokeError::Crashed("the region is lost".to_owned()));
@@ -155,35 +158,35 @@ impl Lambda {
             Some(process) => Ok(process),
             None => self.start(function, &slot),
         };
-        // A task of its own holds no strong reference, so that the Lambda can end while an event runs.
+        // The task holds no strong reference, so that the Lambda can be dropped while an event is processed.
         drop(slot);
         let task = tokio::spawn(async move { busy.run(start?, payload).await });
         task.await
             .unwrap_or_else(|e| Err(InvokeError::Crashed(e.to_string())))
     }
 
-    /// A function as it is deployed now, for a test that changes one thing of it.
+    /// The deployed function with this name.
     pub fn function(&self, name: &str) -> Option<Function> {
         let slots = lock(&self.0.slots);
         let slot = slots.get(name)?;
         Some(Function::clone(&lock(&slot.state).function))
     }
 
-    /// Sets a variable of a function, as for a new version of it.
+    /// Sets an environment variable of a function and deploys it again.
     pub fn set_env(&self, name: &str, variable: &str, value: &str) {
         self.change(name, |function| {
             function.env.insert(variable.to_owned(), value.to_owned());
         });
     }
 
-    /// Takes a variable away from a function.
+    /// Removes an environment variable from a function and deploys it again.
     pub fn unset_env(&self, name: &str, variable: &str) {
         self.change(name, |function| {
             function.env.remove(variable);
         });
     }
 
-    /// Sets how long one event of a function may take.
+    /// Sets the time limit of one event of a function.
     pub fn set_timeout(&self, name: &str, timeout: Duration) {
         self.change(name, |function| function.timeout = timeout);
     }
@@ -194,7 +197,7 @@ impl Lambda {
         self.create_function(function);
     }
 
-    /// Kills whatever runs of this function, now.
+    /// Kills all processes of this function.
     pub fn kill(&self, name: &str) {
         if let Some(slot) = lock(&self.0.slots).get(name) {
             lock(&slot.state).idle.clear();
@@ -202,7 +205,7 @@ impl Lambda {
         }
     }
 
-    /// Ends every process and refuses invocations while `lost`.
+    /// Begins or ends an outage: every process ends, and invocations fail while `lost` is true.
     pub(crate) fn set_lost(&self, lost: bool) {
         self.0.lost.send_replace(lost);
         if lost {
@@ -211,15 +214,15 @@ impl Lambda {
         }
     }
 
-    /// Whether the region is lost at the moment.
+    /// Whether the region has an outage now.
     pub(crate) fn is_lost(&self) -> bool {
         *self.0.lost.borrow()
     }
 
-    /// Waits while the region is lost.
+    /// Waits until the region has no outage.
     pub(crate) async fn present(&self) {
         let mut lost = self.0.lost.subscribe();
-        // The sender is this Lambda itself.
+        // The sender cannot be gone, because this Lambda owns it.
         let _ = lost.wait_for(|lost| !lost).await;
     }
 
@@ -229,19 +232,19 @@ impl Lambda {
     }
 }
 
-/// One of the function's concurrency, taken.
+/// One unit of a function's concurrency, in use until this is dropped.
 struct Busy(Weak<Slot>);
 
 impl Busy {
     async fn run(self, mut process: Process, payload: Bytes) -> Reply {
-        // A cold start does not use up the function's time.
-        match tokio::time::timeout(INIT_LIMIT, process.leaves(&Status::Starting)).await {
+        // A cold start does not count towards the function's time limit.
+        match tokio::time::timeout(INIT_TIME_LIMIT, process.leaves(&Status::Starting)).await {
             Ok(Status::Failed(error)) => return Err(error.into()),
             Ok(Status::Ended(reason)) => return Err(InvokeError::Crashed(reason)),
             Ok(_) => {}
             Err(_) => {
                 process.end().await;
-                return Err(InvokeError::TimedOut(INIT_LIMIT));
+                return Err(InvokeError::TimedOut(INIT_TIME_LIMIT));
             }
         }
         let limit = process.function.timeout;
@@ -252,7 +255,7 @@ impl Busy {
             payload,
             reply,
         };
-        // Where nobody is left to take the event, the answer fails at once.
+        // If the process is gone, waiting for the response fails at once.
         drop(process.events.send(event));
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(reply)) => {

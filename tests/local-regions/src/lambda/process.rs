@@ -21,7 +21,7 @@ use super::runtime_api::{FunctionError, Runtime};
 use super::{Function, Lambda, Reply, Slot};
 use crate::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
-/// A process; dropping it kills it.
+/// A handle to a process; dropping it kills the process.
 pub(super) struct Process {
     pub(super) function: Arc<Function>,
     pub(super) events: mpsc::UnboundedSender<Event>,
@@ -29,7 +29,7 @@ pub(super) struct Process {
     keep: oneshot::Sender<()>,
 }
 
-/// Where a process is in its life.
+/// The state of a process.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Status {
     Starting,
@@ -38,7 +38,7 @@ pub(super) enum Status {
     Ended(String),
 }
 
-/// An event on its way to a process.
+/// An event that is sent to a process.
 pub(super) struct Event {
     pub(super) id: String,
     pub(super) deadline: SystemTime,
@@ -124,7 +124,7 @@ impl Process {
         *self.status.borrow() == Status::Ready
     }
 
-    /// Waits until the process is no longer in this status.
+    /// Waits until the process has another status than this one, and returns the new one.
     pub(super) async fn leaves(&mut self, status: &Status) -> Status {
         match self.status.wait_for(|now| now != status).await {
             Ok(now) => now.clone(),
@@ -132,7 +132,7 @@ impl Process {
         }
     }
 
-    /// Kills the process and waits until it is gone.
+    /// Kills the process, waits until it has ended and returns why.
     pub(super) async fn end(self) -> String {
         let mut status = self.status;
         drop(self.keep);
@@ -147,7 +147,7 @@ impl Process {
     }
 }
 
-/// Lives with the process, whose child it owns: serves the Runtime API and ends when the process does, or ends it.
+/// Owns a child process: serves the Runtime API to it until it ends, or kills it when it is told to.
 async fn supervise(
     mut child: Child,
     listener: TcpListener,
@@ -164,7 +164,7 @@ async fn supervise(
                     let runtime = runtime.clone();
                     async move { Ok::<_, Infallible>(runtime.serve(request).await) }
                 });
-                // A connection that breaks off is the function's affair.
+                // It does not matter here if the function drops the connection.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -177,7 +177,7 @@ async fn supervise(
         _ = kill.changed() => {}
         () = serve => {}
     }
-    // Does nothing to a process that has ended already.
+    // This has no effect on a process that has already ended.
     let _ = child.start_kill();
     let reason = match child.wait().await {
         Ok(status) => status.to_string(),

@@ -15,7 +15,7 @@ use super::{InvokeError, Reply, lock};
 
 const API: &str = "/2018-06-01/runtime";
 
-/// What one process sees of Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+/// The server of the Runtime API for one process: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 pub(super) struct Runtime {
     pub(super) arn: String,
     pub(super) queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
@@ -81,7 +81,7 @@ impl Runtime {
     fn answer(&self, id: &str, reply: Reply) -> Response<Full<Bytes>> {
         match lock(&self.current).take_if(|(current, _)| current == id) {
             Some((_, sender)) => {
-                // The invocation may have timed out meanwhile.
+                // Nobody receives the response if the invocation has timed out.
                 let _ = sender.send(reply);
                 status(StatusCode::ACCEPTED)
             }
@@ -96,7 +96,7 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// An error as a function reports it.
+/// An error in the form in which a function reports it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct FunctionError {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::faults::Service;
 use crate::s3::Target;
 
-/// What stands before the operation in `x-amz-target`.
+/// The prefix of the operation in the header `x-amz-target`, by service.
 // botocore of each service: targetPrefix [D].
 const TARGETS: [(&str, Service); 3] = [
     ("AWSCognitoIdentityProviderService.", Service::Cognito),
@@ -22,7 +22,7 @@ pub(super) enum Address {
     Json {
         service: Service,
         operation: String,
-        /// `None` where the body is no JSON.
+        /// `None` if the body is not JSON.
         body: Option<Value>,
     },
     /// The CSV of an import job, sent to a pre-signed URL.
@@ -37,7 +37,7 @@ impl Address {
             let known = TARGETS
                 .iter()
                 .find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)));
-            // Of what nobody knows, Cognito says so.
+            // A request to an unknown service is answered by Cognito, which rejects the operation.
             let (service, operation) = known.unwrap_or((Service::Cognito, target));
             return Self::Json {
                 service,

@@ -1,4 +1,4 @@
-//! Answers and errors, in the form of each service, and answers that break off.
+//! Responses and errors in the form of each service, and responses that break off.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(super) fn rubbish() -> Response<Body> {
     Response::new(Body::from(page.to_owned()))
 }
 
-/// The first half of an answer, and then nothing but the end of the connection.
+/// Cuts a response off after its first half and resets the connection.
 pub(super) async fn half(response: Response<Body>) -> Result<Response<Body>, Reset> {
     let (mut parts, body) = response.into_parts();
     let whole = BodyExt::collect(body).await.map_err(|_| Reset)?;
@@ -63,7 +63,7 @@ pub(super) async fn half(response: Response<Body>) -> Result<Response<Body>, Res
     parts.headers.insert(CONTENT_LENGTH, whole.len().into());
     let first = Frame::data(whole.slice(..whole.len() / 2));
     let rest = async {
-        // Until the first half is on its way.
+        // The first half must have been sent before the connection is reset.
         tokio::time::sleep(Duration::from_millis(50)).await;
         Err(Reset)
     };

@@ -18,7 +18,7 @@ use super::{Region, Reset};
 use crate::faults::Service;
 use crate::signature::{Refusal, Scope};
 
-/// Serves one listener until it is dropped; `regions[home]` is its own region.
+/// Serves one listener until this future is dropped; `regions[home]` is the region of the listener.
 pub(crate) async fn listen(listener: TcpListener, regions: Arc<[Region]>, home: usize) {
     let mut connections = JoinSet::new();
     loop {
@@ -32,7 +32,7 @@ pub(crate) async fn listen(listener: TcpListener, regions: Arc<[Region]>, home: 
 }
 
 async fn connection(stream: TcpStream, regions: Arc<[Region]>, home: usize) {
-    // Small answers are not to wait for more to come.
+    // Small responses must not wait in the send buffer.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| Box::pin(route(request, &regions, home)));
     let mut connection = hyper::server::conn::http1::Builder::new()
@@ -41,7 +41,7 @@ async fn connection(stream: TcpStream, regions: Arc<[Region]>, home: usize) {
     let end = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     if end.is_err() {
         let stream = connection.into_parts().io.into_inner();
-        // The close that follows is then a reset.
+        // This turns the close that follows into a reset.
         let _ = stream.set_zero_linger();
     }
 }

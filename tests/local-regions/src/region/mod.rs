@@ -1,7 +1,7 @@
 //! One region of AWS, and the listeners through which all regions are reached.
 //!
-//! A function knows one `AWS_ENDPOINT_URL` and calls two regions. So a signed request is served by the region
-//! in its credential scope, whichever listener it reached; an unsigned one by the listener's own region.
+//! A function has one `AWS_ENDPOINT_URL` and calls two regions. Therefore a signed request is served by the region in its
+//! credential scope, whichever listener it reached, and an unsigned one by the region of the listener.
 
 mod address;
 mod answers;
@@ -37,14 +37,14 @@ use crate::s3::{self, Notification, S3};
 use crate::signature::{self, Scope};
 use crate::waf::Waf;
 
-/// The account that everything belongs to.
+/// The AWS account that owns everything.
 pub const ACCOUNT_ID: &str = "123456789012";
-/// The one access key that is known.
+/// The only valid access key.
 pub const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
-/// Its secret.
+/// The secret of the access key.
 pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// One region. Clones are handles to the same one.
+/// One region. Clones are handles to the same region.
 #[derive(Clone)]
 pub struct Region(Arc<Inner>);
 
@@ -61,37 +61,37 @@ struct Inner {
     http: SharedHttpClient,
 }
 
-/// What a lost region does with whoever calls it.
+/// What callers of a region see during its outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// It never answers.
+    /// Calls are never answered.
     Hang,
-    /// It resets each connection at once.
+    /// Each connection is reset at once.
     Refuse,
 }
 
-/// A call that reached a region, whatever became of it.
+/// A call that reached a region, whether it was served or not.
 #[derive(Clone, Debug)]
 pub struct RecordedCall {
-    /// The region that it was for.
+    /// The region that was called.
     pub region: String,
     /// The service.
     pub service: Service,
     /// The operation, such as `ListUsers` or `PutObject`.
     pub operation: String,
-    /// The user pool, else the app client; `bucket/key`; the log group; or ARN or id of the web ACL, or the ARN of
-    /// what it is before.
+    /// The resource that the call names: the user pool, or else the app client; `bucket/key`; the log group; the ARN or id of
+    /// the web ACL, or the ARN of the resource that it protects.
     pub resource: String,
-    /// When it came.
+    /// The time of arrival.
     pub at: Instant,
 }
 
-/// The calls to all regions that share this record.
+/// A record of the calls to all regions that share it.
 #[derive(Clone, Default)]
 pub struct Calls(Arc<Mutex<Vec<RecordedCall>>>);
 
 impl Calls {
-    /// The record, in the order of arrival.
+    /// The calls in the order of arrival.
     pub fn list(&self) -> Vec<RecordedCall> {
         self.lock().clone()
     }
@@ -102,17 +102,19 @@ impl Calls {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<RecordedCall>> {
-        self.0.lock().expect("not poisoned")
+        self.0
+            .lock()
+            .expect("no thread panicked while it held the lock")
     }
 }
 
-/// The connection is to be reset instead of an answer.
+/// The connection is reset instead of a response.
 #[derive(Debug, thiserror::Error)]
 #[error("reset")]
 struct Reset;
 
 impl Region {
-    /// A region without pools, buckets and functions, which keeps its objects and logs under `folder`.
+    /// A region without pools, buckets and functions. It keeps its objects and logs in `folder`.
     pub(crate) fn new(
         name: &str,
         endpoint: &str,
@@ -138,64 +140,64 @@ impl Region {
         Ok((Self(Arc::new(inner)), notifications))
     }
 
-    /// Its name, such as `ap-northeast-1`.
+    /// The region's name, such as `ap-northeast-1`.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The URL of its listener.
+    /// The URL of the region's listener.
     pub fn endpoint(&self) -> &str {
         &self.0.endpoint
     }
 
-    /// Its user pools.
+    /// The user pools.
     pub fn cognito(&self) -> &Cognito {
         &self.0.cognito
     }
 
-    /// Its buckets.
+    /// The buckets.
     pub fn s3(&self) -> &S3 {
         &self.0.s3
     }
 
-    /// Its functions.
+    /// The Lambda functions.
     pub fn lambda(&self) -> &Lambda {
         &self.0.lambda
     }
 
-    /// What goes wrong in it.
+    /// The faults that a test can inject.
     pub fn faults(&self) -> &Faults {
         &self.0.faults
     }
 
-    /// Loses the whole region, for everybody: its services, its functions, its schedules.
+    /// Begins an outage of the whole region: of its services, its functions and its schedules.
     pub fn lose(&self, how: Loss) {
         self.0.loss.send_replace(Some(how));
         self.0.lambda.set_lost(true);
     }
 
-    /// Brings the region back. What hangs goes on hanging.
+    /// Ends the outage. Calls that are hanging are still never answered.
     pub fn restore(&self) {
         self.0.loss.send_replace(None);
         self.0.lambda.set_lost(false);
     }
 
-    /// Closes the web ACL before the region's pool: only operations that IAM authorises come through.
+    /// Closes the fence of the region's pool: the web ACL allows only operations that IAM authorises.
     pub fn close_fence(&self) {
         self.0.waf.set_default(false);
     }
 
-    /// Opens it: everything comes through.
+    /// Opens the fence: the web ACL allows every operation.
     pub fn open_fence(&self) {
         self.0.waf.set_default(true);
     }
 
-    /// Its web ACLs.
+    /// The web ACLs.
     pub fn waf(&self) -> &Waf {
         &self.0.waf
     }
 
-    /// The settings of a client of this region.
+    /// The SDK configuration of a client of this region.
     pub fn sdk_config(&self) -> SdkConfig {
         let key = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local");
         SdkConfig::builder()
@@ -255,7 +257,7 @@ impl Region {
             }) => return Ok(refused(service, *status, code, message)),
             Some(Kind::Delay(by)) => delay = *by,
         }
-        // A task, because a service goes on with what it has begun when the caller has gone.
+        // A task of its own, because a service finishes what it has begun even if the caller disconnects.
         let region = self.clone();
         let answer = tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -269,7 +271,7 @@ impl Region {
         }
     }
 
-    /// Nobody hears from a lost region.
+    /// Returns at once if the region has no outage; otherwise hangs or resets the connection.
     async fn present(&self) -> Result<(), Reset> {
         let loss = *self.0.loss.borrow();
         match loss {

@@ -10,7 +10,7 @@ use local_regions::world::SNAPSHOTS;
 use super::{describe, fetch, put, world};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_writers_that_want_a_new_object_one_wins() {
+async fn of_many_concurrent_writers_of_a_new_object_one_succeeds() {
     let world = world().await;
     let writers = (0..24).map(|n| {
         let client = world.osaka.s3_client();
@@ -33,7 +33,7 @@ async fn of_many_writers_that_want_a_new_object_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_writers_that_replace_one_version_one_wins() {
+async fn of_many_concurrent_writers_of_one_version_one_succeeds() {
     let world = world().await;
     let client = world.osaka.s3_client();
     put(&client, SNAPSHOTS, "latest.json", "old").await;
@@ -57,7 +57,7 @@ async fn of_many_writers_that_replace_one_version_one_wins() {
 }
 
 #[tokio::test]
-async fn a_condition_on_an_object_that_is_not_there_fails() {
+async fn a_condition_on_a_missing_object_fails() {
     let world = world().await;
     let client = world.osaka.s3_client();
 
@@ -73,7 +73,7 @@ async fn a_condition_on_an_object_that_is_not_there_fails() {
 }
 
 #[tokio::test]
-async fn a_conditional_delete_leaves_another_version_alone() {
+async fn a_conditional_delete_does_not_delete_another_version() {
     let world = world().await;
     let client = world.osaka.s3_client();
     put(&client, SNAPSHOTS, "k", "v").await;
@@ -90,7 +90,7 @@ async fn a_conditional_delete_leaves_another_version_alone() {
 }
 
 #[tokio::test]
-async fn objects_are_listed_in_order_with_a_truthful_time() {
+async fn objects_are_listed_in_order_with_their_time_of_modification() {
     let world = world().await;
     let client = world.osaka.s3_client();
     for key in ["b/2", "a", "b/10", "c"] {
@@ -153,7 +153,7 @@ async fn a_multipart_upload_becomes_one_object() {
 }
 
 #[tokio::test]
-async fn an_object_is_copied_with_its_content_and_recorded_where_it_goes() {
+async fn an_object_is_copied_and_the_call_is_recorded_with_the_target() {
     let world = world().await;
     let client = world.osaka.s3_client();
     put(&client, SNAPSHOTS, "journal/sign-up/a+東.json", "record").await;

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{cognito_once, describe, s3_once, world};
 
-/// What S3 client and Cognito client see of a fault.
-async fn meets(kind: Kind) -> (String, String) {
+/// The errors that clients of S3 and Cognito report for a fault.
+async fn errors_of(kind: Kind) -> (String, String) {
     let world = world().await;
     for service in [Service::S3, Service::Cognito] {
         world.tokyo.faults().add(Fault::of(service, kind.clone()));
@@ -28,28 +28,28 @@ fn both(what: &str) -> (String, String) {
 
 #[tokio::test]
 async fn a_call_that_hangs_times_out() {
-    assert_eq!(meets(Kind::Hang).await, both("timeout"));
+    assert_eq!(errors_of(Kind::Hang).await, both("timeout"));
 }
 
 #[tokio::test]
-async fn a_call_that_is_refused_has_no_connection() {
-    assert_eq!(meets(Kind::Refuse).await, both("dispatch"));
+async fn a_refused_call_is_a_connection_error() {
+    assert_eq!(errors_of(Kind::Refuse).await, both("dispatch"));
 }
 
 #[tokio::test]
-async fn a_throttled_call_is_told_so_as_each_service_does() {
+async fn a_throttled_call_gets_the_throttling_error_of_its_service() {
     let throttled = ("503 SlowDown", "400 TooManyRequestsException");
-    let (s3, cognito) = meets(Kind::Throttle).await;
+    let (s3, cognito) = errors_of(Kind::Throttle).await;
     assert_eq!((s3.as_str(), cognito.as_str()), throttled);
 }
 
 #[tokio::test]
-async fn half_an_answer_is_no_answer() {
-    assert_eq!(meets(Kind::Reset).await, both("response"));
+async fn a_response_that_breaks_off_is_an_error() {
+    assert_eq!(errors_of(Kind::Reset).await, both("response"));
 }
 
 #[tokio::test]
-async fn a_call_that_loses_its_answer_was_served() {
+async fn a_call_whose_response_is_lost_was_served() {
     let world = world().await;
     let reset = Fault::on(Service::S3, "PutObject", Kind::Reset);
     world.tokyo.faults().add(reset.times(1));
@@ -62,8 +62,8 @@ async fn a_call_that_loses_its_answer_was_served() {
 }
 
 #[tokio::test]
-async fn rubbish_is_no_answer() {
-    let (s3, cognito) = meets(Kind::Rubbish).await;
+async fn an_unexpected_body_is_an_error() {
+    let (s3, cognito) = errors_of(Kind::Rubbish).await;
     assert_eq!(
         (s3.as_str(), cognito.as_str()),
         ("200 unhandled", "response")
@@ -71,17 +71,17 @@ async fn rubbish_is_no_answer() {
 }
 
 #[tokio::test]
-async fn an_error_comes_as_it_was_asked_for() {
+async fn an_injected_error_is_returned_unchanged() {
     let error = Kind::Error {
         status: 500,
         code: "InternalErrorException".to_owned(),
         message: "sorry".to_owned(),
     };
-    assert_eq!(meets(error).await, both("500 InternalErrorException"));
+    assert_eq!(errors_of(error).await, both("500 InternalErrorException"));
 }
 
 #[tokio::test]
-async fn a_conflict_of_conditional_writes_is_told_as_s3_does() {
+async fn a_conflict_of_conditional_writes_is_the_error_of_s3() {
     let world = world().await;
     let conflict = Kind::Error {
         status: 409,
@@ -101,7 +101,7 @@ async fn a_conflict_of_conditional_writes_is_told_as_s3_does() {
 }
 
 #[tokio::test]
-async fn an_answer_comes_as_it_was_asked_for() {
+async fn an_injected_response_is_returned_unchanged() {
     let world = world().await;
     let answer = json!({ "UserPoolId": world.primary.id, "CSVHeader": ["name"] });
     let fault = Fault::on(Service::Cognito, "GetCSVHeader", Kind::Answer(answer));
@@ -147,7 +147,7 @@ async fn a_delayed_call_is_served_late_and_the_next_one_at_once() {
 }
 
 #[tokio::test]
-async fn a_lost_region_is_lost_for_everybody_until_it_is_restored() {
+async fn an_outage_affects_every_call_until_it_ends() {
     let world = world().await;
     let osaka = cognito_once(&world.osaka);
     let pools = || osaka.list_user_pools().max_results(1).send();

@@ -11,7 +11,7 @@ use local_regions::world::World;
 use super::{describe, world};
 
 #[tokio::test]
-async fn a_closed_fence_stops_people_and_not_the_operator() {
+async fn a_closed_fence_blocks_people_but_not_the_operator() {
     let world = world().await;
     let client = world.osaka.cognito_client();
     let app = &world.secondary.client_id;
@@ -41,7 +41,7 @@ async fn a_closed_fence_stops_people_and_not_the_operator() {
     assert!(sign_up().await.is_ok());
 }
 
-/// Changes the default action of the fence in Osaka as an operator would.
+/// Changes the default action of the fence in Osaka through the API.
 async fn set_fence(world: &World, action: &str, lock_token: Option<String>) -> Result<(), String> {
     let client = world.osaka.waf_client();
     let arn = world.osaka.cognito().pool_arn(&world.secondary.id);
@@ -102,7 +102,7 @@ async fn the_fence_is_closed_and_opened_by_its_default_action() {
 }
 
 #[tokio::test]
-async fn a_session_and_a_token_are_fenced_as_their_pool_is() {
+async fn the_fence_applies_to_requests_that_name_only_a_session_or_a_token() {
     let world = world().await;
     let region = &world.osaka;
     let attributes = [("email", "a@example.jp"), ("email_verified", "true")];
@@ -131,7 +131,7 @@ async fn a_session_and_a_token_are_fenced_as_their_pool_is() {
 }
 
 #[tokio::test]
-async fn a_web_acl_is_replaced_as_a_whole() {
+async fn an_update_replaces_the_whole_web_acl() {
     let world = world().await;
     let client = world.osaka.waf_client();
     let arn = world.osaka.cognito().pool_arn(&world.secondary.id);
@@ -159,7 +159,7 @@ async fn a_web_acl_is_replaced_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_web_acl_says_no_to_what_is_stale_unknown_or_not_there() {
+async fn stale_lock_tokens_and_unknown_scopes_and_resources_are_rejected() {
     let world = world().await;
     let client = world.osaka.waf_client();
     let of = |arn: &str| client.get_web_acl_for_resource().resource_arn(arn).send();

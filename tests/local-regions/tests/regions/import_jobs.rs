@@ -15,7 +15,7 @@ use super::{describe, fetch, world};
 const LOG_GROUP: &str = "/aws/cognito/userpools/ap-northeast-1_Primary01/primary";
 const LOG_ROLE: &str = "arn:aws:iam::123456789012:role/import-logs";
 
-/// Runs an import job of people into the primary pool to its end.
+/// Imports people into the primary pool and returns the finished job.
 async fn import(world: &World, role: &str, people: &[&str]) -> cognito::types::UserImportJobType {
     let client = world.tokyo.cognito_client();
     let pool = &world.primary.id;
@@ -55,7 +55,7 @@ async fn import(world: &World, role: &str, people: &[&str]) -> cognito::types::U
     }
 }
 
-/// A page of a job's log: the lines, and the token of the next page.
+/// A page of a job's log: its lines, and the token of the next page.
 async fn log_page(
     world: &World,
     job: &cognito::types::UserImportJobType,
@@ -122,7 +122,7 @@ async fn an_import_jobs_log_is_read_page_by_page_until_the_token_repeats() {
 }
 
 #[tokio::test]
-async fn a_log_says_no_to_what_is_not_there_or_not_asked_for_properly() {
+async fn requests_for_missing_logs_or_with_invalid_parameters_are_rejected() {
     let world = world().await;
     let job = import(&world, LOG_ROLE, &["a@example.jp"]).await;
     let refused = async |turn: fn(GetLogEvents) -> GetLogEvents| {
@@ -147,7 +147,7 @@ async fn a_log_says_no_to_what_is_not_there_or_not_asked_for_properly() {
 }
 
 #[tokio::test]
-async fn a_log_may_come_long_after_the_job() {
+async fn a_log_can_appear_long_after_the_end_of_the_job() {
     let world = world().await;
     let cognito = world.tokyo.cognito();
     cognito.knobs().set_import(ImportKnobs {
@@ -168,7 +168,7 @@ async fn a_log_may_come_long_after_the_job() {
 }
 
 #[tokio::test]
-async fn a_job_whose_log_role_is_not_of_the_account_fails_and_imports_nobody() {
+async fn a_job_with_a_log_role_of_another_account_fails_and_imports_nobody() {
     let world = world().await;
 
     let role = "arn:aws:iam::999999999999:role/import-logs";
@@ -184,7 +184,7 @@ async fn a_job_whose_log_role_is_not_of_the_account_fails_and_imports_nobody() {
 }
 
 #[tokio::test]
-async fn a_streamed_upload_must_say_its_length() {
+async fn an_upload_without_its_length_is_rejected() {
     use http_body_util::StreamBody;
     use hyper::body::{Bytes, Frame};
     use hyper_util::client::legacy::Client;

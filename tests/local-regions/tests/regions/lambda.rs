@@ -1,4 +1,4 @@
-//! The local Lambda, with a function that does as it is told (`examples/function.rs`).
+//! The local Lambda, tested with a function that follows its event (`examples/function.rs`).
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -50,7 +50,7 @@ fn alive(pid: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn an_idle_process_is_used_again() {
+async fn an_idle_process_is_reused() {
     let deployed = deploy(|_| {});
 
     let first = deployed.invoke(json!({ "n": 1 })).await.expect("an answer");
@@ -62,7 +62,7 @@ async fn an_idle_process_is_used_again() {
 }
 
 #[tokio::test]
-async fn an_event_past_its_deadline_ends_the_process() {
+async fn a_timeout_ends_the_process() {
     let deployed = deploy(|f| f.timeout = Duration::from_secs(1));
     let warm = deployed.invoke(json!({})).await.expect("an answer");
     let start = Instant::now();
@@ -90,7 +90,7 @@ async fn events_beyond_the_concurrency_are_throttled() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_function_is_told_and_the_process_lives_on() {
+async fn an_error_of_the_function_is_returned_and_the_process_is_reused() {
     let deployed = deploy(|_| {});
     let before = deployed.invoke(json!({})).await.expect("an answer");
 
@@ -112,7 +112,7 @@ async fn an_error_of_the_function_is_told_and_the_process_lives_on() {
 }
 
 #[tokio::test]
-async fn a_process_that_ends_is_told_and_replaced() {
+async fn a_process_that_exits_is_an_error_and_is_replaced() {
     let deployed = deploy(|_| {});
 
     let crash = deployed.invoke(json!({ "exit": 7 })).await;
@@ -125,7 +125,7 @@ async fn a_process_that_ends_is_told_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_function_that_cannot_start_says_why() {
+async fn the_error_of_a_function_that_cannot_start_is_returned() {
     let deployed = deploy(|f| {
         f.env.insert("FAIL_INIT".to_owned(), "1".to_owned());
     });

@@ -31,7 +31,7 @@ async fn world() -> World {
     .expect("both regions start")
 }
 
-/// Clients that try once and wait two seconds, to see what one call meets.
+/// The timeout of clients that make a single attempt.
 fn two_seconds() -> TimeoutConfig {
     let timeout = TimeoutConfig::builder();
     timeout.operation_timeout(Duration::from_secs(2)).build()

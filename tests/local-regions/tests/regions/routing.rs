@@ -44,7 +44,7 @@ async fn a_signed_call_is_served_by_the_region_it_is_signed_for() {
 }
 
 #[tokio::test]
-async fn an_unsigned_call_belongs_to_the_listeners_region() {
+async fn an_unsigned_call_is_served_by_the_region_of_the_listener() {
     let world = world().await;
 
     let sign_up = |region: &Region, client_id: &str| {
@@ -62,7 +62,7 @@ async fn an_unsigned_call_belongs_to_the_listeners_region() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_or_a_missing_signature_is_refused() {
+async fn a_wrong_key_or_a_missing_signature_is_rejected() {
     let world = world().await;
     let with = |id: &str, secret: &str| {
         let config = world.tokyo.cognito_client().config().to_builder();
@@ -106,7 +106,7 @@ async fn a_wrong_key_or_a_missing_signature_is_refused() {
 }
 
 #[tokio::test]
-async fn a_bucket_is_only_in_its_own_region() {
+async fn a_bucket_exists_only_in_its_own_region() {
     let world = world().await;
 
     let put = world
@@ -123,7 +123,7 @@ async fn a_bucket_is_only_in_its_own_region() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn the_error_names_a_port_that_is_in_use() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

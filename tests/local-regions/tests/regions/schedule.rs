@@ -20,7 +20,7 @@ fn worker(world: &World) {
     });
 }
 
-/// The events that the worker has seen, once there are so many.
+/// Waits until the worker has received this number of events, and returns them.
 async fn events(world: &World, at_least: usize) -> Vec<Value> {
     let start = Instant::now();
     loop {
@@ -56,7 +56,7 @@ async fn scheduled(change: impl FnOnce(&mut ScheduleOptions)) -> World {
 }
 
 #[tokio::test]
-async fn a_created_object_wakes_the_worker() {
+async fn a_created_object_invokes_the_worker() {
     let world = scheduled(|_| {}).await;
     let client = world.osaka.s3_client();
 
@@ -78,7 +78,7 @@ async fn a_created_object_wakes_the_worker() {
 }
 
 #[tokio::test]
-async fn some_notifications_come_twice() {
+async fn some_notifications_are_delivered_twice() {
     let world = scheduled(|schedule| schedule.duplicates = 1.0).await;
 
     put(
@@ -93,7 +93,7 @@ async fn some_notifications_come_twice() {
 }
 
 #[tokio::test]
-async fn the_tick_comes_again_and_again_and_waits_while_the_region_is_lost() {
+async fn the_tick_is_repeated_and_pauses_during_an_outage() {
     let world = scheduled(|schedule| schedule.tick = Duration::from_millis(200)).await;
     let before = events(&world, 2).await;
     assert_eq!(before[0], json!({ "action": "tick" }));
@@ -109,7 +109,7 @@ async fn the_tick_comes_again_and_again_and_waits_while_the_region_is_lost() {
 }
 
 #[tokio::test]
-async fn a_failed_event_is_tried_twice_more() {
+async fn a_failed_event_is_retried_twice() {
     let world = scheduled(|_| {}).await;
     let lambda = world.osaka.lambda();
     lambda.set_env(BACKUP_WORKER, "FAIL", "always");

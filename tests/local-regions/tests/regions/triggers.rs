@@ -10,7 +10,7 @@ use local_regions::world::{BACKUP_TRIGGER, REPLICATE_TRIGGER, SNAPSHOTS, World, 
 use super::{describe, world};
 
 #[tokio::test]
-async fn a_trigger_that_is_attached_by_its_arn_runs() {
+async fn a_trigger_that_is_attached_by_its_arn_is_invoked() {
     let world = world().await;
     let region = &world.tokyo;
     region.lambda().create_function(Function {
@@ -35,14 +35,14 @@ async fn a_trigger_that_is_attached_by_its_arn_runs() {
     let confirm = confirm.user_pool_id(&world.primary.id);
     let confirm = confirm.username("taro@example.jp").send().await;
 
-    // The function's answer is not the event.
+    // Cognito rejects the response, because this function does not return the event.
     let error = confirm.expect_err("the function ran");
     assert_eq!(describe(&error), "400 InvalidLambdaResponseException");
     assert_eq!(world.log(region, "attached").lines().count(), 1);
 }
 
 #[tokio::test]
-async fn a_trigger_that_never_answers_is_tried_three_times_and_the_user_is_confirmed() {
+async fn a_trigger_that_never_responds_is_invoked_three_times_and_the_user_is_confirmed() {
     let world = world().await;
     let logged = || world.log(&world.tokyo, "slow").lines().count();
     world.tokyo.lambda().create_function(Function {

@@ -1,9 +1,9 @@
-//! The drill: a whole failover and failback on this machine, told as it happens, with real requests to real processes.
+//! The drill: a complete failover and failback on this machine, with real requests to real processes. It prints what happens.
 //!
-//! - [`cast`]: who plays which part
-//! - [`story`]: the five acts
-//! - [`check`]: whether people are where, and as, they should be
-//! - [`report`]: what is told on the way, and the table at the end
+//! - [`cast`]: who signs up when and where
+//! - [`story`]: the five parts of the drill
+//! - [`check`]: whether every user is in the right pool with the right attributes
+//! - [`report`]: the printed lines, and the table at the end
 
 mod cast;
 mod check;
@@ -40,7 +40,7 @@ struct Arguments {
     failback: Failback,
 }
 
-/// How the newcomers are brought home.
+/// How the newcomers are imported into the primary pool.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Failback {
     /// By `twinpool restore`

@@ -1,4 +1,4 @@
-//! The five acts.
+//! The five parts of the drill.
 
 use std::time::{Duration, Instant};
 
@@ -23,23 +23,23 @@ use crate::cast::Cast;
 use crate::check::{self, Census, Rejected};
 use crate::report::Report;
 
-/// What a minute of the schedule lasts in the drill.
+/// The time between two ticks in the drill, which is one minute in AWS.
 pub const MINUTE: Duration = Duration::from_secs(2);
 
-/// People a second who sign up: each is two calls of the 50 a second that Cognito allows (DG:quotas, UserCreation).
+/// Sign-ups a second. Each makes two calls, and Cognito allows 50 calls a second (DG:quotas, UserCreation).
 const SIGN_UPS_PER_SECOND: u32 = 20;
-/// People at the sign-in page at once.
-const AT_ONCE: usize = 4;
-/// How long anything in the story may take before it is taken for stuck.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How many people sign up concurrently.
+const CONCURRENT_SIGN_UPS: usize = 4;
+/// If a step takes longer than this, the drill fails.
+const STEP_TIME_LIMIT: Duration = Duration::from_secs(180);
 
-/// The longest that Cognito lets a person wait for a trigger.
-const LIMIT: Duration = Duration::from_secs(5);
+/// The longest time that Cognito waits for a trigger (facts 2).
+const TRIGGER_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 const PASSWORD: &str = "Correct-horse-7-battery";
 const NEW_PASSWORD: &str = "Another-staple-8-battery";
 
-/// Plays the drill to its end; the snapshot that brought the newcomers home is what it leaves.
+/// Runs the drill to its end. Returns the snapshot from which the newcomers were restored.
 pub async fn play(
     world: &World,
     cast: &Cast,
@@ -88,7 +88,10 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
         "{confirmed} confirmed while Osaka refused, the slowest in {} ms; {waiting} are in the outbox",
         sign_ups.slowest(),
     ));
-    let late = sign_ups.waits.iter().filter(|wait| **wait > LIMIT);
+    let late = sign_ups
+        .waits
+        .iter()
+        .filter(|wait| **wait > TRIGGER_TIME_LIMIT);
     let late = late.map(|wait| format!("a confirmation took {wait:?}"));
     let broken: Vec<_> = late.chain(sign_ups.failed.iter().cloned()).collect();
     report.promise(
@@ -258,11 +261,11 @@ fn ending(world: &World, cast: &Cast, report: &mut Report) {
     );
 }
 
-/// How sign-ups went.
+/// The results of a group of sign-ups.
 struct SignUps {
-    /// How long each confirmation took.
+    /// The duration of each confirmation.
     waits: Vec<Duration>,
-    /// What went wrong.
+    /// The errors.
     failed: Vec<String>,
 }
 
@@ -280,7 +283,7 @@ impl SignUps {
     }
 }
 
-/// Lets everyone sign up, confirm where they would, and be disabled where they are.
+/// Signs everyone up. People are confirmed and disabled as their profiles say.
 async fn sign_up_all(
     region: &Region,
     pool: &Pool,
@@ -297,7 +300,7 @@ async fn sign_up_all(
             bar.inc(1);
             (profile, signed_up)
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(CONCURRENT_SIGN_UPS);
     let mut outcome = SignUps {
         waits: Vec::new(),
         failed: Vec::new(),
@@ -320,7 +323,7 @@ async fn sign_up_all(
     Ok(outcome)
 }
 
-/// Signs up, and confirms unless it is somebody who does not: how long that took.
+/// Signs a person up and confirms them, unless the profile is unconfirmed. Returns the duration of the confirmation.
 async fn sign_up(visitor: &Visitor, profile: &Profile) -> anyhow::Result<Option<Duration>> {
     visitor.sign_up(profile, PASSWORD).await?;
     if profile.status == "UNCONFIRMED" {
@@ -344,7 +347,7 @@ async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// The console's way: one import job of `newcomers-0001.csv`.
+/// Restores with the console: one import job of `newcomers-0001.csv`.
 async fn upload(world: &World, manifest: &Manifest, report: &mut Report) -> anyhow::Result<()> {
     let rows = manifest.users.newcomers;
     let csv = object_of(world, manifest, Role::Newcomers)?;
@@ -366,7 +369,7 @@ async fn upload(world: &World, manifest: &Manifest, report: &mut Report) -> anyh
     Ok(())
 }
 
-/// What `twinpool restore` says of its work.
+/// The report of `twinpool restore`.
 #[derive(Deserialize)]
 struct Restored {
     status: Status,
@@ -395,7 +398,7 @@ async fn resets_and_signs_in(visitor: &Visitor, email: &str) -> anyhow::Result<(
     Ok(())
 }
 
-/// Waits until the worker has emptied the outbox, a minute's tick after the other.
+/// Waits until the worker has emptied the outbox, which it processes with every tick.
 async fn outbox_drained(world: &World, report: &Report) -> anyhow::Result<()> {
     let depth = || world.tokyo.s3().keys(OUTBOX, "outbox/").len();
     let deepest = depth();
@@ -403,7 +406,7 @@ async fn outbox_drained(world: &World, report: &Report) -> anyhow::Result<()> {
     let begun = Instant::now();
     while depth() > 0 {
         ensure!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < STEP_TIME_LIMIT,
             "the outbox still holds {} records",
             depth()
         );
@@ -428,11 +431,11 @@ fn not_replicated(world: &World, people: &[Profile]) -> Vec<String> {
         .collect()
 }
 
-/// Waits for the latest snapshot to know of every newcomer, in its import files or among the rejected.
+/// Waits until the latest snapshot contains every newcomer, in its import files or in `rejected.csv`.
 async fn snapshot_of(world: &World, newcomers: &[Profile]) -> anyhow::Result<Manifest> {
     let begun = Instant::now();
     let mut last = None;
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < STEP_TIME_LIMIT {
         if let Some(latest) = world.osaka.s3().object(SNAPSHOTS, LATEST) {
             let latest: Latest = serde_json::from_slice(&latest)?;
             ensure!(

@@ -9,7 +9,7 @@ use super::{put, put_record};
 use crate::support::{counted, drain, email, outbox, record, replica, sub, world};
 
 #[tokio::test]
-async fn poisoned_records_end_in_conflicts_with_a_reason_and_block_nobody() {
+async fn bad_records_are_moved_to_conflicts_with_a_reason_and_do_not_block_others() {
     let world = world().await;
     let new = SignedDuration::ZERO;
     let mut no_address = record(1, new);
@@ -18,8 +18,8 @@ async fn poisoned_records_end_in_conflicts_with_a_reason_and_block_nobody() {
     bad_address["attributes"]["email"] = json!("not an address");
     let mut too_long = record(3, new);
     too_long["attributes"]["name"] = json!("x".repeat(2049));
-    for poisoned in [&no_address, &bad_address, &too_long] {
-        put_record(&world, poisoned).await;
+    for bad in [&no_address, &bad_address, &too_long] {
+        put_record(&world, bad).await;
     }
     put(&world, "outbox/zzz.json", b"\xff not json").await;
     put_record(&world, &record(4, new)).await;
@@ -50,7 +50,7 @@ async fn poisoned_records_end_in_conflicts_with_a_reason_and_block_nobody() {
 }
 
 #[tokio::test]
-async fn an_alias_that_somebody_else_has_is_a_conflict_and_is_not_stolen() {
+async fn an_alias_of_another_user_is_a_conflict_and_is_not_taken_away() {
     let world = world().await;
     let twin = world.osaka.cognito().create_pool(PoolSettings {
         name: "aliases".into(),
@@ -84,7 +84,7 @@ async fn an_alias_that_somebody_else_has_is_a_conflict_and_is_not_stolen() {
 }
 
 #[tokio::test]
-async fn an_old_record_is_replayed_only_if_its_person_still_exists() {
+async fn an_old_record_is_replicated_only_if_its_person_still_exists() {
     let world = world().await;
     let old = SignedDuration::from_hours(2);
     let living = SeedUser {
@@ -105,12 +105,15 @@ async fn an_old_record_is_replayed_only_if_its_person_still_exists() {
         "{answer}"
     );
     assert!(replica(&world, &email(1)).is_some());
-    assert!(replica(&world, &email(2)).is_none(), "deleted since");
+    assert!(
+        replica(&world, &email(2)).is_none(),
+        "the person has been deleted"
+    );
     assert!(outbox(&world, "").is_empty());
 }
 
 #[tokio::test]
-async fn an_old_record_is_not_replayed_for_somebody_else_who_has_the_username_now() {
+async fn an_old_record_is_not_replicated_if_another_user_has_the_username_now() {
     let world = world().await;
     let pool = world.tokyo.cognito().create_pool(PoolSettings {
         name: "usernames".into(),
@@ -139,7 +142,7 @@ async fn an_old_record_is_not_replayed_for_somebody_else_who_has_the_username_no
 }
 
 #[tokio::test]
-async fn an_old_record_of_another_pool_is_not_taken_for_somebody_deleted() {
+async fn an_old_record_of_another_pool_does_not_count_as_deleted() {
     let world = world().await;
     let mut foreign = record(1, SignedDuration::from_hours(2));
     foreign["pool"] = json!("ap-northeast-1_Another01");

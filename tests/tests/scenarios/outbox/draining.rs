@@ -58,7 +58,7 @@ async fn the_outbox_drains_within_the_quota() {
 }
 
 #[tokio::test]
-async fn the_age_of_the_oldest_record_is_told() {
+async fn the_age_of_the_oldest_record_is_reported() {
     let world = world().await;
     world
         .osaka
@@ -76,7 +76,7 @@ async fn the_age_of_the_oldest_record_is_told() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_may_pass_keeps_the_record_in_the_outbox() {
+async fn an_error_that_can_be_temporary_keeps_the_record_in_the_outbox() {
     let world = world().await;
     put_record(&world, &record(1, SignedDuration::ZERO)).await;
     for code in [
@@ -103,19 +103,16 @@ async fn a_refusal_that_may_pass_keeps_the_record_in_the_outbox() {
 }
 
 #[tokio::test]
-async fn two_workers_at_once_reclaim_a_name_once_and_leave_one_good_replica() {
+async fn concurrent_workers_reclaim_a_name_once_and_leave_one_complete_replica() {
     let world = world().await;
     let numbers = 0..30;
     for number in numbers.clone() {
-        let squatter = SeedUser {
+        let holder = SeedUser {
             status: UserStatus::Unconfirmed,
             attributes: [("email".to_owned(), email(number))].into(),
             ..SeedUser::default()
         };
-        world
-            .osaka
-            .cognito()
-            .put_user(&world.secondary.id, squatter);
+        world.osaka.cognito().put_user(&world.secondary.id, holder);
         put_record(&world, &record(number, SignedDuration::ZERO)).await;
     }
 
@@ -132,7 +129,7 @@ async fn two_workers_at_once_reclaim_a_name_once_and_leave_one_good_replica() {
 }
 
 #[tokio::test]
-async fn a_newer_record_of_the_same_person_is_not_deleted_unread() {
+async fn a_newer_record_of_the_same_person_is_not_deleted_before_it_is_read() {
     let world = world().await;
     let slow = Kind::Delay(Duration::from_secs(2));
     let slow = Fault::on(Service::Cognito, "AdminCreateUser", slow);
@@ -149,7 +146,7 @@ async fn a_newer_record_of_the_same_person_is_not_deleted_unread() {
 }
 
 #[tokio::test]
-async fn a_repeated_event_does_not_make_a_record_younger() {
+async fn a_repeated_event_does_not_change_the_time_of_a_record() {
     let world = world().await;
     world
         .osaka
@@ -172,7 +169,7 @@ async fn a_repeated_event_does_not_make_a_record_younger() {
 }
 
 #[tokio::test]
-async fn a_pool_that_does_not_exist_is_an_error_and_moves_no_record() {
+async fn a_missing_pool_is_an_error_and_no_record_is_moved() {
     let world = world().await;
     world.tokyo.lambda().set_env(
         REPLICATE_WORKER,
@@ -191,7 +188,7 @@ async fn a_pool_that_does_not_exist_is_an_error_and_moves_no_record() {
     let log = world.log(&world.tokyo, REPLICATE_WORKER);
     assert!(
         log.contains("check the pool id"),
-        "nobody reads the answer of a tick"
+        "the error must be in the log, because nobody reads the response to a tick"
     );
     assert_eq!(outbox(&world, "outbox/").len(), 1);
     assert!(outbox(&world, "conflicts/").is_empty());

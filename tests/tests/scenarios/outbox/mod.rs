@@ -1,4 +1,4 @@
-//! The outbox: it drains, and nobody in it stands in another's way.
+//! The outbox: its worker replicates all records, and a bad record does not block the others.
 
 mod conflicts;
 mod draining;

@@ -9,7 +9,7 @@ use super::{at_home, away, newcomer, person, report, restore, with};
 use crate::support::{email, invoke, snapshot, sub, world};
 
 #[tokio::test]
-async fn what_a_csv_cannot_carry_arrives_all_the_same() {
+async fn values_that_a_csv_cannot_contain_are_restored() {
     let world = world().await;
     let note = "first line\nsecond \"line\" \\ ";
     newcomer(&world, 1, with(person(1), "custom:note", note)).await;
@@ -30,7 +30,7 @@ async fn what_a_csv_cannot_carry_arrives_all_the_same() {
 
     assert_eq!(answer["status"], "complete", "{}", report(&world, &answer));
     assert_eq!(at_home(&world, 1).unwrap().attributes["custom:note"], note);
-    let disabled = at_home(&world, 2).expect("made");
+    let disabled = at_home(&world, 2).expect("the user was created");
     assert!(!disabled.enabled);
     assert_eq!(disabled.status, UserStatus::Confirmed);
     assert_eq!(disabled.attributes["name"], "Hanako");
@@ -45,7 +45,7 @@ async fn what_a_csv_cannot_carry_arrives_all_the_same() {
         .position(|call| call.operation == "AdminSetUserPassword");
     assert!(
         disable < password,
-        "never enabled with a password that can be reset"
+        "the user must be disabled before the password is set"
     );
     assert_eq!(
         at_home(&world, 3).unwrap().attributes["custom:note"],
@@ -54,7 +54,7 @@ async fn what_a_csv_cannot_carry_arrives_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_its_owner_has_written_since_is_not_overwritten() {
+async fn an_attribute_that_the_user_has_changed_since_is_not_overwritten() {
     let world = world().await;
     newcomer(&world, 1, with(person(1), "custom:note", "a\nb")).await;
     snapshot(&world).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_attribute_that_its_owner_has_written_since_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_only_one_pool_has_is_mapped_or_refused_by_name() {
+async fn attributes_are_mapped_by_name_and_a_missing_one_is_an_error_with_its_name() {
     let world = world().await;
     newcomer(&world, 1, with(person(1), "custom:tenant", "acme")).await;
     newcomer(&world, 2, person(2)).await;
@@ -108,7 +108,7 @@ async fn an_attribute_that_only_one_pool_has_is_mapped_or_refused_by_name() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_was_refused_is_named_and_tried_again() {
+async fn a_rejected_attribute_is_reported_and_written_by_the_next_run() {
     let world = world().await;
     newcomer(&world, 1, with(person(1), "custom:note", "a\nb")).await;
     snapshot(&world).await.unwrap();
@@ -135,7 +135,7 @@ async fn an_attribute_that_was_refused_is_named_and_tried_again() {
 }
 
 #[tokio::test]
-async fn a_disabled_person_whose_making_was_interrupted_is_finished_by_the_next_run() {
+async fn a_disabled_user_whose_creation_was_interrupted_is_completed_by_the_next_run() {
     let world = world().await;
     newcomer(
         &world,

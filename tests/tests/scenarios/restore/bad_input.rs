@@ -7,7 +7,7 @@ use super::{newcomer, person};
 use crate::support::{invoke, snapshot, world};
 
 #[tokio::test]
-async fn a_payload_that_asks_for_nothing_known_is_refused_before_anything_is_done() {
+async fn an_unknown_payload_is_rejected_before_any_call() {
     let world = world().await;
 
     let error = invoke(&world.tokyo, RESTORE, &json!({"dryrun": true}))
@@ -19,7 +19,7 @@ async fn a_payload_that_asks_for_nothing_known_is_refused_before_anything_is_don
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_what_the_manifest_says_is_refused() {
+async fn a_file_that_does_not_match_the_manifest_is_rejected() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     let taken = snapshot(&world).await.unwrap();

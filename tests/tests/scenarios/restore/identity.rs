@@ -11,7 +11,7 @@ use super::{at_home, away, file, in_osaka, newcomer, person, records, report, re
 use crate::support::{email, snapshot, sub, world};
 
 #[tokio::test]
-async fn an_unconfirmed_holder_of_the_name_is_deleted_only_when_asked_for() {
+async fn an_unconfirmed_user_with_the_same_name_is_deleted_only_when_requested() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     world.tokyo.cognito().put_user(
@@ -42,7 +42,7 @@ async fn an_unconfirmed_holder_of_the_name_is_deleted_only_when_asked_for() {
 }
 
 #[tokio::test]
-async fn somebody_elses_sub_in_an_attribute_of_ones_own_is_not_believed() {
+async fn the_sub_of_another_user_in_an_ordinary_attribute_is_ignored() {
     let world = world().await;
     newcomer(&world, 1, with(person(1), "phone_number", "090-1234")).await;
     newcomer(&world, 2, with(person(2), "custom:tenant", &sub(1))).await;
@@ -75,7 +75,7 @@ async fn somebody_elses_sub_in_an_attribute_of_ones_own_is_not_believed() {
 }
 
 #[tokio::test]
-async fn without_an_attribute_of_origin_records_are_joined_by_name_and_else_by_asking() {
+async fn without_the_origin_attribute_records_are_matched_by_name_or_by_a_lookup() {
     let world = world().await;
     world
         .osaka
@@ -87,7 +87,7 @@ async fn without_an_attribute_of_origin_records_are_joined_by_name_and_else_by_a
     let client = world.osaka.cognito_client();
     let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
     delete.username(sub(3)).send().await.unwrap();
-    // Older than what may have been under way when the snapshot was taken.
+    // The records must be older than the sign-ups that can be in progress when the snapshot is taken.
     tokio::time::sleep(Duration::from_secs(11)).await;
     snapshot(&world).await.unwrap();
 
@@ -106,7 +106,7 @@ async fn without_an_attribute_of_origin_records_are_joined_by_name_and_else_by_a
 }
 
 #[tokio::test]
-async fn a_holder_of_the_name_is_deleted_for_whoever_comes_home_and_for_nobody_else() {
+async fn a_user_with_the_same_name_is_deleted_only_for_somebody_who_is_restored() {
     let world = world().await;
     newcomer(
         &world,
@@ -136,7 +136,7 @@ async fn a_holder_of_the_name_is_deleted_for_whoever_comes_home_and_for_nobody_e
 }
 
 #[tokio::test]
-async fn a_federated_namesake_is_somebody_else() {
+async fn a_federated_user_with_the_same_email_is_another_user() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     newcomer(&world, 2, person(2)).await;

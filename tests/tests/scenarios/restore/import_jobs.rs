@@ -12,7 +12,7 @@ use super::{at_home, away, newcomer, person, records, report, restore, with};
 use crate::support::{email, invoke, snapshot, sub, world};
 
 #[tokio::test]
-async fn a_job_that_ends_failed_after_half_of_its_rows_is_followed_by_another() {
+async fn a_job_that_fails_after_half_of_its_rows_is_followed_by_another_one() {
     let world = world().await;
     for number in 0..60 {
         newcomer(&world, number, person(number)).await;
@@ -39,7 +39,7 @@ async fn a_job_that_ends_failed_after_half_of_its_rows_is_followed_by_another() 
 }
 
 #[tokio::test]
-async fn a_url_that_expires_a_start_that_sees_no_file_and_throttling_do_not_lose_anybody() {
+async fn an_expired_url_a_start_without_the_file_and_throttling_lose_nobody() {
     let world = world().await;
     for number in 0..5 {
         newcomer(&world, number, person(number)).await;
@@ -78,7 +78,7 @@ async fn a_url_that_expires_a_start_that_sees_no_file_and_throttling_do_not_lose
 }
 
 #[tokio::test]
-async fn a_listing_that_lags_behind_imports_nobody_twice() {
+async fn a_delayed_listing_imports_nobody_twice() {
     let world = world().await;
     for number in 0..5 {
         newcomer(&world, number, person(number)).await;
@@ -97,7 +97,7 @@ async fn a_listing_that_lags_behind_imports_nobody_twice() {
 }
 
 #[tokio::test]
-async fn rows_that_the_pool_would_refuse_are_named_and_not_uploaded() {
+async fn rows_that_the_pool_would_reject_are_reported_and_not_uploaded() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     newcomer(&world, 2, with(person(2), "phone_number", "090-1234")).await;
@@ -123,7 +123,7 @@ async fn rows_that_the_pool_would_refuse_are_named_and_not_uploaded() {
 }
 
 #[tokio::test]
-async fn a_row_that_cognito_refuses_is_named_with_cognitos_reason() {
+async fn a_row_that_cognito_rejects_is_reported_with_the_reason_of_cognito() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     newcomer(&world, 2, person(2)).await;
@@ -154,7 +154,7 @@ async fn a_row_that_cognito_refuses_is_named_with_cognitos_reason() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_before_its_first_row_is_told_with_cognitos_words() {
+async fn a_job_that_fails_before_its_first_row_is_an_error_with_the_message_of_cognito() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     snapshot(&world).await.unwrap();

@@ -1,4 +1,4 @@
-//! Failback: nobody missing, nobody twice, everyone who is not home is named.
+//! Restoring into the primary pool: nobody is missing, nobody is there twice, and the report names everyone who was not restored.
 
 mod attributes;
 mod bad_input;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::{answer, confirmation, email, invoke, object, sub};
 
-/// A person of the secondary pool.
+/// A user of the secondary pool.
 pub fn person(number: u32) -> SeedUser {
     SeedUser {
         sub: Some(sub(number)),
@@ -39,7 +39,7 @@ fn in_osaka(world: &World, person: SeedUser) {
     world.osaka.cognito().put_user(&world.secondary.id, person);
 }
 
-/// Somebody who signed up in Tokyo, with another `sub` there, and their replica.
+/// Creates a user of the primary pool, who has another `sub` there, and the replica.
 fn replicated(world: &World, number: u32) {
     let original = SeedUser {
         sub: None,
@@ -49,7 +49,7 @@ fn replicated(world: &World, number: u32) {
     in_osaka(world, person(number));
 }
 
-/// Somebody signs up in Osaka.
+/// Creates a user who signed up in Osaka.
 pub async fn newcomer(world: &World, number: u32, person: SeedUser) {
     in_osaka(world, person);
     signs_up(world, number).await;
@@ -69,7 +69,7 @@ fn at_home(world: &World, number: u32) -> Option<UserView> {
 
 async fn restore(world: &World, request: Value) -> Value {
     let answer = invoke(&world.tokyo, RESTORE, &request).await;
-    answer.expect("restore-fn answers")
+    answer.expect("restore-fn succeeds")
 }
 
 fn report(world: &World, answer: &Value) -> Value {
@@ -82,14 +82,14 @@ fn folder(answer: &Value) -> String {
     key.replace("report.json", "")
 }
 
-/// A file of a restore as text.
+/// The text of a file that a restore wrote.
 fn file(world: &World, answer: &Value, name: &str) -> String {
     let key = format!("{}{name}", folder(answer));
     let object = world.osaka.s3().object(SNAPSHOTS, &key);
     String::from_utf8(object.expect("the file is there")).expect("UTF-8")
 }
 
-/// Who is not home, with the reason.
+/// Who was not restored, with the reason.
 fn away(report: &Value) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let people = report["not_home"].as_array().expect("people");

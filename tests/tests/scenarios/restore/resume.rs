@@ -12,7 +12,7 @@ use super::{at_home, away, file, newcomer, person, records, replicated, report, 
 use crate::support::{email, invoke, object, snapshot, world};
 
 #[tokio::test]
-async fn out_of_time_it_says_so_and_the_same_request_goes_on() {
+async fn a_run_that_is_out_of_time_is_resumed_by_the_same_request() {
     let world = world().await;
     for number in 0..30 {
         newcomer(&world, number, person(number)).await;
@@ -43,8 +43,8 @@ async fn out_of_time_it_says_so_and_the_same_request_goes_on() {
     assert_eq!(report(&world, &last)["jobs"].as_array().unwrap().len(), 1);
 }
 
-/// The time in which a run that was killed is believed to live is over.
-async fn time_passes(world: &World) {
+/// Lets the lease of a killed run expire.
+async fn expire_lease(world: &World) {
     let Some(mut open) = object(world, "restores/open.json") else {
         return;
     };
@@ -63,7 +63,7 @@ async fn time_passes(world: &World) {
 }
 
 #[tokio::test]
-async fn killed_at_any_call_and_run_again_it_brings_everyone_home_once() {
+async fn killed_at_any_call_and_run_again_it_restores_everyone_once() {
     let world = world().await;
     for number in 0..40 {
         newcomer(&world, number, person(number)).await;
@@ -106,10 +106,10 @@ async fn killed_at_any_call_and_run_again_it_brings_everyone_home_once() {
             answer = Some(ended);
             break;
         }
-        time_passes(&world).await;
+        expire_lease(&world).await;
     }
 
-    let answer = answer.expect("once it was not killed any more");
+    let answer = answer.expect("the last run is not killed");
     let report = report(&world, &answer);
     assert_eq!(
         away(&report),
@@ -128,7 +128,7 @@ async fn killed_at_any_call_and_run_again_it_brings_everyone_home_once() {
 }
 
 #[tokio::test]
-async fn a_restore_that_another_run_is_at_is_left_to_it() {
+async fn a_second_run_does_not_start_while_another_one_holds_the_lease() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     snapshot(&world).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_restore_that_another_run_is_at_is_left_to_it() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_nobody_is_missing_and_nobody_is_there_twice() {
+async fn with_many_faults_nobody_is_missing_and_nobody_is_there_twice() {
     let world = world().await;
     for number in 0..500 {
         replicated(&world, number);
@@ -226,7 +226,7 @@ async fn whatever_goes_wrong_nobody_is_missing_and_nobody_is_there_twice() {
 }
 
 #[tokio::test]
-async fn who_is_deleted_between_import_and_resumption_stays_deleted() {
+async fn a_user_who_is_deleted_after_the_import_is_not_restored_again() {
     let world = world().await;
     for number in 0..30 {
         newcomer(&world, number, person(number)).await;

@@ -13,7 +13,7 @@ use super::{
 use crate::support::{email, files, invoke, object, snapshot, sub, world};
 
 #[tokio::test]
-async fn newcomers_come_home_and_their_records_are_filed() {
+async fn newcomers_are_restored_and_their_records_are_archived() {
     let world = world().await;
     for number in 0..3 {
         replicated(&world, number);
@@ -55,7 +55,7 @@ async fn newcomers_come_home_and_their_records_are_filed() {
 }
 
 #[tokio::test]
-async fn a_dry_run_changes_nothing_and_leaves_the_file_that_would_be_uploaded() {
+async fn a_dry_run_changes_nothing_and_stores_the_file_that_would_be_uploaded() {
     let world = world().await;
     replicated(&world, 0);
     newcomer(&world, 1, person(1)).await;
@@ -89,7 +89,7 @@ async fn a_dry_run_changes_nothing_and_leaves_the_file_that_would_be_uploaded() 
 }
 
 #[tokio::test]
-async fn after_the_consoles_way_everyone_is_found_at_home_and_the_journal_is_filed() {
+async fn after_an_import_with_the_console_everyone_is_found_and_the_journal_is_archived() {
     let world = world().await;
     replicated(&world, 0);
     for number in 1..4 {
@@ -118,7 +118,7 @@ async fn after_the_consoles_way_everyone_is_found_at_home_and_the_journal_is_fil
 }
 
 #[tokio::test]
-async fn a_second_restore_finds_everyone_home() {
+async fn a_second_restore_finds_everyone_restored() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     snapshot(&world).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_second_restore_finds_everyone_home() {
 }
 
 #[tokio::test]
-async fn nobody_who_was_deleted_comes_back_unless_asked_for() {
+async fn deleted_users_are_not_restored_unless_requested() {
     let world = world().await;
     in_osaka(&world, person(0));
     newcomer(&world, 1, person(1)).await;
@@ -161,7 +161,7 @@ async fn nobody_who_was_deleted_comes_back_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn an_empty_pool_is_rebuilt_from_everyone() {
+async fn an_empty_pool_is_restored_with_all_users() {
     let world = world().await;
     for number in 0..20 {
         in_osaka(&world, person(number));
@@ -187,7 +187,7 @@ async fn an_empty_pool_is_rebuilt_from_everyone() {
 }
 
 #[tokio::test]
-async fn a_sign_up_newer_than_the_snapshot_stops_the_run_unless_it_is_accepted() {
+async fn a_sign_up_newer_than_the_snapshot_is_an_error_unless_it_is_accepted() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
     snapshot(&world).await.unwrap();

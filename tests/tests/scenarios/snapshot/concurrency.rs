@@ -10,7 +10,7 @@ use super::{hasten, latest, populate};
 use crate::support::{called, snapshot, tick, world};
 
 #[tokio::test]
-async fn a_killed_run_never_becomes_latest_and_the_next_one_does() {
+async fn a_killed_run_is_never_published_and_the_next_run_is() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..300);
@@ -43,7 +43,7 @@ async fn a_killed_run_never_becomes_latest_and_the_next_one_does() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_out_of_time_publishes_nothing_and_the_next_one_goes_on() {
+async fn a_run_that_is_out_of_time_publishes_nothing_and_the_next_run_resumes_it() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..300);
@@ -69,12 +69,12 @@ async fn a_run_that_is_out_of_time_publishes_nothing_and_the_next_one_goes_on() 
     assert_eq!(latest(&world), None);
     world.osaka.faults().clear();
     let next = tick(&world).await;
-    assert_eq!(next["status"], "complete", "the lease was given back");
+    assert_eq!(next["status"], "complete", "the lease was released");
     assert_eq!(next["snapshot"], id);
 }
 
 #[tokio::test]
-async fn two_workers_at_once_make_one_snapshot() {
+async fn concurrent_workers_take_one_snapshot() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..100);
@@ -95,7 +95,7 @@ async fn two_workers_at_once_make_one_snapshot() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_is_lost_is_not_taken_for_somebody_elses() {
+async fn a_write_whose_response_is_lost_is_recognised_as_our_own() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..10);

@@ -14,7 +14,7 @@ use super::{hasten, journal, latest, manifest, populate, put, rows};
 use crate::support::{email, files, snapshot, sub, tick, world};
 
 #[tokio::test]
-async fn a_snapshot_is_laid_out_as_promised() {
+async fn a_snapshot_has_the_documented_files() {
     let world = world().await;
     populate(&world, 0..3);
     put(&world, 3, UserStatus::Unconfirmed);
@@ -61,7 +61,10 @@ async fn a_snapshot_is_laid_out_as_promised() {
     );
     let newcomers = files(&world, &manifest, "newcomers");
     assert_eq!(newcomers.lines().count(), 2);
-    assert!(newcomers.contains(&sub(1)), "the newcomer's sub is carried");
+    assert!(
+        newcomers.contains(&sub(1)),
+        "the row contains the newcomer's sub"
+    );
     assert!(files(&world, &manifest, "rejected").contains(&format!(
         "{},{},,unconfirmed\r\n",
         email(3),
@@ -70,7 +73,8 @@ async fn a_snapshot_is_laid_out_as_promised() {
 }
 
 #[tokio::test]
-async fn the_same_people_come_out_of_short_and_empty_pages_throttling_and_broken_answers() {
+async fn short_and_empty_pages_throttling_and_broken_responses_do_not_change_the_people_in_a_snapshot()
+ {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..700);
@@ -99,7 +103,7 @@ async fn the_same_people_come_out_of_short_and_empty_pages_throttling_and_broken
 }
 
 #[tokio::test]
-async fn a_file_closes_before_it_outgrows_an_import() {
+async fn a_new_file_begins_before_the_limits_of_an_import_are_exceeded() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let id = &Id::new(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The import CSV, against a reader that was written from Cognito's documentation and not from the writer.
+//! The import CSV, read by a reader that was written from Cognito's documentation, independently of the writer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ const HEADER: [&str; 10] = [
     "cognito:username",
 ];
 
-/// Any text at all, and often the characters that a CSV trips over.
+/// Any text, often with characters that are special in a CSV.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -70,7 +70,7 @@ fn format() -> Format {
     Format::of(&pool, &HEADER.map(str::to_owned), None).unwrap()
 }
 
-/// What Cognito's documentation does not say how to write, or says is changed.
+/// Whether the documentation of Cognito does not say how to write a value, or says that the value is changed.
 fn cannot_be_carried(value: &str) -> bool {
     let outer = [value.chars().next(), value.chars().next_back()];
     value
@@ -106,9 +106,9 @@ fn is_a_date(value: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// What is written reads back as it was, and what is not written is named.
+    /// A written value is read unchanged, and a value that is not written is reported.
     #[test]
-    fn a_row_reads_back_as_the_person_or_names_what_it_leaves_out(person in person()) {
+    fn a_row_is_read_as_the_same_person_or_what_it_leaves_out_is_reported(person in person()) {
         let format = format();
         let email = person.attributes.get("email").unwrap_or_default();
         let row = match format.row(&person, false) {
@@ -147,7 +147,7 @@ proptest! {
     }
 }
 
-/// A profile as a user of the pool, whatever brought them there.
+/// A profile as a user of the pool, in any status.
 fn seed(profile: &Profile) -> SeedUser {
     let status: UserStatus = serde_json::from_value(profile.status.clone().into()).unwrap();
     let federated = status == UserStatus::ExternalProvider;
@@ -161,8 +161,8 @@ fn seed(profile: &Profile) -> SeedUser {
 }
 
 #[tokio::test]
-async fn everyone_is_imported_as_they_are_or_named_and_kept_whole() {
-    // given everyone in the data, in the secondary pool
+async fn everyone_is_imported_unchanged_or_listed_as_rejected_with_all_attributes() {
+    // given all people of the repository in the secondary pool
     let world = world().await;
     let osaka = world.osaka.cognito();
     for profile in people::everyone().unwrap() {
@@ -189,7 +189,7 @@ async fn everyone_is_imported_as_they_are_or_named_and_kept_whole() {
     );
     assert_eq!((job.imported, job.skipped, job.failed), (exported, 0, 0));
 
-    // and so is everybody about whom nothing is awkward
+    // and every ordinary person is in the files
     let osaka_users = osaka.users(&world.secondary.id);
     let plain = people::everyone().unwrap();
     let plain = plain.iter().filter(|profile| profile.kind == "plain");
@@ -198,7 +198,7 @@ async fn everyone_is_imported_as_they_are_or_named_and_kept_whole() {
         assert!(!rejected_csv.contains(profile.email()), "{}", profile.kind);
     }
 
-    // and who is not among them is named, and whole in the leftovers
+    // and everybody else is in rejected.csv, and with all attributes in the leftovers
     let left_out = leftovers(&files(&world, &manifest, "leftovers"));
     let named = named(&rejected_csv);
     let home: BTreeMap<_, _> = world
@@ -243,7 +243,7 @@ async fn everyone_is_imported_as_they_are_or_named_and_kept_whole() {
     }
 }
 
-/// Each attribute came home as it was, or is named and kept.
+/// Checks that each attribute was imported unchanged, or is listed as left out and kept.
 fn assert_same(
     user: &UserView,
     home: &UserView,
@@ -269,7 +269,7 @@ fn assert_same(
     }
 }
 
-/// By `sub`, what the leftovers keep of a person.
+/// The attributes in the leftovers, by `sub`.
 fn leftovers(lines: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut kept: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for line in lines.lines() {

@@ -19,7 +19,7 @@ async fn the_memory_of_a_snapshot_stays_small() {
         for number in people {
             put_with_a_long_name(&world, number);
         }
-        // A setting that changes is a new process.
+        // A changed setting starts a new process.
         let rate = (5000 + peaks.len()).to_string();
         lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", &rate);
         let answer = snapshot(&world).await.unwrap();
@@ -27,7 +27,7 @@ async fn the_memory_of_a_snapshot_stays_small() {
         peaks.push(peak_memory_of("backup-fn"));
     }
 
-    // Three times as many people are 40 MB more of rows.
+    // Three times as many people have 40 MB more of rows.
     let [few, many] = peaks[..] else { panic!() };
     assert!(few > 0 && many < few + 8_000, "{few} kB and {many} kB");
 }
@@ -47,7 +47,7 @@ fn put_with_a_long_name(world: &World, number: u32) {
 }
 
 #[cfg(target_os = "linux")]
-/// The most memory that any process of this test's with this name has held, in kB.
+/// The peak memory in kB over all child processes of this test with this name.
 fn peak_memory_of(binary: &str) -> u64 {
     let parent = format!("PPid:\t{}", std::process::id());
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -65,7 +65,7 @@ fn peak_memory_of(binary: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn the_pool_is_listed_on_many_chains_within_one_rate() {
+async fn many_chains_list_the_pool_within_one_rate() {
     let world = world().await;
     populate(&world, 0..2000);
     world

@@ -1,4 +1,4 @@
-//! Snapshots: complete, whatever the listing does; one at a time; never half-made, never backwards.
+//! Snapshots: complete, whatever the listing does; one at a time; never published incomplete, and never replaced by an older one.
 
 mod concurrency;
 mod content;
@@ -46,12 +46,13 @@ pub async fn delete(world: &World, numbers: std::ops::Range<u32>) {
     }
 }
 
-/// The secondary pool's trigger sees a sign-up.
+/// Sends the confirmation of a sign-up to the trigger of the secondary pool, which writes it to the journal.
 pub async fn journal(world: &World, number: u32) {
     let event = confirmation(number).to_string();
     answer(&world.osaka, BACKUP_TRIGGER, event.as_bytes()).await;
 }
 
+/// Turns off the pauses and quotas, so that a snapshot is fast.
 pub fn hasten(world: &World) {
     let lambda = world.osaka.lambda();
     lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "200");
@@ -68,7 +69,7 @@ pub fn latest(world: &World) -> Option<Value> {
     object(world, "latest.json")
 }
 
-/// The rows of the import files, and who was named as rejected.
+/// The rows of the import files, and the rows of `rejected.csv`.
 fn rows(world: &World, answer: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let manifest = manifest(world, answer);
     let lines = |role| {
@@ -80,7 +81,7 @@ fn rows(world: &World, answer: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     (lines("users"), lines("rejected"))
 }
 
-/// Somebody signs up and confirms while the listing lags.
+/// Signs somebody up and confirms them; the listing shows it late.
 async fn put_late(world: &World, number: u32) {
     let client = world.osaka.cognito_client();
     let sign_up = client.sign_up().client_id(&world.secondary.client_id);

@@ -18,9 +18,9 @@ async fn a_newcomer_whom_the_listing_does_not_show_yet_is_in_the_snapshot() {
     populate(&world, 0..5);
     let knobs = world.osaka.cognito().knobs();
     knobs.set_list_lag(Duration::from_secs(600));
-    // One whom the listing does not show at all.
+    // The listing does not show this person at all.
     put_late(&world, 10).await;
-    // One whom the listing still shows as unconfirmed.
+    // The listing still shows this person as unconfirmed.
     knobs.set_list_lag(Duration::ZERO);
     put(&world, 11, UserStatus::Unconfirmed);
     knobs.set_list_lag(Duration::from_secs(600));
@@ -41,11 +41,14 @@ async fn a_newcomer_whom_the_listing_does_not_show_yet_is_in_the_snapshot() {
     let asked = asked
         .filter(|call| call.operation == "AdminGetUser")
         .count();
-    assert_eq!(asked, 2, "each AdminGetUser bills an active user");
+    assert_eq!(
+        asked, 2,
+        "AdminGetUser is called only for the two, because each call is billed as an active user"
+    );
 }
 
 #[tokio::test]
-async fn what_is_no_record_in_the_journal_stops_no_snapshot() {
+async fn objects_in_the_journal_that_are_not_records_do_not_stop_a_snapshot() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..2);
@@ -65,7 +68,7 @@ async fn what_is_no_record_in_the_journal_stops_no_snapshot() {
 }
 
 #[tokio::test]
-async fn a_refusal_to_say_whether_a_newcomer_is_there_makes_no_snapshot_without_them() {
+async fn if_a_lookup_of_a_newcomer_fails_no_snapshot_is_published_without_them() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..5);
@@ -92,7 +95,7 @@ async fn a_refusal_to_say_whether_a_newcomer_is_there_makes_no_snapshot_without_
 }
 
 #[tokio::test]
-async fn somebody_who_signed_up_twice_under_a_username_is_in_the_files_once() {
+async fn somebody_who_signed_up_twice_with_a_username_is_in_the_files_once() {
     let world = world().await;
     hasten(&world);
     let pool = world.osaka.cognito().create_pool(PoolSettings {

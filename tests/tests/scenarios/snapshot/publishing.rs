@@ -12,7 +12,7 @@ use super::{delete, hasten, latest, manifest, populate};
 use crate::support::{counted, invoke, snapshot, world};
 
 #[tokio::test]
-async fn a_pool_that_has_shrunk_does_not_become_latest_unless_somebody_accepts_it() {
+async fn a_snapshot_of_a_pool_that_has_shrunk_is_not_published_unless_it_is_accepted() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..120);
@@ -46,7 +46,7 @@ async fn how_far_a_pool_may_shrink_is_a_setting() {
 }
 
 #[tokio::test]
-async fn latest_never_goes_backwards() {
+async fn the_latest_snapshot_is_never_replaced_by_an_older_one() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let older = empty_manifest("2026-11-20T10:00:00Z");

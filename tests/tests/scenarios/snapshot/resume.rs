@@ -1,4 +1,5 @@
-//! Snapshots that take several invocations: the same people as in one, whatever happens between and within them.
+//! Snapshots that take several invocations contain the same people as those of one invocation, whatever happens between and during
+//! the invocations.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::support::{email, files, invoke, object, snapshot, sub, tick, world};
 
 const PEOPLE: u32 = 1600;
 
-/// A world where a snapshot has been taken in one go, and where the next one takes several invocations.
+/// Regions in which one snapshot has been taken in one invocation, and the next one needs several.
 async fn slow_world() -> (World, Vec<String>) {
     let world = world().await;
     hasten(&world);
@@ -39,7 +40,7 @@ async fn slow_world() -> (World, Vec<String>) {
     (world, whole)
 }
 
-/// All rows of a snapshot, sorted; its files are checked against the manifest.
+/// All rows of a snapshot, sorted. Checks the files against the manifest.
 fn rows(world: &World, answer: &Value) -> Vec<String> {
     assert_eq!(answer["status"], "complete", "{answer}");
     let manifest = manifest(world, answer);
@@ -55,14 +56,14 @@ fn rows(world: &World, answer: &Value) -> Vec<String> {
     rows
 }
 
-/// Ticks until the snapshot is complete, and does something before each.
-async fn go_on(world: &World, begun: &Value, mut before: impl FnMut()) -> (Value, usize) {
+/// Sends ticks until the snapshot is complete, and calls a function before each one.
+async fn complete(world: &World, begun: &Value, mut before: impl FnMut()) -> (Value, usize) {
     for ticks in 1..30 {
         before();
         let tick = json!({"action": "tick"});
         let answer = match invoke(&world.osaka, BACKUP_WORKER, &tick).await {
             Ok(answer) => answer,
-            // On a slow machine it is Lambda that ends it.
+            // On a slow machine, Lambda ends the invocation.
             Err(error) if error.contains("timed out") => {
                 while is_held(world).await {}
                 continue;
@@ -74,10 +75,10 @@ async fn go_on(world: &World, begun: &Value, mut before: impl FnMut()) -> (Value
             return (answer, ticks);
         }
     }
-    panic!("no end of it");
+    panic!("the snapshot is not complete after 30 ticks");
 }
 
-/// How many users are in the parts that a next worker would go on from.
+/// The number of users in the stored parts, from which the next worker resumes.
 fn stored(world: &World, id: &Value) -> u64 {
     let id = id.as_str().unwrap();
     let Some(progress) = object(world, &format!("snapshots/{id}/progress.json")) else {
@@ -88,7 +89,7 @@ fn stored(world: &World, id: &Value) -> u64 {
 }
 
 #[tokio::test]
-async fn a_snapshot_in_many_invocations_is_the_same_as_one_in_one_go() {
+async fn a_snapshot_of_many_invocations_is_the_same_as_one_of_a_single_invocation() {
     let (world, whole) = slow_world().await;
     let before = latest(&world);
 
@@ -101,7 +102,7 @@ async fn a_snapshot_in_many_invocations_is_the_same_as_one_in_one_go() {
         stored(&world, &cut["snapshot"])
     );
     assert_eq!(latest(&world), before);
-    let (done, ticks) = go_on(&world, &cut, || ()).await;
+    let (done, ticks) = complete(&world, &cut, || ()).await;
     assert!(ticks >= 2, "{ticks}");
     assert_eq!(rows(&world, &done), whole);
     assert_eq!(latest(&world).unwrap()["snapshot"], cut["snapshot"]);
@@ -109,13 +110,13 @@ async fn a_snapshot_in_many_invocations_is_the_same_as_one_in_one_go() {
 }
 
 #[tokio::test]
-async fn chains_whose_tokens_have_expired_start_anew_and_nobody_is_in_the_files_twice() {
+async fn chains_with_expired_tokens_start_again_and_nobody_is_in_the_files_twice() {
     let (world, whole) = slow_world().await;
     let cut = snapshot(&world).await.unwrap();
 
-    // Not one token outlives the time between two invocations, and still there is an end.
+    // All tokens expire between two invocations, and the snapshot must still be completed.
     let an_hour = || world.osaka.cognito().advance(Duration::from_secs(3601));
-    let (done, _) = go_on(&world, &cut, an_hour).await;
+    let (done, _) = complete(&world, &cut, an_hour).await;
 
     assert_eq!(rows(&world, &done), whole);
     let log = world.log(&world.osaka, BACKUP_WORKER);
@@ -123,7 +124,7 @@ async fn chains_whose_tokens_have_expired_start_anew_and_nobody_is_in_the_files_
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_every_time_leaves_what_the_next_one_goes_on_from() {
+async fn every_killed_worker_leaves_progress_from_which_the_next_one_resumes() {
     let (world, whole) = slow_world().await;
     let lambda = world.osaka.lambda();
     let mut id = Value::Null;
@@ -141,15 +142,15 @@ async fn a_worker_that_is_killed_every_time_leaves_what_the_next_one_goes_on_fro
         let now = stored(&world, &id);
         assert!(now > listed, "{now} after {listed}");
         listed = now;
-        // The lease ends with the invocation that took it.
+        // The lease expires with the time limit of the invocation that took it.
         while is_held(&world).await {}
     }
 
-    let (done, _) = go_on(&world, &json!({"snapshot": id}), || ()).await;
+    let (done, _) = complete(&world, &json!({"snapshot": id}), || ()).await;
     assert_eq!(rows(&world, &done), whole);
 }
 
-/// Whether a worker that looks now would find another one at it.
+/// Whether a worker holds the lease now.
 async fn is_held(world: &World) -> bool {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let lease = object(world, "lease.json").unwrap();
@@ -159,7 +160,7 @@ async fn is_held(world: &World) -> bool {
 }
 
 #[tokio::test]
-async fn two_workers_at_once_do_not_go_on_with_the_same_snapshot() {
+async fn concurrent_workers_do_not_resume_the_same_snapshot() {
     let (world, whole) = slow_world().await;
     let cut = snapshot(&world).await.unwrap();
 
@@ -180,7 +181,7 @@ async fn two_workers_at_once_do_not_go_on_with_the_same_snapshot() {
 }
 
 #[tokio::test]
-async fn a_worker_that_hung_until_another_took_over_changes_nothing_any_more() {
+async fn a_worker_that_hung_until_another_one_took_over_can_no_longer_change_anything() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let pool = world.secondary.id.parse().unwrap();
@@ -202,7 +203,7 @@ async fn a_worker_that_hung_until_another_took_over_changes_nothing_any_more() {
     let left = stored().await.unwrap().unwrap();
     let next = Unfinished::take_over(bucket, left.clone(), "next", false).await;
     let mut next = next.unwrap();
-    // Both list the same people, and each what the other has not seen.
+    // Both list the same people, and each lists people whom the other has not seen.
     hung.add(1, &[person(17), person(33)], Next::End)
         .await
         .unwrap();
@@ -222,7 +223,7 @@ async fn a_worker_that_hung_until_another_took_over_changes_nothing_any_more() {
 }
 
 #[tokio::test]
-async fn a_worker_that_runs_out_of_time_while_it_stores_its_progress_stores_it_all_the_same() {
+async fn progress_is_stored_even_if_the_time_runs_out_during_the_write() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let pool = world.secondary.id.parse().unwrap();
@@ -233,7 +234,7 @@ async fn a_worker_that_runs_out_of_time_while_it_stores_its_progress_stores_it_a
     for _ in 0..2 {
         world.osaka.faults().add(fault.clone().times(1));
         let cut = tokio::time::timeout(Duration::from_millis(200), unfinished.close(7)).await;
-        // The first time there is nothing that anybody else could go on with.
+        // The first time, nothing is stored yet that another worker could resume.
         assert_eq!(cut.is_err(), unfinished.is_stored());
         tokio::time::sleep(Duration::from_millis(400)).await;
 
@@ -248,7 +249,7 @@ async fn a_worker_that_runs_out_of_time_while_it_stores_its_progress_stores_it_a
 }
 
 #[tokio::test]
-async fn a_lease_that_is_kept_is_nobody_elses_and_one_that_is_not_is_lost() {
+async fn a_renewed_lease_cannot_be_taken_and_an_expired_one_is_lost() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let id = &Id::new(Timestamp::now());
@@ -268,34 +269,37 @@ async fn a_lease_that_is_kept_is_nobody_elses_and_one_that_is_not_is_lost() {
     assert_eq!(one.keep().await, Lost);
     one.release(None, None).await.unwrap();
     let held = lease::read(bucket).await.unwrap();
-    assert!(held.state.is_held(Timestamp::now()), "it is the other's");
+    assert!(
+        held.state.is_held(Timestamp::now()),
+        "the other worker still holds it"
+    );
     other.release(None, None).await.unwrap();
     assert!(take("third").await.is_some());
 }
 
 #[tokio::test]
-async fn a_pool_that_changes_meanwhile_is_in_the_files_once_with_its_newcomers() {
+async fn if_the_pool_changes_during_a_snapshot_everyone_is_in_the_files_once() {
     let (world, _) = slow_world().await;
     journal(&world, 5).await;
     let cut = snapshot(&world).await.unwrap();
     assert_eq!(cut["status"], "in-progress");
-    // They may be listed already, or not yet.
+    // These users may have been listed already, or not.
     journal(&world, 6).await;
     delete(&world, 100..140).await;
     for number in 2000..2040 {
         put(&world, number, UserStatus::Confirmed);
     }
-    // All rows are of one format, though it changes.
+    // All rows must have the same format, although the setting changes.
     let lambda = world.osaka.lambda();
     lambda.unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
 
-    let (done, _) = go_on(&world, &cut, || ()).await;
+    let (done, _) = complete(&world, &cut, || ()).await;
 
     let manifest = manifest(&world, &done);
     let users = files(&world, &manifest, "users");
     let rows: Vec<_> = users.lines().skip(1).collect();
     let distinct: BTreeSet<_> = rows.iter().collect();
-    assert_eq!(rows.len(), distinct.len(), "nobody is there twice");
+    assert_eq!(rows.len(), distinct.len(), "a row is there twice");
     let stayed = (0..100).chain(140..PEOPLE);
     for number in stayed {
         assert!(users.contains(&format!(",{}\n", email(number))), "{number}");
@@ -303,8 +307,11 @@ async fn a_pool_that_changes_meanwhile_is_in_the_files_once_with_its_newcomers()
     let newcomers = files(&world, &manifest, "newcomers");
     assert_eq!(newcomers.lines().count(), 3, "{newcomers}");
     assert!(newcomers.contains(&email(5)) && newcomers.contains(&email(6)));
-    assert!(!newcomers.contains(&sub(5)), "there is no origin any more");
-    // Whoever signed up since its start is for the next one.
+    assert!(
+        !newcomers.contains(&sub(5)),
+        "the attribute is no longer configured"
+    );
+    // People who signed up after the start are left to the next snapshot.
     hasten(&world);
     lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(60));
     let next = tick(&world).await;
@@ -313,7 +320,7 @@ async fn a_pool_that_changes_meanwhile_is_in_the_files_once_with_its_newcomers()
 }
 
 #[tokio::test]
-async fn whoever_accepts_that_a_pool_has_shrunk_accepts_it_for_all_invocations() {
+async fn accepting_that_a_pool_has_shrunk_applies_to_all_invocations() {
     let (world, _) = slow_world().await;
     delete(&world, 300..PEOPLE).await;
     world.osaka.cognito().knobs().set_pages(Pages::Full);
@@ -326,13 +333,13 @@ async fn whoever_accepts_that_a_pool_has_shrunk_accepts_it_for_all_invocations()
     let cut = invoke(&world.osaka, BACKUP_WORKER, &accept).await.unwrap();
 
     assert_eq!(cut["status"], "in-progress");
-    let (done, _) = go_on(&world, &cut, || ()).await;
+    let (done, _) = complete(&world, &cut, || ()).await;
     assert_eq!(done["status"], "complete");
     assert_eq!(latest(&world).unwrap()["snapshot"], cut["snapshot"]);
 }
 
 #[tokio::test]
-async fn a_part_that_is_gone_makes_no_snapshot_without_its_people() {
+async fn if_a_part_is_missing_no_snapshot_is_published_without_its_people() {
     let (world, whole) = slow_world().await;
     let cut = snapshot(&world).await.unwrap();
     let id = cut["snapshot"].as_str().unwrap();
@@ -352,7 +359,7 @@ async fn a_part_that_is_gone_makes_no_snapshot_without_its_people() {
 }
 
 #[tokio::test]
-async fn a_bucket_holds_the_snapshots_of_one_pool() {
+async fn a_bucket_contains_the_snapshots_of_one_pool_only() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..3);
@@ -369,7 +376,7 @@ async fn a_bucket_holds_the_snapshots_of_one_pool() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_was_asked_for_and_killed_at_its_beginning_is_made_by_the_next_tick() {
+async fn a_requested_snapshot_that_was_killed_at_its_start_is_taken_by_the_next_tick() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..1600);
@@ -389,7 +396,7 @@ async fn a_snapshot_that_was_asked_for_and_killed_at_its_beginning_is_made_by_th
 }
 
 #[tokio::test]
-async fn a_snapshot_that_was_asked_for_and_failed_is_made_by_the_next_tick() {
+async fn a_requested_snapshot_that_failed_is_taken_by_the_next_tick() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..3);
@@ -408,7 +415,7 @@ async fn a_snapshot_that_was_asked_for_and_failed_is_made_by_the_next_tick() {
 }
 
 #[tokio::test]
-async fn a_manifest_whose_answer_was_lost_is_never_one_of_other_files() {
+async fn a_manifest_always_belongs_to_its_files_even_if_the_response_to_its_write_was_lost() {
     let (world, _) = slow_world().await;
     let lambda = world.osaka.lambda();
     let cut = snapshot(&world).await.unwrap();
@@ -419,7 +426,8 @@ async fn a_manifest_whose_answer_was_lost_is_never_one_of_other_files() {
     lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "200");
     lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(20));
 
-    // The manifest is stored, and its worker does not learn of it. Before it: lease, progress, parts, progress twice, files.
+    // The manifest is stored, but the response is lost. The writes before it: the lease, the progress, the parts, the progress twice,
+    // and the files.
     let lost = Fault::on(Service::S3, "PutObject", Kind::Reset);
     let lost = lost.after(2 + open + 2 + 4).times(3);
     world.osaka.faults().add(lost);
@@ -429,7 +437,7 @@ async fn a_manifest_whose_answer_was_lost_is_never_one_of_other_files() {
         .unwrap_err();
     world.osaka.faults().clear();
     assert!(object(&world, &format!("snapshots/{id}/manifest.json")).is_some());
-    // The next one has other files, and is ended before it has stored its own manifest.
+    // The next worker writes other files, and is ended before it stores its own manifest.
     journal(&world, 5).await;
     lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(4));
     let ended = Fault::on(Service::S3, "PutObject", Kind::Hang);

@@ -13,7 +13,7 @@ use super::{hasten, journal, latest, populate, put};
 use crate::support::{counted, invoke, object, snapshot, sub, tick, world};
 
 #[tokio::test]
-async fn a_wake_up_without_a_new_sign_up_takes_no_snapshot() {
+async fn a_tick_without_a_new_sign_up_takes_no_snapshot() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..2);
@@ -35,7 +35,8 @@ async fn a_wake_up_without_a_new_sign_up_takes_no_snapshot() {
 }
 
 #[tokio::test]
-async fn a_tick_that_is_a_little_too_soon_waits_and_one_that_is_much_too_soon_does_not() {
+async fn a_tick_slightly_before_the_minimum_interval_waits_and_a_much_earlier_one_takes_no_snapshot()
+ {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..2);
@@ -57,7 +58,7 @@ async fn a_tick_that_is_a_little_too_soon_waits_and_one_that_is_much_too_soon_do
 }
 
 #[tokio::test]
-async fn without_what_the_lease_remembers_records_are_looked_at_twice_and_none_is_missed() {
+async fn without_the_state_in_the_lease_records_are_processed_twice_and_none_is_missed() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..2);
@@ -71,7 +72,7 @@ async fn without_what_the_lease_remembers_records_are_looked_at_twice_and_none_i
 }
 
 #[tokio::test]
-async fn the_tick_tells_the_age_and_size_of_the_last_snapshot() {
+async fn the_tick_reports_the_age_and_size_of_the_last_snapshot() {
     let world = world().await;
     hasten(&world);
     populate(&world, 0..3);
@@ -89,7 +90,7 @@ async fn the_tick_tells_the_age_and_size_of_the_last_snapshot() {
 }
 
 #[tokio::test]
-async fn a_storm_of_a_thousand_sign_ups_makes_a_handful_of_snapshots() {
+async fn a_thousand_sign_ups_in_a_short_time_cause_only_a_few_snapshots() {
     let world = World::start(WorldOptions {
         schedule: Some(ScheduleOptions {
             tick: Duration::from_secs(1),
@@ -115,9 +116,9 @@ async fn a_storm_of_a_thousand_sign_ups_makes_a_handful_of_snapshots() {
     for number in 0..1000 {
         put(&world, number, UserStatus::Confirmed);
     }
-    let storm = stream::iter(0..1000).map(record).buffer_unordered(50);
-    let storm: Vec<_> = storm.collect().await;
-    assert!(storm.iter().all(Result::is_ok));
+    let sign_ups = stream::iter(0..1000).map(record).buffer_unordered(50);
+    let sign_ups: Vec<_> = sign_ups.collect().await;
+    assert!(sign_ups.iter().all(Result::is_ok));
 
     let in_latest = || {
         let latest = latest(&world)?;

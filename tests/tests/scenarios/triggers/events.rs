@@ -2,7 +2,7 @@
 
 use local_regions::world::{BACKUP_TRIGGER, REPLICATE_TRIGGER, SNAPSHOTS};
 
-use super::LIMIT;
+use super::RESPONSE_TIME_LIMIT;
 use crate::support::{answer, confirmation, counted, outbox, sub, world};
 
 fn fixtures() -> Vec<(String, Vec<u8>)> {
@@ -29,7 +29,7 @@ async fn every_event_comes_back_in_time_as_the_same_bytes() {
             let (answer, time) = answer(region, function, &event).await;
 
             assert_eq!(answer, event, "{name}");
-            assert!(time < LIMIT, "{name}: {time:?}");
+            assert!(time < RESPONSE_TIME_LIMIT, "{name}: {time:?}");
         }
     }
 }
@@ -47,7 +47,11 @@ async fn every_event_ends_as_a_replica_a_record_or_a_counted_loss() {
         let before = ends();
         answer(&world.tokyo, REPLICATE_TRIGGER, &event).await;
 
-        assert_eq!(ends() - before, usize::from(is_ours(&name)), "{name}");
+        assert_eq!(
+            ends() - before,
+            usize::from(is_confirmation(&name)),
+            "{name}"
+        );
     }
     let replicas = world.osaka.cognito().users(&world.secondary.id).len();
     assert_eq!(replicas, count("Replicated"));
@@ -67,12 +71,16 @@ async fn every_event_ends_in_the_journal_or_as_a_counted_loss() {
         let before = ends();
         answer(&world.osaka, BACKUP_TRIGGER, &event).await;
 
-        assert_eq!(ends() - before, usize::from(is_ours(&name)), "{name}");
+        assert_eq!(
+            ends() - before,
+            usize::from(is_confirmation(&name)),
+            "{name}"
+        );
     }
 }
 
-/// Whether an event is of a person who was confirmed.
-fn is_ours(fixture: &str) -> bool {
+/// Whether the event is about a confirmed person.
+fn is_confirmation(fixture: &str) -> bool {
     !fixture.contains("pre-sign-up") && !fixture.contains("null")
 }
 
@@ -97,6 +105,6 @@ async fn a_repeated_event_makes_one_user_and_one_record() {
     assert_eq!(
         counted(&world, &world.osaka, BACKUP_TRIGGER, "Lost"),
         0,
-        "a record that is there already is no loss"
+        "an existing record is not a loss"
     );
 }

@@ -1,4 +1,4 @@
-//! The triggers: the same bytes back in time, whatever happens, and nobody forgotten.
+//! The triggers: they return the event unchanged and in time, whatever happens, and lose nobody.
 
 mod events;
 mod failures;
@@ -11,8 +11,8 @@ use local_regions::world::World;
 
 const PASSWORD: &str = "Correct-horse-7-battery";
 
-/// A trigger has answered by then, a cold start included.
-const LIMIT: Duration = Duration::from_millis(4500);
+/// The time in which a trigger must respond, including a cold start.
+const RESPONSE_TIME_LIMIT: Duration = Duration::from_millis(4500);
 
 /// Every way in which another service can fail.
 fn every_fault() -> Vec<Kind> {

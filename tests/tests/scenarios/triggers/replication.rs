@@ -11,7 +11,8 @@ use super::{PASSWORD, set};
 use crate::support::{answer, confirmation, counted, drain, email, outbox, replica, sub, world};
 
 #[tokio::test]
-async fn a_confirmed_person_is_replicated_with_everything_that_may_travel_and_no_mail() {
+async fn a_confirmed_person_is_replicated_with_every_attribute_that_can_be_copied_and_without_an_email()
+ {
     let world = world().await;
     let tokyo = Visitor::of(&world.tokyo, &world.primary);
     let everyone = people::everyone().unwrap();
@@ -56,7 +57,7 @@ async fn without_activation_a_replica_keeps_its_temporary_password() {
 }
 
 #[tokio::test]
-async fn a_password_reset_heals_what_an_earlier_event_missed_and_is_journalled_apart() {
+async fn a_password_reset_creates_a_missing_replica_and_has_its_own_journal() {
     let world = world().await;
     let mut event = confirmation(1);
     event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
@@ -71,7 +72,7 @@ async fn a_password_reset_heals_what_an_earlier_event_missed_and_is_journalled_a
 }
 
 #[tokio::test]
-async fn a_replica_left_half_made_is_activated_and_a_password_of_ones_own_is_never_touched() {
+async fn an_incomplete_replica_is_activated_and_a_password_set_by_the_person_is_never_changed() {
     let world = world().await;
     let event = confirmation(1).to_string();
     let half = Fault::on(Service::Cognito, "AdminSetUserPassword", Kind::Refuse);
@@ -92,12 +93,12 @@ async fn a_replica_left_half_made_is_activated_and_a_password_of_ones_own_is_nev
 }
 
 #[tokio::test]
-async fn an_unconfirmed_squatter_does_not_keep_the_replica_out() {
+async fn an_unconfirmed_user_with_the_same_email_does_not_prevent_the_replica() {
     let world = world().await;
     let everyone = people::everyone().unwrap();
     let person = everyone.iter().find(|p| p.kind == "plain").unwrap();
-    let squatter = Visitor::of(&world.osaka, &world.secondary);
-    squatter.sign_up(person, "Squatters-pass-1").await.unwrap();
+    let holder = Visitor::of(&world.osaka, &world.secondary);
+    holder.sign_up(person, "Holders-pass-1").await.unwrap();
 
     let tokyo = Visitor::of(&world.tokyo, &world.primary);
     let sub = tokyo.sign_up(person, PASSWORD).await.unwrap();
@@ -143,7 +144,8 @@ async fn in_a_pool_that_signs_in_by_phone_the_number_is_the_username() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_the_other_schema_does_not_know_is_dropped_by_name_and_the_person_kept() {
+async fn an_attribute_that_the_other_schema_lacks_is_dropped_and_logged_and_the_person_is_replicated()
+ {
     let world = world().await;
     let twin = world.osaka.cognito().create_pool(PoolSettings {
         name: "narrow".into(),

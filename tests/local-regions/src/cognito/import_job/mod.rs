@@ -1,4 +1,4 @@
-//! User import jobs: the pre-signed upload, the run in the background, and what becomes of each row.
+//! User import jobs: the upload to a pre-signed URL, the run in the background, and the log.
 
 mod rows;
 
@@ -18,22 +18,22 @@ use super::{Cognito, DAY, Inner, lock, seconds};
 use crate::region::ACCOUNT_ID;
 
 // facts 1.8: 15 minutes, written as 899 seconds in the samples [D].
-const URL_LIFE: Millis = 899_000;
+const URL_LIFETIME: Millis = 899_000;
 
 // facts 1.8: a job that is not started within 24 to 48 hours expires [D].
-const JOB_LIFE: Millis = DAY;
+const UNSTARTED_JOB_LIFETIME: Millis = DAY;
 
-// facts 1.7: 1,000 jobs a pool [D].
+// facts 1.7: 1,000 jobs for each pool [D].
 const JOBS_PER_POOL: usize = 1000;
 
-// How many rows are imported before the pool is free for others again.
-const BATCH: usize = 200;
+// How many rows are imported while the pool is locked; other requests are served between two batches.
+const ROWS_PER_BATCH: usize = 200;
 
 // facts 1.9 [D].
 const TOO_MANY: &str = "Too many users have failed or been skipped during the import.";
 
-// facts 1.8: the job fails when the log role is unusable [D]; the text is [Inf], and so is that only a role of this account is
-// usable, whatever it is called.
+// facts 1.8: the job fails when the log role is unusable [D]; the text is [Inf]. That any role of this account is
+// usable, and no other, is [Inf] as well.
 const ROLE_UNUSABLE: &str = "The CloudWatch Logs role cannot be used to write the job's log.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +59,27 @@ pub(super) struct Job {
     status: Status,
     message: Option<&'static str>,
     csv: Option<Bytes>,
-    /// How often it was asked to start.
+    /// How often a start was requested.
     starts: u32,
     imported: u64,
     skipped: u64,
     failed: u64,
-    log: Vec<(Millis, Fate)>,
+    log: Vec<(Millis, RowOutcome)>,
 }
 
-/// Some rows that are imported at once.
+/// Rows that are imported while the pool is locked.
 struct Batch<'a> {
     csv: &'a Csv,
-    /// From 0.
+    /// Numbers of the rows, from 0.
     rows: Range<usize>,
-    /// Those, from 1, that meet an internal error.
+    /// Numbers of the rows, from 1, that fail with an internal error.
     broken: &'a BTreeSet<usize>,
-    /// The number of rows not imported above which the rest is left untried.
+    /// If more than this number of rows is not imported, the remaining rows are not tried.
     abort_above: Option<f64>,
 }
 
-/// What became of a row.
-enum Fate {
+/// The outcome of a row.
+enum RowOutcome {
     Imported,
     Skipped,
     Failed(String),
@@ -87,20 +87,20 @@ enum Fate {
 
 /// A job's log stream in CloudWatch Logs.
 pub(crate) struct ImportLog<'a> {
-    /// The stream's name.
+    /// The name of the stream.
     pub(crate) name: String,
-    /// When the stream was made, in milliseconds since 1970.
+    /// When the stream was created, in milliseconds since 1970.
     pub(crate) created: Millis,
     job: &'a Job,
 }
 
 impl ImportLog<'_> {
-    /// How many lines there are.
+    /// The number of lines.
     pub(crate) fn len(&self) -> usize {
         self.job.log.len()
     }
 
-    /// When a line was written, in milliseconds since 1970, and its text.
+    /// The time when a line was written, in milliseconds since 1970, and its text.
     pub(crate) fn event(&self, index: usize) -> (Millis, String) {
         (self.job.log[index].0, self.job.line(index))
     }
@@ -112,14 +112,18 @@ impl Job {
         (0..self.log.len()).map(|index| self.line(index)).collect()
     }
 
-    /// A line of its log, users counted from 1 without the header.
+    /// A line of its log. Line numbers count the users from 1, without the header.
     // facts 1.8 for the text [D]; CUPE's line-number map counts from 1 without the header [I].
     fn line(&self, index: usize) -> String {
         let line = index + 1;
         match &self.log[index].1 {
-            Fate::Imported => format!("[SUCCEEDED] Line Number {line} - The import succeeded."),
-            Fate::Skipped => format!("[SKIPPED] Line Number {line} - The user already exists."),
-            Fate::Failed(reason) => format!("[FAILED] Line Number {line} - {reason}"),
+            RowOutcome::Imported => {
+                format!("[SUCCEEDED] Line Number {line} - The import succeeded.")
+            }
+            RowOutcome::Skipped => {
+                format!("[SKIPPED] Line Number {line} - The user already exists.")
+            }
+            RowOutcome::Failed(reason) => format!("[FAILED] Line Number {line} - {reason}"),
         }
     }
 
@@ -134,13 +138,13 @@ impl Job {
         }
     }
 
-    /// Whether users are being imported by it.
+    /// Whether the job is importing users, or about to.
     pub(super) fn is_active(&self) -> bool {
         [Status::Pending, Status::InProgress, Status::Stopping].contains(&self.status)
     }
 
     fn expire(&mut self, now: Millis) {
-        if self.status == Status::Created && self.created + JOB_LIFE <= now {
+        if self.status == Status::Created && self.created + UNSTARTED_JOB_LIFETIME <= now {
             self.status = Status::Expired;
             self.csv = None;
         }
@@ -219,7 +223,7 @@ impl Inner {
         let pool = self.pool(pool_id)?;
         let mut pool = lock(&pool);
         if pool.settings.auto_verified.is_empty() {
-            // facts 1.2: without one "the import job will not start" [D]; the refusal's form is [Inf].
+            // facts 1.2: without one "the import job will not start" [D]; the form of the error is [Inf].
             let text = "The user pool must have at least one auto-verified attribute.";
             return Err(ApiError::precondition(text));
         }
@@ -251,7 +255,7 @@ impl Inner {
         Ok(json!({"UserImportJob": described}))
     }
 
-    /// The PUT to a pre-signed URL; refusals are those of S3.
+    /// The PUT to a pre-signed URL. Its errors are those of S3.
     pub(super) fn upload_csv(
         &self,
         path_and_query: &str,
@@ -283,10 +287,10 @@ impl Inner {
         if signature != Some(job.signature.as_str()) || encryption != Some(b"aws:kms") {
             return Err(wrong());
         }
-        if job.created + URL_LIFE <= now {
+        if job.created + URL_LIFETIME <= now {
             return Err(denied("Request has expired"));
         }
-        // S3 takes what comes while the URL is good; a job that has begun does not read it any more [Inf].
+        // S3 accepts uploads as long as the URL is valid; a job that has started no longer reads them [Inf].
         if job.status == Status::Created {
             job.csv = Some(body);
         }
@@ -355,7 +359,7 @@ impl Inner {
 }
 
 impl Cognito {
-    /// Looks at the log streams of a log group; `None` where there is no such group.
+    /// Passes the log streams of a log group to a function; `None` if there is no such group.
     // facts 1.8: the names of group and stream [I].
     pub(crate) fn import_logs<T>(
         &self,
@@ -435,7 +439,7 @@ impl Cognito {
         });
         let end = |status, message| {
             self.state(pool_id, |pool| {
-                // Free for the next job before anybody can see that this one is over.
+                // The next job must be able to start before a client can see that this one has ended.
                 *lock(&self.0.importing) = false;
                 if let Some(job) = pool.jobs.get_mut(id) {
                     job.finish(status, message, now());
@@ -456,9 +460,9 @@ impl Cognito {
         let mut next = 0;
         loop {
             let knobs = self.0.knobs.import();
-            let batch = knobs
-                .rows_per_second
-                .map_or(BATCH, |rows| (rows as usize / 10).clamp(1, BATCH));
+            let batch = knobs.rows_per_second.map_or(ROWS_PER_BATCH, |rows| {
+                (rows as usize / 10).clamp(1, ROWS_PER_BATCH)
+            });
             let at = self.0.moment();
             let most = csv.len() as f64 * knobs.failure_share;
             let batch = Batch {

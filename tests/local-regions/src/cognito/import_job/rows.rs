@@ -1,6 +1,6 @@
-//! What becomes of one row of an import file.
+//! The import of one row of a file.
 
-use super::{Batch, Fate, Status};
+use super::{Batch, RowOutcome, Status};
 use crate::cognito::import_csv::Row;
 use crate::cognito::params::is_visible;
 use crate::cognito::pool::PoolState;
@@ -9,7 +9,7 @@ use crate::cognito::settings::{Contact, Mfa};
 use crate::cognito::user::{Moment, User, UserStatus, new_sub};
 
 impl PoolState {
-    /// Imports some rows and gives the number of rows not imported so far; `None` when the job is to stop.
+    /// Imports some rows and returns the number of rows that were not imported so far; `None` if the job was told to stop.
     pub(super) fn import_rows(&mut self, id: &str, batch: Batch<'_>, at: Moment) -> Option<u64> {
         let job = self.jobs.get_mut(id)?;
         if job.status == Status::Stopping {
@@ -22,16 +22,16 @@ impl PoolState {
                 true => Err("An internal error occurred.".to_owned()),
                 false => batch.csv.row(index).map_err(str::to_owned),
             };
-            let fate = row
+            let outcome = row
                 .and_then(|row| self.import_row(&row, at))
-                .unwrap_or_else(Fate::Failed);
+                .unwrap_or_else(RowOutcome::Failed);
             let job = self.jobs.get_mut(id)?;
-            match &fate {
-                Fate::Imported => job.imported += 1,
-                Fate::Skipped => job.skipped += 1,
-                Fate::Failed(_) => job.failed += 1,
+            match &outcome {
+                RowOutcome::Imported => job.imported += 1,
+                RowOutcome::Skipped => job.skipped += 1,
+                RowOutcome::Failed(_) => job.failed += 1,
             }
-            job.log.push((at.now, fate));
+            job.log.push((at.now, outcome));
             let bad = (job.skipped + job.failed) as f64;
             if batch.abort_above.is_some_and(|most| bad > most) {
                 break;
@@ -40,8 +40,8 @@ impl PoolState {
         self.jobs.get(id).map(|job| job.skipped + job.failed)
     }
 
-    /// What becomes of one row. Reasons name columns, never values; texts that are not documented are [Inf].
-    fn import_row(&mut self, row: &Row<'_>, at: Moment) -> Result<Fate, String> {
+    /// Imports one row. The reasons of failures name columns, never values; texts that are not documented are [Inf].
+    fn import_row(&mut self, row: &Row<'_>, at: Moment) -> Result<RowOutcome, String> {
         let username = row
             .get("cognito:username")
             .ok_or("The cognito:username is missing.")?;
@@ -76,15 +76,15 @@ impl PoolState {
         if let Some(name) = self.schema.missing_required(&user.attributes).first() {
             return Err(format!("The required attribute {name} is missing."));
         }
-        // facts 1.8: existing users are skipped, never updated [D]; by any name they sign in with [Inf].
+        // facts 1.8: existing users are skipped, never updated [D]; that any name that they sign in with counts is [Inf].
         if self.holder(sub, &user).is_some() {
-            return Ok(Fate::Skipped);
+            return Ok(RowOutcome::Skipped);
         }
         self.put(sub, user, at);
-        Ok(Fate::Imported)
+        Ok(RowOutcome::Imported)
     }
 
-    // facts 1.4 [D]; either value where MFA is optional [Inf].
+    // facts 1.4 [D]; if MFA is optional, both values are accepted [Inf].
     fn check_mfa_enabled(&self, row: &Row<'_>) -> Result<(), String> {
         let given = row.get("cognito:mfa_enabled").map(boolean).transpose()?;
         let fits = match self.settings.mfa {
@@ -126,7 +126,7 @@ impl PoolState {
         Ok(writes)
     }
 
-    // facts 1.2: at least one auto-verified attribute true, with its value; none true without its value [D].
+    // facts 1.2: at least one auto-verified attribute must be true, and an attribute that is true must have a value [D].
     fn check_import_verified(&self, user: &User) -> Result<(), String> {
         self.check_verified(user)
             .map_err(|refusal| refusal.message)?;
@@ -141,7 +141,7 @@ impl PoolState {
     }
 }
 
-/// TRUE or true, FALSE or false.
+/// Reads TRUE or true, FALSE or false.
 // facts 1.3: any casing was seen to work [D, I].
 fn boolean(value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
@@ -151,7 +151,7 @@ fn boolean(value: &str) -> Result<bool, String> {
     }
 }
 
-/// mm/dd/yyyy as YYYY-MM-DD.
+/// Converts mm/dd/yyyy to YYYY-MM-DD.
 fn iso_date(value: &str) -> Option<String> {
     let parts: Vec<_> = value.split('/').collect();
     let [month, day, year] = parts[..] else {

@@ -1,4 +1,4 @@
-//! Administrators' operations on one user.
+//! The operations of an administrator on one user.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Settings that are replaced as a whole, and those that only their own operations change.
+//! Settings that are replaced as a whole, and settings that have operations of their own.
 
 use super::super::model;
 use super::*;
@@ -7,7 +7,7 @@ async fn described(local: &Local) -> Value {
     local.ok("DescribeUserPool", json!({})).await["UserPool"].clone()
 }
 
-/// The request that changes nothing: what is described, less what cannot be given.
+/// A request that changes nothing: all described settings, except those that cannot be set.
 async fn unchanged(local: &Local) -> Value {
     let mut pool = described(local).await;
     let mut request = json!({});

@@ -1,4 +1,4 @@
-//! Import jobs and the fate of each row.
+//! Import jobs and the outcome of each row.
 
 use super::*;
 
@@ -47,7 +47,7 @@ pub(super) async fn wait(local: &Local, job: &Value) -> Value {
     }
 }
 
-/// Runs a whole job and gives its end and its log.
+/// Runs a job to its end and returns its description and its log.
 async fn import(local: &Local, csv: impl Into<Bytes>) -> (Value, Vec<String>) {
     let job = create(local).await;
     upload(local, &job, csv).await.expect("the upload");
@@ -61,7 +61,7 @@ async fn import(local: &Local, csv: impl Into<Bytes>) -> (Value, Vec<String>) {
     (end, log)
 }
 
-/// A CSV of the pool with these columns filled, a row after a row.
+/// A CSV for the pool, with one row for each list of cells.
 async fn csv(local: &Local, rows: &[&[(&str, &str)]]) -> String {
     let header = local.ok("GetCSVHeader", json!({})).await["CSVHeader"].clone();
     let header: Vec<_> = header
@@ -82,7 +82,7 @@ async fn csv(local: &Local, rows: &[&[(&str, &str)]]) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
-/// A CSV of people of whom only the email is known.
+/// A CSV of people who have only an email.
 pub(super) async fn csv_of(local: &Local, addresses: &[String]) -> String {
     let row = |address| {
         [
@@ -122,7 +122,7 @@ async fn given_the_header_when_asked_for_then_custom_columns_are_before_mfa_and_
 }
 
 #[tokio::test]
-async fn given_rows_of_every_kind_when_imported_then_each_has_its_fate() {
+async fn given_rows_of_every_kind_when_imported_then_each_has_its_outcome() {
     let local = Local::new(mfa_pool());
     local.cognito.knobs().set_import(ImportKnobs {
         failure_share: 1.0,
@@ -178,7 +178,7 @@ async fn given_rows_of_every_kind_when_imported_then_each_has_its_fate() {
             "[Inf] A backslash",
         ),
         (
-            // A backslash at the end of a value swallows the comma behind it.
+            // A backslash at the end of a value escapes the comma after it.
             with("h@e.jp", &[("nickname", "taro\\")]),
             "number of columns",
         ),
@@ -224,13 +224,13 @@ async fn given_rows_of_every_kind_when_imported_then_each_has_its_fate() {
     let (end, log) = import(&local, csv(&local, &cells).await).await;
     assert_eq!(log.len(), rows.len());
     for (i, ((_, reason), line)) in rows.iter().zip(&log).enumerate() {
-        let fate = match *reason {
+        let outcome = match *reason {
             "" => "SUCCEEDED",
             "already exists" => "SKIPPED",
             _ => "FAILED",
         };
         assert!(
-            line.starts_with(&format!("[{fate}] Line Number {} - ", i + 1)),
+            line.starts_with(&format!("[{outcome}] Line Number {} - ", i + 1)),
             "{line}"
         );
         assert!(line.contains(reason), "{line}");
@@ -271,7 +271,7 @@ async fn given_mostly_existing_users_when_imported_then_the_job_fails_though_the
     assert_eq!((&end["ImportedUsers"], log.len()), (&json!(1), 4));
 }
 
-/// A new and an existing person by turns.
+/// A new and an existing person, alternately.
 async fn half_existing(local: &Local) -> String {
     let addresses: Vec<_> = (0..300).map(|i| format!("user{i}@e.jp")).collect();
     for address in addresses.iter().skip(1).step_by(2) {

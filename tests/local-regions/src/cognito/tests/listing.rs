@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// All pages of one chain: their lengths and the usernames, which must not repeat.
+/// Follows one chain of pages; returns the lengths of the pages and the usernames, which must not repeat.
 async fn chain(local: &Local, query: Value) -> (Vec<usize>, BTreeSet<String>) {
     let (mut lengths, mut names, mut token) = (Vec::new(), BTreeSet::new(), Value::Null);
     loop {

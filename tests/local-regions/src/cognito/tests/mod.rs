@@ -1,4 +1,4 @@
-//! The pools as their callers see them, above all where they say no.
+//! The pools as their callers see them, above all their errors.
 
 mod administration;
 mod configuring;
@@ -27,18 +27,25 @@ const PASSWORD: &str = "Correct-Horse-1";
 struct Local {
     cognito: Cognito,
     pool: Pool,
+    /// The logs of functions, deleted with this value.
+    _logs: tempfile::TempDir,
 }
 
 impl Local {
     fn new(settings: PoolSettings) -> Self {
-        let lambda = Lambda::new("ap-northeast-1", ENDPOINT, std::env::temp_dir());
+        let logs = tempfile::tempdir().expect("a folder can be created");
+        let lambda = Lambda::new("ap-northeast-1", ENDPOINT, logs.path().to_owned());
         let cognito = Cognito::new("ap-northeast-1", ENDPOINT, lambda);
         cognito.knobs().set_quotas(false);
         let pool = cognito.create_pool(settings);
-        Self { cognito, pool }
+        Self {
+            cognito,
+            pool,
+            _logs: logs,
+        }
     }
 
-    /// Adds the pool or the client to the body where the operation takes it and it is absent.
+    /// Calls an operation; adds the pool or the client to the body if the operation needs it and it is missing.
     async fn call(&self, operation: &str, mut body: Value) -> Result<Value, ApiError> {
         let (member, id) = match Cognito::is_public(operation) {
             true => ("ClientId", &self.pool.client_id),

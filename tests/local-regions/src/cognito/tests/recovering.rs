@@ -1,4 +1,4 @@
-//! Forgotten passwords.
+//! Recovery of forgotten passwords.
 
 use super::*;
 

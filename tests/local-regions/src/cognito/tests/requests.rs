@@ -1,4 +1,4 @@
-//! Requests as such: the model, credentials, quotas, and the pools themselves.
+//! Requests in general: the service model, credentials, quotas, and the operations on pools.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Passwords, authenticators, sessions and tokens.
+//! Sign-in: passwords, authenticators, sessions and tokens.
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn given_a_trigger_that_fails_when_a_user_confirms_then_they_see_an_error_and_are_confirmed()
+async fn given_a_trigger_that_fails_when_a_user_confirms_then_they_get_an_error_and_are_confirmed()
 {
     let local = Local::new(email_pool());
     let pool = &local.pool.id;
