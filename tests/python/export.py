@@ -1,4 +1,4 @@
-"""A plain export of a pool: one chain of pages, a CSV, an upload. The yardstick of the benchmark, and how a first version is written."""
+"""A plain export of a pool: one chain of pages, a CSV, an upload. The benchmark compares twinpool with it."""
 
 import csv
 import os

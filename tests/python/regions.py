@@ -1,4 +1,4 @@
-"""What a person and an operator do, with boto3 as it is. Region, endpoint and keys come from the environment."""
+"""Calls of a person and an operator with an unmodified boto3. Region, endpoint and keys come from the environment."""
 
 import os
 import urllib.request
@@ -20,7 +20,7 @@ def refused(code, call, **arguments):
         raise AssertionError(f"{code} expected")
 
 
-# A sign-up; the code is in a mailbox that is not ours, so that an administrator confirms.
+# A sign-up. An administrator confirms it, because this script cannot read the code in the email.
 person = "hanako@example.jp"
 cognito.sign_up(ClientId=client, Username=person, Password="Correct-horse-1")
 refused("CodeMismatchException", cognito.confirm_sign_up, ClientId=client, Username=person, ConfirmationCode="000000")
@@ -29,7 +29,7 @@ user = cognito.admin_get_user(UserPoolId=pool, Username=person)
 assert user["UserStatus"] == "CONFIRMED", user
 refused("UserNotFoundException", cognito.admin_get_user, UserPoolId=pool, Username="nobody@example.jp")
 
-# Enough people for three pages.
+# Enough users for three pages.
 for n in range(130):
     cognito.admin_create_user(UserPoolId=pool, Username=f"person{n}@example.jp", MessageAction="SUPPRESS")
 pages = list(cognito.get_paginator("list_users").paginate(UserPoolId=pool))

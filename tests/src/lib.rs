@@ -1,19 +1,6 @@
-//! Two AWS regions on one machine, for the tests and the drill.
+//! The people around the local regions: visitors of a sign-in page, an operator with the console, and profiles to fill pools
+//! with.
 
-mod binary;
-pub mod cognito;
-pub mod faults;
-pub mod lambda;
-mod logs;
 pub mod operator;
 pub mod people;
-pub mod region;
-pub mod s3;
-pub mod schedule;
-pub mod signature;
-pub mod totp;
 pub mod visitor;
-pub mod waf;
-pub mod world;
-
-pub use binary::{binary, example};

@@ -1,4 +1,4 @@
-//! The operator with the AWS console: uploads an import file as the Cognito console does, and reads what the job says.
+//! The operator who uses the AWS console: uploads an import file as the Cognito console does, and reads the result of the job.
 
 use std::time::Duration;
 
@@ -10,25 +10,29 @@ use hyper::Request;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use crate::cognito::Pool;
-use crate::region::{ACCOUNT_ID, Region};
+use local_regions::cognito::Pool;
+use local_regions::region::{ACCOUNT_ID, Region};
 
-/// What an import job has come to.
+/// The result of an import job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
-    /// How it ended.
+    /// The final status of the job.
     pub status: UserImportJobStatusType,
-    /// Users that are new in the pool.
+    /// The number of users who were imported.
     pub imported: i64,
-    /// Rows of users who were there.
+    /// The number of rows that were skipped because the user exists.
     pub skipped: i64,
-    /// Rows that were refused.
+    /// The number of rows that failed.
     pub failed: i64,
-    /// The job's log: a line a row.
+    /// The job's log, with one line for each row.
     pub log: Vec<String>,
 }
 
-/// Creates an import job, uploads the file to its pre-signed URL, starts it and waits for its end.
+/// Creates an import job, uploads the file to its pre-signed URL, starts the job and waits for its end.
+///
+/// # Errors
+///
+/// Says which call failed.
 pub async fn import(region: &Region, pool: &Pool, csv: Vec<u8>) -> anyhow::Result<Imported> {
     let client = region.cognito_client();
     let created = client

@@ -1,4 +1,4 @@
-//! People to feed the regions: profiles from a file of JSON lines, a quarter of them awkward in ways that Cognito allows.
+//! People to fill the regions with: profiles from a file of JSON lines. A quarter of them are unusual in ways that Cognito allows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,26 +6,26 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
-/// A person as they would be in a pool.
+/// A person with the data that they have in a pool.
 #[derive(Clone, Deserialize)]
 pub struct Profile {
-    /// What is awkward about them; `plain` for most.
+    /// What is unusual about the person; `plain` for most.
     pub kind: String,
-    /// Their status in Cognito's words.
+    /// The status, as Cognito writes it.
     pub status: String,
-    /// Whether they may sign in.
+    /// Whether the user is enabled.
     pub enabled: bool,
-    /// Their attributes.
+    /// The attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Profile {
-    /// The address they sign in with.
+    /// The email address that the person signs in with.
     pub fn email(&self) -> &str {
         &self.attributes["email"]
     }
 
-    /// What a person may tell about themselves when signing up: all but what Cognito decides, and nothing empty.
+    /// The attributes that a person can give at sign-up: all except those that Cognito sets, and no empty ones.
     pub fn told(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes
             .iter()
@@ -35,8 +35,8 @@ impl Profile {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether they can have come by signing up themselves: neither made by an administrator nor by another identity
-    /// provider, nor with a birthdate that SignUp refuses (botocore SchemaType: 10 characters).
+    /// Whether the person can have signed up themselves: they were not created by an administrator or another identity provider,
+    /// and have no birthdate that SignUp rejects (botocore SchemaType: 10 characters).
     pub fn signs_up(&self) -> bool {
         let birthdate = self.attributes.get("birthdate");
         matches!(self.status.as_str(), "CONFIRMED" | "UNCONFIRMED")
@@ -44,7 +44,11 @@ impl Profile {
     }
 }
 
-/// The profiles that come with the repository.
+/// Reads the profiles of this repository.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read.
 pub fn everyone() -> anyhow::Result<Vec<Profile>> {
     read(Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -52,11 +56,11 @@ pub fn everyone() -> anyhow::Result<Vec<Profile>> {
     )))
 }
 
-/// The profiles in a file.
+/// Reads the profiles of a file.
 ///
 /// # Errors
 ///
-/// Names the file and the line that is no profile.
+/// Names the file, and the line that is not a profile.
 pub fn read(file: &Path) -> anyhow::Result<Vec<Profile>> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read people from {}", file.display()))?;
@@ -81,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_repositorys_people_are_two_thousand_and_of_many_kinds() {
+    fn the_repository_has_two_thousand_people_of_many_kinds() {
         let people = everyone().unwrap();
 
         let kinds: std::collections::BTreeSet<_> = people.iter().map(|p| &p.kind).collect();
@@ -90,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_profile_is_named() {
+    fn the_error_names_a_line_that_is_not_a_profile() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "\n{\"kind\":\"plain\"}\n").unwrap();
 

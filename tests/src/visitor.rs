@@ -1,15 +1,16 @@
-//! A person in front of an application's sign-in page: what its front end calls, unsigned, with what they read in their mail.
+//! A person who uses the sign-in page of an application: makes the unsigned calls of the front end, with the codes that Cognito
+//! sends to the person.
 
 use anyhow::{Context, bail};
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{AttributeType, AuthFlowType, ChallengeNameType};
 
-use crate::cognito::Pool;
 use crate::people::Profile;
-use crate::region::Region;
-use crate::totp::Authenticator;
+use local_regions::cognito::Pool;
+use local_regions::region::Region;
+use local_regions::totp::Authenticator;
 
-/// A person at one region's sign-in page.
+/// A person who uses the sign-in page in one region.
 #[derive(Clone)]
 pub struct Visitor {
     region: Region,
@@ -18,7 +19,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Somebody who visits the application that this pool signs in for.
+    /// A person who uses the application of this pool.
     pub fn of(region: &Region, pool: &Pool) -> Self {
         Self {
             region: region.clone(),
@@ -27,7 +28,11 @@ impl Visitor {
         }
     }
 
-    /// Signs up; the `sub` comes back.
+    /// Signs up and returns the `sub`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Cognito rejects the sign-up.
     pub async fn sign_up(&self, profile: &Profile, password: &str) -> anyhow::Result<String> {
         let attributes = profile.told().map(|(name, value)| {
             let attribute = AttributeType::builder().name(name).value(value);
@@ -47,7 +52,11 @@ impl Visitor {
         Ok(answer.user_sub)
     }
 
-    /// Types the code of the newest mail into the page.
+    /// Confirms the sign-up with the code of the newest email.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no code was sent, or Cognito rejects it.
     pub async fn confirm(&self, email: &str) -> anyhow::Result<()> {
         self.client
             .confirm_sign_up()
@@ -61,7 +70,11 @@ impl Visitor {
         Ok(())
     }
 
-    /// Goes through "forgot password".
+    /// Sets a new password with "forgot password".
+    ///
+    /// # Errors
+    ///
+    /// Fails if no code is sent, or Cognito rejects a call.
     pub async fn reset_password(&self, email: &str, password: &str) -> anyhow::Result<()> {
         self.client
             .forgot_password()
@@ -84,7 +97,11 @@ impl Visitor {
         Ok(())
     }
 
-    /// Signs in with a password for the first time, scans the secret with an authenticator app, and is in: the access token.
+    /// Signs in with a password for the first time, registers an authenticator app and returns the access token.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Cognito rejects a step of the sign-in.
     pub async fn set_up_mfa_and_sign_in(
         &self,
         email: &str,

@@ -90,7 +90,7 @@ pub enum LeaseError {
 
 impl<S: LeaseState> Lease<S> {
     /// Takes a lease that is free or has expired: writes `state` with this holder, if the object is unchanged since it was read
-    /// with the entity tag `seen`. None when another process was first.
+    /// with the entity tag `seen`. None when another process holds the lease or was first.
     ///
     /// # Errors
     ///
@@ -103,6 +103,9 @@ impl<S: LeaseState> Lease<S> {
         holder_id: &str,
         term: Term,
     ) -> Result<Option<Self>, JsonError> {
+        if state.held_until(now()).is_some() {
+            return Ok(None);
+        }
         state.set_holder(Some(Holder {
             id: holder_id.to_owned(),
             until: term.end(now()),

@@ -1,16 +1,16 @@
-//! Bad input: an error that says what, where and what to do, and nothing half-written.
+//! Invalid payloads, variables, buckets and pools: the error says what is wrong, where, and what to do, and nothing is written.
 
-use local::cognito::{Contact, PoolSettings};
-use local::faults::{Fault, Kind, Service};
-use local::region::Region;
-use local::world::{BACKUP_WORKER, REPLICATE_WORKER, SNAPSHOTS, World};
+use local_regions::cognito::{Contact, PoolSettings};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::Region;
+use local_regions::world::{BACKUP_WORKER, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use crate::support::{invoke, snapshot, world};
 
 async fn error(region: &Region, function: &str, payload: Value) -> String {
     let answer = invoke(region, function, &payload).await;
-    answer.expect_err("it must be refused")
+    answer.expect_err("the function must return an error")
 }
 
 fn nothing_was_written(world: &World) -> bool {
@@ -19,7 +19,7 @@ fn nothing_was_written(world: &World) -> bool {
 }
 
 #[tokio::test]
-async fn a_payload_of_no_known_shape_is_refused_with_what_to_send() {
+async fn the_error_about_an_unknown_payload_says_what_to_send() {
     let world = world().await;
 
     for payload in [
@@ -42,7 +42,7 @@ async fn a_payload_of_no_known_shape_is_refused_with_what_to_send() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_missing_or_malformed_is_named() {
+async fn the_error_names_a_missing_or_malformed_variable() {
     for (worker, variable, value, named) in [
         (REPLICATE_WORKER, "TARGET_USER_POOL_ID", None, "is not set"),
         (REPLICATE_WORKER, "SOURCE_USER_POOL_ID", None, "is not set"),
@@ -111,7 +111,7 @@ async fn a_variable_that_is_missing_or_malformed_is_named() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_does_not_exist_is_named_with_what_to_check() {
+async fn the_error_names_a_missing_bucket_and_what_to_check() {
     let world = world().await;
     for (region, worker, variable) in [
         (&world.tokyo, REPLICATE_WORKER, "OUTBOX_BUCKET"),
@@ -132,7 +132,7 @@ async fn a_bucket_that_does_not_exist_is_named_with_what_to_check() {
 }
 
 #[tokio::test]
-async fn a_pool_that_does_not_exist_is_named_and_nothing_is_written() {
+async fn the_error_names_a_missing_pool_and_nothing_is_written() {
     let world = world().await;
     let lambda = world.osaka.lambda();
     lambda.set_env(BACKUP_WORKER, "USER_POOL_ID", "ap-northeast-3_Nowhere01");
@@ -145,12 +145,12 @@ async fn a_pool_that_does_not_exist_is_named_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn a_pool_that_signs_in_by_email_and_phone_is_refused_with_the_reason() {
+async fn a_pool_that_signs_in_by_email_and_phone_is_rejected_with_the_reason() {
     let world = world().await;
     let pool = world.osaka.cognito().create_pool(PoolSettings {
         name: "both".into(),
         username_attributes: vec![Contact::Email, Contact::PhoneNumber],
-        ..local::world::pool()
+        ..local_regions::world::pool()
     });
     let lambda = world.osaka.lambda();
     lambda.set_env(BACKUP_WORKER, "USER_POOL_ID", &pool.id);
@@ -165,7 +165,7 @@ async fn a_pool_that_signs_in_by_email_and_phone_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn an_import_header_without_a_username_column_is_refused_with_the_reason() {
+async fn an_import_header_without_a_username_column_is_rejected_with_the_reason() {
     let world = world().await;
     let header = json!({
         "UserPoolId": world.secondary.id,
@@ -181,7 +181,7 @@ async fn an_import_header_without_a_username_column_is_refused_with_the_reason()
 }
 
 #[tokio::test]
-async fn an_origin_attribute_that_the_pool_does_not_have_is_refused_by_name() {
+async fn the_error_names_an_origin_attribute_that_the_pool_does_not_have() {
     let world = world().await;
     let lambda = world.osaka.lambda();
     lambda.set_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE", "custom:nowhere");

@@ -1,21 +1,14 @@
-//! Scenarios: the function binaries as real processes between the two local regions.
+//! Scenarios: the function binaries and the command line as real processes between the two local regions.
+//!
+//! All scenarios are one test binary, because linking is slow. tests/README.md says how one is written.
 
-mod command_line;
-mod command_line_attach;
-mod command_line_check;
-mod command_line_fence;
-mod command_line_mfa_reset;
-mod command_line_status;
+mod cli;
 mod configuration;
-mod import_csv;
 mod outbox;
 mod permissions;
 mod restore;
-mod resume;
 mod runbook;
 mod secrets;
-mod snapshot_command;
-mod snapshots;
+mod snapshot;
 mod support;
 mod triggers;
-mod validate;

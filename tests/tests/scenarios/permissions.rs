@@ -1,42 +1,43 @@
-//! What each function calls, so that its role in AWS holds a permission for every call and for nothing else.
+//! The calls of each function, so that its role in AWS has a permission for every call and for nothing else.
 //!
-//! The calls are kept in `cdk/test/calls.json`, which the tests of `cdk/` hold against the permissions of the roles.
-//! After a change of what a function calls: `UPDATE_CALLS=1 cargo test --test scenarios permissions`.
+//! The calls are stored in `cdk/test/calls.json`, which the tests of `cdk/` compare with the permissions of the roles.
+//! After changing what a function calls: `UPDATE_CALLS=1 cargo test --test scenarios permissions`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use local::cognito::{SeedUser, UserStatus};
-use local::faults::{Fault, Kind, Service};
-use local::region::RecordedCall;
-use local::world::{
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::RecordedCall;
+use local_regions::world::{
     BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE, SNAPSHOTS,
     World,
 };
 use serde_json::{Value, json};
-use shared::record::{CONFLICTS, OUTBOX as RECORDS, PASSWORD_RESETS, RESTORED, SIGN_UPS};
-use shared::snapshot::progress::PARTS;
+use shared::journal::{PASSWORD_RESETS_PREFIX, RESTORED_PREFIX, SIGN_UPS_PREFIX};
+use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
+use shared::snapshot::layout::PARTS_PREFIX;
 
 use crate::support::{confirmation, email, invoke, record, sub, world};
 
-/// What a permission can be given for below a bucket; any other key stands for itself.
+/// The prefixes in a bucket that permissions are given for; any other key is listed itself.
 const PREFIXES: [&str; 8] = [
-    RECORDS,
-    CONFLICTS,
-    SIGN_UPS,
-    PASSWORD_RESETS,
-    RESTORED,
-    PARTS,
+    PENDING_PREFIX,
+    CONFLICTS_PREFIX,
+    SIGN_UPS_PREFIX,
+    PASSWORD_RESETS_PREFIX,
+    RESTORED_PREFIX,
+    PARTS_PREFIX,
     "snapshots/",
     "restores/",
 ];
 
-/// The resources of each call, such as `s3:PutObject`, of each function.
+/// By function and call, such as `s3:PutObject`: the resources.
 type Calls = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
-/// Invokes one function at a time and notes what it calls.
+/// Invokes one function at a time and records its calls.
 struct Recorder {
     world: World,
     calls: Calls,
@@ -52,7 +53,7 @@ impl Recorder {
         let answer = invoke(region, function, &payload).await;
         for call in self.world.calls() {
             if call.operation == "Upload" {
-                // To a pre-signed URL: nobody's permission.
+                // The upload goes to a pre-signed URL and needs no permission.
                 continue;
             }
             let (name, resource) = self.describe(&call);
@@ -62,7 +63,7 @@ impl Recorder {
         answer
     }
 
-    /// A call as a reader of permissions names it.
+    /// The names of a call and its resource as in the permissions.
     fn describe(&self, call: &RecordedCall) -> (String, String) {
         let RecordedCall {
             operation,
@@ -118,9 +119,10 @@ impl Recorder {
         self.world.osaka.faults().clear();
     }
 
-    /// Continues with the person whom the trigger left in the outbox.
+    /// Continues with the record that the trigger left in the outbox.
     async fn replicate_worker(&mut self) {
-        // One who was deleted since, one whose name a squatter holds, one who has no name, and what is no record.
+        // Somebody who has been deleted, somebody whose name an unconfirmed user has, somebody without a name, and an object that is
+        // not a record.
         let squatter = SeedUser {
             status: UserStatus::Unconfirmed,
             attributes: [("email".to_owned(), email(4))].into(),
@@ -160,7 +162,7 @@ impl Recorder {
         self.invoke(BACKUP_TRIGGER, event).await.unwrap();
     }
 
-    /// Continues with the newcomer whom the trigger noted in the journal and the listing does not show.
+    /// Continues with the newcomer whom the trigger wrote to the journal and the listing does not show.
     async fn backup_worker(&mut self) {
         let lambda = self.world.osaka.lambda();
         lambda.set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", "0");
@@ -169,7 +171,7 @@ impl Recorder {
             assert_eq!(tick.await.unwrap()["status"], status);
         }
 
-        // More than one request holds: three bytes a character, in rows of the length that an import takes.
+        // The file needs a multipart upload: rows of the maximum length, with three bytes for each character.
         let long = "あ".repeat(2000);
         for number in 10..210 {
             let attributes = [
@@ -209,7 +211,7 @@ impl Recorder {
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
 
-        // Cut off, and gone on with.
+        // Interrupted by the timeout, and resumed.
         let lambda = self.world.osaka.lambda().clone();
         lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "5");
         lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(3));
@@ -223,7 +225,7 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// Puts somebody into the secondary pool, who has signed up there under an address that may have changed since.
+    /// Puts a user into the secondary pool who has signed up there, possibly with an email address that was changed later.
     async fn newcomer(&self, number: u32, signed_up_as: u32, change: impl FnOnce(&mut SeedUser)) {
         let mut person = SeedUser {
             sub: Some(sub(number)),
@@ -244,8 +246,8 @@ impl Recorder {
             .unwrap();
     }
 
-    /// Everybody who needs something else than an import: with a line break, disabled, with a new address, with a name that
-    /// somebody holds; and more rows than one request takes.
+    /// Restores people who need more than an import: with a line break in a value, disabled, with a changed email address, with a
+    /// name that somebody has; and more rows than fit into one request.
     async fn restore(&mut self) {
         let set = |person: &mut SeedUser, name: &str, value: String| {
             person.attributes.insert(name.to_owned(), value);
@@ -285,7 +287,7 @@ impl Recorder {
             let secondary = &self.world.secondary.id;
             self.world.osaka.cognito().put_user(secondary, person);
         }
-        // Without the column, records and rows are joined by address.
+        // Without this attribute, records and rows are matched by email address.
         let lambda = self.world.osaka.lambda();
         lambda.unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
         let snapshot = json!({"action": "snapshot", "accept_shrink": true});
@@ -319,7 +321,7 @@ fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// The operations that the functions' sources name: each call's error says which one failed.
+/// The operations that the source of a function names, because each error says which call failed.
 fn operations_in(folder: PathBuf) -> BTreeSet<String> {
     let mut operations = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -329,7 +331,7 @@ fn operations_in(folder: PathBuf) -> BTreeSet<String> {
             continue;
         }
         let source = std::fs::read_to_string(path).unwrap();
-        for before in ["AwsError::of(", ".patiently("] {
+        for before in ["AwsError::of(", ".patiently(", "call_with_retry("] {
             let after = source.split(before).skip(1);
             let named =
                 after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
@@ -340,7 +342,7 @@ fn operations_in(folder: PathBuf) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn each_function_makes_the_calls_that_its_permissions_are_written_for() {
+async fn each_function_makes_the_calls_that_its_permissions_allow() {
     let mut recorder = Recorder {
         world: world().await,
         calls: Calls::new(),
@@ -361,7 +363,7 @@ async fn each_function_makes_the_calls_that_its_permissions_are_written_for() {
     let kept: Calls = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     assert_eq!(
         calls, kept,
-        "UPDATE_CALLS=1 writes cdk/test/calls.json anew; then mend the permissions in cdk/"
+        "write cdk/test/calls.json again with UPDATE_CALLS=1, then fix the permissions in cdk/"
     );
     let recorded: BTreeSet<_> = calls.values().flat_map(BTreeMap::keys).collect();
     for folder in [
@@ -376,7 +378,7 @@ async fn each_function_makes_the_calls_that_its_permissions_are_written_for() {
                 .any(|call| call.ends_with(&format!(":{operation}")));
             assert!(
                 is_recorded,
-                "{folder} calls {operation}, this test does not"
+                "{folder} calls {operation}, which this test does not cover"
             );
         }
     }

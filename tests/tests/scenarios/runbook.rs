@@ -1,11 +1,11 @@
-//! The runbook, played as it is printed: every command of the page runs, in order, and says what the page shows.
+//! Runs the runbook: every command of the page runs in the order of the page, and must print what the page shows.
 //!
 //! How docs/runbook.md is read:
-//! - In a `console` block, a line that begins with `$ ` is a command, and what follows it is all that it says; `…` stands for
-//!   anything. Ids, times and the widths of columns may differ.
-//! - A command ends with 0, unless the next one is `$ echo $?`.
-//! - The name of a snapshot in a command is that of the latest.
-//! - `<!-- meanwhile: … -->` is what happens in between, see [`Night::meanwhile`].
+//! - In a `console` block, a line that begins with `$ ` is a command, and the lines after it are its whole output; `…` stands for
+//!   any text. Ids, times and the widths of columns may differ.
+//! - The exit code of a command is 0, unless the next command is `$ echo $?`.
+//! - The name of a snapshot in a command is replaced by that of the latest snapshot.
+//! - `<!-- meanwhile: … -->` is an event between two commands, see [`Failover::meanwhile`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,12 +16,12 @@ use aws_sdk_cognitoidentityprovider::types::{
     EmailSendingAccountType, RecoveryOptionNameType, RecoveryOptionType, UserPoolMfaType,
     VerifiedAttributeType,
 };
-use local::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
-use local::operator;
-use local::people::Profile;
-use local::region::{Loss, Region};
-use local::visitor::Visitor;
-use local::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
+use harness::operator;
+use harness::people::Profile;
+use harness::visitor::Visitor;
+use local_regions::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
+use local_regions::region::{Loss, Region};
+use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ use crate::support::{invoke, object, ran, twinpool_command, world};
 const PAGE: &str = include_str!("../../../docs/runbook.md");
 const PASSWORD: &str = "Correct-horse-7-battery";
 
-/// What the page says, in its order.
+/// A step of the page.
 #[derive(Debug, PartialEq)]
 enum Step {
     Meanwhile(String),
@@ -68,7 +68,7 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// The words of a command as a shell has them: variables, and single quotes.
+/// Splits a command into words like a shell, with variables and single quotes.
 fn words(line: &str, variables: &BTreeMap<String, String>) -> Vec<String> {
     let mut words = Vec::new();
     for (at, part) in line.split('\'').enumerate() {
@@ -93,7 +93,7 @@ fn words(line: &str, variables: &BTreeMap<String, String>) -> Vec<String> {
     words
 }
 
-/// A text without what is different each time: ids, times, and how wide a column is.
+/// Removes what differs in every run: ids, times and the widths of columns.
 fn plain(text: &str) -> String {
     let lines = text.lines().map(|line| {
         let mut words: Vec<String> = Vec::new();
@@ -102,7 +102,7 @@ fn plain(text: &str) -> String {
             let number = words.last().is_some_and(|last| last.parse::<u64>().is_ok());
             if number && ["s", "min", "h", "d"].contains(&unit) {
                 words.pop();
-                // Of "1 h 20 min", one is left.
+                // "1 h 20 min" becomes a single <time>.
                 words.pop_if(|last| last == "<time>");
                 words.push(format!("<time>{}", &word[unit.len()..]));
             } else {
@@ -115,7 +115,7 @@ fn plain(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// A word with its ids, dates and times of the day replaced.
+/// Replaces ids, dates and times in a word.
 fn without_ids(word: &str) -> String {
     let is_of_id = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f' | 'T' | 'Z' | '-' | ':');
     let is_id = |run: &str| {
@@ -134,7 +134,7 @@ fn without_ids(word: &str) -> String {
     parts.collect()
 }
 
-/// Whether a command said what the page shows.
+/// Whether the output of a command is what the page shows.
 fn is_as_shown(said: &str, shown: &str) -> bool {
     let (said, shown) = (plain(said), plain(shown));
     let mut pieces = shown.split('…').map(str::trim);
@@ -159,16 +159,16 @@ fn is_as_shown(said: &str, shown: &str) -> bool {
     true
 }
 
-/// The night: the regions, the operator's shell, and what has happened so far.
-struct Night {
+/// The state of the failover: the regions, and the operator's shell.
+struct Failover {
     world: World,
     folder: TempDir,
     variables: BTreeMap<String, String>,
     code: i32,
 }
 
-impl Night {
-    /// Runs a command line; what it says comes back.
+impl Failover {
+    /// Runs a command line and returns its output.
     async fn command(&mut self, line: &str) -> String {
         if line == "echo $?" {
             return self.code.to_string();
@@ -195,7 +195,7 @@ impl Night {
             ["aws", "lambda", "invoke", ref options @ .., "/dev/stdout"] => {
                 self.invoke(options).await
             }
-            _ => panic!("the page has a command that is not played: {line}"),
+            _ => panic!("this test does not implement a command of the page: {line}"),
         }
     }
 
@@ -241,7 +241,7 @@ impl Night {
         )
     }
 
-    /// What happens between two commands.
+    /// Plays an event between two commands.
     async fn meanwhile(&self, what: &str) {
         let World {
             tokyo,
@@ -275,7 +275,7 @@ impl Night {
                 for name in ["hanako", "yuki", "ren"] {
                     signs_up(osaka, secondary, &[("email", &email(name))]).await;
                 }
-                // What no import file can carry.
+                // An import file cannot contain a line break.
                 let note = ("custom:note", "first line\nsecond line");
                 signs_up(osaka, secondary, &[("email", &email("sora")), note]).await;
                 self.snapshot().await;
@@ -326,7 +326,7 @@ impl Night {
                     ..pool()
                 });
             }
-            _ => panic!("the page tells of something that is not played: {what}"),
+            _ => panic!("this test does not implement an event of the page: {what}"),
         }
     }
 
@@ -341,7 +341,7 @@ fn email(name: &str) -> String {
     format!("{name}@example.jp")
 }
 
-/// Signs up at the application's page, and confirms.
+/// Signs up a person on the application's page and confirms them.
 async fn signs_up(region: &Region, pool: &Pool, attributes: &[(&str, &str)]) {
     let attributes = attributes
         .iter()
@@ -360,7 +360,7 @@ async fn signs_up(region: &Region, pool: &Pool, attributes: &[(&str, &str)]) {
     visitor.confirm(profile.email()).await.expect("confirmed");
 }
 
-/// Gives a pool good settings, and no trigger.
+/// Gives a pool valid settings and no trigger.
 async fn before_twinpool(region: &Region, pool: &Pool) {
     let by_email = RecoveryOptionType::builder()
         .name(RecoveryOptionNameType::VerifiedEmail)
@@ -387,7 +387,7 @@ async fn before_twinpool(region: &Region, pool: &Pool) {
         .expect("the pool takes it");
 }
 
-/// A word with the name of a snapshot in it replaced by that of the latest.
+/// Replaces the name of a snapshot in a word by that of the latest one.
 fn with_snapshot(word: &str, latest: Option<&Value>) -> String {
     let is_id = |part: &str| part.len() == 25 && part.as_bytes()[15] == b'Z';
     let parts = word.split('/').map(|part| match latest {
@@ -398,8 +398,8 @@ fn with_snapshot(word: &str, latest: Option<&Value>) -> String {
 }
 
 #[tokio::test]
-async fn every_command_of_the_runbook_does_what_the_page_shows() {
-    let mut night = Night {
+async fn every_command_of_the_runbook_prints_what_the_page_shows() {
+    let mut failover = Failover {
         world: world().await,
         folder: tempfile::tempdir().expect("a folder"),
         variables: BTreeMap::new(),
@@ -410,16 +410,16 @@ async fn every_command_of_the_runbook_does_what_the_page_shows() {
     while let Some(step) = steps.next() {
         let (line, shown) = match step {
             Step::Meanwhile(what) => {
-                night.meanwhile(&what).await;
+                failover.meanwhile(&what).await;
                 continue;
             }
             Step::Command { line, shown } => (line, shown),
         };
-        let said = night.command(&line).await;
+        let said = failover.command(&line).await;
         let is_asked =
             matches!(steps.peek(), Some(Step::Command { line, .. }) if line == "echo $?");
-        if night.code != 0 && !is_asked && line != "echo $?" {
-            writeln!(different, "$ {line}\nended with {}", night.code).expect("a text takes it");
+        if failover.code != 0 && !is_asked && line != "echo $?" {
+            writeln!(different, "$ {line}\nended with {}", failover.code).expect("a text takes it");
         }
         if !is_as_shown(&said, &shown) {
             writeln!(different, "$ {line}\n{said}\n--- shown:\n{shown}").expect("a text takes it");
@@ -428,9 +428,9 @@ async fn every_command_of_the_runbook_does_what_the_page_shows() {
     assert!(different.is_empty(), "\n{different}");
 }
 
-/// `twinpool …` in a sentence or a table is a command that is played, perhaps with fewer options.
+/// Every `twinpool …` in a sentence or a table must be a command that the test runs, possibly with more options.
 #[test]
-fn every_command_that_the_runbook_mentions_is_played() {
+fn every_command_that_the_runbook_mentions_is_run() {
     let steps = steps(PAGE);
     let played: Vec<Vec<&str>> = steps
         .iter()
@@ -448,13 +448,13 @@ fn every_command_that_the_runbook_mentions_is_played() {
         let is_played = |line: &Vec<&str>| words.iter().all(|word| line.contains(word));
         assert!(
             !is_command || played.iter().any(is_played),
-            "not played: {mentioned}"
+            "not run: {mentioned}"
         );
     }
 }
 
 #[test]
-fn what_is_shown_is_what_was_said_but_for_ids_and_times() {
+fn ids_and_times_may_differ_from_the_page() {
     let said = "snapshot 20261120T101112Z-0a1b2c3d\nok  it is 1 h 20 min old, 3 users\nend";
 
     for shown in [

@@ -1,11 +1,13 @@
-//! No password and no person in what the functions write, at any level, whatever goes wrong.
+//! The logs of the functions never contain a password or personal data, at any log level and with any error.
 
 use std::time::Duration;
 
-use local::faults::{Fault, Kind, Service};
-use local::people;
-use local::visitor::Visitor;
-use local::world::{BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE};
+use harness::people;
+use harness::visitor::Visitor;
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{
+    BACKUP_TRIGGER, BACKUP_WORKER, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE,
+};
 use serde_json::json;
 
 use crate::support::{drain, invoke, tick, world};
@@ -13,8 +15,8 @@ use crate::support::{drain, invoke, tick, world};
 const PASSWORD: &str = "Correct-horse-7-battery";
 
 #[tokio::test]
-async fn the_most_talkative_logs_hold_no_password_and_no_person() {
-    // given functions with every log turned up, the SDK's own as well
+async fn the_most_detailed_logs_contain_no_password_and_no_personal_data() {
+    // given functions with the most detailed logs, including those of the SDK
     let world = world().await;
     let functions = [
         (
@@ -32,7 +34,7 @@ async fn the_most_talkative_logs_hold_no_password_and_no_person() {
         }
     }
 
-    // when people sign up in both regions, and much of it goes wrong
+    // when people sign up in both regions, and many calls fail
     let everyone = people::everyone().unwrap();
     let awkward: Vec<_> = everyone
         .iter()
@@ -81,34 +83,38 @@ async fn the_most_talkative_logs_hold_no_password_and_no_person() {
     let restored = invoke(&world.tokyo, RESTORE, &missing).await;
     assert!(restored.is_ok(), "{restored:?}");
 
-    // then nothing of it is in what they wrote
+    // then none of the attribute values is in the logs
     let logs = functions.iter().flat_map(|(region, functions)| {
         let logs = functions.iter();
         logs.map(|function| world.log(region, function))
     });
     let written: String = logs.collect();
-    assert!(written.lines().count() > awkward.len(), "they do log");
+    assert!(
+        written.lines().count() > awkward.len(),
+        "the functions write logs"
+    );
     for profile in awkward.iter().chain([&newcomer]) {
         for (name, value) in &profile.attributes {
-            let telling = value.chars().count() > 5 && !["ja_JP", "Asia/Tokyo"].contains(&&**value);
+            let is_personal =
+                value.chars().count() > 5 && !["ja_JP", "Asia/Tokyo"].contains(&&**value);
             let escaped = serde_json::to_string(value).unwrap();
             let escaped = escaped.trim_matches('"');
             let is_written = written.contains(value.as_str()) || written.contains(escaped);
-            let named = telling && name != "gender" && is_written;
+            let named = is_personal && name != "gender" && is_written;
             assert!(
                 !named,
-                "{name} of a person of kind {} was written",
+                "the attribute {name} of a person of kind {} is in the logs",
                 profile.kind
             );
         }
     }
-    // A random password is longer than anything that is written in one piece.
+    // A random password would be the longest word in the logs.
     let longest = written
         .split(|c: char| c.is_whitespace() || c == '"')
         .map(str::len)
         .max();
     assert!(
         longest < Some(100),
-        "something as long as a password was written"
+        "the logs contain a word as long as a password"
     );
 }

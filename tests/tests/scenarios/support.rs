@@ -1,24 +1,26 @@
-//! What scenarios share: a world, events, what the workers answer, and the operator's command line.
+//! Helpers that all scenarios use: the regions, events, invocations of the functions, and the command line.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use local::binary;
-use local::cognito::UserView;
-use local::region::{ACCESS_KEY_ID, Region, SECRET_ACCESS_KEY};
-use local::world::{BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions};
+use local_regions::binary;
+use local_regions::cognito::UserView;
+use local_regions::region::{ACCESS_KEY_ID, Region, SECRET_ACCESS_KEY};
+use local_regions::world::{
+    BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions,
+};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Both regions with the functions deployed; the workers are woken by the test alone.
+/// Both regions with the functions deployed. Only the test invokes the workers.
 pub async fn world() -> World {
     World::start(WorldOptions::default())
         .await
         .expect("the regions start")
 }
 
-/// A confirmation as the primary pool sends it, for the person with this number.
+/// The confirmation event of the primary pool for the person with this number.
 pub fn confirmation(number: u32) -> Value {
     let sub = sub(number);
     json!({
@@ -35,7 +37,7 @@ pub fn confirmation(number: u32) -> Value {
     })
 }
 
-/// A record as the trigger writes it, of a person who confirmed so long ago.
+/// A record as the trigger writes it, of a person who was confirmed this long ago.
 pub fn record(number: u32, age: SignedDuration) -> Value {
     json!({
         "version": 1,
@@ -54,12 +56,12 @@ pub fn sub(number: u32) -> String {
     format!("{first:x}7c4aab8-5061-7015-8b3b-{number:012x}")
 }
 
-/// Their address.
+/// The email address of the person with this number.
 pub fn email(number: u32) -> String {
     format!("person{number}@example.jp")
 }
 
-/// Invokes a function with JSON and takes its answer.
+/// Invokes a function with a JSON payload and returns its response or error.
 pub async fn invoke(region: &Region, function: &str, payload: &Value) -> Result<Value, String> {
     let payload = Bytes::from(payload.to_string());
     let answer = region.lambda().invoke(function, payload).await;
@@ -67,51 +69,51 @@ pub async fn invoke(region: &Region, function: &str, payload: &Value) -> Result<
     serde_json::from_slice(&answer).map_err(|error| error.to_string())
 }
 
-/// Invokes a function with an event as it stands, in bytes: the answer, and how long it took.
+/// Invokes a trigger with the bytes of an event; returns the bytes of the response, and the duration.
 pub async fn answer(region: &Region, function: &str, event: &[u8]) -> (Bytes, Duration) {
     let begun = Instant::now();
     let payload = Bytes::copy_from_slice(event);
     let answer = region.lambda().invoke(function, payload).await;
-    (answer.expect("a trigger answers"), begun.elapsed())
+    (answer.expect("a trigger never fails"), begun.elapsed())
 }
 
-/// A tick of the outbox's worker.
+/// Sends a tick to the worker that empties the outbox.
 pub async fn drain(world: &World) -> Value {
     let tick = json!({"action": "tick"});
     let answer = invoke(&world.tokyo, REPLICATE_WORKER, &tick).await;
-    answer.expect("the worker answers")
+    answer.expect("the worker succeeds")
 }
 
-/// A tick of the snapshots' worker.
+/// Sends a tick to the worker that takes snapshots.
 pub async fn tick(world: &World) -> Value {
     let tick = json!({"action": "tick"});
     let answer = invoke(&world.osaka, BACKUP_WORKER, &tick).await;
-    answer.expect("the worker answers")
+    answer.expect("the worker succeeds")
 }
 
-/// A snapshot, asked for.
+/// Requests a snapshot.
 pub async fn snapshot(world: &World) -> Result<Value, String> {
     let snapshot = json!({"action": "snapshot"});
     invoke(&world.osaka, BACKUP_WORKER, &snapshot).await
 }
 
-/// Who has this name in the secondary pool.
+/// The user with this name in the secondary pool.
 pub fn replica(world: &World, username: &str) -> Option<UserView> {
     world.osaka.cognito().user(&world.secondary.id, username)
 }
 
-/// The keys of the outbox's bucket below a prefix.
+/// The keys with a prefix in the bucket of the outbox.
 pub fn outbox(world: &World, prefix: &str) -> Vec<String> {
     world.tokyo.s3().keys(OUTBOX, prefix)
 }
 
-/// An object of the snapshots' bucket as JSON.
+/// An object of the snapshot bucket as JSON.
 pub fn object(world: &World, key: &str) -> Option<Value> {
     let object = world.osaka.s3().object(SNAPSHOTS, key)?;
     Some(serde_json::from_slice(&object).expect("JSON"))
 }
 
-/// The text of a snapshot's files of one role, one after the other.
+/// The concatenated text of all files with one role of a snapshot.
 pub fn files(world: &World, manifest: &Value, role: &str) -> String {
     let files = manifest["files"].as_array().expect("files");
     files
@@ -132,7 +134,7 @@ pub async fn called(world: &World, operation: &str) {
     }
 }
 
-/// The most calls of an operation that came within one second.
+/// The highest number of calls of an operation within any second.
 pub fn most_in_a_second(world: &World, operation: &str) -> usize {
     let calls = world.calls();
     let calls = calls.iter().filter(|call| call.operation == operation);
@@ -144,7 +146,7 @@ pub fn most_in_a_second(world: &World, operation: &str) -> usize {
     times.iter().map(within).max().unwrap_or_default()
 }
 
-/// The sum of a metric over everything that a function has written.
+/// The sum of a metric over the whole log of a function.
 pub fn counted(world: &World, region: &Region, function: &str, metric: &str) -> u64 {
     let log = world.log(region, function);
     log.lines()
@@ -154,19 +156,19 @@ pub fn counted(world: &World, region: &Region, function: &str, metric: &str) -> 
         .sum()
 }
 
-/// What a command of the operator has come to.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ran {
-    /// Its exit code.
+    /// The exit code.
     pub code: i32,
-    /// Its result.
+    /// Standard output.
     pub stdout: String,
-    /// What else it had to say.
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Ran {
-    /// Its result as the one JSON document that it is.
+    /// Standard output, which must be one JSON document.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -178,7 +180,7 @@ pub async fn twinpool(world: &World, arguments: &[&str]) -> Ran {
     ran(command.args(arguments)).await
 }
 
-/// The twinpool binary with the operator's credentials, and nothing else of this machine's settings.
+/// The twinpool binary with the operator's credentials, and without the environment of this machine.
 pub async fn twinpool_command(world: &World) -> Command {
     let binary = tokio::task::spawn_blocking(|| binary("twinpool")).await;
     let mut command = Command::new(binary.expect("no panic").expect("twinpool builds"));
@@ -192,7 +194,7 @@ pub async fn twinpool_command(world: &World) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for its end.
 pub async fn ran(command: &mut Command) -> Ran {
     let output = command.output().await.expect("the command runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");

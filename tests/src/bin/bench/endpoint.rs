@@ -1,5 +1,5 @@
-//! What a function calls, as fast as it can be: a pool whose users are made up as they are listed, and a bucket whose files
-//! are counted and not kept. So what is measured is the function.
+//! A very fast endpoint for the functions, so that the function is measured and not the emulation: a pool whose users are
+//! generated when they are listed, and a bucket whose large files are counted and not stored.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -17,32 +17,32 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::bucket::push_json;
 use shared::person::Person;
+use shared::s3::json::append_json;
 use tokio::net::TcpListener;
 
 use crate::people::{self, DIGITS, HEADER};
 
-/// The made-up pool.
+/// The id of the generated pool.
 pub const POOL: &str = "ap-northeast-3_Bench0001";
-/// The bucket, which has every name.
+/// The name of the bucket; every other name works as well.
 pub const BUCKET: &str = "twinpool-bench";
 
-/// Objects up to this size are kept, so that leases and pointers can be read back.
+/// Objects up to this size are stored, so that leases and pointers can be read again.
 const KEPT: usize = 64 * 1024;
 
-/// How an endpoint behaves.
+/// The behaviour of an endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Behaviour {
     /// How many users the pool has.
     pub users: u64,
-    /// How long a page of ListUsers takes.
+    /// The duration of a page of ListUsers.
     pub latency: Duration,
-    /// Calls of ListUsers a second; unlimited when absent.
+    /// The quota of ListUsers calls a second; `None` means no quota.
     pub quota: Option<u32>,
 }
 
-/// An endpoint that runs until its runtime ends.
+/// An endpoint that runs until the Tokio runtime ends.
 #[derive(Clone)]
 pub struct Endpoint {
     url: String,
@@ -59,23 +59,23 @@ struct State {
     refilled: Option<Instant>,
 }
 
-/// What an endpoint has seen so far.
+/// The statistics of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// How often each operation was called.
+    /// The number of calls of each operation.
     pub calls: BTreeMap<&'static str, u64>,
-    /// Calls of ListUsers beyond the quota.
+    /// The number of ListUsers calls above the quota.
     pub throttled: u64,
-    /// Bytes of all objects' bodies.
+    /// The total size of all uploaded objects in bytes.
     pub bytes: u64,
-    /// The time that answers took here.
+    /// The time that the endpoint spent on responses.
     pub own: Duration,
-    /// When the first and the last page was asked for.
+    /// When the first and the last page were requested.
     pub listed: Option<(Instant, Instant)>,
 }
 
 impl Seen {
-    /// How often an operation was called.
+    /// The number of calls of an operation.
     pub fn count(&self, operation: &str) -> u64 {
         self.calls.get(operation).copied().unwrap_or_default()
     }
@@ -85,7 +85,7 @@ impl Seen {
         self.listed = Some((self.listed.map_or(now, |(first, _)| first), now));
     }
 
-    /// Pages that were listed.
+    /// The number of listed pages.
     pub fn pages(&self) -> u64 {
         self.count("ListUsers") - self.throttled
     }
@@ -106,7 +106,7 @@ struct Object {
 
 enum Content {
     Kept(Bytes),
-    /// People of a pool whose listing was cut off, who are made up again.
+    /// Users of a snapshot part, who are generated again when it is read.
     Part {
         first: u64,
         people: u64,
@@ -139,7 +139,7 @@ impl Content {
         })
     }
 
-    /// What was written; none when that is not known any more.
+    /// The content of the object; `None` if it was not stored.
     fn body(&self) -> Option<Bytes> {
         match *self {
             Self::Kept(ref body) => Some(body.clone()),
@@ -150,7 +150,7 @@ impl Content {
             } => {
                 let mut body = Vec::with_capacity(bytes);
                 for at in 0..people {
-                    push_json(&mut body, &people::person(first + at * DIGITS));
+                    append_json(&mut body, &people::person(first + at * DIGITS));
                 }
                 (body.len() == bytes).then(|| body.into())
             }
@@ -160,7 +160,7 @@ impl Content {
 }
 
 impl Endpoint {
-    /// Starts one.
+    /// Starts an endpoint.
     pub async fn start(behaviour: Behaviour) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let endpoint = Self {
@@ -172,38 +172,40 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Its URL.
+    /// The URL of the endpoint.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it has seen so far, and forgets thereby.
+    /// Returns the statistics and resets them.
     pub fn take_seen(&self) -> Seen {
         std::mem::take(&mut self.state().seen)
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     pub fn objects(&self) -> usize {
         self.state().objects.len()
     }
 
-    /// What it has seen so far.
+    /// The statistics so far.
     pub fn seen(&self) -> Seen {
         self.state().seen.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("not poisoned")
+        self.state
+            .lock()
+            .expect("no thread panicked while it held the lock")
     }
 
     async fn listen(self, listener: TcpListener) {
         while let Ok((stream, _)) = listener.accept().await {
-            // Without this, the machine's network would wait for more to send.
+            // Small responses must not wait in the send buffer.
             let _ = stream.set_nodelay(true);
             let endpoint = self.clone();
             tokio::spawn(async move {
                 let service = service_fn(async |request| endpoint.serve(request).await);
-                // A connection that breaks off is the function's affair.
+                // It does not matter here if the function drops the connection.
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
@@ -264,7 +266,7 @@ impl Endpoint {
             return refusal("TooManyRequestsException");
         }
         self.state().seen.page();
-        // Without a filter, everybody; with `sub ^= "a"`, every sixteenth from the tenth on.
+        // Without a filter, all users; with `sub ^= "a"`, every sixteenth user from the tenth on.
         let (first, step) = match asked.filter.as_deref() {
             None => (0, 1),
             Some(filter) => {
@@ -289,7 +291,7 @@ impl Endpoint {
         ))
     }
 
-    /// Whether the quota has room for one call more: a bucket of one second.
+    /// Whether one more call is within the quota, which is a token bucket of one second.
     fn admits(&self) -> bool {
         let Some(quota) = self.behaviour.quota.map(f64::from) else {
             return true;
@@ -391,7 +393,7 @@ impl Endpoint {
         etag
     }
 
-    /// The keys below a prefix, all on one page.
+    /// The keys with a prefix, all on one page.
     fn listing(&self, query: &str) -> String {
         let prefix = query
             .split('&')
@@ -418,7 +420,7 @@ impl Endpoint {
     }
 }
 
-/// A page of ListUsers: every so many from one on.
+/// A page of ListUsers: every `step`-th user from the first one on.
 fn page(users: u64, from: u64, step: u64, limit: u64) -> String {
     let end = (from + step * limit).min(users);
     let mut text = String::with_capacity(limit as usize * 1024);
@@ -439,7 +441,7 @@ fn page(users: u64, from: u64, step: u64, limit: u64) -> String {
     text
 }
 
-/// The pool as DescribeUserPool shows it.
+/// The response of DescribeUserPool.
 pub fn pool() -> Value {
     let attribute = |name: &str| json!({"Name": name, "AttributeDataType": "String", "Mutable": true, "Required": name == "email"});
     let attributes = HEADER.iter().filter(|name| !name.starts_with("cognito:"));

@@ -1,4 +1,4 @@
-//! How long an export takes, and what it uses: backup-fn's, and a plain one in Python as the yardstick.
+//! The duration and resource usage of an export by backup-fn, compared with a plain export in Python.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,18 +15,18 @@ use crate::stage::{REGION, Stage, binary, text};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// The quota of ListUsers (DG:quotas), and the rate that backup-fn is told to keep where it has one.
+/// The quota of ListUsers (DG:quotas), which is also the rate of backup-fn if there is a quota.
 const QUOTA: u32 = 30;
 
-/// A rate that no pool allows, where there is no quota.
+/// The rate of backup-fn if there is no quota. No real pool allows it.
 const FAST: &str = "60000";
 
-/// A pool that answers after 100 ms, under the quota; or at once and without one.
+/// Whether a pool responds after 100 ms under a quota, or at once without a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pool {
     /// 100 ms a page, 30 calls a second.
     Slow,
-    /// Neither.
+    /// No delay and no quota.
     Fast,
 }
 
@@ -48,15 +48,15 @@ impl Pool {
     }
 }
 
-/// An export that was made.
+/// The measurements of one export.
 #[derive(Clone, Debug)]
 pub struct Export {
-    /// The pool's users.
+    /// The number of users of the pool.
     pub users: u64,
     pool: Pool,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Of the process that made it.
+    /// The resource usage of the process.
     pub usage: Usage,
     seen: Seen,
 }
@@ -67,7 +67,7 @@ impl Export {
         self.usage.cpu_s * 100_000.0 / self.users as f64
     }
 
-    /// Peak of memory in MiB.
+    /// The peak memory in MiB.
     pub fn peak_mib(&self) -> f64 {
         self.usage.peak_bytes as f64 / MIB
     }
@@ -81,7 +81,7 @@ impl Export {
     }
 }
 
-/// Exports of pools of these sizes as fast as can be, and what was measured as an image.
+/// Exports pools of these sizes at full speed, and draws the measurements as an image.
 pub async fn fast(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::Result<String> {
     let (mut ours, mut pythons) = (Vec::new(), Vec::new());
     for &users in sizes {
@@ -102,8 +102,8 @@ pub async fn fast(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::
     ]))
 }
 
-/// Exports of slow pools of these sizes. They wait for pages nearly all the time: at once, each with a pool of its own, they
-/// take no longer than the longest.
+/// Exports slow pools of these sizes. An export waits for pages nearly all the time, so all run concurrently, each with its own
+/// pool, and together take as long as the longest one.
 pub async fn slow(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::Result<()> {
     let exports = sizes
         .iter()
@@ -119,7 +119,7 @@ pub async fn slow(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::
     Ok(())
 }
 
-/// Exports a pool with backup-fn, in a process of its own.
+/// Exports a pool with backup-fn in a new process.
 async fn by_backup_fn(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<Export> {
     let stage = Stage::set(pool.behaviour(users), folder).await?;
     let rate = match pool {
@@ -128,7 +128,7 @@ async fn by_backup_fn(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<E
     };
     let name = format!("backup-fn-{pool:?}-{users}");
     let variables = [("LIST_USERS_RPS", rate.as_str())];
-    // More than Lambda gives: whether one invocation is enough is the simulation's question.
+    // Longer than Lambda allows: the simulation measures how many invocations are needed.
     let timeout = Duration::from_secs(3600);
     stage.deploy(&name, &binary("backup-fn")?, &variables, timeout);
     let (answer, time) = stage.invoke(&name, &json!({"action": "snapshot"})).await;
@@ -144,7 +144,7 @@ async fn by_backup_fn(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<E
     })
 }
 
-/// Exports a pool with the yardstick; none where there is no boto3.
+/// Exports a pool with the script in Python; `None` if boto3 is not installed.
 async fn by_python(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<Option<Export>> {
     let repository = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let python = repository.join("target/python/bin/python");
@@ -169,7 +169,7 @@ async fn by_python(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<Opti
     }))
 }
 
-/// Tells of an export by backup-fn.
+/// Reports an export by backup-fn.
 fn tell(report: &mut Report, export: &Export) {
     let what = format!(
         "export of {}, {}",
@@ -201,7 +201,7 @@ fn tell(report: &mut Report, export: &Export) {
     report.raw(what, export.json());
 }
 
-/// Tells of an export by the yardstick, beside backup-fn's of the same pool.
+/// Reports an export by the script in Python, compared with that of backup-fn of the same pool.
 fn compare(report: &mut Report, ours: &Export, python: &Export) {
     let what = format!(
         "Python, {}, {}",
@@ -234,7 +234,7 @@ fn compare(report: &mut Report, ours: &Export, python: &Export) {
     report.raw(what, python.json());
 }
 
-/// A number for people.
+/// Formats a number for people.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,11 +1,11 @@
-//! The benchmark: the release binaries, started by the local Lambda, and what they take and use.
+//! The benchmark: the duration and resource usage of the release binaries, which the local Lambda starts.
 //!
-//! - [`triggers`]: sizes, starts, and what a person waits for
-//! - [`exports`]: snapshots of large pools, beside a plain export in Python; [`plot`] draws them
+//! - [`triggers`]: sizes of the binaries, start times, and the latency of a trigger
+//! - [`exports`]: snapshots of large pools, compared with a plain export in Python; [`plot`] draws them
 //! - [`way_back`]: validate and restore
-//! - [`simulation`]: pools that take many invocations
-//! - [`endpoint`], [`people`]: a pool that is made up as it is listed
-//! - [`stage`], [`process`], [`report`]: how it is measured and told
+//! - [`simulation`]: pools that need many invocations
+//! - [`endpoint`], [`people`]: a pool whose users are generated when they are listed
+//! - [`stage`], [`process`], [`report`]: measuring and reporting
 
 mod endpoint;
 mod exports;
@@ -67,7 +67,7 @@ impl Part {
     ];
 }
 
-/// How much of everything.
+/// The sizes of the measurements.
 struct Scale {
     starts: usize,
     events: u64,

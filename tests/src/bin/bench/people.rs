@@ -1,10 +1,10 @@
-//! People made up by their number: as ListUsers shows them, and as rows of an import file.
+//! Users who are generated from a number: as ListUsers returns them, and as rows of an import file.
 
 use std::fmt::Write;
 
 use shared::person::{Person, Status};
 
-/// The columns of the made-up pool's import file.
+/// The columns of the import file of the generated pool.
 pub const HEADER: [&str; 24] = [
     "name",
     "given_name",
@@ -32,21 +32,21 @@ pub const HEADER: [&str; 24] = [
     "cognito:username",
 ];
 
-/// How many first digits a `sub` can have; a person's number decides it.
+/// The number of first digits of a `sub`; the first digit is derived from the user's number.
 pub const DIGITS: u64 = 16;
 
-/// A person's `sub`.
+/// The `sub` of the user with this number.
 pub fn sub(number: u64) -> String {
     let digit = number % DIGITS;
     format!("{digit:x}7c4aab8-5061-7015-8b3b-{number:012x}")
 }
 
-/// The number of the person with this `sub`.
+/// The number of the user with this `sub`.
 pub fn number(sub: &str) -> Option<u64> {
     u64::from_str_radix(sub.rsplit('-').next()?, 16).ok()
 }
 
-/// A person as backup-fn reads one from a page.
+/// A user as backup-fn reads one from a page.
 pub fn person(number: u64) -> Person {
     let attributes = attributes(number).into_iter();
     let sub = ("sub", sub(number));
@@ -55,10 +55,11 @@ pub fn person(number: u64) -> Person {
         status: Status::from(status(number)),
         enabled: true,
         attributes: attributes.chain([sub]).collect(),
+        created_at: None,
     }
 }
 
-/// A person's attributes but `sub`. One in a hundred has a value that no import file can carry, one a comma.
+/// The attributes of a user except `sub`. One user in a hundred has a value that an import file cannot contain, and one has a comma.
 pub fn attributes(number: u64) -> [(&'static str, String); 10] {
     let address = match number % 100 {
         1 => "千代田区一番町 1-2-3\n101 号室".to_owned(),
@@ -79,7 +80,7 @@ pub fn attributes(number: u64) -> [(&'static str, String); 10] {
     ]
 }
 
-/// A person's status: one in fifty has not confirmed.
+/// The status of a user: one in fifty is not confirmed.
 pub fn status(number: u64) -> &'static str {
     match number % 50 {
         0 => "UNCONFIRMED",
@@ -87,7 +88,7 @@ pub fn status(number: u64) -> &'static str {
     }
 }
 
-/// A person as ListUsers shows one, in JSON.
+/// A user as ListUsers returns one, in JSON.
 pub fn write_json(text: &mut String, number: u64) {
     let sub = sub(number);
     let status = status(number);
@@ -103,7 +104,7 @@ pub fn write_json(text: &mut String, number: u64) {
     text.push_str("]}");
 }
 
-/// A person as a row of an import file.
+/// A user as a row of an import file.
 pub fn write_row(text: &mut String, number: u64) {
     let attributes = attributes(number);
     for (at, column) in HEADER.iter().enumerate() {
@@ -117,7 +118,7 @@ pub fn write_row(text: &mut String, number: u64) {
             "birthdate" => {
                 let _ = write!(text, "05/{:02}/1990", number % 28 + 1);
             }
-            // Commas and line breaks are not what takes time there.
+            // Commas and line breaks are left out, because they do not affect the measured time.
             "address" => text.push_str("千代田区一番町 1-2-3"),
             column => {
                 if let Some((_, value)) = attributes.iter().find(|(name, _)| *name == column) {

@@ -1,10 +1,10 @@
-//! Memory and time of exports against the pool's size, as an image.
+//! Draws the memory and time of exports against the pool size as an image.
 
 use std::fmt::Write;
 
 use crate::exports::{Export, thousands};
 
-/// A panel: what it shows, its unit and the number of an export.
+/// A panel: its title, its unit and the measurement of an export that it shows.
 type Panel = (&'static str, fn(&Export) -> f64);
 
 const PANELS: [Panel; 2] = [
@@ -17,7 +17,7 @@ const LEFT: f64 = 60.0;
 const TOP: f64 = 60.0;
 const BETWEEN: f64 = 80.0;
 
-/// Both axes are logarithmic, so that a straight line of 45° is what grows with the pool.
+/// Draws the panels. Both axes are logarithmic, so that proportional growth is a straight line of 45°.
 pub fn svg(series: &[(&str, &str, &[Export])]) -> String {
     let exports = || series.iter().flat_map(|(_, _, exports)| exports.iter());
     let sizes = Axis::of(exports().map(|export| export.users as f64));

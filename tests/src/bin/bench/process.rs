@@ -1,4 +1,4 @@
-//! What a process has used: CPU seconds and its peak of memory, as Linux counts them.
+//! The resource usage of a process: CPU seconds and peak memory, as Linux counts them.
 
 use std::fs;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-/// Linux counts in hundredths of a second for every program (USER_HZ).
+/// Linux reports CPU time in hundredths of a second (USER_HZ).
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// What a process has used so far.
+/// The resource usage of a process so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Seconds of CPU, its own and the kernel's for it.
+    /// CPU seconds in user and kernel mode.
     pub cpu_s: f64,
-    /// The most memory that was resident, in bytes.
+    /// The peak resident memory in bytes.
     pub peak_bytes: u64,
 }
 
 impl Usage {
-    /// Of a running process; of one that has ended and is not reaped yet, the CPU seconds alone.
+    /// The usage of a running process. For a process that has ended and is not reaped yet, only the CPU seconds are known.
     pub fn of(pid: u32) -> anyhow::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name before may hold anything.
+        // The process name comes first, and can contain any character.
         let (_, fields) = stat.rsplit_once(')').context("no process name")?;
         let fields: Vec<_> = fields.split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok());
@@ -37,7 +37,7 @@ impl Usage {
         })
     }
 
-    /// Of the process of a function, found by the name that Lambda gave it.
+    /// The usage of the process of a function, which is found by the name in its environment.
     pub fn of_function(name: &str) -> anyhow::Result<Self> {
         let variable = format!("AWS_LAMBDA_FUNCTION_NAME={name}");
         let is_its = |pid: &u32| {
@@ -55,13 +55,13 @@ impl Usage {
     }
 }
 
-/// Runs a command to its end, which must be a success, and tells what it used.
+/// Runs a command, which must succeed, and returns its resource usage.
 pub async fn run(command: &mut Command) -> anyhow::Result<Usage> {
     let mut child = command.kill_on_drop(true).spawn()?;
     let pid = child.id().context("it has just been started")?;
     let mut usage = Usage::default();
     loop {
-        // Until it is waited for, its numbers stay; only the peak is gone with its memory.
+        // The counters remain until the process is reaped, except for the peak memory.
         let now = Usage::of(pid)?;
         usage.cpu_s = now.cpu_s;
         if now.peak_bytes == 0 {

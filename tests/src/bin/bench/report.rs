@@ -1,9 +1,9 @@
-//! What was measured: a table for people, and the same with the raw numbers as JSON.
+//! The measurements: a table for people, and the same with the raw numbers as JSON.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What a number must be.
+/// The target of a measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -31,7 +31,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report that says what machine it is of.
+    /// A new report, which names the machine.
     pub fn new() -> Self {
         let processors = std::thread::available_parallelism().map_or(0, usize::from);
         let mut report = Self::default();
@@ -47,7 +47,7 @@ impl Report {
         report
     }
 
-    /// Adds a number, and tells it at once.
+    /// Adds a measurement and prints it.
     pub fn line(
         &mut self,
         what: impl Into<String>,
@@ -70,7 +70,7 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Keeps raw numbers.
+    /// Adds raw numbers to the JSON.
     pub fn raw(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         self.raw.insert(name.into(), value.into());
     }
@@ -105,7 +105,7 @@ impl Line {
     }
 }
 
-/// The value that so many percent of all are not above.
+/// A percentile of the values.
 pub fn percentile(values: &[f64], percent: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

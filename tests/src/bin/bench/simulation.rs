@@ -1,7 +1,7 @@
-//! Pools up to forty million users, listed at the default rate: how many invocations, how long, how much.
+//! Snapshots of pools with up to forty million users at the default rate: the number of invocations, the duration and the cost.
 //!
-//! Time runs faster: the rate is so many times the default's, and an invocation is so many times shorter. What depends on the
-//! clock alone is computed from what was counted; memory, CPU seconds and objects are measured.
+//! Time is accelerated: the rate is a multiple of the default, and an invocation is shorter by the same factor. Durations are
+//! computed from the number of calls; memory, CPU seconds and objects are measured.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,33 +15,33 @@ use crate::process::Usage;
 use crate::report::Report;
 use crate::stage::{Stage, binary, text};
 
-/// How many times faster time runs.
+/// The factor by which time is accelerated.
 const SPEED: u64 = 50;
 
 /// backup-fn's default rate, LIST_USERS_RPS.
 const RATE: u64 = 20;
 
-/// What backup-fn lists in one invocation of 15 minutes, of which it keeps 15 s for leaving everything in order.
+/// The seconds in which backup-fn lists users in one invocation of 15 minutes; it reserves 15 s to store its progress.
 const PAGES_AN_INVOCATION: u64 = 885 * RATE;
 
-/// Lambda's longest, for the invocation that writes the files: that does not run faster here.
+/// The longest timeout of Lambda, for the invocation that writes the files, which is not accelerated.
 const LAST: Duration = Duration::from_secs(900);
 
-/// botocore ListUsers: the most users of a page.
+/// botocore ListUsers: the maximum number of users on a page.
 const PAGE: u64 = 60;
 
-/// The worker's memory (cdk/lib/twinpool-function.ts), and that which has one whole processor (DG Lambda:configuration-memory).
+/// The worker's memory (cdk/lib/twinpool-function.ts), and the memory that comes with one full vCPU (DG Lambda:configuration-memory).
 const MEMORY_MB: f64 = 512.0;
 const WHOLE_PROCESSOR_MB: f64 = 1769.0;
 
-/// List prices of ap-northeast-3 in USD, 2026: Lambda on arm64 a GB-second, S3 a request that writes or lists, one that reads,
-/// and a GB-month.
+/// List prices of ap-northeast-3 in USD, 2026: a GB-second of Lambda on arm64, a request to S3 that writes or lists, one that
+/// reads, and a GB-month of S3.
 const LAMBDA: f64 = 0.000_013_333_4;
 const S3_WRITE: f64 = 0.000_004_7;
 const S3_READ: f64 = 0.000_000_37;
 const S3_GB_MONTH: f64 = 0.025;
 
-/// Takes a snapshot of a pool of this size, in as many invocations as it needs.
+/// Takes a snapshot of a pool of this size in as many invocations as it needs.
 pub async fn run(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
     let behaviour = Behaviour {
         users,
@@ -50,7 +50,7 @@ pub async fn run(report: &mut Report, folder: &Path, users: u64) -> anyhow::Resu
     let stage = Stage::set(behaviour, folder).await?;
     let backup_fn = binary("backup-fn")?;
     let rate = (RATE * SPEED).to_string();
-    // A fifth of so short an invocation is kept for leaving everything in order.
+    // In such a short invocation, backup-fn reserves a fifth of the time to store its progress.
     let short = Duration::from_secs(885).mul_f64(1.25 / SPEED as f64);
     let name = format!("backup-fn-{users}");
     let pages = users / PAGE + 16;

@@ -1,4 +1,4 @@
-//! Where a function is measured: an endpoint, and a Lambda that starts the release binaries against it.
+//! The environment in which a function is measured: an endpoint, and a local Lambda that starts the release binaries with it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use local::lambda::{Function, Lambda};
-use local::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use local_regions::lambda::{Function, Lambda};
+use local_regions::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::endpoint::{BUCKET, Behaviour, Endpoint, POOL};
 use crate::people;
 
-/// The region of everything.
+/// The region of the pool and the functions.
 pub const REGION: &str = "ap-northeast-3";
 
-/// A binary that `cargo build --release` has left beside this one.
+/// The path of a release binary, which `cargo build --release` has put next to this one.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let binary = std::env::current_exe()?.with_file_name(name);
     ensure!(
@@ -28,23 +28,23 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// An endpoint and a Lambda.
+/// An endpoint and a local Lambda.
 pub struct Stage {
-    /// What functions call.
+    /// The endpoint that functions call.
     pub endpoint: Endpoint,
-    /// What starts them.
+    /// The Lambda that starts them.
     pub lambda: Lambda,
 }
 
 impl Stage {
-    /// Sets one up. Logs go into the folder.
+    /// Starts an endpoint and a Lambda that writes its logs into the folder.
     pub async fn set(behaviour: Behaviour, folder: &Path) -> anyhow::Result<Self> {
         let endpoint = Endpoint::start(behaviour).await?;
         let lambda = Lambda::new(REGION, endpoint.url(), folder.join("logs"));
         Ok(Self { endpoint, lambda })
     }
 
-    /// Deploys one of the functions, and ends what ran of it.
+    /// Deploys a function and ends its running processes.
     pub fn deploy(&self, name: &str, binary: &Path, variables: &[(&str, &str)], timeout: Duration) {
         let ours = [
             ("S3_BUCKET_NAME", BUCKET),
@@ -69,7 +69,7 @@ impl Stage {
         });
     }
 
-    /// Invokes a function and takes its answer, be it an error of its own; with the time it took.
+    /// Invokes a function; returns its response, which can be an error of the function, and the duration.
     pub async fn invoke(&self, name: &str, payload: &Value) -> (Result<Value, String>, Duration) {
         let payload = Bytes::from(payload.to_string());
         let begun = Instant::now();
@@ -81,7 +81,7 @@ impl Stage {
         (json, took)
     }
 
-    /// A command with the environment of an operator or a function.
+    /// A command with the environment variables of an operator or a function.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -96,14 +96,14 @@ impl Stage {
     }
 }
 
-/// A member of an answer.
+/// A text in a response.
 pub fn text<'a>(answer: &'a Value, member: &str) -> anyhow::Result<&'a str> {
     answer[member]
         .as_str()
         .with_context(|| format!("an answer without {member}"))
 }
 
-/// A confirmation as a pool sends it.
+/// A confirmation event as a pool sends it.
 pub fn confirmation(number: u64, source: &str) -> Value {
     let sub = people::sub(number);
     let attributes =

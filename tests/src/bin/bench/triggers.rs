@@ -1,4 +1,4 @@
-//! How soon a function is there, how large it is, and how long a person waits for a trigger.
+//! The size and the start time of the functions, and the latency of a trigger.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SIGN_UP: &str = "PostConfirmation_ConfirmSignUp";
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
-/// Sizes of the binaries, and zipped as Lambda gets them.
+/// Measures the sizes of the binaries, and of the zip files that are deployed.
 pub async fn sizes(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     for name in ["backup-fn", "replicate-fn", "restore-fn", "twinpool"] {
         let binary = binary(name)?;
@@ -37,10 +37,10 @@ pub async fn sizes(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From the spawn of a process to its first answer.
+/// Measures the time from the start of a process to its first response.
 pub async fn starts(report: &mut Report, folder: &Path, times: usize) -> anyhow::Result<()> {
     let stage = Stage::set(Behaviour::default(), folder).await?;
-    // restore-fn has no trigger; it answers an unknown payload with an error.
+    // restore-fn is not a trigger; it returns an error for this payload.
     for (name, payload, what) in [
         ("backup-fn", confirmation(7, SIGN_UP), "a sign-up"),
         ("replicate-fn", confirmation(7, SIGN_UP), "a sign-up"),
@@ -70,7 +70,7 @@ pub async fn starts(report: &mut Report, folder: &Path, times: usize) -> anyhow:
     Ok(())
 }
 
-/// Time of a warm trigger beside what the endpoint took of it.
+/// Measures the latency of a warm trigger without the time of the endpoint.
 pub async fn warm(report: &mut Report, folder: &Path, times: u64) -> anyhow::Result<()> {
     let stage = Stage::set(Behaviour::default(), folder).await?;
     for (name, operation) in [
@@ -80,7 +80,7 @@ pub async fn warm(report: &mut Report, folder: &Path, times: u64) -> anyhow::Res
         stage.deploy(name, &binary(name)?, &[], TIMEOUT);
         let mut above = Vec::new();
         let mut own = Vec::new();
-        // The first ones make connections.
+        // The first invocations open connections and are not measured.
         for number in 0..times + 20 {
             let payload = confirmation(number, SIGN_UP);
             stage.endpoint.take_seen();

@@ -1,4 +1,4 @@
-//! The way back: `twinpool validate` of import files, and restore-fn into an empty pool of the local regions.
+//! The failback: `twinpool validate` of import files, and restore-fn with an empty pool of the local regions.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
-use local::cognito::{SeedUser, UserStatus};
-use local::lambda::{Function, Lambda};
-use local::world::{
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::lambda::{Function, Lambda};
+use local_regions::world::{
     BACKUP_WORKER, IMPORT_LOGS_ROLE, OSAKA, RESTORE, SNAPSHOTS, World, WorldOptions,
 };
 use serde_json::{Value, json};
@@ -22,10 +22,10 @@ use crate::process::{self, Usage};
 use crate::report::Report;
 use crate::stage::{Stage, binary, text};
 
-/// DG:quotas: the most users of an import file.
+/// DG:quotas: the maximum number of users in an import file.
 const ROWS_A_FILE: u64 = 500_000;
 
-/// `twinpool validate` of so many rows, offline.
+/// Measures `twinpool validate` of a file with this number of rows, offline.
 pub async fn validate(report: &mut Report, folder: &Path, rows: u64) -> anyhow::Result<()> {
     let stage = Stage::set(Behaviour::default(), folder).await?;
     let (header, rules) = (folder.join("header.json"), folder.join("pool.json"));
@@ -58,7 +58,7 @@ pub async fn validate(report: &mut Report, folder: &Path, rows: u64) -> anyhow::
     Ok(())
 }
 
-/// restore-fn brings a pool's worth of people into an empty one, in the local regions with their quotas.
+/// Measures restore-fn, which restores users into an empty pool in the local regions, with their quotas.
 pub async fn restore(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
     let world = World::start(WorldOptions {
         folder: Some(folder.join("regions")),
@@ -92,7 +92,7 @@ pub async fn restore(report: &mut Report, folder: &Path, users: u64) -> anyhow::
             concurrency: 1,
         })
     };
-    // The snapshot is not what is measured.
+    // The snapshot itself is not measured here.
     world.osaka.cognito().knobs().set_quotas(false);
     let variables = [
         ("S3_BUCKET_NAME", SNAPSHOTS),
@@ -124,7 +124,7 @@ pub async fn restore(report: &mut Report, folder: &Path, users: u64) -> anyhow::
     Ok(())
 }
 
-/// Invokes a function as often as it takes.
+/// Invokes a function until it is finished.
 async fn complete(lambda: &Lambda, name: &str, payload: &Value) -> anyhow::Result<Value> {
     loop {
         let answer = lambda

@@ -1,23 +1,23 @@
-//! Who plays which part.
+//! Who signs up when and where.
 
 use anyhow::ensure;
-use local::people::Profile;
+use harness::people::Profile;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
-/// The people of a drill, by when and where they sign up.
+/// The people of a drill, grouped by when and where they sign up.
 pub struct Cast {
     /// In Tokyo, on a normal day.
     pub normal_day: Vec<Profile>,
-    /// In Tokyo, while Osaka refuses.
+    /// In Tokyo, while Osaka refuses connections.
     pub outage: Vec<Profile>,
-    /// In Osaka, while Tokyo is lost.
+    /// In Osaka, during the outage of Tokyo.
     pub newcomers: Vec<Profile>,
 }
 
 impl Cast {
-    /// Picks people who sign up by themselves: 60 in a hundred for a normal day, 10 for the outage, 30 newcomers.
+    /// Selects people who can sign up themselves: 60 % for the normal day, 10 % for the outage of Osaka, 30 % as newcomers.
     pub fn of(mut everyone: Vec<Profile>, count: usize, seed: u64) -> anyhow::Result<Self> {
         everyone.retain(Profile::signs_up);
         ensure!(

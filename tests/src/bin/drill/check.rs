@@ -1,18 +1,18 @@
-//! Whether people are where they should be, as they should be.
+//! Checks whether every user is in the right pool with the right attributes.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use local::cognito::{Pool, UserView};
-use local::people::Profile;
-use local::region::Region;
-use local::world::ORIGIN_SUB;
+use harness::people::Profile;
+use local_regions::cognito::{Pool, UserView};
+use local_regions::region::Region;
+use local_regions::world::ORIGIN_SUB;
 
-/// Everyone in a pool, by the address they sign in with, without regard to case as the pools are.
+/// All users of a pool by the email address that they sign in with, in lower case because the pools are not case-sensitive.
 pub struct Census(BTreeMap<String, UserView>);
 
 impl Census {
-    /// Takes the census of a pool.
+    /// Reads all users of a pool.
     pub fn of(region: &Region, pool: &Pool) -> Self {
         let users = region.cognito().users(&pool.id).into_iter();
         Self(
@@ -22,13 +22,13 @@ impl Census {
         )
     }
 
-    /// Who signs in with this profile's address.
+    /// The user who signs in with the profile's email address.
     pub fn find(&self, profile: &Profile) -> Option<&UserView> {
         self.0.get(&profile.email().to_lowercase())
     }
 }
 
-/// `rejected.csv`: who is not in the import files, with the reason.
+/// The content of `rejected.csv`: who is not in the import files, with the reason.
 pub struct Rejected(BTreeMap<String, String>);
 
 impl Rejected {
@@ -45,7 +45,7 @@ impl Rejected {
         Ok(Self(people))
     }
 
-    /// Whether the person is named with a reason that is true of them.
+    /// Whether the person is listed with a correct reason.
     pub fn names(&self, profile: &Profile) -> bool {
         match self.0.get(&profile.email().to_lowercase()) {
             Some(reason) if reason == "unconfirmed" => profile.status == "UNCONFIRMED",
@@ -56,7 +56,7 @@ impl Rejected {
     }
 }
 
-/// What is wrong with a replica beside its original: every attribute that may travel must be there.
+/// Compares a replica with its original: every attribute that can be replicated must be there. Returns the differences.
 pub fn replica(original: &UserView, replica: Option<&UserView>) -> Result<(), String> {
     let sub = &original.sub;
     let replica = replica.ok_or_else(|| format!("{sub} is not in Osaka"))?;
@@ -74,12 +74,12 @@ pub fn replica(original: &UserView, replica: Option<&UserView>) -> Result<(), St
     }
 }
 
-/// What is wrong with a newcomer who came home: everything must be as it was.
+/// Compares a restored newcomer with the user in the secondary pool: everything must be the same. Returns the differences.
 pub fn newcomer(newcomer: &UserView, home: Option<&UserView>) -> Result<(), String> {
     let sub = &newcomer.sub;
     let home = home.ok_or_else(|| format!("{sub} is not in Tokyo"))?;
     for (name, value) in &newcomer.attributes {
-        // An import takes whole seconds.
+        // An import file has whole seconds.
         let whole = |value: &str| value.split('.').next().unwrap_or(value).to_owned();
         let at_home = home.attributes.get(name).map_or("", String::as_str);
         let is_same = match name.as_str() {

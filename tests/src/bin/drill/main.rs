@@ -1,9 +1,9 @@
-//! The drill: a whole failover and failback on this machine, told as it happens, with real requests to real processes.
+//! The drill: a complete failover and failback on this machine, with real requests to real processes. It prints what happens.
 //!
-//! - [`cast`]: who plays which part
-//! - [`story`]: the five acts
-//! - [`check`]: whether people are where, and as, they should be
-//! - [`report`]: what is told on the way, and the table at the end
+//! - [`cast`]: who signs up when and where
+//! - [`story`]: the five parts of the drill
+//! - [`check`]: whether every user is in the right pool with the right attributes
+//! - [`report`]: the printed lines, and the table at the end
 
 mod cast;
 mod check;
@@ -15,9 +15,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use local::people;
-use local::schedule::ScheduleOptions;
-use local::world::{BACKUP_WORKER, OSAKA, SNAPSHOTS, World, WorldOptions};
+use harness::people;
+use local_regions::schedule::ScheduleOptions;
+use local_regions::world::{BACKUP_WORKER, OSAKA, SNAPSHOTS, World, WorldOptions};
 
 use crate::cast::Cast;
 use crate::report::Report;
@@ -40,7 +40,7 @@ struct Arguments {
     failback: Failback,
 }
 
-/// How the newcomers are brought home.
+/// How the newcomers are imported into the primary pool.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Failback {
     /// By `twinpool restore`
@@ -87,7 +87,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     let played = story::play(&world, &cast, arguments.failback, &mut report).await;
     report.table();
     let snapshot = played.context("the drill could not go on")?;
-    let files = format!("{OSAKA}/s3/{SNAPSHOTS}/{}", snapshot.folder());
+    let files = format!(
+        "{OSAKA}/s3/{SNAPSHOTS}/{}",
+        shared::snapshot::layout::folder(&snapshot)
+    );
     println!("\nThe files of this drill stay in {}", folder.display());
     println!("  {files}newcomers-0001.csv  is what the console would upload");
     println!("  {files}rejected.csv  names who and what it leaves out");

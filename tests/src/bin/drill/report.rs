@@ -1,10 +1,10 @@
-//! What is told on the way, and the table at the end.
+//! The lines that the drill prints, and the table at the end.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The story so far and the promises that were put to the test.
+/// The promises that were checked so far, and the start time for the printed lines.
 pub struct Report {
     begun: Instant,
     promises: Vec<Promise>,
@@ -23,7 +23,7 @@ impl Promise {
 }
 
 impl Report {
-    /// The curtain rises.
+    /// Starts the clock of the report.
     pub fn begin() -> Self {
         Self {
             begun: Instant::now(),
@@ -31,18 +31,18 @@ impl Report {
         }
     }
 
-    /// The title of an act.
+    /// Prints the title of a part of the drill.
     pub fn act(&self, title: &str) {
         println!("\n{title}");
     }
 
-    /// A line of the story.
+    /// Prints a line with the time since the start.
     pub fn say(&self, line: impl AsRef<str>) {
         let at = self.begun.elapsed().as_secs_f64();
         println!("{at:6.1} s  {}", line.as_ref());
     }
 
-    /// A bar for something that takes time; on a terminal alone.
+    /// A progress bar, which is shown only on a terminal.
     pub fn bar(&self, what: &'static str, length: usize) -> ProgressBar {
         let style = ProgressStyle::with_template("          {msg} {bar:32} {pos}/{len}")
             .expect("the template is valid");
@@ -52,7 +52,7 @@ impl Report {
         bar
     }
 
-    /// Puts a promise to the test: `kept` of so many. What broke it is told at once.
+    /// Records a promise about `of` people, and prints whom it was broken for.
     pub fn promise(&mut self, what: &'static str, of: usize, broken: &[String]) {
         let promise = Promise {
             what,
@@ -69,7 +69,7 @@ impl Report {
         self.promises.push(promise);
     }
 
-    /// The same for what holds or does not.
+    /// Records a promise that is either kept or broken as a whole.
     pub fn holds(&mut self, what: &'static str, holds: bool) {
         let broken = if holds {
             &[][..]
@@ -79,12 +79,12 @@ impl Report {
         self.promise(what, 1, broken);
     }
 
-    /// Whether every promise held.
+    /// Whether every promise was kept.
     pub fn all_kept(&self) -> bool {
         self.promises.iter().all(|promise| promise.broken == 0)
     }
 
-    /// The table.
+    /// Prints the table of promises.
     pub fn table(&self) {
         let widest = self.promises.iter().map(|p| p.what.chars().count()).max();
         let width = widest.unwrap_or_default();

@@ -1,45 +1,48 @@
-//! The five acts.
+//! The five parts of the drill.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, stream};
-use local::cognito::{Pool, UserStatus};
-use local::faults::{Fault, Kind, Service};
-use local::operator;
-use local::people::Profile;
-use local::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
-use local::visitor::Visitor;
-use local::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, SNAPSHOTS, World};
+use harness::operator;
+use harness::people::Profile;
+use harness::visitor::Visitor;
+use local_regions::cognito::{Pool, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
+use local_regions::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, SNAPSHOTS, World};
+use restore::request::{Counts, Status};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use shared::pool::Pace;
-use shared::record::SIGN_UPS;
-use shared::restore::request::{Counts, Status};
-use shared::snapshot::{Id, LATEST, Latest, Manifest, Role};
+use shared::aws::RateLimiter;
+use shared::id::Id;
+use shared::journal::SIGN_UPS_PREFIX;
+use shared::snapshot::latest::Latest;
+use shared::snapshot::layout::LATEST_KEY;
+use shared::snapshot::manifest::{Manifest, Role};
 
 use crate::Failback;
 use crate::cast::Cast;
 use crate::check::{self, Census, Rejected};
 use crate::report::Report;
 
-/// What a minute of the schedule lasts in the drill.
+/// The time between two ticks in the drill, which is one minute in AWS.
 pub const MINUTE: Duration = Duration::from_secs(2);
 
-/// People a second who sign up: each is two calls of the 50 a second that Cognito allows (DG:quotas, UserCreation).
+/// Sign-ups a second. Each makes two calls, and Cognito allows 50 calls a second (DG:quotas, UserCreation).
 const SIGN_UPS_PER_SECOND: u32 = 20;
-/// People at the sign-in page at once.
-const AT_ONCE: usize = 4;
-/// How long anything in the story may take before it is taken for stuck.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// How many people sign up concurrently.
+const CONCURRENT_SIGN_UPS: usize = 4;
+/// If a step takes longer than this, the drill fails.
+const STEP_TIME_LIMIT: Duration = Duration::from_secs(180);
 
-/// The longest that Cognito lets a person wait for a trigger.
-const LIMIT: Duration = Duration::from_secs(5);
+/// The longest time that Cognito waits for a trigger (facts 2).
+const TRIGGER_TIME_LIMIT: Duration = Duration::from_secs(5);
 
 const PASSWORD: &str = "Correct-horse-7-battery";
 const NEW_PASSWORD: &str = "Another-staple-8-battery";
 
-/// Plays the drill to its end; the snapshot that brought the newcomers home is what it leaves.
+/// Runs the drill to its end. Returns the snapshot from which the newcomers were restored.
 pub async fn play(
     world: &World,
     cast: &Cast,
@@ -88,7 +91,10 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
         "{confirmed} confirmed while Osaka refused, the slowest in {} ms; {waiting} are in the outbox",
         sign_ups.slowest(),
     ));
-    let late = sign_ups.waits.iter().filter(|wait| **wait > LIMIT);
+    let late = sign_ups
+        .waits
+        .iter()
+        .filter(|wait| **wait > TRIGGER_TIME_LIMIT);
     let late = late.map(|wait| format!("a confirmation took {wait:?}"));
     let broken: Vec<_> = late.chain(sign_ups.failed.iter().cloned()).collect();
     report.promise(
@@ -156,10 +162,10 @@ async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Re
         users.listed,
         users.exported,
         users.newcomers,
-        users.rejected_in_all(),
+        users.total_rejected(),
     ));
     let mut broken = wrong_files(world, &manifest)?;
-    if users.listed != users.exported + users.rejected_in_all() {
+    if users.listed != users.exported + users.total_rejected() {
         broken.push("listed is not exported and rejected".to_owned());
     }
     report.promise(
@@ -198,7 +204,7 @@ async fn failback(
         "twinpool restore ends with everyone home, or named",
         restored.status == Status::Complete,
     );
-    let waiting = world.osaka.s3().keys(SNAPSHOTS, SIGN_UPS).len();
+    let waiting = world.osaka.s3().keys(SNAPSHOTS, SIGN_UPS_PREFIX).len();
     report.holds("no sign-up waits in the journal any more", waiting == 0);
 
     let tokyo = Visitor::of(&world.tokyo, &world.primary);
@@ -258,11 +264,11 @@ fn ending(world: &World, cast: &Cast, report: &mut Report) {
     );
 }
 
-/// How sign-ups went.
+/// The results of a group of sign-ups.
 struct SignUps {
-    /// How long each confirmation took.
+    /// The duration of each confirmation.
     waits: Vec<Duration>,
-    /// What went wrong.
+    /// The errors.
     failed: Vec<String>,
 }
 
@@ -280,7 +286,7 @@ impl SignUps {
     }
 }
 
-/// Lets everyone sign up, confirm where they would, and be disabled where they are.
+/// Signs everyone up. People are confirmed and disabled as their profiles say.
 async fn sign_up_all(
     region: &Region,
     pool: &Pool,
@@ -288,16 +294,16 @@ async fn sign_up_all(
     report: &Report,
 ) -> anyhow::Result<SignUps> {
     let visitor = &Visitor::of(region, pool);
-    let pace = &Pace::per_second(SIGN_UPS_PER_SECOND);
+    let limiter = &RateLimiter::per_second(SIGN_UPS_PER_SECOND);
     let bar = &report.bar("sign-ups", people.len());
     let mut sign_ups = stream::iter(people)
         .map(|profile| async move {
-            pace.turn().await;
+            limiter.acquire().await;
             let signed_up = sign_up(visitor, profile).await;
             bar.inc(1);
             (profile, signed_up)
         })
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(CONCURRENT_SIGN_UPS);
     let mut outcome = SignUps {
         waits: Vec::new(),
         failed: Vec::new(),
@@ -320,7 +326,7 @@ async fn sign_up_all(
     Ok(outcome)
 }
 
-/// Signs up, and confirms unless it is somebody who does not: how long that took.
+/// Signs a person up and confirms them, unless the profile is unconfirmed. Returns the duration of the confirmation.
 async fn sign_up(visitor: &Visitor, profile: &Profile) -> anyhow::Result<Option<Duration>> {
     visitor.sign_up(profile, PASSWORD).await?;
     if profile.status == "UNCONFIRMED" {
@@ -344,7 +350,7 @@ async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// The console's way: one import job of `newcomers-0001.csv`.
+/// Restores with the console: one import job of `newcomers-0001.csv`.
 async fn upload(world: &World, manifest: &Manifest, report: &mut Report) -> anyhow::Result<()> {
     let rows = manifest.users.newcomers;
     let csv = object_of(world, manifest, Role::Newcomers)?;
@@ -366,7 +372,7 @@ async fn upload(world: &World, manifest: &Manifest, report: &mut Report) -> anyh
     Ok(())
 }
 
-/// What `twinpool restore` says of its work.
+/// The report of `twinpool restore`.
 #[derive(Deserialize)]
 struct Restored {
     status: Status,
@@ -374,7 +380,7 @@ struct Restored {
 }
 
 async fn restore(world: &World) -> anyhow::Result<Restored> {
-    let binary = tokio::task::spawn_blocking(|| local::binary("twinpool")).await??;
+    let binary = tokio::task::spawn_blocking(|| local_regions::binary("twinpool")).await??;
     let output = tokio::process::Command::new(binary)
         .args(["restore", "--output", "json"])
         .args(["--pool", &world.primary.id, "--role", IMPORT_LOGS_ROLE])
@@ -395,7 +401,7 @@ async fn resets_and_signs_in(visitor: &Visitor, email: &str) -> anyhow::Result<(
     Ok(())
 }
 
-/// Waits until the worker has emptied the outbox, a minute's tick after the other.
+/// Waits until the worker has emptied the outbox, which it processes with every tick.
 async fn outbox_drained(world: &World, report: &Report) -> anyhow::Result<()> {
     let depth = || world.tokyo.s3().keys(OUTBOX, "outbox/").len();
     let deepest = depth();
@@ -403,7 +409,7 @@ async fn outbox_drained(world: &World, report: &Report) -> anyhow::Result<()> {
     let begun = Instant::now();
     while depth() > 0 {
         ensure!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < STEP_TIME_LIMIT,
             "the outbox still holds {} records",
             depth()
         );
@@ -428,12 +434,12 @@ fn not_replicated(world: &World, people: &[Profile]) -> Vec<String> {
         .collect()
 }
 
-/// Waits for the latest snapshot to know of every newcomer, in its import files or among the rejected.
+/// Waits until the latest snapshot contains every newcomer, in its import files or in `rejected.csv`.
 async fn snapshot_of(world: &World, newcomers: &[Profile]) -> anyhow::Result<Manifest> {
     let begun = Instant::now();
     let mut last = None;
-    while begun.elapsed() < PATIENCE {
-        if let Some(latest) = world.osaka.s3().object(SNAPSHOTS, LATEST) {
+    while begun.elapsed() < STEP_TIME_LIMIT {
+        if let Some(latest) = world.osaka.s3().object(SNAPSHOTS, LATEST_KEY) {
             let latest: Latest = serde_json::from_slice(&latest)?;
             ensure!(
                 last <= Some(latest.snapshot.clone()),

@@ -1,0 +1,216 @@
+//! The operations of an administrator on one user.
+
+use serde_json::json;
+
+use super::error::{Answer, ApiError};
+use super::mail::new_code;
+use super::params::{PASSWORD, POOL_ID, Params, USERNAME};
+use super::password::PasswordHash;
+use super::pool::PoolState;
+use super::settings::Contact;
+use super::user::{User, UserStatus, new_sub};
+use super::{DAY, Inner, lock, seconds};
+
+impl PoolState {
+    /// The attribute to which an invitation is sent: the requested medium, or else one that the user has.
+    // botocore AdminCreateUser: DesiredDeliveryMediums, the default is SMS [D]; email if there is no phone number [Inf].
+    fn invited_at(&self, user: &User, mediums: &[&str]) -> Option<String> {
+        let value = |contact: Contact| self.schema.value(&user.attributes, contact.attribute());
+        let (email, phone) = (value(Contact::Email), value(Contact::PhoneNumber));
+        let chosen = match mediums {
+            [] => phone.or(email),
+            mediums if mediums.contains(&"EMAIL") => email,
+            _ => phone,
+        };
+        chosen.map(str::to_owned)
+    }
+
+    fn set_temporary_password(&self, user: &mut User, password: &str, now: u64) {
+        let days = self.settings.password_policy.temporary_days;
+        user.status = UserStatus::ForceChangePassword;
+        let secrets = user.secrets_mut();
+        secrets.password = Some(PasswordHash::new(password));
+        secrets.temporary_until = Some(now + days * DAY);
+    }
+}
+
+impl Inner {
+    pub(super) fn admin_create_user(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        let given = p.attributes("UserAttributes");
+        let password = p.optional("TemporaryPassword", &PASSWORD);
+        let force = p.flag("ForceAliasCreation");
+        let action = p.word("MessageAction", &["RESEND", "SUPPRESS"]);
+        let mediums = p.texts("DesiredDeliveryMediums").unwrap_or_default();
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let at = self.moment();
+        let made_up = || pool.settings.password_policy.make_temporary();
+        let password = password.map_or_else(made_up, str::to_owned);
+        if action == Some("RESEND") {
+            let (sub, user) = pool.must_find(username)?;
+            if user.status != UserStatus::ForceChangePassword {
+                // botocore AdminCreateUser lists the exception [D]; the text is [Inf].
+                let message = format!("Resend not possible. Current status is {}", user.status);
+                return Err(ApiError::new("UnsupportedUserStateException", message));
+            }
+            pool.settings.password_policy.check(&password)?;
+            let mut user = user.clone();
+            pool.set_temporary_password(&mut user, &password, at.now);
+            user.modified = at.now;
+            if let Some(destination) = pool.invited_at(&user, &mediums) {
+                lock(&self.mail).send(&destination, &password);
+            }
+            let answer = pool.user_type(sub, &user);
+            pool.put(sub, user, at);
+            return Ok(json!({"User": answer}));
+        }
+        let (contact, writes) = pool.creation_writes(username, &given)?;
+        let sub = new_sub();
+        let mut user = User::new(
+            contact.is_none().then_some(username),
+            UserStatus::ForceChangePassword,
+            at.now,
+        );
+        user.attributes.write(&writes, true);
+        pool.check_verified(&user)?;
+        for (medium, contact) in [("EMAIL", Contact::Email), ("SMS", Contact::PhoneNumber)] {
+            let attribute = contact.attribute();
+            if mediums.contains(&medium) && pool.schema.value(&user.attributes, attribute).is_none()
+            {
+                // botocore AdminCreateUser: the medium needs its attribute [D]; the text is [Inf].
+                let message = format!("{attribute} is required to deliver by {medium}.");
+                return Err(ApiError::invalid_parameter(message));
+            }
+        }
+        let taken = pool.users.by_name(&pool.fold(username)).is_some();
+        if taken || (contact.is_some() && pool.holder(sub, &user).is_some()) {
+            // [R]
+            return Err(ApiError::new(
+                "UsernameExistsException",
+                "User account already exists",
+            ));
+        }
+        pool.settings.password_policy.check(&password)?;
+        pool.set_temporary_password(&mut user, &password, at.now);
+        pool.claim_aliases(sub, &user, force, at)?;
+        if action.is_none()
+            && let Some(destination) = pool.invited_at(&user, &mediums)
+        {
+            lock(&self.mail).send(&destination, &password);
+        }
+        let answer = pool.user_type(sub, &user);
+        pool.put(sub, user, at);
+        Ok(json!({"User": answer}))
+    }
+
+    pub(super) fn admin_set_user_password(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        let password = p.required("Password", &PASSWORD);
+        let permanent = p.flag("Permanent");
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let (sub, user) = pool.must_find(username)?;
+        pool.settings.password_policy.check(password)?;
+        let at = self.moment();
+        let mut user = user.clone();
+        pool.set_temporary_password(&mut user, password, at.now);
+        user.modified = at.now;
+        if permanent {
+            // facts 3: the status becomes CONFIRMED, whatever it was before [D].
+            user.status = UserStatus::Confirmed;
+            user.secrets_mut().temporary_until = None;
+        }
+        user.secrets_mut().failed_sign_ins = 0;
+        pool.put(sub, user, at);
+        Ok(json!({}))
+    }
+
+    pub(super) fn admin_get_user(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let pool = lock(&pool);
+        let (sub, user) = pool.must_find(username)?;
+        let mut answer = pool.profile(sub, user);
+        answer["UserCreateDate"] = seconds(user.created).into();
+        answer["UserLastModifiedDate"] = seconds(user.modified).into();
+        answer["Enabled"] = user.enabled.into();
+        answer["UserStatus"] = user.status.as_str().into();
+        Ok(answer)
+    }
+
+    pub(super) fn admin_delete_user(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let (sub, _) = pool.must_find(username)?;
+        pool.remove(sub, self.moment());
+        Ok(json!({}))
+    }
+
+    pub(super) fn admin_enable(&self, mut p: Params<'_>, enabled: bool) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let (sub, _) = pool.must_find(username)?;
+        pool.change(sub, self.moment(), |user| user.enabled = enabled);
+        Ok(json!({}))
+    }
+
+    pub(super) fn admin_update_user_attributes(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        let given = p.required_attributes("UserAttributes");
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let mut pool = lock(&pool);
+        let (sub, former) = pool.must_find(username)?;
+        let writes = pool.schema.checked_writes(&given, false)?;
+        let mut user = former.clone();
+        user.attributes.write(&writes, true);
+        let mut notify = Vec::new();
+        for contact in [Contact::Email, Contact::PhoneNumber] {
+            let (before, after) = (&former.attributes, &user.attributes);
+            let value = |of| {
+                pool.schema
+                    .value(of, contact.attribute())
+                    .map(str::to_owned)
+            };
+            let said = given.iter().any(|(name, _)| *name == contact.verified());
+            if value(before) == value(after) || said {
+                continue;
+            }
+            // DG:user-pool-settings-attributes: a changed contact becomes unverified, and a code is sent to it if the pool
+            // verifies that attribute [R].
+            let verified = pool
+                .schema
+                .id(contact.verified())
+                .expect("a standard attribute");
+            if let Some(destination) =
+                value(after).filter(|_| pool.settings.auto_verified.contains(&contact))
+            {
+                notify.push(destination);
+            }
+            user.attributes.write(&[(verified, "false")], false);
+        }
+        pool.check_verified(&user)?;
+        let at = self.moment();
+        pool.claim_aliases(sub, &user, false, at)?;
+        for destination in notify {
+            lock(&self.mail).send(&destination, &new_code());
+        }
+        user.modified = at.now;
+        pool.put(sub, user, at);
+        Ok(json!({}))
+    }
+}

@@ -1,0 +1,331 @@
+//! The operations that create, describe and list pools and app clients.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+
+use super::configuration;
+use super::error::{Answer, ApiError};
+use super::model;
+use super::params::{CLIENT_ID, NAME, PAGE_TOKEN, POOL_ID, Params};
+use super::pool::{Pool, PoolState, random_text};
+use super::schema::{EMAIL, PHONE, Schema};
+use super::settings::{Alias, ClientSettings, CustomAttribute, CustomKind, PoolSettings};
+use super::{Inner, lock, seconds};
+
+impl PoolState {
+    fn describe(&self) -> Value {
+        let settings = &self.settings;
+        let aliases = settings.alias_attributes.iter().map(|alias| match alias {
+            Alias::Email => EMAIL,
+            Alias::PhoneNumber => PHONE,
+            Alias::PreferredUsername => "preferred_username",
+        });
+        let mut pool = self.configuration.clone();
+        let fixed = json!({
+            "Id": self.id,
+            "Arn": self.arn,
+            "Name": settings.name,
+            "CreationDate": seconds(self.created),
+            "LastModifiedDate": seconds(self.modified),
+            "SchemaAttributes": self.schema.describe(),
+            "EstimatedNumberOfUsers": self.users.len(),
+            "UsernameConfiguration": {"CaseSensitive": settings.case_sensitive},
+        });
+        for (member, value) in fixed.as_object().into_iter().flatten() {
+            pool[member] = value.clone();
+        }
+        // The legacy setting is returned, but can no longer be set: https://github.com/pulumi/pulumi-aws-native/issues/1256 [I].
+        pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] =
+            settings.password_policy.temporary_days.into();
+        if !settings.username_attributes.is_empty() {
+            let names = settings.username_attributes.iter();
+            pool["UsernameAttributes"] = names.map(|contact| contact.attribute()).collect();
+        }
+        if !settings.alias_attributes.is_empty() {
+            pool["AliasAttributes"] = aliases.collect();
+        }
+        pool
+    }
+
+    fn describe_client(&self, id: &str, client: &ClientSettings) -> Value {
+        let mut flows = vec!["ALLOW_REFRESH_TOKEN_AUTH"];
+        if client.user_password_auth {
+            flows.push("ALLOW_USER_PASSWORD_AUTH");
+        }
+        let mut described = json!({
+            "UserPoolId": self.id,
+            "ClientName": client.name,
+            "ClientId": id,
+            "CreationDate": seconds(self.created),
+            "LastModifiedDate": seconds(self.created),
+            "RefreshTokenValidity": 30,
+            "TokenValidityUnits": {},
+            "ExplicitAuthFlows": flows,
+            "AllowedOAuthFlowsUserPoolClient": false,
+            "PreventUserExistenceErrors": if client.prevent_user_existence_errors { "ENABLED" } else { "LEGACY" },
+            "EnableTokenRevocation": true,
+            "EnablePropagateAdditionalUserContextData": false,
+            "AuthSessionValidity": 3,
+        });
+        if let Some(attributes) = &client.write_attributes {
+            described["WriteAttributes"] = attributes.clone().into();
+        }
+        described
+    }
+}
+
+impl Inner {
+    /// Creates a pool and, if it is to have one, its first client.
+    pub(super) fn add_pool(&self, settings: PoolSettings, with_client: bool) -> Pool {
+        let state = PoolState::new(&self.region, settings, self.clock.now());
+        let mut pool = Pool {
+            id: state.id.clone(),
+            client_id: String::new(),
+            name: state.settings.name.clone(),
+        };
+        let (client_id, client) = (
+            state.settings.client_id.clone(),
+            state.settings.client.clone(),
+        );
+        let mut pools = self
+            .pools
+            .write()
+            .expect("no thread panicked while it held the lock");
+        pools.insert(pool.id.clone(), Arc::new(Mutex::new(state)));
+        drop(pools);
+        if with_client {
+            pool.client_id = self.add_client(&pool.id, client_id, client);
+        }
+        pool
+    }
+
+    fn add_client(&self, pool_id: &str, id: Option<String>, client: ClientSettings) -> String {
+        let id = id.unwrap_or_else(|| random_text(26, b"abcdefghijklmnopqrstuvwxyz0123456789"));
+        let pool = self.pool(pool_id).expect("the pool exists by now");
+        lock(&pool).clients.insert(id.clone(), client);
+        let mut clients = self
+            .clients
+            .write()
+            .expect("no thread panicked while it held the lock");
+        clients.insert(id.clone(), pool_id.to_owned());
+        id
+    }
+
+    pub(super) fn describe_user_pool(&self, mut p: Params<'_>) -> Answer {
+        let id = p.required("UserPoolId", &POOL_ID);
+        p.check()?;
+        let pool = self.pool(id)?;
+        Ok(json!({"UserPool": lock(&pool).describe()}))
+    }
+
+    pub(super) fn list_user_pools(&self, mut p: Params<'_>) -> Answer {
+        let max = p.required_number("MaxResults", 1, 60) as usize;
+        let token = p.optional("NextToken", &PAGE_TOKEN);
+        p.check()?;
+        let pools = self
+            .pools
+            .read()
+            .expect("no thread panicked while it held the lock");
+        let mut ids: Vec<_> = pools
+            .keys()
+            .filter(|id| token.is_none_or(|token| id.as_str() > token))
+            .collect();
+        ids.sort_unstable();
+        let page = ids.iter().take(max).map(|&id| {
+            let pool = lock(&pools[id]).describe();
+            let kept = [
+                "Id",
+                "Name",
+                "LambdaConfig",
+                "LastModifiedDate",
+                "CreationDate",
+            ];
+            Value::from_iter(kept.map(|member| (member, pool[member].clone())))
+        });
+        let mut answer = json!({"UserPools": page.collect::<Vec<_>>()});
+        if ids.len() > max {
+            answer["NextToken"] = ids[max - 1].as_str().into();
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn describe_user_pool_client(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let id = p.required("ClientId", &CLIENT_ID);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let pool = lock(&pool);
+        let client = pool.clients.get(id);
+        let client = client
+            .ok_or_else(|| ApiError::not_found(format!("User pool client {id} does not exist.")))?;
+        Ok(json!({"UserPoolClient": pool.describe_client(id, client)}))
+    }
+
+    pub(super) fn get_csv_header(&self, mut p: Params<'_>) -> Answer {
+        let id = p.required("UserPoolId", &POOL_ID);
+        p.check()?;
+        let pool = self.pool(id)?;
+        Ok(json!({"UserPoolId": id, "CSVHeader": lock(&pool).schema.csv_header()}))
+    }
+
+    pub(super) fn create_user_pool(&self, request: &Map<String, Value>) -> Answer {
+        model::check("CreateUserPoolRequest", request)?;
+        let mut given = Value::Object(request.clone());
+        let mut take = |member: &str| given.as_object_mut().and_then(|given| given.remove(member));
+        let text = |value: Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let name = text(take("PoolName")).unwrap_or_default();
+        let [aliases, usernames, schema] =
+            ["AliasAttributes", "UsernameAttributes", "Schema"].map(&mut take);
+        let username = take("UsernameConfiguration").unwrap_or_default();
+        if given["MfaConfiguration"]
+            .as_str()
+            .is_some_and(|mfa| mfa != "OFF")
+        {
+            // facts 7: MFA by authenticator app alone cannot be set here, only with SetUserPoolMfaConfig [I].
+            return Err(ApiError::invalid_parameter(
+                "SMS configuration and Auto verification for phone_number are required when MFA is required/optional",
+            ));
+        }
+        if aliases.is_some() && usernames.is_some() {
+            return Err(ApiError::invalid_parameter(
+                "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
+            ));
+        }
+        let configuration = configuration::whole(given);
+        configuration::check(&configuration, &self.region)?;
+        let alias = |alias: &Value| match alias.as_str() {
+            Some(PHONE) => Alias::PhoneNumber,
+            Some("preferred_username") => Alias::PreferredUsername,
+            _ => Alias::Email,
+        };
+        let aliases = aliases.unwrap_or_default();
+        let mut settings = PoolSettings {
+            name,
+            username_attributes: configuration::contacts(&usernames.unwrap_or_default()),
+            alias_attributes: aliases
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(alias)
+                .collect(),
+            case_sensitive: username["CaseSensitive"] != false,
+            ..PoolSettings::default()
+        };
+        let schema = schema.unwrap_or_default();
+        read_schema(schema.as_array().into_iter().flatten(), &mut settings)?;
+        let made = self.add_pool(settings, false);
+        let pool = self.pool(&made.id)?;
+        let mut pool = lock(&pool);
+        pool.configure(configuration);
+        Ok(json!({"UserPool": pool.describe()}))
+    }
+
+    pub(super) fn add_custom_attributes(&self, request: &Map<String, Value>) -> Answer {
+        model::check("AddCustomAttributesRequest", request)?;
+        let pool = self.pool(request["UserPoolId"].as_str().unwrap_or_default())?;
+        let mut pool = lock(&pool);
+        pool.must_not_import()?;
+        let given = request["CustomAttributes"].as_array();
+        let added = given.into_iter().flatten().map(custom_attribute);
+        let added = added.collect::<Result<Vec<_>, _>>()?;
+        pool.schema.add(&added)?;
+        pool.modified = self.clock.now();
+        Ok(json!({}))
+    }
+
+    pub(super) fn list_user_pool_clients(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let max = p.number("MaxResults", 1, 60).unwrap_or(60) as usize;
+        let token = p.optional("NextToken", &PAGE_TOKEN);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let pool = lock(&pool);
+        let after = |id: &str| token.is_none_or(|token| id > token);
+        let mut clients: Vec<_> = pool.clients.iter().filter(|(id, _)| after(id)).collect();
+        clients.sort_unstable_by_key(|(id, _)| *id);
+        let page = clients.iter().take(max).map(|(id, client)| {
+            json!({"ClientId": id, "UserPoolId": pool_id, "ClientName": client.name})
+        });
+        let mut answer = json!({"UserPoolClients": page.collect::<Vec<_>>()});
+        if clients.len() > max {
+            answer["NextToken"] = clients[max - 1].0.as_str().into();
+        }
+        Ok(answer)
+    }
+
+    pub(super) fn create_user_pool_client(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let name = p.required("ClientName", &NAME).to_owned();
+        let existence = p.word("PreventUserExistenceErrors", &["LEGACY", "ENABLED"]);
+        let flows = p.texts("ExplicitAuthFlows").unwrap_or_default();
+        let write = p.texts("WriteAttributes");
+        p.check()?;
+        let modelled = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
+        if let Some(flow) = flows.iter().find(|flow| !modelled.contains(flow)) {
+            return Err(ApiError::not_modelled(flow));
+        }
+        let pool = self.pool(pool_id)?;
+        let client = ClientSettings {
+            name,
+            // DG:cognito-user-pool-managing-errors: the default is LEGACY [D].
+            prevent_user_existence_errors: existence == Some("ENABLED"),
+            write_attributes: write.map(|names| names.into_iter().map(str::to_owned).collect()),
+            user_password_auth: flows.contains(&"ALLOW_USER_PASSWORD_AUTH"),
+        };
+        let id = self.add_client(pool_id, None, client.clone());
+        Ok(json!({"UserPoolClient": lock(&pool).describe_client(&id, &client)}))
+    }
+}
+
+fn read_schema<'a>(
+    attributes: impl Iterator<Item = &'a Value>,
+    settings: &mut PoolSettings,
+) -> Result<(), ApiError> {
+    let usual = Schema::new(&PoolSettings::default());
+    for attribute in attributes {
+        let name = attribute["Name"].as_str().unwrap_or_default();
+        if usual.id(name).is_none() {
+            settings
+                .custom_attributes
+                .push(custom_attribute(attribute)?);
+        } else if attribute["Required"] == true {
+            // For a standard attribute, only `Required` can be set here.
+            settings.required_attributes.push(name.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn custom_attribute(attribute: &Value) -> Result<CustomAttribute, ApiError> {
+    let bounds = |of: &str, name: &str| {
+        attribute[of][name]
+            .as_str()
+            .and_then(|number| number.parse::<i64>().ok())
+    };
+    if attribute["Required"] == true {
+        return Err(ApiError::invalid_parameter(
+            "Required custom attributes are not supported currently.",
+        ));
+    }
+    let kind = match attribute["AttributeDataType"].as_str() {
+        Some("Number") => CustomKind::Number {
+            min: bounds("NumberAttributeConstraints", "MinValue"),
+            max: bounds("NumberAttributeConstraints", "MaxValue"),
+        },
+        Some("String") | None => CustomKind::Text {
+            min: bounds("StringAttributeConstraints", "MinLength").unwrap_or(0) as usize,
+            max: bounds("StringAttributeConstraints", "MaxLength").unwrap_or(2048) as usize,
+        },
+        Some(other) => return Err(ApiError::not_modelled(other)),
+    };
+    if attribute["DeveloperOnlyAttribute"] == true {
+        return Err(ApiError::not_modelled("DeveloperOnlyAttribute"));
+    }
+    Ok(CustomAttribute {
+        name: attribute["Name"].as_str().unwrap_or_default().to_owned(),
+        kind,
+        // The default is mutable [R].
+        mutable: attribute["Mutable"] != false,
+    })
+}

@@ -1,0 +1,89 @@
+//! What a request is for: the service, the operation and the resource.
+
+use hyper::Method;
+use hyper::http::request::Parts;
+use serde_json::Value;
+
+use crate::faults::Service;
+use crate::s3::Target;
+
+/// The prefix of the operation in the header `x-amz-target`, by service.
+// botocore of each service: targetPrefix [D].
+const TARGETS: [(&str, Service); 3] = [
+    ("AWSCognitoIdentityProviderService.", Service::Cognito),
+    ("Logs_20140328.", Service::Logs),
+    ("AWSWAF_20190729.", Service::Waf),
+];
+const UPLOAD: &str = "/cognito-import/";
+
+/// What a request is for.
+pub(super) enum Address {
+    /// A call to a service that speaks AWS's JSON protocol.
+    Json {
+        service: Service,
+        operation: String,
+        /// `None` if the body is not JSON.
+        body: Option<Value>,
+    },
+    /// The CSV of an import job, sent to a pre-signed URL.
+    Upload,
+    S3(Target),
+}
+
+impl Address {
+    pub(super) fn of(parts: &Parts, body: &[u8]) -> Self {
+        let target = parts.headers.get("x-amz-target");
+        if let Some(target) = target.and_then(|target| target.to_str().ok()) {
+            let known = TARGETS
+                .iter()
+                .find_map(|(prefix, service)| Some((*service, target.strip_prefix(prefix)?)));
+            // A request to an unknown service is answered by Cognito, which rejects the operation.
+            let (service, operation) = known.unwrap_or((Service::Cognito, target));
+            return Self::Json {
+                service,
+                operation: operation.to_owned(),
+                body: serde_json::from_slice(body).ok(),
+            };
+        }
+        if parts.method == Method::PUT && parts.uri.path().starts_with(UPLOAD) {
+            return Self::Upload;
+        }
+        Self::S3(Target::of(&parts.method, &parts.uri, &parts.headers))
+    }
+
+    pub(super) fn service(&self) -> Service {
+        match self {
+            Self::Json { service, .. } => *service,
+            Self::Upload => Service::Cognito,
+            Self::S3(_) => Service::S3,
+        }
+    }
+
+    pub(super) fn operation(&self) -> &str {
+        match self {
+            Self::Json { operation, .. } => operation,
+            Self::Upload => "Upload",
+            Self::S3(target) => target.operation,
+        }
+    }
+
+    pub(super) fn resource(&self) -> String {
+        match self {
+            Self::Json { body, .. } => [
+                "UserPoolId",
+                "ClientId",
+                "logGroupName",
+                "ResourceArn",
+                "ARN",
+                "Id",
+            ]
+            .iter()
+            .find_map(|name| body.as_ref()?[name].as_str())
+            .unwrap_or_default()
+            .to_owned(),
+            Self::Upload => String::new(),
+            Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
+            Self::S3(target) => format!("{}/{}", target.bucket, target.key),
+        }
+    }
+}

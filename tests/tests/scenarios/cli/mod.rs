@@ -1,0 +1,11 @@
+//! The command line `twinpool`, as an operator runs it.
+
+mod attach;
+mod check;
+mod fence;
+mod mfa_reset;
+mod restore;
+mod snapshot;
+mod status;
+mod usage;
+mod validate;

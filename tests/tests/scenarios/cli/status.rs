@@ -1,0 +1,183 @@
+//! `twinpool status`: at a glance, on a quiet day and on the night.
+
+use std::time::{Duration, Instant};
+
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::{Loss, Region};
+use local_regions::world::{OUTBOX, SNAPSHOTS, World};
+use serde_json::Value;
+
+use crate::support::{Ran, email, snapshot, sub, twinpool, world};
+
+async fn status(world: &World, more: &[&str]) -> Ran {
+    let status = [
+        "status",
+        "--primary",
+        &world.primary.id,
+        "--secondary",
+        &world.secondary.id,
+        "--bucket",
+        SNAPSHOTS,
+        "--outbox",
+        OUTBOX,
+    ];
+    twinpool(world, &[&status[..], more].concat()).await
+}
+
+async fn json(world: &World) -> (i32, Value) {
+    let ran = status(world, &["--output", "json"]).await;
+    (ran.code, ran.json())
+}
+
+fn line<'a>(status: &'a Value, what: &str) -> &'a Value {
+    let lines = status["lines"].as_array().expect("lines");
+    let line = lines.iter().find(|line| line["what"] == what);
+    line.unwrap_or_else(|| panic!("no {what} in {status}"))
+}
+
+#[tokio::test]
+async fn a_quiet_day_is_safe() {
+    let world = world().await;
+    world.osaka.close_fence();
+    snapshot(&world).await.unwrap();
+
+    let (code, status) = json(&world).await;
+
+    assert_eq!((code, &status["safe"]), (0, &Value::Bool(true)), "{status}");
+    assert_eq!(status["snapshot"]["users"], 0);
+    assert_eq!(status["fence"], "closed");
+}
+
+#[tokio::test]
+async fn a_twin_without_a_snapshot_is_not_safe_and_the_command_that_takes_one_is_shown() {
+    let world = world().await;
+
+    let ran = status(&world, &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let command = format!(
+        "twinpool snapshot --pool {} --bucket {SNAPSHOTS}",
+        world.secondary.id
+    );
+    assert!(ran.stdout.contains(&command), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_lost_region_is_a_line_of_the_table_and_not_the_end() {
+    for loss in [Loss::Hang, Loss::Refuse] {
+        let world = world().await;
+        world.osaka.close_fence();
+        snapshot(&world).await.unwrap();
+        world.tokyo.lose(loss);
+        let begun = Instant::now();
+
+        let (code, status) = json(&world).await;
+
+        assert_eq!(code, 1, "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(15));
+        assert_eq!(line(&status, "primary pool")["level"], "wrong");
+        assert_eq!(line(&status, "outbox")["level"], "wrong");
+        assert_eq!(line(&status, "secondary pool")["level"], "good");
+        let to_do = line(&status, "fence")["to_do"].as_str().unwrap_or_default();
+        assert!(to_do.contains("twinpool fence open"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn once_the_fence_is_open_a_failover_is_called_one_and_opening_it_is_not_advised() {
+    let world = world().await;
+    world.osaka.open_fence();
+    snapshot(&world).await.unwrap();
+    world.tokyo.lose(Loss::Refuse);
+
+    let ran = status(&world, &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stdout.contains("open, as it should be in a failover"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stdout.contains("failover: the secondary is open"),
+        "{ran:?}"
+    );
+    assert!(!ran.stdout.contains("open the fence"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_primary_that_refuses_is_no_failover() {
+    let world = world().await;
+    world.osaka.close_fence();
+    let denied = Kind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "no".to_owned(),
+    };
+    let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
+    world.tokyo.faults().add(denied);
+
+    let (code, closed) = json(&world).await;
+    world.osaka.open_fence();
+    let (_, open) = json(&world).await;
+
+    assert_eq!(code, 1, "{closed}");
+    let pool = line(&closed, "primary pool");
+    assert_eq!(pool["level"], "wrong");
+    assert!(
+        pool["to_do"]
+            .as_str()
+            .unwrap()
+            .contains("no reason for a failover"),
+        "{closed}"
+    );
+    assert_eq!(line(&closed, "fence")["level"], "good");
+    assert_eq!(line(&closed, "fence")["to_do"], Value::Null);
+    assert_eq!(line(&open, "fence")["level"], "warn");
+}
+
+#[tokio::test]
+async fn the_bucket_may_be_in_another_region() {
+    let world = world().await;
+    world.tokyo.s3().create_bucket("elsewhere").unwrap();
+    let region = ["--bucket", "elsewhere", "--bucket-region", "ap-northeast-1"];
+    let (primary, secondary) = (&world.primary.id, &world.secondary.id);
+    let pools = ["status", "--primary", primary, "--secondary", secondary];
+
+    let ran = twinpool(&world, &[&pools[..], &region[..]].concat()).await;
+
+    assert!(ran.stdout.contains("there is none"), "{ran:?}");
+    let command = "--bucket elsewhere --bucket-region ap-northeast-1";
+    assert!(ran.stdout.contains(command), "{ran:?}");
+}
+
+#[tokio::test]
+async fn conflicts_and_newcomers_are_counted_and_nobody_is_named() {
+    let world = world().await;
+    let put = async |region: &Region, bucket: &str, key: String| {
+        let put = region.s3_client().put_object().bucket(bucket).key(key);
+        put.send().await.unwrap();
+    };
+    let put = &put;
+    put(
+        &world.osaka,
+        SNAPSHOTS,
+        format!("journal/sign-up/{}.json", sub(1)),
+    )
+    .await;
+    put(&world.tokyo, OUTBOX, format!("conflicts/{}.json", sub(2))).await;
+    put(&world.tokyo, OUTBOX, format!("outbox/{}.json", sub(3))).await;
+
+    let ran = status(&world, &["--output", "json"]).await;
+
+    let status = ran.json();
+    assert_eq!(ran.code, 1, "{status}");
+    assert_eq!(status["conflicts"]["count"], 1);
+    assert_eq!(status["outbox"]["count"], 1);
+    assert_eq!(status["journal"]["sign_ups"]["count"], 1);
+    assert_eq!(status["journal"]["waiting"]["count"], 1);
+    assert_eq!(line(&status, "outbox")["level"], "good");
+    assert_eq!(line(&status, "conflicts")["level"], "wrong");
+    for number in 1..=3 {
+        assert!(!ran.stdout.contains(&email(number)));
+    }
+}

@@ -1,0 +1,18 @@
+//! The outbox: its worker replicates all records, and a bad record does not block the others.
+
+mod conflicts;
+mod draining;
+
+use local_regions::world::{OUTBOX, World};
+use serde_json::Value;
+
+async fn put(world: &World, key: &str, body: &[u8]) {
+    let put = world.tokyo.s3_client().put_object();
+    let put = put.bucket(OUTBOX).key(key).body(body.to_vec().into());
+    put.send().await.unwrap();
+}
+
+async fn put_record(world: &World, record: &Value) {
+    let key = format!("outbox/{}.json", record["sub"].as_str().unwrap());
+    put(world, &key, record.to_string().as_bytes()).await;
+}

@@ -1,0 +1,161 @@
+//! Which account in the primary pool belongs to whom: names that are taken, namesakes, and the `sub` of each pool.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::world::BACKUP_WORKER;
+use serde_json::json;
+
+use super::{at_home, away, file, in_osaka, newcomer, person, records, report, restore, with};
+use crate::support::{email, snapshot, sub, world};
+
+#[tokio::test]
+async fn an_unconfirmed_user_with_the_same_name_is_deleted_only_when_requested() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    world.tokyo.cognito().put_user(
+        &world.primary.id,
+        SeedUser {
+            status: UserStatus::Unconfirmed,
+            sub: None,
+            ..person(1)
+        },
+    );
+    snapshot(&world).await.unwrap();
+
+    let named = restore(&world, json!({})).await;
+    let unconfirmed = at_home(&world, 1).unwrap().status;
+    let reclaimed = restore(&world, json!({"reclaim_unconfirmed": true})).await;
+
+    assert_eq!(named["status"], "incomplete");
+    assert_eq!(
+        away(&report(&world, &named))[&email(1)],
+        "unconfirmed-in-primary"
+    );
+    assert_eq!(unconfirmed, UserStatus::Unconfirmed);
+    assert_eq!(reclaimed["status"], "complete");
+    assert_eq!(
+        at_home(&world, 1).unwrap().status,
+        UserStatus::ResetRequired
+    );
+}
+
+#[tokio::test]
+async fn the_sub_of_another_user_in_an_ordinary_attribute_is_ignored() {
+    let world = world().await;
+    newcomer(&world, 1, with(person(1), "phone_number", "090-1234")).await;
+    newcomer(&world, 2, with(person(2), "custom:tenant", &sub(1))).await;
+    let disabled = SeedUser {
+        enabled: false,
+        ..with(person(3), "custom:tenant", "acme")
+    };
+    newcomer(&world, 3, disabled).await;
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    let home = |number| at_home(&world, number).unwrap();
+    let map: BTreeSet<_> = [2, 3]
+        .map(|number| format!("{},{},{}", email(number), sub(number), home(number).sub))
+        .into();
+    let lines = file(&world, &answer, "sub-map.csv");
+    assert_eq!(
+        lines
+            .lines()
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>(),
+        map
+    );
+    let waiting = BTreeSet::from([format!("{}.json", sub(1))]);
+    assert_eq!(records(&world, "journal/sign-up/"), waiting);
+    assert_eq!(home(3).attributes["custom:tenant"], "acme");
+    assert_eq!(home(3).attributes["custom:origin_sub"], sub(3));
+}
+
+#[tokio::test]
+async fn without_the_origin_attribute_records_are_matched_by_name_or_by_a_lookup() {
+    let world = world().await;
+    world
+        .osaka
+        .lambda()
+        .unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+    newcomer(&world, 1, person(1)).await;
+    newcomer(&world, 2, with(person(2), "email", "renamed@example.jp")).await;
+    newcomer(&world, 3, person(3)).await;
+    let client = world.osaka.cognito_client();
+    let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
+    delete.username(sub(3)).send().await.unwrap();
+    // The records must be older than the sign-ups that can be in progress when the snapshot is taken.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    let map = file(&world, &answer, "sub-map.csv");
+    assert!(map.contains(&format!("{},{},", email(1), sub(1))), "{map}");
+    assert!(
+        map.contains(&format!("renamed@example.jp,{},", sub(2))),
+        "{map}"
+    );
+    let gone = BTreeMap::from([(sub(3), "deleted-in-secondary".to_owned())]);
+    assert_eq!(away(&report(&world, &answer)), gone);
+    assert_eq!(records(&world, "journal/sign-up/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_user_with_the_same_name_is_deleted_only_for_somebody_who_is_restored() {
+    let world = world().await;
+    newcomer(
+        &world,
+        1,
+        SeedUser {
+            enabled: false,
+            ..person(1)
+        },
+    )
+    .await;
+    newcomer(&world, 2, with(person(2), "phone_number", "090-1234")).await;
+    for number in [1, 2] {
+        let holder = SeedUser {
+            status: UserStatus::Unconfirmed,
+            sub: None,
+            ..person(number)
+        };
+        world.tokyo.cognito().put_user(&world.primary.id, holder);
+    }
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"reclaim_unconfirmed": true})).await;
+
+    assert_eq!(answer["counts"]["created"], 1, "{answer}");
+    assert_eq!(at_home(&world, 1).unwrap().status, UserStatus::Confirmed);
+    assert_eq!(at_home(&world, 2).unwrap().status, UserStatus::Unconfirmed);
+}
+
+#[tokio::test]
+async fn a_federated_user_with_the_same_email_is_another_user() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    newcomer(&world, 2, person(2)).await;
+    let federated = |number, sub| SeedUser {
+        status: UserStatus::ExternalProvider,
+        username: Some(format!("google_{number}")),
+        sub,
+        ..person(number)
+    };
+    world
+        .tokyo
+        .cognito()
+        .put_user(&world.primary.id, federated(1, None));
+    in_osaka(&world, federated(2, Some(sub(90))));
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["imported"], 2);
+    assert_eq!(file(&world, &answer, "sub-map.csv").lines().count(), 3);
+}

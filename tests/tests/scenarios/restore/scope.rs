@@ -1,0 +1,210 @@
+//! Who is restored: newcomers, everyone who is missing, or a whole pool; and what a dry run says about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use harness::operator;
+use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::world::RESTORE;
+use serde_json::json;
+
+use super::{
+    at_home, away, file, in_osaka, newcomer, person, records, replicated, report, restore, with,
+};
+use crate::support::{email, files, invoke, object, snapshot, sub, world};
+
+#[tokio::test]
+async fn newcomers_are_restored_and_their_records_are_archived() {
+    let world = world().await;
+    for number in 0..3 {
+        replicated(&world, number);
+    }
+    for number in 3..6 {
+        newcomer(
+            &world,
+            number,
+            with(person(number), "name", "Tarō, the first"),
+        )
+        .await;
+    }
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["imported"], 3);
+    assert_eq!(answer["counts"]["filed"], 3);
+    let mut sub_map = BTreeSet::from(["username,secondary_sub,primary_sub".to_owned()]);
+    for number in 3..6 {
+        let home = at_home(&world, number).expect("home");
+        assert_eq!(home.status, UserStatus::ResetRequired);
+        assert_eq!(home.attributes["name"], "Tarō, the first");
+        assert_eq!(home.attributes["custom:origin_sub"], sub(number));
+        sub_map.insert(format!("{},{},{}", email(number), sub(number), home.sub));
+    }
+    let lines = file(&world, &answer, "sub-map.csv");
+    assert_eq!(
+        lines.lines().map(str::to_owned).collect::<BTreeSet<_>>(),
+        sub_map
+    );
+    assert!(records(&world, "journal/sign-up/").is_empty());
+    let filed: BTreeSet<_> = (3..6)
+        .map(|number| format!("{}.json", sub(number)))
+        .collect();
+    assert_eq!(records(&world, "journal/restored/"), filed);
+    assert!(away(&report(&world, &answer)).is_empty());
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_and_stores_the_file_that_would_be_uploaded() {
+    let world = world().await;
+    replicated(&world, 0);
+    newcomer(&world, 1, person(1)).await;
+    newcomer(&world, 2, person(2)).await;
+    world.tokyo.cognito().put_user(
+        &world.primary.id,
+        SeedUser {
+            status: UserStatus::Unconfirmed,
+            sub: None,
+            ..person(2)
+        },
+    );
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"dry_run": true})).await;
+
+    assert_eq!(answer["status"], "incomplete");
+    assert_eq!(answer["counts"]["imported"], 1);
+    let import = file(&world, &answer, "import-0001.csv");
+    assert_eq!(import.lines().count(), 2);
+    assert!(import.contains(&email(1)));
+    let report = report(&world, &answer);
+    assert_eq!(
+        away(&report),
+        BTreeMap::from([(email(2), "unconfirmed-in-primary".to_owned())])
+    );
+    assert!(report["estimated_seconds"].is_u64());
+    assert!(at_home(&world, 1).is_none());
+    assert_eq!(records(&world, "journal/sign-up/").len(), 2);
+    assert!(object(&world, "restores/open.json").is_none());
+}
+
+#[tokio::test]
+async fn after_an_import_with_the_console_everyone_is_found_and_the_journal_is_archived() {
+    let world = world().await;
+    replicated(&world, 0);
+    for number in 1..4 {
+        newcomer(&world, number, person(number)).await;
+    }
+    let taken = snapshot(&world).await.unwrap();
+    let manifest = object(&world, taken["manifest"].as_str().unwrap()).unwrap();
+    let csv = files(&world, &manifest, "newcomers");
+    operator::import(&world.tokyo, &world.primary, csv.into_bytes())
+        .await
+        .unwrap();
+    world.clear_calls();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete");
+    assert_eq!(answer["counts"]["already_home"], 3);
+    assert_eq!(answer["counts"]["filed"], 3);
+    assert!(
+        !world
+            .calls()
+            .iter()
+            .any(|call| call.operation == "CreateUserImportJob")
+    );
+    assert_eq!(file(&world, &answer, "sub-map.csv").lines().count(), 4);
+}
+
+#[tokio::test]
+async fn a_second_restore_finds_everyone_restored() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    restore(&world, json!({})).await;
+
+    let again = restore(&world, json!({})).await;
+
+    assert_eq!(again["status"], "complete");
+    assert_eq!(again["counts"]["already_home"], 1);
+    assert_eq!(again["counts"]["imported"], 0);
+    assert_eq!(file(&world, &again, "sub-map.csv").lines().count(), 2);
+}
+
+#[tokio::test]
+async fn deleted_users_are_not_restored_unless_requested() {
+    let world = world().await;
+    in_osaka(&world, person(0));
+    newcomer(&world, 1, person(1)).await;
+    newcomer(&world, 2, person(2)).await;
+    snapshot(&world).await.unwrap();
+    restore(&world, json!({})).await;
+    let client = world.tokyo.cognito_client();
+    let delete = client.admin_delete_user().user_pool_id(&world.primary.id);
+    delete.username(email(1)).send().await.unwrap();
+
+    let again = restore(&world, json!({})).await;
+    let absent = (at_home(&world, 0).is_none(), at_home(&world, 1).is_none());
+    let missing = restore(&world, json!({"scope": "missing"})).await;
+
+    assert_eq!(again["status"], "complete");
+    assert_eq!(again["counts"]["not_in_primary"], 2);
+    let gone = "not-in-primary".to_owned();
+    assert_eq!(
+        away(&report(&world, &again)),
+        BTreeMap::from([(email(0), gone.clone()), (email(1), gone)])
+    );
+    assert_eq!(absent, (true, true));
+    assert_eq!(missing["counts"]["imported"], 2);
+    assert!(at_home(&world, 0).is_some() && at_home(&world, 1).is_some());
+}
+
+#[tokio::test]
+async fn an_empty_pool_is_restored_with_all_users() {
+    let world = world().await;
+    for number in 0..20 {
+        in_osaka(&world, person(number));
+    }
+    in_osaka(
+        &world,
+        SeedUser {
+            status: UserStatus::Unconfirmed,
+            ..person(20)
+        },
+    );
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"scope": "users"})).await;
+
+    assert_eq!(answer["status"], "complete");
+    assert_eq!(answer["counts"]["imported"], 20);
+    assert_eq!(answer["counts"]["not_restorable"], 1);
+    assert_eq!(
+        away(&report(&world, &answer)),
+        BTreeMap::from([(email(20), "unconfirmed".to_owned())])
+    );
+}
+
+#[tokio::test]
+async fn a_sign_up_newer_than_the_snapshot_is_an_error_unless_it_is_accepted() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    newcomer(&world, 2, person(2)).await;
+
+    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap_err();
+    let accepted = restore(&world, json!({"allow_stale": true})).await;
+
+    assert!(refused.contains("take a snapshot first"), "{refused}");
+    assert_eq!(accepted["status"], "incomplete");
+    assert_eq!(
+        away(&report(&world, &accepted)),
+        BTreeMap::from([(email(2), "newer-than-snapshot".to_owned())])
+    );
+    assert!(at_home(&world, 1).is_some());
+    assert_eq!(
+        records(&world, "journal/sign-up/"),
+        BTreeSet::from([format!("{}.json", sub(2))])
+    );
+}

@@ -1,0 +1,170 @@
+//! The replica that the trigger creates in the secondary pool.
+
+use harness::people;
+use harness::visitor::Visitor;
+use local_regions::cognito::{Contact, CustomAttribute, PoolSettings, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{BACKUP_TRIGGER, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS};
+use serde_json::json;
+
+use super::{PASSWORD, set};
+use crate::support::{answer, confirmation, counted, drain, email, outbox, replica, sub, world};
+
+#[tokio::test]
+async fn a_confirmed_person_is_replicated_with_every_attribute_that_can_be_copied_and_without_an_email()
+ {
+    let world = world().await;
+    let tokyo = Visitor::of(&world.tokyo, &world.primary);
+    let everyone = people::everyone().unwrap();
+    let plain = everyone.iter().find(|p| p.attributes.len() > 8).unwrap();
+
+    let sub = tokyo.sign_up(plain, PASSWORD).await.unwrap();
+    tokyo.confirm(plain.email()).await.unwrap();
+
+    let replica = replica(&world, plain.email()).unwrap();
+    assert_eq!(replica.status, UserStatus::Confirmed);
+    assert_eq!(replica.attributes["custom:origin_sub"], sub);
+    assert_eq!(replica.attributes["email_verified"], "true");
+    for (name, value) in plain.told() {
+        assert_eq!(replica.attributes[name], value, "{name}");
+    }
+    assert_eq!(world.osaka.cognito().messages_sent(), 0);
+}
+
+#[tokio::test]
+async fn a_replica_can_reset_its_password_and_sign_in_with_a_new_authenticator() {
+    let world = world().await;
+    let event = confirmation(1).to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let osaka = Visitor::of(&world.osaka, &world.secondary);
+
+    osaka.reset_password(&email(1), PASSWORD).await.unwrap();
+    let token = osaka.set_up_mfa_and_sign_in(&email(1), PASSWORD).await;
+
+    assert!(token.is_ok(), "{token:?}");
+}
+
+#[tokio::test]
+async fn without_activation_a_replica_keeps_its_temporary_password() {
+    let world = world().await;
+    set(&world, REPLICATE_TRIGGER, "ACTIVATE_REPLICAS", "false");
+
+    let event = confirmation(1).to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+    let replica = replica(&world, &email(1)).unwrap();
+    assert_eq!(replica.status, UserStatus::ForceChangePassword);
+}
+
+#[tokio::test]
+async fn a_password_reset_creates_a_missing_replica_and_has_its_own_journal() {
+    let world = world().await;
+    let mut event = confirmation(1);
+    event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+    let event = event.to_string();
+
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    answer(&world.osaka, BACKUP_TRIGGER, event.as_bytes()).await;
+
+    assert!(replica(&world, &email(1)).is_some());
+    let journal = world.osaka.s3().keys(SNAPSHOTS, "journal/");
+    assert_eq!(journal, [format!("journal/password-reset/{}.json", sub(1))]);
+}
+
+#[tokio::test]
+async fn an_incomplete_replica_is_activated_and_a_password_set_by_the_person_is_never_changed() {
+    let world = world().await;
+    let event = confirmation(1).to_string();
+    let half = Fault::on(Service::Cognito, "AdminSetUserPassword", Kind::Refuse);
+    world.osaka.faults().add(half);
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let status = || replica(&world, &email(1)).unwrap().status;
+    assert_eq!(status(), UserStatus::ForceChangePassword);
+
+    world.osaka.faults().clear();
+    assert_eq!(drain(&world).await["drained"], 1);
+    assert_eq!(status(), UserStatus::Confirmed);
+
+    let osaka = Visitor::of(&world.osaka, &world.secondary);
+    osaka.reset_password(&email(1), PASSWORD).await.unwrap();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let signed_in = osaka.set_up_mfa_and_sign_in(&email(1), PASSWORD).await;
+    assert!(signed_in.is_ok(), "{signed_in:?}");
+}
+
+#[tokio::test]
+async fn an_unconfirmed_user_with_the_same_email_does_not_prevent_the_replica() {
+    let world = world().await;
+    let everyone = people::everyone().unwrap();
+    let person = everyone.iter().find(|p| p.kind == "plain").unwrap();
+    let holder = Visitor::of(&world.osaka, &world.secondary);
+    holder.sign_up(person, "Holders-pass-1").await.unwrap();
+
+    let tokyo = Visitor::of(&world.tokyo, &world.primary);
+    let sub = tokyo.sign_up(person, PASSWORD).await.unwrap();
+    tokyo.confirm(person.email()).await.unwrap();
+    assert_eq!(outbox(&world, ""), [format!("outbox/{sub}.json")]);
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1);
+    let replica = replica(&world, person.email()).unwrap();
+    assert_eq!(replica.status, UserStatus::Confirmed);
+    assert_eq!(replica.attributes["custom:origin_sub"], sub);
+    assert_eq!(
+        counted(&world, &world.tokyo, REPLICATE_WORKER, "Reclaimed"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn in_a_pool_that_signs_in_by_phone_the_number_is_the_username() {
+    let world = world().await;
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "phones".into(),
+        username_attributes: vec![Contact::PhoneNumber],
+        auto_verified: vec![Contact::PhoneNumber],
+        ..local_regions::world::pool()
+    });
+    set(&world, REPLICATE_TRIGGER, "TARGET_USER_POOL_ID", &twin.id);
+    let mut event = confirmation(1);
+    event["request"]["userAttributes"]["phone_number"] = json!("+819012345678");
+
+    for _ in 0..2 {
+        let event = event.to_string();
+        answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    }
+
+    let users = world.osaka.cognito().users(&twin.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].status, UserStatus::Confirmed);
+    assert_eq!(users[0].attributes["phone_number"], "+819012345678");
+    assert_eq!(users[0].attributes["email"], email(1));
+    let count = |metric| counted(&world, &world.tokyo, REPLICATE_TRIGGER, metric);
+    assert_eq!((count("Replicated"), count("AlreadyReplicated")), (1, 1));
+}
+
+#[tokio::test]
+async fn an_attribute_that_the_other_schema_lacks_is_dropped_and_logged_and_the_person_is_replicated()
+ {
+    let world = world().await;
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "narrow".into(),
+        custom_attributes: vec![CustomAttribute::text("tenant")],
+        ..local_regions::world::pool()
+    });
+    set(&world, REPLICATE_TRIGGER, "TARGET_USER_POOL_ID", &twin.id);
+    let mut event = confirmation(1);
+    event["request"]["userAttributes"]["custom:tenant"] = json!("t-1");
+    event["request"]["userAttributes"]["custom:note"] = json!("secret note");
+
+    let event = event.to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+    let replica = world.osaka.cognito().user(&twin.id, &email(1)).unwrap();
+    assert_eq!(replica.attributes["custom:tenant"], "t-1");
+    assert!(!replica.attributes.contains_key("custom:note"));
+    let log = world.log(&world.tokyo, REPLICATE_TRIGGER);
+    assert!(log.contains("custom:note custom:origin_sub"), "{log}");
+    let dropped = counted(&world, &world.tokyo, REPLICATE_TRIGGER, "DroppedAttributes");
+    assert_eq!(dropped, 2);
+}
