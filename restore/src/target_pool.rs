@@ -184,6 +184,7 @@ mod tests {
             status: Status::from(status),
             enabled: true,
             attributes: Attributes::from_iter([("sub", name), ("nickname", "n")]),
+            created_at: None,
         };
         let wanted = WantedUsers::from([(
             hasher.hash("a"),
