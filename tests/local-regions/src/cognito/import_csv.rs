@@ -43,7 +43,7 @@ impl Csv {
     ///
     /// # Errors
     ///
-    /// The error is the reason why the job fails as a whole. The texts are [Inf].
+    /// The error is the reason why the job fails as a whole. The texts are `[Inf]`.
     pub fn read(bytes: &[u8], header: &[String]) -> Result<Self, &'static str> {
         if bytes.len() > MAX_BYTES {
             return Err("The CSV file is larger than 100 MB.");
@@ -137,7 +137,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
     Ok(cells)
 }
 
-/// "Any leading or trailing white space in an attribute value will be trimmed" [D].
+/// "Any leading or trailing white space in an attribute value will be trimmed" `[D]`.
 fn trimmed(cell: &str) -> Result<String, &'static str> {
     let value = cell.trim_matches([' ', '\t']);
     if value != value.trim() {

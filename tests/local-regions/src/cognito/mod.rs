@@ -6,8 +6,8 @@
 //!
 //! Comments name their source. `facts <section>` is `docs/cognito-facts.md` of this repository, `botocore` AWS's service
 //! model, and `DG:<page>` is `https://docs.aws.amazon.com/cognito/latest/developerguide/<page>.html`; `DG:import-tool` is
-//! short for `DG:cognito-user-pools-using-import-tool`. [D] means documented, [I] means reported in an issue thread, [Inf]
-//! means inferred, and [R] means recalled from such a source, but not read again when this was written.
+//! short for `DG:cognito-user-pools-using-import-tool`. `[D]` means documented, `[I]` means reported in an issue thread,
+//! `[Inf]` means inferred, and `[R]` means recalled from such a source, but not read again when this was written.
 
 mod admin;
 mod auth;
