@@ -1,4 +1,5 @@
-//! People to fill the regions with: profiles from a file of JSON lines. A quarter of them are unusual in ways that Cognito allows.
+//! People to fill the regions with: profiles from a file of JSON lines. A quarter of them are unusual in ways that Cognito
+//! allows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,8 +36,8 @@ impl Profile {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether the person can have signed up themselves: they were not created by an administrator or another identity provider,
-    /// and have no birthdate that SignUp rejects (botocore SchemaType: 10 characters).
+    /// Whether the person can have signed up themselves: they were not created by an administrator or another identity
+    /// provider, and have no birthdate that SignUp rejects (botocore SchemaType: 10 characters).
     pub fn signs_up(&self) -> bool {
         let birthdate = self.attributes.get("birthdate");
         matches!(self.status.as_str(), "CONFIRMED" | "UNCONFIRMED")

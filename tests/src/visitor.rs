@@ -1,5 +1,5 @@
-//! A person who uses the sign-in page of an application: makes the unsigned calls of the front end, with the codes that Cognito
-//! sends to the person.
+//! A person who uses the sign-in page of an application: makes the unsigned calls of the front end, with the codes that
+//! Cognito sends to the person.
 
 use anyhow::{Context, bail};
 use aws_sdk_cognitoidentityprovider::Client;

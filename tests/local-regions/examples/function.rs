@@ -3,8 +3,8 @@
 //! The event tells it what to do: `{"sleep_ms":n}` waits, `{"fail":"…"}` returns an error, `{"exit":n}` ends the process. The
 //! response to any other event is the process id, the number of events that the process has received, and the event itself.
 //!
-//! Environment variables: with `FAIL_INIT` the function reports that it cannot start, with `LOG_EVENTS` it writes each event to its
-//! log, with `SLEEP_MS` it waits that long in every event, and with `FAIL` it returns that error for every event.
+//! Environment variables: with `FAIL_INIT` the function reports that it cannot start, with `LOG_EVENTS` it writes each event
+//! to its log, with `SLEEP_MS` it waits that long in every event, and with `FAIL` it returns that error for every event.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -73,8 +73,8 @@ fn get_log_events(cognito: &Cognito, request: GetLogEvents) -> Answer {
     page.unwrap_or_else(|| Err(not_found("log group")))
 }
 
-/// The range of events on a page. Events are in order of time in both directions. At either end of the stream, the token of the
-/// next page is the same as the one that was given.
+/// The range of events on a page. Events are in order of time in both directions. At either end of the stream, the token of
+/// the next page is the same as the one that was given.
 // botocore GetLogEvents: startFromHead, nextToken, nextForwardToken and nextBackwardToken [D].
 fn page(
     stream: &ImportLog<'_>,

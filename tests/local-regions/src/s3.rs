@@ -3,7 +3,7 @@
 //! This module adds what these crates leave out and this project depends on: a missing bucket is an error, conditional writes
 //! and deletes are atomic, `LastModified` has the resolution of one second as in S3, and created objects send notifications.
 //! For this, buckets and conditions are checked before the signature. If several things are wrong with a request, AWS reports
-//! the signature first [Inf], and this module reports it last.
+//! the signature first `[Inf]`, and this module reports it last.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! What invokes the workers of a region: S3 notifications, and a tick every minute.
 //!
-//! Both are asynchronous invocations that Lambda delivers at least once: some are delivered twice, some are delayed, and a failed
-//! invocation is retried. None is lost in an outage of the region: they are delivered after it.
+//! Both are asynchronous invocations that Lambda delivers at least once: some are delivered twice, some are delayed, and a
+//! failed invocation is retried. None is lost in an outage of the region: they are delivered after it.
 
 use std::time::Duration;
 
@@ -37,13 +37,15 @@ impl Default for ScheduleOptions {
             duplicates: 0.1,
             delay: Duration::from_secs(1),
             // https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html: "By default, Lambda
-            // attempts to run it two more times, with a one-minute wait between the first two attempts, and two minutes [...]".
+            // attempts to run it two more times, with a one-minute wait between the first two attempts, and two minutes
+            // [...]".
             retry_pause: Duration::from_secs(60),
         }
     }
 }
 
-/// Invokes the functions of one region until this future is dropped: `ticked` with every tick, and others when S3 notifies them.
+/// Invokes the functions of one region until this future is dropped: `ticked` with every tick, and others when S3 notifies
+/// them.
 pub async fn run(
     lambda: Lambda,
     mut notifications: mpsc::UnboundedReceiver<Notification>,

@@ -1,4 +1,5 @@
-//! Invalid payloads, variables, buckets and pools: the error says what is wrong, where, and what to do, and nothing is written.
+//! Invalid payloads, variables, buckets and pools: the error says what is wrong, where, and what to do, and nothing is
+//! written.
 
 use local_regions::cognito::{Contact, PoolSettings};
 use local_regions::faults::{Fault, Kind, Service};

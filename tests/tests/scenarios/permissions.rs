@@ -121,8 +121,8 @@ impl Recorder {
 
     /// Continues with the record that the trigger left in the outbox.
     async fn replicate_worker(&mut self) {
-        // Somebody who has been deleted, somebody whose name an unconfirmed user has, somebody without a name, and an object that is
-        // not a record.
+        // Somebody who has been deleted, somebody whose name an unconfirmed user has, somebody without a name, and an object
+        // that is not a record.
         let squatter = SeedUser {
             status: UserStatus::Unconfirmed,
             attributes: [("email".to_owned(), email(4))].into(),
@@ -246,8 +246,8 @@ impl Recorder {
             .unwrap();
     }
 
-    /// Restores people who need more than an import: with a line break in a value, disabled, with a changed email address, with a
-    /// name that somebody has; and more rows than fit into one request.
+    /// Restores people who need more than an import: with a line break in a value, disabled, with a changed email address,
+    /// with a name that somebody has; and more rows than fit into one request.
     async fn restore(&mut self) {
         let set = |person: &mut SeedUser, name: &str, value: String| {
             person.attributes.insert(name.to_owned(), value);

@@ -1,8 +1,8 @@
 //! Runs the runbook: every command of the page runs in the order of the page, and must print what the page shows.
 //!
 //! How docs/runbook.md is read:
-//! - In a `console` block, a line that begins with `$ ` is a command, and the lines after it are its whole output; `…` stands for
-//!   any text. Ids, times and the widths of columns may differ.
+//! - In a `console` block, a line that begins with `$ ` is a command, and the lines after it are its whole output; `…`
+//!   stands for any text. Ids, times and the widths of columns may differ.
 //! - The exit code of a command is 0, unless the next command is `$ echo $?`.
 //! - The name of a snapshot in a command is replaced by that of the latest snapshot.
 //! - `<!-- meanwhile: … -->` is an event between two commands, see [`Failover::meanwhile`].

@@ -122,8 +122,9 @@ pub(super) fn of(settings: &PoolSettings, region: &str) -> Value {
 }
 
 /// Adds the default of every setting that is missing in a configuration.
-// botocore UpdateUserPool: "If you don't provide a value for an attribute, Amazon Cognito sets it to its default value" [D]. The
-// defaults of the tier, of temporary passwords and of MFA are documented; that the others are those of a new pool is [Inf].
+// botocore UpdateUserPool: "If you don't provide a value for an attribute, Amazon Cognito sets it to its default value" [D].
+// The defaults of the tier, of temporary passwords and of MFA are documented; that the others are those of a new pool is
+// [Inf].
 pub(super) fn whole(given: Value) -> Value {
     let mut policy = PasswordPolicy::default().describe();
     if !given["Policies"]["PasswordPolicy"].is_null() {

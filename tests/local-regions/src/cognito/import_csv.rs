@@ -1,8 +1,8 @@
 //! Reads the import CSV as Cognito is documented to read it. This is written from the documentation, independently of the code
 //! that writes such files.
 //!
-//! It is not documented what the real service does with a single backslash, a quotation mark or a control character. Here, such
-//! a row fails.
+//! It is not documented what the real service does with a single backslash, a quotation mark or a control character. Here,
+//! such a row fails.
 
 use std::collections::HashSet;
 

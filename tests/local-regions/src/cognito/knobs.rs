@@ -1,4 +1,5 @@
-//! The settings that a test can change while a region runs: its clock, the delay and the pages of ListUsers, quotas and imports.
+//! The settings that a test can change while a region runs: its clock, the delay and the pages of ListUsers, quotas and
+//! imports.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,7 +70,8 @@ pub struct ImportKnobs {
     /// How many attempts to start each job do not see the uploaded file yet.
     // facts 1.8: AWS's own importer starts a job up to five times right after the upload [I].
     pub unseen_starts: u32,
-    /// The time after the end of a job when its log appears; `None` means that each line appears at once. This is not documented.
+    /// The time after the end of a job when its log appears; `None` means that each line appears at once. This is not
+    /// documented.
     pub log_lag: Option<Duration>,
 }
 

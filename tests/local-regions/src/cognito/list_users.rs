@@ -40,7 +40,7 @@ const SEARCHABLE: [&str; 10] = [
 ];
 
 impl Filter {
-    /// Reads `attribute = "value"` or `attribute ^= "value"`. The texts of the errors are [Inf].
+    /// Reads `attribute = "value"` or `attribute ^= "value"`. The texts of the errors are `[Inf]`.
     fn parse(text: &str) -> Result<Self, ApiError> {
         let malformed = || ApiError::invalid_parameter("Error while parsing filter.");
         let (attribute, rest) = text.split_once('=').ok_or_else(malformed)?;

@@ -1,5 +1,5 @@
-//! The MFA settings of a pool, and the operation with which an administrator deletes the authenticator of a user. Authenticator
-//! apps are the only factor that is modelled.
+//! The MFA settings of a pool, and the operation with which an administrator deletes the authenticator of a user.
+//! Authenticator apps are the only factor that is modelled.
 
 use serde_json::json;
 

@@ -1,13 +1,13 @@
 //! The user pools of one region over Cognito's JSON protocol, in memory.
 //!
-//! It behaves as Cognito is documented to, including errors, limits and delays. It implements only what a replicated pool needs:
-//! sign-up, sign-in with an authenticator app, recovery, administration, listing and import. An operation or a member of a
-//! request that is not implemented is an error and never ignored.
+//! It behaves as Cognito is documented to, including errors, limits and delays. It implements only what a replicated pool
+//! needs: sign-up, sign-in with an authenticator app, recovery, administration, listing and import. An operation or a member
+//! of a request that is not implemented is an error and never ignored.
 //!
 //! Comments name their source. `facts <section>` is `docs/cognito-facts.md` of this repository, `botocore` AWS's service
 //! model, and `DG:<page>` is `https://docs.aws.amazon.com/cognito/latest/developerguide/<page>.html`; `DG:import-tool` is
-//! short for `DG:cognito-user-pools-using-import-tool`. `[D]` means documented, `[I]` means reported in an issue thread, `[Inf]` means
-//! inferred, and `[R]` means recalled from such a source, but not read again when this was written.
+//! short for `DG:cognito-user-pools-using-import-tool`. `[D]` means documented, `[I]` means reported in an issue thread,
+//! `[Inf]` means inferred, and `[R]` means recalled from such a source, but not read again when this was written.
 
 mod admin;
 mod auth;
@@ -170,8 +170,8 @@ impl Cognito {
         });
     }
 
-    /// Gives every setting of a pool that UpdateUserPool replaces a value that is not the default, except the name, MFA and the
-    /// PostConfirmation trigger, which are not changed.
+    /// Gives every setting of a pool that UpdateUserPool replaces a value that is not the default, except the name, MFA and
+    /// the PostConfirmation trigger, which are not changed.
     pub fn set_every_setting(&self, pool_id: &str) {
         let mut every = every_setting::every_setting(&self.0.region);
         self.state(pool_id, |pool| {

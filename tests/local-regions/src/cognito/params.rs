@@ -1,7 +1,7 @@
 //! Reads the members of a request and checks them against the service model, as Cognito does before anything else.
 //!
-//! The constraints are those of botocore 1.44.5 [D]; the error names all violations of a request in the form of AWS. A member
-//! that the operation does not read is an error, because otherwise it would be ignored without a sign.
+//! The constraints are those of botocore 1.44.5 `[D]`; the error names all violations of a request in the form of AWS. A
+//! member that the operation does not read is an error, because otherwise it would be ignored without a sign.
 
 use serde_json::{Map, Value};
 

@@ -1,8 +1,8 @@
-//! Quotas of the request rate: one token bucket for each category, and in the pool-resource categories one for each operation and
-//! pool.
+//! Quotas of the request rate: one token bucket for each category, and in the pool-resource categories one for each
+//! operation and pool.
 //!
-//! The quota of 10 reads and 10 writes a second for each user (facts 4) is not modelled. The buckets are filled by the machine's
-//! clock; moving the region's clock forward does not fill them.
+//! The quota of 10 reads and 10 writes a second for each user (facts 4) is not modelled. The buckets are filled by the
+//! machine's clock; moving the region's clock forward does not fill them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -289,7 +289,8 @@ impl Schema {
     }
 }
 
-/// Whether a value passes Cognito's check of email addresses, as far as it is known. Internationalised domains exist in real pools.
+/// Whether a value passes Cognito's check of email addresses, as far as it is known. Internationalised domains exist in real
+/// pools.
 // facts 1.5: "a valid email address format" [D]; what exactly is valid is [Inf].
 pub(super) fn is_email(text: &str) -> bool {
     let good = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';

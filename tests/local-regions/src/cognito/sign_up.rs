@@ -184,7 +184,8 @@ impl Inner {
         let mut pool = lock(&pool);
         let at = self.moment();
         let Some((sub, user)) = pool.find(username) else {
-            // DG:cognito-user-pool-managing-errors: if the client hides whether a user exists, the error is an expired code [R].
+            // DG:cognito-user-pool-managing-errors: if the client hides whether a user exists, the error is an expired code
+            // [R].
             return Err(if client.prevent_user_existence_errors {
                 ApiError::expired_code()
             } else {

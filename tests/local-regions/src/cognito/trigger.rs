@@ -1,5 +1,5 @@
-//! The PostConfirmation trigger, for which Cognito waits. The user is confirmed before it runs, and the pool is not locked while it
-//! runs.
+//! The PostConfirmation trigger, for which Cognito waits. The user is confirmed before it runs, and the pool is not locked
+//! while it runs.
 
 use std::collections::HashMap;
 use std::time::Duration;

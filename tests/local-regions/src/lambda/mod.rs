@@ -1,7 +1,8 @@
 //! Lambda of one region: each function is a real process that speaks the Lambda Runtime API.
 //!
-//! As in AWS, a process serves one event at a time and is reused for the next one, a process whose event exceeds the timeout is
-//! ended with SIGKILL, and calls above the function's concurrency are throttled. Unlike in AWS, an idle process is not frozen.
+//! As in AWS, a process serves one event at a time and is reused for the next one, a process whose event exceeds the timeout
+//! is ended with SIGKILL, and calls above the function's concurrency are throttled. Unlike in AWS, an idle process is not
+//! frozen.
 
 mod process;
 mod runtime_api;

@@ -102,8 +102,8 @@ pub async fn fast(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::
     ]))
 }
 
-/// Exports slow pools of these sizes. An export waits for pages nearly all the time, so all run concurrently, each with its own
-/// pool, and together take as long as the longest one.
+/// Exports slow pools of these sizes. An export waits for pages nearly all the time, so all run concurrently, each with its
+/// own pool, and together take as long as the longest one.
 pub async fn slow(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::Result<()> {
     let exports = sizes
         .iter()

@@ -59,7 +59,8 @@ pub fn person(number: u64) -> Person {
     }
 }
 
-/// The attributes of a user except `sub`. One user in a hundred has a value that an import file cannot contain, and one has a comma.
+/// The attributes of a user except `sub`. One user in a hundred has a value that an import file cannot contain, and one has
+/// a comma.
 pub fn attributes(number: u64) -> [(&'static str, String); 10] {
     let address = match number % 100 {
         1 => "千代田区一番町 1-2-3\n101 号室".to_owned(),

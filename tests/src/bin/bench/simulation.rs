@@ -1,4 +1,5 @@
-//! Snapshots of pools with up to forty million users at the default rate: the number of invocations, the duration and the cost.
+//! Snapshots of pools with up to forty million users at the default rate: the number of invocations, the duration and the
+//! cost.
 //!
 //! Time is accelerated: the rate is a multiple of the default, and an invocation is shorter by the same factor. Durations are
 //! computed from the number of calls; memory, CPU seconds and objects are measured.
@@ -30,7 +31,8 @@ const LAST: Duration = Duration::from_secs(900);
 /// botocore ListUsers: the maximum number of users on a page.
 const PAGE: u64 = 60;
 
-/// The worker's memory (cdk/lib/twinpool-function.ts), and the memory that comes with one full vCPU (DG Lambda:configuration-memory).
+/// The worker's memory (cdk/lib/twinpool-function.ts), and the memory that comes with one full vCPU (DG
+/// Lambda:configuration-memory).
 const MEMORY_MB: f64 = 512.0;
 const WHOLE_PROCESSOR_MB: f64 = 1769.0;
 

@@ -1,4 +1,4 @@
-//! `twinpool attach`: one setting of the pool changes, and no other.
+//! `twinpool attach`: changes one setting of the pool, and no other.
 
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{World, WorldOptions};
@@ -8,7 +8,7 @@ use crate::support::{Ran, twinpool};
 
 const FUNCTION: &str = "arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger";
 
-/// The primary pool as an engineer has it before twinpool: every setting set, and no function of ours.
+/// The primary pool before twinpool: every setting has a value, and no function of twinpool is attached.
 async fn before_twinpool() -> World {
     let options = WorldOptions {
         functions: false,
@@ -19,7 +19,7 @@ async fn before_twinpool() -> World {
     world
 }
 
-/// What people are shown.
+/// Runs the command with text output.
 async fn attach_in_text(world: &World) -> Ran {
     let pool = world.primary.id.as_str();
     twinpool(world, &["attach", "--pool", pool, "--function", FUNCTION]).await
@@ -221,7 +221,7 @@ async fn what_did_not_survive_is_named() {
 
 #[tokio::test]
 async fn what_is_written_and_cannot_be_read_again_is_listed_to_be_compared() {
-    // Each is asked before the pool is written, and DescribeUserPool twice.
+    // Each operation is called before the pool is written; DescribeUserPool is called twice.
     for (operation, before) in [("DescribeUserPool", 2), ("GetUserPoolMfaConfig", 1)] {
         let world = before_twinpool().await;
         let lost = Fault::on(Service::Cognito, operation, Kind::Refuse);

@@ -1,4 +1,4 @@
-//! `twinpool check`: both pools as they are, and nothing written.
+//! `twinpool check`: checks both pools and writes nothing.
 
 use local_regions::world::{World, WorldOptions};
 use serde_json::Value;

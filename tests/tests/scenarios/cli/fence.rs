@@ -1,4 +1,4 @@
-//! `twinpool fence`: the gate of the secondary pool opens and closes, and nothing else of the web ACL changes.
+//! `twinpool fence`: opens and closes the fence of the secondary pool, and changes nothing else in the web ACL.
 
 use aws_sdk_wafv2::types::{AllowAction, DefaultAction, WebAcl};
 use harness::visitor::Visitor;
@@ -20,7 +20,7 @@ async fn fence(world: &World, action: &str, more: &[&str]) -> Ran {
     twinpool(world, &[&fence[..], more].concat()).await
 }
 
-/// Whether a person at the sign-in page gets through to the pool.
+/// Whether the fence lets a person at the sign-in page through to the pool.
 async fn lets_people_through(world: &World) -> bool {
     let visitor = Visitor::of(&world.osaka, &world.secondary);
     let refused = visitor

@@ -82,7 +82,7 @@ async fn where_there_is_no_authenticator_there_is_nothing_to_do_however_often() 
     let world = world().await;
     put(&world, UserStatus::Confirmed);
 
-    // Cognito may know more than it lists.
+    // The user can have an authenticator that Cognito does not list.
     let dry = reset(&world, &["--dry-run", "--output", "json"]).await;
     assert_eq!(dry.json()["outcome"], json!("none-listed"));
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! `twinpool restore`: the engine of restore-fn, run from the command line.
+//! `twinpool restore`: restores from the command line, with the code of restore-fn.
 
 use local_regions::world::{SNAPSHOTS, World};
 

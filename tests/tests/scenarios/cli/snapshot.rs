@@ -1,4 +1,4 @@
-//! `twinpool snapshot`: what backup-fn does, by hand, of either pool.
+//! `twinpool snapshot`: takes a snapshot of either pool by hand, as backup-fn does.
 
 use std::process::Stdio;
 

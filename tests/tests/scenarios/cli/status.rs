@@ -1,4 +1,4 @@
-//! `twinpool status`: at a glance, on a quiet day and on the night.
+//! `twinpool status`: the state of both regions, on a normal day and during a failover.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! `twinpool validate`, and its rules against the local Cognito, which was written from the documentation on its own.
+//! `twinpool validate`, and a comparison of its rules with the local Cognito, which was written independently from the
+//! documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -190,7 +191,7 @@ async fn what_cognito_would_refuse_is_named_by_file_line_and_column_and_never_by
         assert!(text.stdout.contains(&line), "{line}: {}", text.stdout);
     }
 
-    // and no value is said
+    // and no value is printed
     for said in [&text.stdout, &text.stderr, &found.stdout, &found.stderr] {
         for value in ["secret", "taro", "jiro", "zzz"] {
             assert!(!said.to_lowercase().contains(value), "{value}: {said}");
@@ -200,7 +201,7 @@ async fn what_cognito_would_refuse_is_named_by_file_line_and_column_and_never_by
 
 #[tokio::test]
 async fn saved_files_do_without_a_network() {
-    // given what the aws CLI printed for the pool, and its template
+    // given the output of the aws CLI for the pool, and its CSV template
     let world = regions().await;
     let attribute = |name: &str| {
         json!({
@@ -235,7 +236,7 @@ async fn saved_files_do_without_a_network() {
             .arg(&pool);
         let ran = ran(command.args(["--output", "json"])).await;
 
-        // then it is checked as the pool would
+        // then it is checked with the rules of the pool
         assert_eq!(ran.code, 1, "{ran:?}");
         assert_eq!(places(&ran.json()), ["users.csv 2 name too-long"]);
     }
@@ -249,7 +250,7 @@ async fn a_file_that_a_spreadsheet_saved_is_recognised_and_said_once() {
     let with = |cells: &[(&str, &str)]| csv(&[&TARO, &[&JIRO[..], cells].concat()]);
     let note = "looks as if a spreadsheet had saved it";
 
-    // given what spreadsheets leave
+    // given files as spreadsheets save them
     for (name, content) in [
         ("mark.csv", "\u{feff}".to_owned() + &with(&[])),
         ("quotes.csv", with(&[("address", "\"1-2, Chiyoda\"")])),
@@ -264,11 +265,11 @@ async fn a_file_that_a_spreadsheet_saved_is_recognised_and_said_once() {
 
         let ran = validate(&world, &[&path, &path], &["--pool", &pool]).await;
 
-        // then it is said, once
+        // then it is reported once
         assert_eq!(ran.stderr.matches(note).count(), 1, "{name}: {ran:?}");
     }
 
-    // and line ends or casing alone are nothing to speak of
+    // and line ends or upper case alone are not reported
     let content = with(&[]).replace("true", "TRUE").replace('\n', "\r\n");
     let path = file(&world, "crlf.csv", content);
     let ran = validate(&world, &[&path], &["--pool", &pool]).await;
@@ -308,7 +309,7 @@ async fn what_cannot_be_checked_is_told_by_the_exit_code() {
     }
 }
 
-/// The rules of a pool, as the SDK brings them.
+/// The rules for a pool, from its description in the SDK.
 async fn rules(world: &World, pool: &Pool) -> (Rules, Vec<String>) {
     let client = world.tokyo.cognito_client();
     let described = client
@@ -365,7 +366,7 @@ async fn a_file_that_fails_as_a_whole_has_its_header_or_its_lines_named() {
             "{reason}"
         );
 
-        // then the rules had said why
+        // then the rules report why
         let mut lines = Lines::default();
         lines.feed(&content);
         lines.end();
@@ -377,7 +378,7 @@ async fn a_file_that_fails_as_a_whole_has_its_header_or_its_lines_named() {
     }
 }
 
-/// A cell: usually good for the column, often not.
+/// A cell that is usually valid for the column.
 fn cell(column: &str) -> BoxedStrategy<String> {
     let trouble = prop_oneof![
         "[a-c,+@.0-9/\\\\\" \t\r\u{0}\u{85}\u{200b}\u{3000}あ🐈]{0,12}"
@@ -407,7 +408,7 @@ fn cell(column: &str) -> BoxedStrategy<String> {
     prop_oneof![96 => good, 1 => trouble].boxed()
 }
 
-/// A row whose username is often what the pool asks for.
+/// A row whose username is usually valid for the pool.
 fn row(header: &[String]) -> BoxedStrategy<String> {
     let columns = header.to_vec();
     let cells: Vec<_> = header.iter().map(|column| cell(column)).collect();
@@ -426,7 +427,7 @@ fn row(header: &[String]) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// Pools of every kind of sign-in.
+/// Pools with every kind of sign-in.
 fn pools() -> Vec<(&'static str, PoolSettings)> {
     let bounded = |name: &str, kind| CustomAttribute {
         name: name.to_owned(),
@@ -496,13 +497,13 @@ async fn what_the_rules_pass_is_imported_and_what_is_refused_was_named() {
         let rows = rows.unwrap().current();
         let content = header.join(",") + "\n" + &rows.join("\n");
 
-        // when the rules look at it, and Cognito imports it
+        // when the rules check it, and Cognito imports it
         let named = problems(&rules, content.as_bytes());
         let job = operator::import(&world.tokyo, &pool, content.into_bytes())
             .await
             .unwrap();
 
-        // then what the rules pass comes in, and what does not had been named
+        // then every row that the rules accept is imported, and for every row that is not imported, the rules report a problem
         assert_eq!(job.log.len(), rows.len());
         let mut refused_anyway = BTreeSet::new();
         for (line, (fate, named)) in job.log.iter().zip(&named).enumerate() {
@@ -519,8 +520,8 @@ async fn what_the_rules_pass_is_imported_and_what_is_refused_was_named() {
         );
         assert!(job.failed > 200, "{kind}: {} fail", job.failed);
 
-        // and where the rules are the stricter ones, that is because a value would be changed, is not documented to be read,
-        // or is that of a row that fails
+        // and the rules are stricter only if a value would be changed, its meaning is not documented, or it repeats a value
+        // of a row that fails
         let stricter = BTreeSet::from(["outer-space", "bad-number", "duplicate"]);
         assert!(
             refused_anyway.is_subset(&stricter),
@@ -529,7 +530,7 @@ async fn what_the_rules_pass_is_imported_and_what_is_refused_was_named() {
     }
 }
 
-/// The names of the reasons that the rules have against each row.
+/// The names of the problems that the rules report for each row.
 fn problems(rules: &Rules, content: &[u8]) -> Vec<Vec<&'static str>> {
     let mut lines = Lines::default();
     lines.feed(content);

@@ -1,4 +1,5 @@
-//! Restoring into the primary pool: nobody is missing, nobody is there twice, and the report names everyone who was not restored.
+//! Restoring into the primary pool: nobody is missing, nobody is there twice, and the report names everyone who was not
+//! restored.
 
 mod attributes;
 mod bad_input;

@@ -1,4 +1,5 @@
-//! Snapshots: complete, whatever the listing does; one at a time; never published incomplete, and never replaced by an older one.
+//! Snapshots: complete, whatever the listing does; one at a time; never published incomplete, and never replaced by an older
+//! one.
 
 mod concurrency;
 mod content;

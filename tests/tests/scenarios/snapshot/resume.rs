@@ -1,5 +1,5 @@
-//! Snapshots that take several invocations contain the same people as those of one invocation, whatever happens between and during
-//! the invocations.
+//! Snapshots that take several invocations contain the same people as those of one invocation, whatever happens between and
+//! during the invocations.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -442,8 +442,8 @@ async fn a_manifest_always_belongs_to_its_files_even_if_the_response_to_its_writ
     lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "200");
     lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(20));
 
-    // The manifest is stored, but the response is lost. The writes before it: the lease, the progress, the parts, the progress twice,
-    // and the files.
+    // The manifest is stored, but the response is lost. The writes before it: the lease, the progress, the parts, the
+    // progress twice, and the files.
     let lost = Fault::on(Service::S3, "PutObject", Kind::Reset);
     let lost = lost.after(2 + open + 2 + 4).times(3);
     world.osaka.faults().add(lost);

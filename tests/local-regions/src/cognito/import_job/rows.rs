@@ -40,7 +40,7 @@ impl PoolState {
         self.jobs.get(id).map(|job| job.skipped + job.failed)
     }
 
-    /// Imports one row. The reasons of failures name columns, never values; texts that are not documented are [Inf].
+    /// Imports one row. The reasons of failures name columns, never values; texts that are not documented are `[Inf]`.
     fn import_row(&mut self, row: &Row<'_>, at: Moment) -> Result<RowOutcome, String> {
         let username = row
             .get("cognito:username")
