@@ -114,7 +114,11 @@ fn show_warnings() {
         .without_time()
         .with_target(false)
         .with_writer(std::io::stderr)
-        .with_filter(Targets::new().with_target("shared", Level::WARN));
+        .with_filter(
+            Targets::new()
+                .with_target("restore", Level::WARN)
+                .with_target("shared", Level::WARN),
+        );
     tracing_subscriber::registry().with(lines).init();
 }
 

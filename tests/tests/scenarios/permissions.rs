@@ -331,7 +331,7 @@ fn operations_in(folder: PathBuf) -> BTreeSet<String> {
             continue;
         }
         let source = std::fs::read_to_string(path).unwrap();
-        for before in ["AwsError::of(", ".patiently(", "call_with_retry("] {
+        for before in ["AwsError::from_sdk(", ".call_with_retry("] {
             let after = source.split(before).skip(1);
             let named =
                 after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
@@ -369,6 +369,7 @@ async fn each_function_makes_the_calls_that_its_permissions_allow() {
     for folder in [
         "replicate-fn/src",
         "backup-fn/src",
+        "restore/src",
         "restore-fn/src",
         "shared/src",
     ] {

@@ -175,7 +175,9 @@ async fn what_the_shared_code_warns_of_is_a_line_on_standard_error() {
     assert_eq!(ran.json()["status"], "complete");
     let mut lines = ran.stderr.lines();
     assert!(
-        lines.any(|line| line.trim_start().starts_with("ERROR an unfinished")),
+        lines.any(|line| line
+            .trim_start()
+            .starts_with("ERROR the next snapshot starts from the beginning")),
         "{ran:?}"
     );
 }
