@@ -70,7 +70,7 @@ export const VARIABLES = {
   SHRINK_GUARD_PERCENT: { of: 'backup-fn', accepts: "a percentage from '0' to '100'", pattern: /^(100|\d{1,2})$/ },
 } as const;
 
-/** A mistake in the configuration: the path of the wrong property, and how to fix it. */
+/** A mistake in the configuration: the path of the property, and a text with its value and how to fix it. */
 interface Mistake {
   path: string[];
   fix: string;
