@@ -417,6 +417,8 @@ def emulator():
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
+        # The tests of the CDK app validate the templates already. This saves some seconds in each call of cdk.
+        "CDK_VALIDATION": "false",
         "PATH": f"{COPY}/bin{os.pathsep}{os.environ['PATH']}",
     }
     # AUTH: ministack enforces the permissions of the roles.
