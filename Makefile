@@ -1,6 +1,6 @@
-# What there is to run. drill, test, regions and bench need Rust alone; cdk/ needs Node.js 20.
+# The commands of this repository. drill, test, regions and bench need only Rust; cdk/ needs Node.js 20.
 
-# Not `cargo run`, which would compile the AWS SDKs anew for the features of one package.
+# The binaries are started directly, because `cargo run` would compile the AWS SDKs again with the features of one package.
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
@@ -8,47 +8,51 @@ CFN_LINT := target/cfn-lint/pyvenv.cfg
 
 .PHONY: bench build deploy deploy-local drill lint lint-templates regions test
 
-# A whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
+# Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
 	$(BUILT)/drill $(ARGS)
 
-# Every test of the repository. Without Python 3, boto3 does not try the local regions, and without Node.js, cdk/ is not
-# tested: both say so, and are errors in CI.
+# Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 are skipped, and without Node.js
+# the tests of cdk/. Both print a message, and are errors in CI.
 test:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
-	cargo test --workspace
+	cargo test --locked --workspace
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
-	else echo "skipped: there is no npm to test cdk/ with"; test -z "$$CI"; fi
+	else echo "skipped: npm is missing, so cdk/ cannot be tested"; test -z "$$CI"; fi
 
-# What the release binaries take and use, as a table, as JSON and as an image in target/bench/; half an hour.
-# make bench ARGS=--quick. Without Python 3 there is no plain export to compare with.
+# Measures the release binaries, in half an hour. Writes a table, JSON and an image to target/bench/. make bench ARGS=--quick
+# Without Python 3, the comparison with a plain boto3 export is left out.
 bench:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
-	cargo build --release
-	cargo run --quiet --release --package tests --bin bench -- $(ARGS)
+	cargo build --locked --release
+	cargo run --locked --quiet --release --package tests --bin bench -- $(ARGS)
 
-# Two regions on fixed ports, for the aws CLI, boto3 or any SDK.
+# Runs two local regions on fixed ports, for the aws CLI, boto3 or any SDK.
 regions: build
 	$(BUILT)/regions
 
-# Both stacks into AWS, after filling in cdk/twinpool.config.ts. make deploy ARGS="--require-approval never"
+# Deploys the stacks to AWS. Fill in cdk/twinpool.config.ts first. make deploy ARGS="--require-approval never"
 deploy: cdk/node_modules
 	cd cdk && npm run --silent deploy -- $(ARGS)
 
-# Both stacks on this machine, without an AWS account: the real cdk, the release binaries. Needs Node.js and Python 3.10.
-deploy-local: $(MINISTACK) cdk/node_modules
-	cargo build --release --package backup-fn --package replicate-fn --package restore-fn
-	target/ministack/bin/python cdk/local/deploy.py
+# Deploys the stacks on this machine, with the real cdk and without an AWS account. Needs Node.js and Python 3.10. It deploys the
+# same debug binaries that the tests use, so that nothing is compiled twice.
+deploy-local: build $(MINISTACK) cdk/node_modules
+	target/ministack/bin/python cdk/local/deploy.py $(BUILT)
 
-# The first time takes some minutes.
+# The first build takes some minutes.
 build:
-	cargo build --workspace --bins
+	cargo build --locked --workspace --bins
 
+# Formatting, lints and documentation. The last command compiles only the packages that are deployed, because a build of the whole
+# workspace hides a feature that one of them forgot to enable.
 lint:
 	cargo fmt --check
-	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	cargo check --locked
 
-# The templates of both ways through cfn-lint.
+# Checks the templates of all variants with cfn-lint.
 lint-templates: $(CFN_LINT) cdk/node_modules
 	cd cdk && npm run --silent templates && ../target/cfn-lint/bin/cfn-lint
 

@@ -1,61 +1,63 @@
-// What twinpool is deployed with. Fill it in, then run `make deploy`; docs/deploy.md explains each line.
+// The configuration of the deployment. Fill it in, then run `make deploy`. docs/deploy.md explains each line.
 
 import type { Configuration } from './lib/configuration.ts';
 
 export default {
-  // Where people sign up on a normal day.
+  // The pool in which people sign up on a normal day.
   primary: {
     region: 'ap-northeast-1',
-    // 'new': twinpool makes the pool. 'existing': you have one, and nothing about it is changed. Never switch a deployed one.
+    // 'new': twinpool creates the pool. 'existing': you have a pool, and its settings are not changed. Never change this line
+    // after the first deployment.
     pool: 'new',
-    // The id of the existing pool, such as 'ap-northeast-1_AbCdEf123'. Leave it empty for a new one.
+    // The id of the existing pool, such as 'ap-northeast-1_AbCdEf123'. Leave it empty for a new pool.
     userPoolId: '',
   },
 
-  // The twin, in another region. null for none: the pool above is then backed up, and restored into itself.
+  // The twin, in another region. null for no twin: the pool above is then backed up, and restored into itself.
   secondary: {
     region: 'ap-northeast-3',
     pool: 'new',
-    // The id of the existing pool. For a new one, `make deploy` writes it here.
+    // The id of the existing pool. For a new pool, `make deploy` writes the id here.
     userPoolId: '',
-    // The bucket of the snapshots and its key, which the primary region has to know: `make deploy` writes them here.
+    // The bucket of the snapshots and its encryption key. The primary stack needs them: `make deploy` writes them here.
     snapshotBucket: '',
     snapshotKeyId: '',
-    // Only with pool: 'existing'. true puts the fence before it: sign-in and sign-up are blocked until a failover.
-    // A pool holds one web ACL, so say false if yours has one. A new pool always gets the fence.
+    // Only with pool: 'existing'. true adds the fence to the pool: sign-in and sign-up are blocked until a failover.
+    // A pool can have one web ACL only, so use false if yours has one already. A new pool always gets the fence.
     // fence: true,
   },
 
-  // What new pools have beside their common settings. It can be added to later, never taken away.
+  // Additional settings of new pools. You can add attributes later, but Cognito cannot remove them.
   newPools: {
-    // Names of your own custom attributes, without 'custom:'. They are text.
+    // Names of your own custom attributes, without 'custom:'. Their type is String.
     customAttributes: [],
-    // The sender of the pools' mail, verified in Amazon SES in both regions. Without it, Cognito sends 50 mails a day:
-    // enough to try, too few for a failover.
+    // The sender address of the pools' mail, verified in Amazon SES in both regions. Without it, Cognito sends 50 mails a day:
+    // enough for a test, too few for a failover.
     // mailFrom: 'no-reply@example.jp',
   },
 
-  // Where each person's first `sub` is kept, so that your application can key on it; new pools get this attribute.
-  // For existing pools: an attribute that both have, or '' for none.
+  // The custom attribute that keeps each person's first `sub`, so that your application can use it as a key. New pools get this
+  // attribute. For existing pools: an attribute that both pools have, or '' for none.
   originSubAttribute: 'custom:origin_sub',
 
-  // 'arm64' or 'x86_64': what the functions are built for.
+  // The processor architecture of the functions: 'arm64' or 'x86_64'.
   architecture: 'arm64',
 
-  // Concurrency kept for each trigger, so that other functions of the account cannot starve it. It comes out of the
-  // account's quota; null keeps none.
+  // Reserved concurrency of each trigger, so that other functions of the account cannot use all of it. It is subtracted from
+  // the account's quota. null reserves none.
   triggerConcurrency: null,
 
-  // Days that snapshots are kept.
+  // Number of days for which snapshots are kept.
   snapshotDays: 90,
 
-  // Days that logs are kept: one of the periods that CloudWatch Logs knows, such as 30, 90 or 365.
+  // Number of days for which logs are kept: one of the periods that CloudWatch Logs offers, such as 30, 90 or 365.
   logDays: 90,
 
-  // Who is mailed when an alarm goes off, after confirming the subscription. '' for nobody: subscribe to the topics yourself.
+  // The mail address that receives alarms, after its owner has confirmed the subscription. '' for none: subscribe to the
+  // topics yourself.
   alarmEmail: '',
 
-  // Variables of the functions where their defaults do not suit you: ACTIVATE_REPLICAS, REPLICATION_BUDGET_MS, LIST_USERS_RPS,
-  // SNAPSHOT_MIN_INTERVAL_S, SHRINK_GUARD_PERCENT. Each as text, such as LIST_USERS_RPS: '25'.
+  // Environment variables of the functions that shall differ from their defaults: ACTIVATE_REPLICAS, REPLICATION_BUDGET_MS,
+  // LIST_USERS_RPS, SNAPSHOT_MIN_INTERVAL_S, SHRINK_GUARD_PERCENT. Write each value as text, such as LIST_USERS_RPS: '25'.
   variables: {},
 } satisfies Configuration;

@@ -1,29 +1,37 @@
-// make deploy: builds the functions, deploys the secondary stack, writes what it made into the configuration, deploys the primary
-// stack; or the one stack of a pool without a twin. By npm run deploy, which puts cdk on the PATH. Arguments go to `cdk deploy`, such as --require-approval never.
+// `make deploy`: builds the functions, deploys the secondary stack, writes its outputs into the configuration, and deploys the
+// primary stack. For a pool without a twin it deploys the single stack instead. Run it through `npm run deploy`, which puts cdk on
+// the PATH. Arguments such as --require-approval never are passed on to `cdk deploy`.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ConfigurationError, type Made, readConfiguration, writeMade } from '../lib/configuration.ts';
+import {
+  ConfigurationError,
+  readConfiguration,
+  type SecondaryOutputs,
+  writeSecondaryOutputs,
+} from '../lib/configuration.ts';
 import { PRIMARY, SECONDARY, SINGLE } from '../lib/twinpool.ts';
 
-const HERE = resolve(import.meta.dirname, '..');
-const CONFIGURATION = resolve(HERE, 'twinpool.config.ts');
-const OUTPUTS = resolve(HERE, 'cdk.out/outputs.json');
+const CDK_FOLDER = resolve(import.meta.dirname, '..');
+const CONFIGURATION = resolve(CDK_FOLDER, 'twinpool.config.ts');
+const OUTPUTS = resolve(CDK_FOLDER, 'cdk.out/outputs.json');
 
 try {
   const { architecture, secondary } = await readConfiguration(CONFIGURATION);
   const target = { arm64: '--arm64', x86_64: '--x86-64' }[architecture];
-  run(resolve(HERE, '..'), 'cargo', 'lambda', 'build', '--release', target);
+  run(resolve(CDK_FOLDER, '..'), 'cargo', 'lambda', 'build', '--release', '--locked', target);
 
   if (secondary === null) {
     cdkDeploy(SINGLE);
   } else {
     cdkDeploy(SECONDARY);
-    const made = outputs();
-    if (Object.entries(made).some(([name, value]) => secondary[name as keyof Made] !== value)) {
-      writeMade(CONFIGURATION, made);
-      console.log(`twinpool.config.ts: secondary is now ${JSON.stringify(made)}. Keep it under version control.`);
+    const outputs = readSecondaryOutputs();
+    if (Object.entries(outputs).some(([name, value]) => secondary[name as keyof SecondaryOutputs] !== value)) {
+      writeSecondaryOutputs(CONFIGURATION, outputs);
+      console.log(
+        `twinpool.config.ts: wrote ${JSON.stringify(outputs)} into \`secondary\`. Keep the file under version control.`,
+      );
     }
     cdkDeploy(PRIMARY);
   }
@@ -36,15 +44,16 @@ try {
 }
 
 function cdkDeploy(stack: string): void {
-  run(HERE, 'cdk', 'deploy', stack, '--outputs-file', OUTPUTS, ...process.argv.slice(2));
+  run(CDK_FOLDER, 'cdk', 'deploy', stack, '--outputs-file', OUTPUTS, ...process.argv.slice(2));
 }
 
-/** What the secondary stack made. */
-function outputs(): Made {
+/** Reads the outputs of the secondary stack from the file that `cdk deploy` has written. */
+function readSecondaryOutputs(): SecondaryOutputs {
   const { UserPoolId, SnapshotBucketName, SnapshotKeyId } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[SECONDARY];
   return { userPoolId: UserPoolId, snapshotBucket: SnapshotBucketName, snapshotKeyId: SnapshotKeyId };
 }
 
+/** Runs a command and passes its output through. Throws a ConfigurationError if it fails. */
 function run(cwd: string, command: string, ...args: string[]): void {
   const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit' });
   if (status !== 0) {

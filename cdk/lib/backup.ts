@@ -1,4 +1,4 @@
-// backup-fn around a pool: its trigger notes sign-ups in the journal, its worker takes snapshots of everyone in the pool.
+// backup-fn for a pool: the trigger records sign-ups in the journal, and the worker takes snapshots of all users of the pool.
 
 import { Aws, CfnOutput, Duration, Fn, Stack } from 'aws-cdk-lib';
 import { type IMetric, MathExpression } from 'aws-cdk-lib/aws-cloudwatch';
@@ -6,37 +6,37 @@ import { CfnPermission } from 'aws-cdk-lib/aws-lambda';
 import type { CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import type { Configuration } from './configuration.ts';
+import type { Monitoring } from './monitoring.ts';
 import { attach, type Pool } from './pool.ts';
-import { Schedule, TICK } from './schedule.ts';
-import { type Snapshots, Store } from './store.ts';
+import { EVERY_MINUTE, Schedule } from './schedule.ts';
+import { type SnapshotLocation, Store } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
-import type { Watch } from './watch.ts';
 
-/** Where sign-ups are noted: what wakes the worker. */
-const SIGN_UPS = 'journal/sign-up/';
+/** Key prefix of the sign-up records. A new object below it starts the worker. */
+const SIGN_UP_PREFIX = 'journal/sign-up/';
 
 export interface BackupProps {
   readonly pool: Pool;
   readonly configuration: Configuration;
   readonly codeOf: CodeOf;
-  readonly watch: Watch;
+  readonly monitoring: Monitoring;
 }
 
 export class Backup extends Construct {
-  /** Where the snapshots are. */
-  readonly snapshots: Snapshots;
-  /** For the dashboard: the numbers as they are now. */
-  readonly now: IMetric[];
-  /** For the dashboard: how they got there. */
+  readonly snapshots: SnapshotLocation;
+  /** For the dashboard: metrics shown as their current value. */
+  readonly currentValues: IMetric[];
+  /** For the dashboard: metrics shown as graphs, by title. */
   readonly graphs: Readonly<Record<string, IMetric[]>>;
 
-  constructor(scope: Construct, id: string, { pool, configuration, codeOf, watch }: BackupProps) {
+  constructor(scope: Construct, id: string, { pool, configuration, codeOf, monitoring }: BackupProps) {
     super(scope, id);
     const stack = Stack.of(this);
     const { variables } = configuration;
 
-    // The bucket calls the worker and the worker's role names the bucket: one of them must know the other's name beforehand. The end
-    // of the stack's id makes it unique, also after a stack that left its bucket behind.
+    // The bucket's notification refers to the worker, and the worker's role refers to the bucket. A bucket name that is known in
+    // advance avoids the circular dependency. The last part of the stack's id makes the name unique, even if an earlier stack has left
+    // its bucket behind.
     const uniquePart = Fn.select(4, Fn.split('-', Fn.select(2, Fn.split('/', Aws.STACK_ID))));
     const bucketName = `twinpool-snapshots-${uniquePart}`;
     const bucketArn = stack.formatArn({ service: 's3', region: '', account: '', resource: bucketName });
@@ -44,7 +44,7 @@ export class Backup extends Construct {
       bucketName,
       lifecycleRules: [
         { id: 'snapshots', prefix: 'snapshots/', expiration: Duration.days(configuration.snapshotDays) },
-        // Of snapshots that took more than one invocation: nobody needs them when those are complete.
+        // Intermediate results of snapshots that take more than one invocation. They are not needed once the snapshot is complete.
         { id: 'parts', prefix: 'parts/', expiration: Duration.days(7) },
       ],
     });
@@ -53,7 +53,7 @@ export class Backup extends Construct {
 
     const trigger = new TwinpoolFunction(this, 'Trigger', {
       name: 'backup-fn-trigger',
-      description: "twinpool: the pool's post-confirmation trigger, which notes sign-ups",
+      description: "twinpool: the pool's post-confirmation trigger, which records sign-ups",
       codeOf,
       configuration,
       environment: { S3_BUCKET_NAME: bucketName },
@@ -77,12 +77,12 @@ export class Backup extends Construct {
       arns: { ...arns, 'secondary-pool': pool.arn },
     });
     new Schedule(this, 'Schedule', worker.lambda, {
-      Tick: TICK,
+      Tick: EVERY_MINUTE,
       Daily: {
-        // Three in the morning in Japan.
+        // 03:00 in Japan.
         expression: 'cron(0 18 * * ? *)',
         payload: { action: 'snapshot', accept_shrink: false },
-        description: "twinpool's daily snapshot",
+        description: 'twinpool: the daily snapshot',
       },
     });
 
@@ -98,63 +98,64 @@ export class Backup extends Construct {
       lambdaConfigurations: [
         {
           event: 's3:ObjectCreated:*',
-          filter: { s3Key: { rules: [{ name: 'prefix', value: SIGN_UPS }] } },
+          filter: { s3Key: { rules: [{ name: 'prefix', value: SIGN_UP_PREFIX }] } },
           function: worker.lambda.functionArn,
         },
       ],
     };
-    // S3 tries the notification when it is set up.
+    // S3 checks that it may invoke the function when the notification is configured.
     bucket.addResourceDependency(calledByBucket);
 
-    watch.alarm('Lost', {
-      metric: trigger.count('Lost'),
-      above: 0,
-      silence: 'nothing happened',
+    monitoring.addAlarm('Lost', {
+      metric: trigger.sum('Lost'),
+      threshold: 0,
+      missingData: 'not breaching',
       description:
-        'Someone signed up here and is not in the journal, or the trigger is not configured. Its log names them by sub.',
+        'Someone signed up but could not be recorded in the journal, or the trigger is not configured. The log of the trigger contains the sub.',
     });
-    watch.alarm('SnapshotAge', {
-      metric: worker.highest('SnapshotAge'),
-      above: Duration.hours(26).toSeconds(),
+    monitoring.addAlarm('SnapshotAge', {
+      metric: worker.maximum('SnapshotAge'),
+      threshold: Duration.hours(26).toSeconds(),
       periods: 3,
-      silence: 'alarm',
-      description: 'The last complete snapshot is over 26 hours old, or there is none, or its worker is silent.',
-    });
-    watch.alarm('SnapshotShrunk', {
-      metric: worker.highest('SnapshotShrunk'),
-      above: 0,
-      silence: 'no change',
+      missingData: 'breaching',
       description:
-        'A snapshot lists far fewer users than the last one and was not made the latest. Look at the pool first.',
+        'The latest complete snapshot is more than 26 hours old, or there is no snapshot, or the worker does not report.',
     });
-    watch.alarm('SnapshotRejectedJump', {
+    monitoring.addAlarm('SnapshotShrunk', {
+      metric: worker.maximum('SnapshotShrunk'),
+      threshold: 0,
+      missingData: 'ignore',
+      description:
+        'A snapshot contains far fewer users than the one before, and did not become the latest. Check the users of the pool first.',
+    });
+    monitoring.addAlarm('SnapshotRejectedJump', {
       metric: new MathExpression({
         label: "percent of the pool's users",
         expression: '100 * DIFF(rejected) / users',
         usingMetrics: {
-          rejected: worker.highest('SnapshotRejected', Duration.days(1)),
-          users: worker.highest('SnapshotUsers', Duration.days(1)),
+          rejected: worker.maximum('SnapshotRejected', Duration.days(1)),
+          users: worker.maximum('SnapshotUsers', Duration.days(1)),
         },
         period: Duration.days(1),
       }),
-      above: 1,
+      threshold: 1,
       periods: 2,
-      silence: 'nothing happened',
+      missingData: 'not breaching',
       description:
-        "In a day, more than one in a hundred of the pool's users became impossible to import. rejected.csv of the latest snapshot says who and why.",
+        'Within a day, the users that cannot be imported grew by more than 1 % of the pool. rejected.csv of the latest snapshot lists them with the reason.',
     });
-    watch.failures('Trigger', trigger, 'the trigger that notes sign-ups');
-    watch.failures('Worker', worker, 'the worker that takes snapshots');
-    this.now = [
-      worker.highest('SnapshotAge'),
-      worker.highest('SnapshotUsers'),
-      worker.highest('SnapshotRejected', Duration.days(1)),
-      trigger.count('Lost', Duration.days(1)),
+    monitoring.alarmOnFailures('Trigger', trigger, 'The trigger that records sign-ups');
+    monitoring.alarmOnFailures('Worker', worker, 'The worker that takes snapshots');
+    this.currentValues = [
+      worker.maximum('SnapshotAge'),
+      worker.maximum('SnapshotUsers'),
+      worker.maximum('SnapshotRejected', Duration.days(1)),
+      trigger.sum('Lost', Duration.days(1)),
     ];
     this.graphs = {
-      'Users in the latest snapshot': [worker.highest('SnapshotUsers')],
-      'Users who cannot be imported': [worker.highest('SnapshotRejected', Duration.hours(1))],
-      'Age of the latest snapshot, in seconds': [worker.highest('SnapshotAge')],
+      'Users in the latest snapshot': [worker.maximum('SnapshotUsers')],
+      'Users who cannot be imported': [worker.maximum('SnapshotRejected', Duration.hours(1))],
+      'Age of the latest snapshot, in seconds': [worker.maximum('SnapshotAge')],
     };
 
     new CfnOutput(stack, 'TriggerArn', { value: trigger.lambda.functionArn, description: 'backup-fn, trigger' });
@@ -163,6 +164,9 @@ export class Backup extends Construct {
       value: bucketName,
       description: 'snapshots/, journal/ and restores/',
     });
-    new CfnOutput(stack, 'SnapshotKeyId', { value: store.key.keyId, description: "The key of the snapshots' bucket" });
+    new CfnOutput(stack, 'SnapshotKeyId', {
+      value: store.key.keyId,
+      description: 'The encryption key of the snapshot bucket',
+    });
   }
 }

@@ -1,10 +1,10 @@
-// Cognito's user pool operations, by who may call them. Source: the service model of botocore 1.44.5,
+// The operations of Cognito user pools, grouped by how Cognito authorises them. Source: the service model of botocore 1.44.5,
 // botocore/data/cognito-idp/2016-04-18/service-2.json.gz.
 
-/** The model's `targetPrefix`: what stands before the operation in a request's x-amz-target. */
+/** The model's `targetPrefix`: the part before the operation's name in the request header x-amz-target. */
 export const TARGET_PREFIX = 'AWSCognitoIdentityProviderService';
 
-/** Operations that Cognito authorises by IAM: all that are in neither of the lists below. */
+/** Operations that Cognito authorises by IAM: all operations that are not in the other two lists. */
 export const BY_IAM = [
   'AddCustomAttributes',
   'AddUserPoolClientSecret',
@@ -113,7 +113,7 @@ export const BY_IAM = [
   'UpdateUserPoolReplica',
 ] as const;
 
-/** Operations that anyone may call: `"auth": ["smithy.api#noAuth"]`, `"authtype": "none"`. */
+/** Operations that anybody may call: `"auth": ["smithy.api#noAuth"]`, `"authtype": "none"`. */
 export const PUBLIC = [
   'AssociateSoftwareToken',
   'ChangePassword',
@@ -152,7 +152,7 @@ export const PUBLIC = [
 ] as const;
 
 /**
- * Operations that hand out tokens for an app client's secret or for another token. The model does not mark them as public, but
+ * Operations that return tokens in exchange for an app client's secret or for another token. The model does not mark them as public, but
  * its documentation does: "doesn't evaluate IAM policies" (GetClientToken), "IAM credentials, or … ClientId" (GetDerivedToken).
  */
 export const BY_SECRET = ['GetClientToken', 'GetDerivedToken'] as const;

@@ -1,4 +1,5 @@
-// twinpool.config.ts: what may be in it, reading it with errors that name the line, and writing into it what the secondary stack made.
+// The configuration file twinpool.config.ts: its type, its validation with errors that name the line, and writing the outputs of the
+// secondary stack into it.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -8,7 +9,7 @@ import ts from 'typescript';
 
 export interface Configuration {
   primary: PoolChoice;
-  /** null for a pool without a twin: it is backed up, and restored into itself. */
+  /** null for a pool without a twin: the pool is backed up, and restored into itself. */
   secondary: Twin | null;
   newPools: {
     customAttributes: string[];
@@ -29,53 +30,65 @@ export interface PoolChoice {
   userPoolId: string;
 }
 
-export interface Twin extends PoolChoice, Made {
+export interface Twin extends PoolChoice, SecondaryOutputs {
   /** Whether an existing pool gets the fence. */
   fence?: boolean;
 }
 
-/** What the primary stack must know of what the secondary stack made. */
-export interface Made {
+/** Outputs of the secondary stack that the primary stack needs. */
+export interface SecondaryOutputs {
   userPoolId: string;
   snapshotBucket: string;
   snapshotKeyId: string;
 }
 
-/** Both regions. */
+/** The configuration of a pool and its twin. */
 export type ConfigurationWithTwin = Configuration & { secondary: Twin };
 
 export function hasTwin(configuration: Configuration): configuration is ConfigurationWithTwin {
   return configuration.secondary !== null;
 }
 
-/** The functions' optional variables, and what each takes. */
+/** The optional environment variables of the functions, and the values that each accepts. */
 export const VARIABLES = {
-  ACTIVATE_REPLICAS: { of: 'replicate-fn', takes: "'true' or 'false'", pattern: /^(true|false)$/ },
-  REPLICATION_BUDGET_MS: { of: 'replicate-fn', takes: "whole milliseconds, such as '3000'", pattern: /^\d{1,5}$/ },
-  LIST_USERS_RPS: { of: 'backup-fn', takes: "whole calls a second, such as '20'", pattern: /^[1-9]\d{0,3}$/ },
-  SNAPSHOT_MIN_INTERVAL_S: { of: 'backup-fn', takes: "whole seconds, such as '60'", pattern: /^\d{1,6}$/ },
-  SHRINK_GUARD_PERCENT: { of: 'backup-fn', takes: "a percentage, '0' to '100'", pattern: /^(100|\d{1,2})$/ },
+  ACTIVATE_REPLICAS: { of: 'replicate-fn', accepts: "'true' or 'false'", pattern: /^(true|false)$/ },
+  REPLICATION_BUDGET_MS: {
+    of: 'replicate-fn',
+    accepts: "a whole number of milliseconds, such as '3000'",
+    pattern: /^\d{1,5}$/,
+  },
+  LIST_USERS_RPS: {
+    of: 'backup-fn',
+    accepts: "a whole number of calls per second, such as '20'",
+    pattern: /^[1-9]\d{0,3}$/,
+  },
+  SNAPSHOT_MIN_INTERVAL_S: {
+    of: 'backup-fn',
+    accepts: "a whole number of seconds, such as '60'",
+    pattern: /^\d{1,6}$/,
+  },
+  SHRINK_GUARD_PERCENT: { of: 'backup-fn', accepts: "a percentage from '0' to '100'", pattern: /^(100|\d{1,2})$/ },
 } as const;
 
-/** A mistake: where in the configuration, and what to mend. */
+/** A mistake in the configuration: the path of the property, and a text with its value and how to fix it. */
 interface Mistake {
   path: string[];
-  mend: string;
+  fix: string;
 }
 
-/** What is wrong with a configuration file, one line a mistake. */
+/** The mistakes of a configuration file, one per line. Also thrown when a step of the deployment fails. */
 export class ConfigurationError extends Error {}
 
-/** Reads and checks a configuration file. */
+/** Reads and validates a configuration file. Throws a ConfigurationError that lists all mistakes. */
 export async function readConfiguration(file: string): Promise<Configuration> {
   const { default: value } = await import(pathToFileURL(file).href);
   const mistakes = check(value);
   if (mistakes.length > 0) {
     const source = parse(file);
     const lines = mistakes
-      .map(({ path, mend }) => ({
+      .map(({ path, fix }) => ({
         line: lineOf(source, path),
-        text: `${path.join('.') || 'the configuration'} ${mend}`,
+        text: `${path.join('.') || 'the configuration'} ${fix}`,
       }))
       .sort((a, b) => a.line - b.line)
       .map(({ line, text }) => `${basename(file)}:${line}: ${text}`);
@@ -84,14 +97,14 @@ export async function readConfiguration(file: string): Promise<Configuration> {
   return value;
 }
 
-/** Writes what the secondary stack made into a configuration file, and leaves everything else as it is. */
-export function writeMade(file: string, made: Made): void {
-  for (const [name, value] of Object.entries(made)) {
+/** Writes the outputs of the secondary stack into a configuration file, and leaves everything else in it unchanged. */
+export function writeSecondaryOutputs(file: string, outputs: SecondaryOutputs): void {
+  for (const [name, value] of Object.entries(outputs)) {
     const source = parse(file);
     const node = find(source, ['secondary', name]);
     if (!ts.isPropertyAssignment(node) || node.name.getText() !== name) {
       throw new ConfigurationError(
-        `${basename(file)} has no line for secondary.${name}. Write ${name}: '${value}' there.`,
+        `${basename(file)} has no line for secondary.${name}. Add the line ${name}: '${value}' to secondary.`,
       );
     }
     const { initializer } = node;
@@ -100,7 +113,7 @@ export function writeMade(file: string, made: Made): void {
   }
 }
 
-/** Anything may be in the file: nothing has checked it yet. */
+/** A value from the file that has not been validated: it can be anything. */
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Unchecked = any;
 
@@ -114,80 +127,84 @@ function check(value: Unchecked): Mistake[] {
     checkPools(value, found);
     checkNewPools(value, found);
     checkFunctions(value, found);
-    checkKeepingAndAlarms(value, found);
+    checkRetentionAndAlarms(value, found);
   }
   return found.list;
 }
 
-/** What is wrong, collected. */
+/** Collects the mistakes. */
 class Mistakes {
   readonly list: Mistake[] = [];
 
-  /** Notes a mistake unless something holds, and says whether it does. */
-  expect(holds: boolean, path: string, mend: string): boolean {
+  /** Adds a mistake if a condition is false. Returns the condition. */
+  expect(holds: boolean, path: string, fix: string): boolean {
     if (!holds) {
-      this.list.push({ path: path.split('.').filter(Boolean), mend });
+      this.list.push({ path: path.split('.').filter(Boolean), fix });
     }
     return holds;
   }
 
-  /** Whether a value is an object; what it holds beyond the known is a mistake, and most likely a misspelling. */
-  isObject(value: Unchecked, path: string, known: readonly string[], or = ''): boolean {
+  /** Checks that a value is an object without unknown properties. An unknown property is most likely misspelt. */
+  isObject(value: Unchecked, path: string, known: readonly string[], alternative = ''): boolean {
     const isObject = typeof value === 'object' && value !== null;
     for (const key of isObject ? Object.keys(value) : []) {
-      this.expect(known.includes(key), path ? `${path}.${key}` : key, `is not known. Known here: ${known.join(', ')}.`);
+      this.expect(
+        known.includes(key),
+        path ? `${path}.${key}` : key,
+        `is unknown. Known properties: ${known.join(', ')}.`,
+      );
     }
-    return this.expect(isObject, path, `${shown(value)}. It holds ${known.join(', ')}${or}.`);
+    return this.expect(isObject, path, `${shown(value)}. It must be an object with ${known.join(', ')}${alternative}.`);
   }
 }
 
 function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
-  const isPrimary = found.isObject(primary, 'primary', OF_A_POOL) && checkPool('primary', primary, found);
+  const isPrimary = found.isObject(primary, 'primary', POOL_PROPERTIES) && checkPool('primary', primary, found);
   if (secondary === null) {
     return;
   }
-  const ofATwin = [...OF_A_POOL, 'snapshotBucket', 'snapshotKeyId', 'fence'];
-  const isTwin = found.isObject(secondary, 'secondary', ofATwin, '; or it is null, for a pool without a twin');
+  const twinProperties = [...POOL_PROPERTIES, 'snapshotBucket', 'snapshotKeyId', 'fence'];
+  const isTwin = found.isObject(secondary, 'secondary', twinProperties, ', or null for a pool without a twin');
   if (!isTwin || !checkPool('secondary', secondary, found) || !isPrimary) {
     return;
   }
-  for (const [name, pattern] of Object.entries(OF_SNAPSHOTS)) {
+  for (const [name, pattern] of Object.entries(SNAPSHOT_PROPERTIES)) {
     const given = secondary[name];
-    const mend = `${shown(given)}. Leave it '': make deploy writes it.`;
-    found.expect(given === '' || (typeof given === 'string' && pattern.test(given)), `secondary.${name}`, mend);
+    const fix = `${shown(given)}. Leave it empty (''): make deploy writes it.`;
+    found.expect(given === '' || (typeof given === 'string' && pattern.test(given)), `secondary.${name}`, fix);
   }
-  const same = "is the primary's too. A twin in the same region does not outlive it: choose another.";
-  found.expect(primary.region !== secondary.region, 'secondary.region', same);
+  const sameRegion = 'is also the primary region. The twin would be lost together with it: choose another region.';
+  found.expect(primary.region !== secondary.region, 'secondary.region', sameRegion);
   const { pool, fence } = secondary;
   if (pool === 'existing') {
-    const mend = 'Say whether this existing pool gets the fence: true, or false if it has a web ACL of its own.';
-    found.expect(typeof fence === 'boolean', 'secondary.fence', `${shown(fence)}. ${mend}`);
+    const fix = 'Choose whether this existing pool gets the fence: true, or false if it has a web ACL of its own.';
+    found.expect(typeof fence === 'boolean', 'secondary.fence', `${shown(fence)}. ${fix}`);
   } else {
-    const mend = 'A new pool always gets the fence: take the line out.';
-    found.expect(fence === undefined, 'secondary.fence', `${shown(fence)}. ${mend}`);
+    const fix = 'A new pool always gets the fence: remove the line.';
+    found.expect(fence === undefined, 'secondary.fence', `${shown(fence)}. ${fix}`);
   }
 }
 
-/** Whether a pool's region, kind and id go together. */
+/** Checks the region, the kind and the id of a pool, and that they match each other. */
 function checkPool(name: string, { region, pool, userPoolId }: Unchecked, found: Mistakes): boolean {
-  const aRegion = `${shown(region)}. Give an AWS region, such as 'ap-northeast-1'.`;
-  const isRegion = found.expect(REGION.test(region), `${name}.region`, aRegion);
+  const notARegion = `${shown(region)}. Give an AWS region, such as 'ap-northeast-1'.`;
+  const isRegion = found.expect(REGION.test(region), `${name}.region`, notARegion);
   const isNew = pool === 'new';
-  const isKind = found.expect(isNew || pool === 'existing', `${name}.pool`, `${shown(pool)}. Say 'new' or 'existing'.`);
+  const isKind = found.expect(isNew || pool === 'existing', `${name}.pool`, `${shown(pool)}. Use 'new' or 'existing'.`);
   if (!isRegion || !isKind) {
     return false;
   }
-  const ofRegion = `an id of a pool in ${region}, such as '${region}_AbCdEf123'`;
+  const anId = `the id of a pool in ${region}, such as '${region}_AbCdEf123'`;
   const isId = POOL_ID.test(userPoolId) && userPoolId.startsWith(`${region}_`);
-  const [holds, mend] = !isNew
-    ? [isId, `Give the pool's: ${ofRegion}.`]
+  const [holds, fix] = !isNew
+    ? [isId, `Give ${anId}.`]
     : name === 'primary'
-      ? [userPoolId === '', "The pool is new: leave it '', or say pool: 'existing'."]
+      ? [userPoolId === '', "The pool is new: leave it empty (''), or use pool: 'existing'."]
       : [
           isId || userPoolId === '',
-          `Leave it '': make deploy writes ${ofRegion}. If you have the pool, say pool: 'existing'.`,
+          `Leave it empty (''): make deploy writes ${anId}. If the pool exists already, use pool: 'existing'.`,
         ];
-  return found.expect(holds, `${name}.userPoolId`, `${shown(userPoolId)}. ${mend}`);
+  return found.expect(holds, `${name}.userPoolId`, `${shown(userPoolId)}. ${fix}`);
 }
 
 function checkNewPools({ newPools, originSubAttribute }: Unchecked, found: Mistakes): void {
@@ -207,38 +224,42 @@ function checkNewPools({ newPools, originSubAttribute }: Unchecked, found: Mista
     path,
     `${shown(customAttributes)}. Give names of 1 to 20 letters, digits or _, such as ['tenant'], without 'custom:'.`,
   );
-  const twice = `names ${originSubAttribute}, which is the originSubAttribute: take it out here.`;
-  found.expect(!names.includes(originSubAttribute), path, twice);
-  const aSender = `${shown(mailFrom)}. Give a mail address, such as 'no-reply@example.jp', or take the line out.`;
-  found.expect(mailFrom === undefined || EMAIL.test(mailFrom), 'newPools.mailFrom', aSender);
+  const duplicate = `contains ${originSubAttribute}, which is the originSubAttribute already: remove it here.`;
+  found.expect(!names.includes(originSubAttribute), path, duplicate);
+  const notASender = `${shown(mailFrom)}. Give a mail address, such as 'no-reply@example.jp', or remove the line.`;
+  found.expect(mailFrom === undefined || EMAIL.test(mailFrom), 'newPools.mailFrom', notASender);
 }
 
 function checkFunctions({ secondary, architecture, triggerConcurrency, variables }: Unchecked, found: Mistakes): void {
   found.expect(
     architecture === 'arm64' || architecture === 'x86_64',
     'architecture',
-    `${shown(architecture)}. Say 'arm64' or 'x86_64'.`,
+    `${shown(architecture)}. Use 'arm64' or 'x86_64'.`,
   );
   found.expect(
     triggerConcurrency === null || isWhole(triggerConcurrency),
     'triggerConcurrency',
     `${shown(triggerConcurrency)}. Give a whole number above 0, or null.`,
   );
-  // replicate-fn is for a twin.
+  // Without a twin there is no replicate-fn.
   const known = Object.entries(VARIABLES).filter(([, { of }]) => of === 'backup-fn' || secondary !== null);
   const names = known.map(([name]) => name);
   if (!found.isObject(variables, 'variables', names)) {
     return;
   }
-  for (const [name, { takes, pattern }] of known) {
+  for (const [name, { accepts, pattern }] of known) {
     const given = variables[name];
     const holds = given === undefined || (typeof given === 'string' && pattern.test(given));
-    found.expect(holds, `variables.${name}`, `${shown(given)}. Give ${takes}.`);
+    found.expect(holds, `variables.${name}`, `${shown(given)}. Give ${accepts}.`);
   }
 }
 
-function checkKeepingAndAlarms({ snapshotDays, logDays, alarmEmail }: Unchecked, found: Mistakes): void {
-  found.expect(isWhole(snapshotDays), 'snapshotDays', `${shown(snapshotDays)}. Give whole days, such as 90.`);
+function checkRetentionAndAlarms({ snapshotDays, logDays, alarmEmail }: Unchecked, found: Mistakes): void {
+  found.expect(
+    isWhole(snapshotDays),
+    'snapshotDays',
+    `${shown(snapshotDays)}. Give a whole number of days, such as 90.`,
+  );
   const periods = Object.values(RetentionDays).filter((days) => Number(days) < RetentionDays.INFINITE);
   found.expect(periods.includes(logDays), 'logDays', `${shown(logDays)}. Give one of ${periods.join(', ')}.`);
   found.expect(
@@ -248,6 +269,7 @@ function checkKeepingAndAlarms({ snapshotDays, logDays, alarmEmail }: Unchecked,
   );
 }
 
+/** How an error describes a value. */
 function shown(value: unknown): string {
   return value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
 }
@@ -257,8 +279,8 @@ function isWhole(value: unknown): boolean {
 }
 
 const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
-const OF_A_POOL = ['region', 'pool', 'userPoolId'];
-const OF_SNAPSHOTS = { snapshotBucket: /^[a-z0-9.-]{3,63}$/, snapshotKeyId: /^[\w-]+$/ };
+const POOL_PROPERTIES = ['region', 'pool', 'userPoolId'];
+const SNAPSHOT_PROPERTIES = { snapshotBucket: /^[a-z0-9.-]{3,63}$/, snapshotKeyId: /^[\w-]+$/ };
 const POOL_ID = /^[\w-]+_[0-9a-zA-Z]+$/;
 const ATTRIBUTE = /^custom:\w{1,20}$/;
 const EMAIL = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
@@ -271,7 +293,7 @@ function lineOf(source: ts.SourceFile, path: string[]): number {
   return source.getLineAndCharacterOfPosition(find(source, path).getStart()).line + 1;
 }
 
-/** The property at a path of the file's default export, or the innermost one around it that is there. */
+/** The property at a path of the file's default export, or its innermost enclosing property that exists. */
 function find(source: ts.SourceFile, path: string[]): ts.Node {
   const exported = source.statements.find(ts.isExportAssignment);
   let node: ts.Node = exported ?? source;

@@ -1,8 +1,8 @@
-// The fence: a WAF web ACL on the secondary pool. On a normal day it lets through only what Cognito authorises by IAM, and blocks
-// the operations that anyone may call, sign-up and sign-in among them, and the hosted pages. In a failover it is opened by hand.
+// The fence: a WAF web ACL on the secondary pool. On a normal day it allows only the operations that Cognito authorises by IAM. It
+// blocks the hosted pages and the operations that anybody may call, such as sign-up and sign-in. The operator opens it in a failover.
 //
-// An open twin can be entered by whoever holds a person's mailbox: the password is reset by mail, and the first authenticator to be
-// enrolled wins.
+// While the fence is open, anybody who can read a person's mail can take over that person's user in the twin: the password is reset
+// by mail, and the first authenticator that is registered is accepted.
 //
 // https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html
 
@@ -17,7 +17,7 @@ export class Fence extends Construct {
   constructor(scope: Construct, id: string, poolArn: string) {
     super(scope, id);
     const acl = new CfnWebACL(this, 'WebAcl', {
-      description: 'The fence of the secondary pool: closed but for operations that Cognito authorises by IAM',
+      description: 'Fence of the secondary pool: allows only operations that Cognito authorises by IAM',
       scope: 'REGIONAL',
       defaultAction: { block: {} },
       visibilityConfig: visibility('twinpool-fence-blocked'),
@@ -27,8 +27,8 @@ export class Fence extends Construct {
           priority: 0,
           action: { allow: {} },
           visibilityConfig: visibility('twinpool-fence-allowed'),
-          // What is let through is listed, so an operation that Cognito adds is blocked until it is known. By operation, because
-          // anyone can add an Authorization header.
+          // The allowed operations are listed by name, so that an operation that Cognito adds later is blocked until it is listed.
+          // The rule does not test for an Authorization header, because anybody can send one.
           statement: {
             orStatement: {
               statements: BY_IAM.map((operation) => ({
@@ -45,7 +45,7 @@ export class Fence extends Construct {
       ],
     });
     const association = new CfnWebACLAssociation(this, 'Association', { resourceArn: poolArn, webAclArn: acl.attrArn });
-    // A pool that outlives the stack stays fenced.
+    // The pool is kept when the stack is deleted, and must stay protected.
     acl.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
     association.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
     this.arn = acl.attrArn;

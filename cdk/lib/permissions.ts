@@ -1,8 +1,9 @@
-// What each function may do: the calls it makes, and what AWS documents that each call needs. Nothing else is granted.
+// The permissions of each function: the calls that it makes, and the permissions that AWS documents for each call. Nothing else is
+// granted.
 
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 
-/** A function as it is deployed: the binary, and its role. */
+/** A deployed function: the name of the binary, followed by its role as trigger or worker. */
 export type FunctionName =
   | 'replicate-fn-trigger'
   | 'replicate-fn-worker'
@@ -10,13 +11,15 @@ export type FunctionName =
   | 'backup-fn-worker'
   | 'restore-fn';
 
-/** What a permission is for: the thing that is called, or what belongs to it. */
+/** The resource that a permission applies to: the resource of the call itself, or one that belongs to it. */
 type Target = 'itself' | 'bucket' | 'key' | 'import-logs-role';
 
-/** The permissions that a call needs, by what they are for. */
+/** The permissions that a call needs, each with the resource that it applies to. */
 type Needs = Readonly<Record<string, Target>>;
 
 /**
+ * The permissions that each call needs. Sources:
+ *
  * Cognito: https://docs.aws.amazon.com/service-authorization/latest/reference/list_cognito-idp.html
  * CloudWatch Logs: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
  * S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html, and the page of each operation
@@ -39,19 +42,20 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
   'cognito-idp:StartUserImportJob': { 'cognito-idp:StartUserImportJob': 'itself' },
   'logs:GetLogEvents': { 'logs:GetLogEvents': 'itself' },
   's3:ListObjectsV2': { 's3:ListBucket': 'itself' },
-  // Without ListBucket a missing key is 403 and not 404. It has no condition on s3:prefix: a GetObject carries no prefix.
+  // Without s3:ListBucket, S3 answers 403 instead of 404 for a missing key. A condition on s3:prefix is not possible, because a
+  // GetObject request has no prefix.
   's3:GetObject': { 's3:GetObject': 'itself', 's3:ListBucket': 'bucket', 'kms:Decrypt': 'key' },
   's3:PutObject': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key' },
   // With If-Match: "you must have the s3:DeleteObject and s3:GetObject permissions".
   's3:DeleteObject': { 's3:DeleteObject': 'itself', 's3:GetObject': 'itself', 's3:ListBucket': 'bucket' },
-  // S3 decrypts the parts of a multipart upload before it completes it.
+  // S3 decrypts the parts of a multipart upload before it completes the upload.
   's3:CreateMultipartUpload': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key', 'kms:Decrypt': 'key' },
   's3:UploadPart': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key', 'kms:Decrypt': 'key' },
   's3:CompleteMultipartUpload': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key', 'kms:Decrypt': 'key' },
   's3:AbortMultipartUpload': { 's3:AbortMultipartUpload': 'itself' },
 };
 
-/** The calls of each function, each with what it is made on: a pool, a bucket, keys in a bucket, or the log of import jobs. */
+/** The calls of each function, each with its resources: a pool, a bucket, keys in a bucket, or the log of import jobs. */
 export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readonly string[]>>>> = {
   'replicate-fn-trigger': {
     'cognito-idp:AdminCreateUser': ['secondary-pool'],
@@ -85,7 +89,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       'snapshot-bucket/parts/*',
       'snapshot-bucket/snapshots/*',
     ],
-    // latest.json and lease.json with If-Match, which needs s3:GetObject too: they are read as well.
+    // latest.json and lease.json are written with If-Match, which also needs s3:GetObject. The list above contains both.
     's3:PutObject': [
       'snapshot-bucket/latest.json',
       'snapshot-bucket/lease.json',
@@ -129,15 +133,15 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
   },
 };
 
-/** What is granted on these is granted under a condition: the role is handed to Cognito alone. */
+/** Conditions on the permissions for a resource. The role of import jobs may be passed to Cognito only. */
 const CONDITIONS: Readonly<Record<string, { StringEquals: Record<string, string> }>> = {
   'import-logs-role': { StringEquals: { 'iam:PassedToService': 'cognito-idp.amazonaws.com' } },
 };
 
-/** What a function's calls are made on, as ARNs: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. */
+/** The ARN of each resource that a function's calls use: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. */
 export type Arns = Readonly<Record<string, string>>;
 
-/** A function's calls as statements: one for each thing they are made on. */
+/** The policy statements of a function: one for each resource. */
 export function statements(name: FunctionName, arns: Arns): PolicyStatement[] {
   const actions = new Map<string, Set<string>>();
   for (const [action, resource] of permissions(name)) {
@@ -153,24 +157,30 @@ export function statements(name: FunctionName, arns: Arns): PolicyStatement[] {
   );
 }
 
-/** The permissions that a function's calls need: action and resource. */
+/** The permissions that the calls of a function need, as pairs of action and resource. */
 function permissions(name: FunctionName): [action: string, resource: string][] {
   return Object.entries(CALLS[name]).flatMap(([call, resources]) =>
     resources.flatMap((resource) =>
       Object.entries(NEEDS[call] ?? {}).map(([action, target]): [string, string] => {
         const bucket = resource.split('/', 1)[0] as string;
-        const named = { itself: resource, bucket, key: `key-of-${bucket}`, 'import-logs-role': 'import-logs-role' };
-        return [action, named[target]];
+        const resourceOf = {
+          itself: resource,
+          bucket,
+          key: `key-of-${bucket}`,
+          'import-logs-role': 'import-logs-role',
+        };
+        return [action, resourceOf[target]];
       }),
     ),
   );
 }
 
+/** The ARN of a resource such as `outbox-bucket/outbox/*`. */
 function arn(resource: string, arns: Arns): string {
   const slash = resource.indexOf('/');
-  const [thing, key] = slash < 0 ? [resource, ''] : [resource.slice(0, slash), resource.slice(slash)];
-  if (!arns[thing]) {
-    throw new Error(`No ARN is known of ${thing}.`);
+  const [name, key] = slash < 0 ? [resource, ''] : [resource.slice(0, slash), resource.slice(slash)];
+  if (!arns[name]) {
+    throw new Error(`The ARN of ${name} is unknown.`);
   }
-  return `${arns[thing]}${key}`;
+  return `${arns[name]}${key}`;
 }

@@ -1,4 +1,4 @@
-// A user pool as twinpool makes it: sign-in by email, MFA required with an authenticator app, built to last.
+// User pools: a new one (sign-in by email, MFA required with an authenticator app, kept when the stack is deleted), or an existing one.
 
 import { CfnOutput, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import {
@@ -14,20 +14,23 @@ import type { Construct } from 'constructs';
 import type { Configuration, PoolChoice } from './configuration.ts';
 import type { TwinpoolFunction } from './twinpool-function.ts';
 
-/** A pool, made or found. */
+/** A pool that this stack creates, or an existing one. */
 export interface Pool {
   readonly id: string;
   readonly arn: string;
-  /** Of a pool that was made here. */
+  /** Only of a pool that this stack creates. */
   readonly resource?: CfnUserPool;
 }
 
-/** The pool of a stack: made, or found. */
-export function chosenPool(scope: Construct, choice: PoolChoice, configuration: Configuration): Pool {
-  return choice.pool === 'new' ? newPool(scope, configuration) : existingPool(scope, choice);
+/** Creates the pool of a stack, or refers to the existing one, as the configuration says. */
+export function createOrReferToPool(scope: Construct, choice: PoolChoice, configuration: Configuration): Pool {
+  return choice.pool === 'new' ? createPool(scope, configuration) : referToPool(scope, choice);
 }
 
-/** Has a pool call its trigger: a new one by itself, an existing one, which CloudFormation leaves alone, once somebody attaches it. */
+/**
+ * Allows a pool to invoke its trigger, and attaches the trigger to a new pool. CloudFormation does not change an existing pool: the
+ * operator attaches the trigger with the command in the output AttachTrigger.
+ */
 export function attach(pool: Pool, trigger: TwinpoolFunction): void {
   trigger.allowPool(pool.arn);
   const { functionArn } = trigger.lambda;
@@ -38,20 +41,20 @@ export function attach(pool: Pool, trigger: TwinpoolFunction): void {
   new CfnOutput(Stack.of(trigger), 'AttachTrigger', {
     value: `twinpool attach --pool ${pool.id} --function ${functionArn}`,
     description:
-      'Attaches the trigger; or in the Cognito console: the pool, Extensions, Add Lambda trigger, Sign-up, Post confirmation, ' +
-      'this function. If the pool has such a trigger already: docs/deploy.md.',
+      'Command that attaches the trigger. Or use the Cognito console: the pool, Extensions, Add Lambda trigger, Sign-up, Post ' +
+      'confirmation, this function. If the pool already has a post-confirmation trigger, see docs/deploy.md.',
   });
 }
 
-/** A new pool. Both pools have these settings, or people of one would not fit into the other. */
-function newPool(scope: Construct, configuration: Configuration): Pool {
+/** Creates a pool. Both pools get the same settings: otherwise a user of one pool could be invalid in the other. */
+function createPool(scope: Construct, configuration: Configuration): Pool {
   const { newPools, originSubAttribute } = configuration;
   const customAttributes: Record<string, ICustomAttribute> = {};
   for (const name of newPools.customAttributes) {
     customAttributes[name] = new StringAttribute({ mutable: true });
   }
   if (originSubAttribute) {
-    // Applications key on it, so nobody changes it once it is written.
+    // Applications use it as a key, so it must not change once it is written.
     customAttributes[originSubAttribute.replace('custom:', '')] = new StringAttribute({ mutable: false });
   }
   const pool = new UserPool(scope, 'UserPool', {
@@ -78,14 +81,14 @@ function newPool(scope: Construct, configuration: Configuration): Pool {
   Validations.of(pool).acknowledge({
     id: 'AwsSolutions-COG8',
     reason:
-      "The Plus plan is billed for every user who signs in. Whether its threat protection is worth it is the application's choice, " +
-      'and it is switched on without twinpool.',
+      'The Plus plan is billed for every user who signs in. The owner of the application decides whether its threat protection is worth ' +
+      'the price, and can enable it without twinpool.',
   });
   return { id: pool.userPoolId, arn: pool.userPoolArn, resource: pool.node.defaultChild as CfnUserPool };
 }
 
-/** A pool that is there already, in any region. */
-export function existingPool(scope: Construct, { region, userPoolId }: PoolChoice): Pool {
+/** Refers to an existing pool, in any region. */
+export function referToPool(scope: Construct, { region, userPoolId }: PoolChoice): Pool {
   const arn = Stack.of(scope).formatArn({
     service: 'cognito-idp',
     region,

@@ -1,24 +1,26 @@
-// The primary region: replicate-fn as the primary pool's trigger and as the worker of its outbox, and restore-fn for the way back.
+// The primary region: replicate-fn as the primary pool's trigger and as the worker that processes the outbox, and restore-fn for the
+// failback.
 
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { ConfigurationWithTwin, Twin } from './configuration.ts';
-import { attach, chosenPool, existingPool } from './pool.ts';
+import { Monitoring } from './monitoring.ts';
+import { attach, createOrReferToPool, referToPool } from './pool.ts';
 import { Restore } from './restore.ts';
-import { Schedule, TICK } from './schedule.ts';
-import { type Snapshots, Store } from './store.ts';
+import { EVERY_MINUTE, Schedule } from './schedule.ts';
+import { type SnapshotLocation, Store } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
-import { Watch } from './watch.ts';
 
 export class PrimaryStack extends Stack {
   constructor(scope: Construct, id: string, configuration: ConfigurationWithTwin, codeOf: CodeOf, props: StackProps) {
     super(scope, id, {
       ...props,
-      description: 'twinpool: brings everyone who signs up in the primary pool to its twin, and newcomers back',
+      description:
+        'twinpool: replicates the users who sign up in the primary pool to its twin, and restores newcomers after a failover',
     });
     const { primary, secondary, variables } = configuration;
-    const pool = chosenPool(this, primary, configuration);
-    const twin = existingPool(this, secondary);
+    const pool = createOrReferToPool(this, primary, configuration);
+    const twin = referToPool(this, secondary);
     const outbox = new Store(this, 'Outbox');
     const arns = {
       'outbox-bucket': outbox.bucket.bucketArn,
@@ -35,7 +37,7 @@ export class PrimaryStack extends Stack {
 
     const trigger = new TwinpoolFunction(this, 'ReplicateTrigger', {
       name: 'replicate-fn-trigger',
-      description: "twinpool: the primary pool's post-confirmation trigger",
+      description: "twinpool: the primary pool's post-confirmation trigger, which replicates sign-ups",
       codeOf,
       configuration,
       environment,
@@ -45,62 +47,60 @@ export class PrimaryStack extends Stack {
 
     const worker = new TwinpoolFunction(this, 'ReplicateWorker', {
       name: 'replicate-fn-worker',
-      description: 'twinpool: replays the outbox',
+      description: 'twinpool: replicates the sign-ups that wait in the outbox',
       codeOf,
       configuration,
       environment: { ...environment, SOURCE_USER_POOL_ID: pool.id },
       arns: { ...arns, 'primary-pool': pool.arn },
     });
-    new Schedule(this, 'Schedule', worker.lambda, { Tick: TICK });
+    new Schedule(this, 'Schedule', worker.lambda, { Tick: EVERY_MINUTE });
 
-    const watch = new Watch(this, 'Watch', configuration.alarmEmail);
-    watch.alarm('Lost', {
-      metric: trigger.count('Lost'),
-      above: 0,
-      silence: 'nothing happened',
+    const monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
+    monitoring.addAlarm('Lost', {
+      metric: trigger.sum('Lost'),
+      threshold: 0,
+      missingData: 'not breaching',
       description:
-        'Someone signed up and is kept nowhere, or the trigger is not configured. Its log names them by sub.',
+        'Someone signed up but could be neither replicated nor kept in the outbox, or the trigger is not configured. The log of the trigger contains the sub.',
     });
-    watch.alarm('OutboxOldest', {
-      metric: worker.highest('OutboxOldest'),
-      above: Duration.minutes(15).toSeconds(),
+    monitoring.addAlarm('OutboxOldest', {
+      metric: worker.maximum('OutboxOldest'),
+      threshold: Duration.minutes(15).toSeconds(),
       periods: 3,
-      silence: 'alarm',
+      missingData: 'breaching',
       description:
-        'People wait in the outbox for over 15 minutes, or its worker is silent. Is the secondary region well?',
+        'A sign-up has waited in the outbox for more than 15 minutes, or the worker does not report. Check whether the secondary region is available.',
     });
-    watch.alarm('Conflicts', {
-      metric: worker.count('Conflicts'),
-      above: 0,
-      silence: 'nothing happened',
+    monitoring.addAlarm('Conflicts', {
+      metric: worker.sum('Conflicts'),
+      threshold: 0,
+      missingData: 'not breaching',
       description:
-        'A sign-up can never be replicated as it is. Its record in conflicts/ of the outbox bucket says why.',
+        'A sign-up cannot be replicated, and retrying does not help. Its record was moved to conflicts/ in the outbox bucket and contains the reason.',
     });
-    watch.failures('Trigger', trigger, "the primary pool's trigger");
-    watch.failures('Worker', worker, "the outbox's worker");
+    monitoring.alarmOnFailures('Trigger', trigger, "The primary pool's trigger");
+    monitoring.alarmOnFailures('Worker', worker, 'The worker that processes the outbox');
 
-    const snapshots = snapshotsOf(this, secondary);
-    new Restore(this, 'Restore', { pool, snapshotPool: twin, snapshots, configuration, codeOf, watch });
+    const snapshots = snapshotLocation(this, secondary);
+    new Restore(this, 'Restore', { pool, snapshotPool: twin, snapshots, configuration, codeOf, monitoring });
 
-    watch.dashboard(
+    monitoring.createDashboard(
       [
-        worker.highest('OutboxDepth'),
-        worker.highest('OutboxOldest'),
-        trigger.count('Lost', Duration.days(1)),
-        worker.count('Conflicts', Duration.days(1)),
-        trigger.count('Replicated', Duration.days(1)),
+        worker.maximum('OutboxDepth'),
+        worker.maximum('OutboxOldest'),
+        trigger.sum('Lost', Duration.days(1)),
+        worker.sum('Conflicts', Duration.days(1)),
+        trigger.sum('Replicated', Duration.days(1)),
       ],
       {
-        'Sign-ups': ['Replicated', 'AlreadyReplicated', 'Deferred', 'Skipped', 'Lost'].map((name) =>
-          trigger.count(name),
-        ),
+        'Sign-ups': ['Replicated', 'AlreadyReplicated', 'Deferred', 'Skipped', 'Lost'].map((name) => trigger.sum(name)),
         Outbox: [
-          worker.highest('OutboxDepth'),
-          worker.count('Replicated'),
-          worker.count('Reclaimed'),
-          worker.count('Conflicts'),
+          worker.maximum('OutboxDepth'),
+          worker.sum('Replicated'),
+          worker.sum('Reclaimed'),
+          worker.sum('Conflicts'),
         ],
-        'Time to replicate, 99 of 100': [trigger.metric('ReplicationLatency', 'p99')],
+        'Replication latency, 99th percentile': [trigger.metric('ReplicationLatency', 'p99')],
       },
     );
 
@@ -115,8 +115,8 @@ export class PrimaryStack extends Stack {
   }
 }
 
-/** The snapshots of the twin, by the names that its stack gave them. */
-function snapshotsOf(stack: Stack, { region, snapshotBucket, snapshotKeyId }: Twin): Snapshots {
+/** The location of the twin's snapshots, from the outputs of the secondary stack. */
+function snapshotLocation(stack: Stack, { region, snapshotBucket, snapshotKeyId }: Twin): SnapshotLocation {
   return {
     bucketName: snapshotBucket,
     bucketArn: stack.formatArn({ service: 's3', region: '', account: '', resource: snapshotBucket }),

@@ -1,34 +1,34 @@
-// restore-fn, which is started by hand and brings people from snapshots back into a pool, and the role by which Cognito logs its
-// import jobs.
+// restore-fn, which an operator starts to restore users from a snapshot into a pool, and the role with which Cognito writes the log of
+// its import jobs.
 
 import { ArnFormat, CfnOutput, Stack, Validations } from 'aws-cdk-lib';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { flattenCfnReference } from 'cdk-nag/lib/utils/flatten-cfn-reference.js';
 import { Construct } from 'constructs';
 import type { Configuration } from './configuration.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Pool } from './pool.ts';
-import type { Snapshots } from './store.ts';
+import type { SnapshotLocation } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
-import type { Watch } from './watch.ts';
 
 export interface RestoreProps {
-  /** The pool that people are brought back into. */
+  /** The pool to restore into. */
   readonly pool: Pool;
-  /** The pool that the snapshots are of. */
+  /** The pool that the snapshots were taken from. */
   readonly snapshotPool: Pool;
-  readonly snapshots: Snapshots;
+  readonly snapshots: SnapshotLocation;
   readonly configuration: Configuration;
   readonly codeOf: CodeOf;
-  readonly watch: Watch;
+  readonly monitoring: Monitoring;
 }
 
 export class Restore extends Construct {
   constructor(scope: Construct, id: string, props: RestoreProps) {
     super(scope, id);
-    const { pool, snapshots, watch } = props;
+    const { pool, snapshots, monitoring } = props;
     const stack = Stack.of(this);
 
-    // Cognito names the group /aws/cognito/userpools/ID/NAME. The last star takes in the group's streams as well.
+    // Cognito names the log group /aws/cognito/userpools/ID/NAME. The wildcard also covers the log streams of the group.
     const importLogs = stack.formatArn({
       service: 'logs',
       resource: 'log-group',
@@ -36,9 +36,9 @@ export class Restore extends Construct {
       resourceName: `/aws/cognito/userpools/${pool.id}/*`,
     });
     const role = new Role(this, 'ImportLogsRole', {
-      description: 'Amazon Cognito: writes the log of import jobs',
-      // Trust and actions as AWS has them. A condition on aws:SourceAccount is not among them: if Cognito did not send it, no job would
-      // start, on the very day. Who may hand the role over is in restore-fn's permissions.
+      description: 'Amazon Cognito uses this role to write the log of import jobs',
+      // The trust policy and the actions are those of AWS's documentation. It has no condition on aws:SourceAccount: if Cognito does not
+      // send that key, no import job could start. restore-fn's permissions limit who may pass the role.
       // https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-using-import-tool-cli-cloudwatch-iam-role.html
       assumedBy: new ServicePrincipal('cognito-idp.amazonaws.com'),
       inlinePolicies: {
@@ -54,12 +54,12 @@ export class Restore extends Construct {
     });
     Validations.of(role).acknowledge({
       id: `AwsSolutions-IAM5[Resource::${flattenCfnReference(stack.resolve(importLogs))}]`,
-      reason: "Cognito makes the log group itself and names it after the pool's name, which only the pool knows.",
+      reason: 'Cognito creates the log group and names it after the name of the pool, which is unknown here.',
     });
 
     const restore = new TwinpoolFunction(this, 'Restore', {
       name: 'restore-fn',
-      description: 'twinpool: brings people back from a snapshot; started by hand',
+      description: 'twinpool: restores users from a snapshot. An operator starts it',
       codeOf: props.codeOf,
       configuration: props.configuration,
       environment: {
@@ -77,21 +77,20 @@ export class Restore extends Construct {
         'import-logs-role': role.roleArn,
       },
     });
-    watch.failures('Restore', restore, 'restore-fn');
+    monitoring.alarmOnFailures('Restore', restore, 'restore-fn');
 
     const { bucketName, region } = snapshots;
     new CfnOutput(stack, 'RestoreFunctionName', {
       value: restore.lambda.functionName,
-      description: 'restore-fn, started with a payload such as {"dry_run":true}',
+      description: 'restore-fn. Invoke it with a payload such as {"dry_run":true}',
     });
     new CfnOutput(stack, 'ImportLogsRoleArn', {
       value: role.roleArn,
-      description: 'The role of an import job, also of one in the Cognito console',
+      description: 'The role for import jobs, also for a job that you create in the Cognito console',
     });
     new CfnOutput(stack, 'RestoreCommand', {
       value: `twinpool restore --pool ${pool.id} --bucket ${bucketName} --bucket-region ${region} --role ${role.roleArn} --dry-run`,
-      description:
-        'The same by the command line: says what it would do, and changes nothing. Without --dry-run it does it',
+      description: 'Command that shows what a restore would do, and changes nothing. Without --dry-run it restores',
     });
   }
 }

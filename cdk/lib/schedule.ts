@@ -1,4 +1,5 @@
-// EventBridge Scheduler invokes a worker with a constant payload, and does not repeat an invocation: the next one comes by itself.
+// EventBridge Scheduler invokes a worker with a constant payload. It does not retry a failed invocation, because the next one follows
+// soon.
 
 import { Stack } from 'aws-cdk-lib';
 import { PolicyDocument, PolicyStatement, PrincipalWithConditions, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -6,20 +7,25 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
 
-/** When, with what payload, and what for. */
-export interface WakeUp {
+/** A scheduled invocation: when, and with which payload. */
+export interface ScheduledInvocation {
   readonly expression: string;
   readonly payload: unknown;
   readonly description: string;
 }
 
-/** Schedules a worker's wake-ups, by name. */
+/** Schedules the invocations of a worker, by name. */
 export class Schedule extends Construct {
-  constructor(scope: Construct, id: string, worker: IFunction, wakeUps: Readonly<Record<string, WakeUp>>) {
+  constructor(
+    scope: Construct,
+    id: string,
+    worker: IFunction,
+    invocations: Readonly<Record<string, ScheduledInvocation>>,
+  ) {
     super(scope, id);
     const stack = Stack.of(this);
     const role = new Role(this, 'Role', {
-      description: 'EventBridge Scheduler: invokes the worker',
+      description: 'EventBridge Scheduler uses this role to invoke the worker',
       assumedBy: new PrincipalWithConditions(new ServicePrincipal('scheduler.amazonaws.com'), {
         StringEquals: {
           'aws:SourceAccount': stack.account,
@@ -36,7 +42,7 @@ export class Schedule extends Construct {
         }),
       },
     });
-    for (const [name, { expression, payload, description }] of Object.entries(wakeUps)) {
+    for (const [name, { expression, payload, description }] of Object.entries(invocations)) {
       new CfnSchedule(this, name, {
         description,
         scheduleExpression: expression,
@@ -53,9 +59,9 @@ export class Schedule extends Construct {
   }
 }
 
-/** The minute's wake-up. */
-export const TICK: WakeUp = {
+/** The tick that every worker gets once a minute. */
+export const EVERY_MINUTE: ScheduledInvocation = {
   expression: 'rate(1 minute)',
   payload: { action: 'tick' },
-  description: "twinpool's tick",
+  description: 'twinpool: the tick of every minute',
 };

@@ -1,29 +1,32 @@
-// The secondary region: the twin behind its fence, and backup-fn around it.
+// The secondary region: the twin with its fence, and backup-fn.
 
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Backup } from './backup.ts';
 import type { ConfigurationWithTwin } from './configuration.ts';
 import { Fence } from './fence.ts';
-import { chosenPool } from './pool.ts';
+import { Monitoring } from './monitoring.ts';
+import { createOrReferToPool } from './pool.ts';
 import type { CodeOf } from './twinpool-function.ts';
-import { Watch } from './watch.ts';
 
 export class SecondaryStack extends Stack {
   constructor(scope: Construct, id: string, configuration: ConfigurationWithTwin, codeOf: CodeOf, props: StackProps) {
-    super(scope, id, { ...props, description: 'twinpool: the twin, its fence, and snapshots of everyone in it' });
+    super(scope, id, { ...props, description: 'twinpool: the secondary pool, its fence, and snapshots of its users' });
     const { secondary } = configuration;
-    const pool = chosenPool(this, secondary, configuration);
-    const watch = new Watch(this, 'Watch', configuration.alarmEmail);
-    const backup = new Backup(this, 'Backup', { pool, configuration, codeOf, watch });
-    watch.dashboard(backup.now, backup.graphs);
+    const pool = createOrReferToPool(this, secondary, configuration);
+    const monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
+    const backup = new Backup(this, 'Backup', { pool, configuration, codeOf, monitoring });
+    monitoring.createDashboard(backup.currentValues, backup.graphs);
 
     const hasFence = secondary.pool === 'new' || secondary.fence === true;
     const fence = hasFence ? new Fence(this, 'Fence', pool.arn) : undefined;
 
     new CfnOutput(this, 'UserPoolId', { value: pool.id, description: 'The secondary pool' });
     if (fence) {
-      new CfnOutput(this, 'FenceArn', { value: fence.arn, description: 'The web ACL of the secondary pool' });
+      new CfnOutput(this, 'FenceArn', {
+        value: fence.arn,
+        description: 'The fence: the web ACL of the secondary pool',
+      });
     }
   }
 }

@@ -1,4 +1,4 @@
-// A bucket and its key. Both outlive the stack: S3 holds the truth.
+// A bucket and its encryption key. Both are kept when the stack is deleted, because the data in them exists nowhere else.
 
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { Key } from 'aws-cdk-lib/aws-kms';
@@ -6,13 +6,13 @@ import { BlockPublicAccess, Bucket, BucketEncryption, type LifecycleRule, Object
 import { Construct } from 'constructs';
 
 export interface StoreProps {
-  /** Only where the name must be known before there is a bucket. */
+  /** Only if the name must be known before the bucket exists. CloudFormation generates a name otherwise. */
   readonly bucketName?: string;
   readonly lifecycleRules?: LifecycleRule[];
 }
 
-/** Where snapshots are, in this region or another. */
-export interface Snapshots {
+/** The bucket that contains the snapshots, in this region or another one. */
+export interface SnapshotLocation {
   readonly bucketName: string;
   readonly bucketArn: string;
   readonly keyArn: string;
@@ -26,7 +26,7 @@ export class Store extends Construct {
   constructor(scope: Construct, id: string, props: StoreProps = {}) {
     super(scope, id);
     this.key = new Key(this, 'Key', {
-      description: `${this.node.path}: people's attributes are encrypted with it`,
+      description: `${this.node.path}: encrypts people's attributes`,
       enableKeyRotation: true,
       removalPolicy: RemovalPolicy.RETAIN,
     });
@@ -51,14 +51,14 @@ export class Store extends Construct {
       ],
       removalPolicy: RemovalPolicy.RETAIN,
     });
-    // A bucket that outlives the stack goes on refusing what is not TLS.
+    // The bucket is kept when the stack is deleted, and must go on rejecting requests without TLS.
     this.bucket.policy?.applyRemovalPolicy(RemovalPolicy.RETAIN);
 
     Validations.of(this.bucket).acknowledge({
       id: 'AwsSolutions-S1',
       reason:
-        "The bucket is reachable by twinpool's own roles alone. Who read or wrote what is told by CloudTrail data events, which are " +
-        "complete and carry the caller; server access logs are best effort, and would copy object keys, which hold people's sub, out of this key's protection.",
+        "Only twinpool's own roles can access the bucket. CloudTrail data events record every access with its caller. Server access logs " +
+        "are best effort, and would copy object keys, which contain people's sub, to a place that this key does not protect.",
     });
   }
 }

@@ -1,4 +1,4 @@
-// One of twinpool's binaries as it is deployed: as a pool's trigger, as a worker, or to be started by hand.
+// A Lambda function with one of twinpool's binaries: a trigger of a pool, a worker, or a function that an operator starts.
 
 import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
@@ -20,7 +20,7 @@ import { Construct } from 'constructs';
 import type { Configuration } from './configuration.ts';
 import { type Arns, type FunctionName, statements } from './permissions.ts';
 
-/** Where the code of a binary is: `replicate-fn`, `backup-fn` or `restore-fn`. */
+/** Returns the code of a binary: `replicate-fn`, `backup-fn` or `restore-fn`. */
 export type CodeOf = (binary: string) => Code;
 
 export interface TwinpoolFunctionProps {
@@ -28,7 +28,7 @@ export interface TwinpoolFunctionProps {
   readonly description: string;
   readonly codeOf: CodeOf;
   readonly configuration: Configuration;
-  /** The variables of the contract; those without a value are left to their defaults. */
+  /** Environment variables. One without a value is not set, so that the function uses its default. */
   readonly environment: Record<string, string | undefined>;
   readonly arns: Arns;
 }
@@ -47,7 +47,7 @@ export class TwinpoolFunction extends Construct {
     });
     const calls = statements(props.name, props.arns);
     const role = new Role(this, 'Role', {
-      description: `${props.name}: the calls it makes, its log and its traces`,
+      description: `${props.name}: permissions for its calls, its log and its traces`,
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       inlinePolicies: {
         Calls: new PolicyDocument({ statements: calls }),
@@ -68,14 +68,14 @@ export class TwinpoolFunction extends Construct {
     Validations.of(role).acknowledge({
       id: 'AwsSolutions-IAM5[Resource::*]',
       reason:
-        'X-Ray has no resources: PutTraceSegments and PutTelemetryRecords, the only actions of this statement, take nothing but *.',
+        'The only actions of this statement, PutTraceSegments and PutTelemetryRecords of X-Ray, support no resource but *.',
     });
     for (const prefix of calls.flatMap(({ resources }) => resources).filter((resource) => resource.endsWith('/*'))) {
       Validations.of(role).acknowledge({
         id: `AwsSolutions-IAM5[Resource::${flattenCfnReference(Stack.of(this).resolve(prefix))}]`,
         reason:
-          "Objects are named after people or times, and Cognito names the log of an import after the pool's name: the prefix is the " +
-          'narrowest resource that holds them.',
+          'The names of objects contain a sub or a time, and Cognito names the log of an import after the pool: the prefix is the ' +
+          'narrowest resource that includes them.',
       });
     }
 
@@ -86,7 +86,7 @@ export class TwinpoolFunction extends Construct {
       handler: 'bootstrap',
       code: props.codeOf(props.name.replace(/-(trigger|worker)$/, '')),
       memorySize: 512,
-      // Cognito waits five seconds for a trigger, and no longer can be asked for.
+      // Cognito waits five seconds for a trigger. This limit cannot be raised.
       timeout: isTrigger ? Duration.seconds(5) : Duration.minutes(15),
       environment: Object.fromEntries(Object.entries(props.environment).filter(([, value]) => value)) as Record<
         string,
@@ -96,25 +96,26 @@ export class TwinpoolFunction extends Construct {
       tracing: Tracing.ACTIVE,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
-      // Metrics are written to the log at this level: any higher, and there are none.
+      // Metrics are written to the log at level INFO: a higher level would drop them.
       applicationLogLevelV2: ApplicationLogLevel.INFO,
       systemLogLevelV2: SystemLogLevel.WARN,
       ...(isTrigger
         ? configuration.triggerConcurrency && { reservedConcurrentExecutions: configuration.triggerConcurrency }
-        : // The next tick is the retry, and a wake-up that waited a minute has been overtaken by one. A restore is begun, and
-          // begun again, by a person.
+        : // A worker needs no retry, because the next tick follows within a minute, and an event that is older than a minute is
+          // obsolete for the same reason. A restore is started, and repeated, by the operator.
           { retryAttempts: 0, maxEventAge: Duration.minutes(1) }),
     });
 
     if (isTrigger) {
-      // A pool that outlives the stack goes on calling its trigger. Were it gone, every sign-up would end in an error.
+      // The pool is kept when the stack is deleted, and goes on invoking its trigger. Without the function, every sign-up would end in
+      // an error.
       for (const kept of [role, this.lambda]) {
         kept.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
       }
     }
   }
 
-  /** Lets a user pool call it. */
+  /** Allows a user pool to invoke the function. */
   allowPool(poolArn: string): void {
     const permission = new CfnPermission(this, 'CalledByPool', {
       action: 'lambda:InvokeFunction',
@@ -126,19 +127,19 @@ export class TwinpoolFunction extends Construct {
     permission.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }
 
-  /** A metric that the function writes; the names are in shared/src/metrics.rs. */
+  /** A metric that the function writes. The names are defined in shared/src/metrics.rs. */
   metric(metricName: string, statistic: string, period = Duration.minutes(5)): Metric {
     const dimensionsMap = { FunctionName: this.lambda.functionName };
     return new Metric({ namespace: 'twinpool', metricName, dimensionsMap, statistic, period });
   }
 
-  /** How often something happened in a period. */
-  count(metricName: string, period?: Duration): Metric {
+  /** The sum of a metric in a period: how often something happened. */
+  sum(metricName: string, period?: Duration): Metric {
     return this.metric(metricName, Stats.SUM, period);
   }
 
-  /** The highest value in a period. */
-  highest(metricName: string, period?: Duration): Metric {
+  /** The maximum of a metric in a period. */
+  maximum(metricName: string, period?: Duration): Metric {
     return this.metric(metricName, Stats.MAXIMUM, period);
   }
 }

@@ -1,4 +1,5 @@
-// twinpool in two regions, or around one pool. Each stack stands alone: what one must know of the other is in the configuration.
+// Creates the stacks: two for a pool and its twin, or one for a single pool. The stacks do not refer to each other: what the primary
+// stack needs to know of the secondary stack is in the configuration.
 
 import { type App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
@@ -12,22 +13,22 @@ export const PRIMARY = 'TwinpoolPrimary';
 export const SECONDARY = 'TwinpoolSecondary';
 export const SINGLE = 'TwinpoolBackup';
 
-/** Refuses to synthesise what breaks the rules of AwsSolutions and is not acknowledged with a reason. */
-export function review(app: App): void {
+/** Makes synthesis fail for a resource that violates a rule of AwsSolutions without an acknowledgement that gives the reason. */
+export function addSecurityChecks(app: App): void {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
 }
 
-/** The stacks of a configuration. */
-export function twinpool(app: App, configuration: Configuration, codeOf: CodeOf): void {
+/** Creates the stacks of a configuration. */
+export function createStacks(app: App, configuration: Configuration, codeOf: CodeOf): void {
   if (hasTwin(configuration)) {
-    pair(app, configuration, codeOf);
+    createPair(app, configuration, codeOf);
   } else {
     new SingleStack(app, SINGLE, configuration, codeOf, env(configuration.primary.region));
   }
 }
 
-/** Both regions; the primary one as soon as it is known what the secondary stack has made. */
-function pair(app: App, configuration: ConfigurationWithTwin, codeOf: CodeOf): void {
+/** Creates the secondary stack, and the primary stack once the outputs of the secondary stack are in the configuration. */
+function createPair(app: App, configuration: ConfigurationWithTwin, codeOf: CodeOf): void {
   const { primary, secondary } = configuration;
   new SecondaryStack(app, SECONDARY, configuration, codeOf, env(secondary.region));
   if (secondary.userPoolId && secondary.snapshotBucket && secondary.snapshotKeyId) {

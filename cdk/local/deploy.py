@@ -1,7 +1,9 @@
-"""twinpool deployed on this machine: the stacks by the real cdk, the real functions, and AWS by ministack.
+"""Deploys twinpool on this machine: with the real cdk and the real functions, against the AWS emulator ministack.
 
-Deploys all ways, sends people through, deploys again, destroys, and says of each step what came of it. It works on a
-copy of this app, so that nobody's configuration is touched, and reaches no AWS account.
+Deploys every variant, sends users through it, deploys again, destroys it, and prints the result of each step. It uses a
+copy of the CDK app, so that twinpool.config.ts is not changed, and no AWS account.
+
+Usage: deploy.py FOLDER, the folder that contains the binaries of the functions, such as target/debug.
 """
 
 import json
@@ -21,8 +23,7 @@ import boto3
 
 CDK = Path(__file__).resolve().parent.parent
 WORKSPACE = CDK.parent
-BINARIES = WORKSPACE / "target/release"
-# Laid out as the workspace, since the app finds the functions beside itself.
+# A copy with the layout of the workspace, because the CDK app looks for the functions in ../target/lambda.
 COPY = WORKSPACE / "target/deploy-local"
 
 PRIMARY, SECONDARY = "ap-northeast-1", "ap-northeast-3"
@@ -31,74 +32,74 @@ SINGLE = "TwinpoolBackup"
 ACCOUNT = "000000000000"
 
 
-def main():
-    begun = time.monotonic()
+def main(binaries):
+    started = time.monotonic()
 
     def done(what):
-        print(f"{time.monotonic() - begun:6.1f} s  {what}", flush=True)
+        print(f"{time.monotonic() - started:6.1f} s  {what}", flush=True)
 
-    lay_out()
+    copy_app(binaries)
     configure()
     with emulator():
         cdk("bootstrap", *(f"aws://{ACCOUNT}/{region}" for region in STACKS))
-        done("AWS by ministack, both regions bootstrapped")
+        done("ministack is running, and both regions are bootstrapped")
 
         deploy()
         first = Twin()
-        first.is_attached()
-        first.is_fenced()
-        done("from nothing: both stacks deployed, triggers attached, fence before the secondary pool")
-        first.replicates("hanako@example.jp", "37d4da28-9031-70e9-1111-0123456789ab")
-        done("a confirmation in the primary pool became a replica in the secondary one")
-        waiting = first.defer("taro@example.jp")
-        first.backup.snapshots("jiro@example.jp")
-        done("a sign-up in the secondary pool woke the worker, and a snapshot with the newcomer landed in the bucket")
-        first.restore.would_bring("jiro@example.jp")
-        done("restore-fn in the primary region read it there, and said that it would bring the newcomer")
+        first.check_attached()
+        first.check_fence()
+        done("from nothing: both stacks are deployed, the triggers attached, and the secondary pool has the fence")
+        first.check_replication("hanako@example.jp", "37d4da28-9031-70e9-1111-0123456789ab")
+        done("a confirmation in the primary pool was replicated to the secondary pool")
+        waiting = first.fill_outbox("taro@example.jp")
+        first.backup.check_snapshot("jiro@example.jp")
+        done("a sign-up in the secondary pool invoked the worker, and the bucket has a snapshot with the newcomer")
+        first.restore.check_dry_run("jiro@example.jp")
+        done("a dry run of restore-fn in the primary region read the snapshot and would restore the newcomer")
 
         events = first.stack_events()
         deploy()
         cdk("diff", "--fail")
         check(first.stack_events() == events, "a second deploy changed something")
         done("a second deploy changed nothing")
-        first.drains("taro@example.jp", *waiting)
-        done("the minute's tick made a replica of a record in the outbox, and set aside one that can never be one")
+        first.check_outbox_is_processed("taro@example.jp", *waiting)
+        done("the tick replicated a record of the outbox, and moved one that cannot be replicated to conflicts/")
 
-        kept = first.what_stays()
+        kept = first.retained()
         cdk("destroy", "--all", "--force")
-        lost = kept - first.what_stays()
-        check(not lost, f"destroy took away {lost}")
-        workers = [name for region in STACKS for name in listed(region) if name in first.workers()]
-        check(not workers, f"destroy left {workers}")
-        first.replicates("goro@example.jp", "47d4da28-9031-70e9-1111-0123456789ab")
-        done("destroyed: pools, buckets and keys are still there, and the pools' triggers answer")
+        lost = kept - first.retained()
+        check(not lost, f"destroy deleted {lost}")
+        workers = [name for region in STACKS for name in list_functions(region) if name in first.workers()]
+        check(not workers, f"destroy did not delete {workers}")
+        first.check_replication("goro@example.jp", "47d4da28-9031-70e9-1111-0123456789ab")
+        done("destroyed: pools, buckets and keys still exist, and the triggers of the pools work")
 
         pools = first.describe_pools()
         configure(existing=first.pools)
         deploy()
         second = Twin()
-        check(second.pools == first.pools, "the stacks are not around the pools of the configuration")
+        check(second.pools == first.pools, "the stacks do not use the pools of the configuration")
         check(second.describe_pools() == pools, f"an existing pool was changed: {pools}")
-        second.is_fenced()
-        done("around those pools: both stacks deployed, the fence as asked for, the pools unchanged")
-        second.replicates("saburo@example.jp", "57d4da28-9031-70e9-1111-0123456789ab")
-        second.backup.snapshots("shiro@example.jp")
-        second.restore.would_bring("shiro@example.jp")
-        done("a replica and a snapshot here too, and restore-fn would bring its newcomer")
+        second.check_fence()
+        done("around those pools: both stacks are deployed, the fence exists, and the pools are unchanged")
+        second.check_replication("saburo@example.jp", "57d4da28-9031-70e9-1111-0123456789ab")
+        second.backup.check_snapshot("shiro@example.jp")
+        second.restore.check_dry_run("shiro@example.jp")
+        done("replication and snapshots work here too, and restore-fn would restore the newcomer")
 
         configure(twin=False)
         deploy()
         backup = Backup(PRIMARY, SINGLE)
-        backup.is_attached()
-        backup.snapshots("rokuro@example.jp")
-        done("without a twin: one stack deployed, trigger attached, and a sign-up is in a snapshot")
-        backup.forget("rokuro@example.jp")
-        Restore(SINGLE, backup).would_bring("rokuro@example.jp")
-        done("someone who was deleted is someone whom restore-fn would bring back")
+        backup.check_attached()
+        backup.check_snapshot("rokuro@example.jp")
+        done("without a twin: one stack is deployed, the trigger attached, and a sign-up is in a snapshot")
+        backup.delete_user("rokuro@example.jp")
+        Restore(SINGLE, backup).check_dry_run("rokuro@example.jp")
+        done("restore-fn would restore a user who was deleted")
 
 
 class Twin:
-    """Both regions as deployed. What is where is read from the functions, whose variables are a contract."""
+    """The deployment in both regions. The ids of pools and buckets come from the functions' documented variables."""
 
     def __init__(self):
         self.primary = functions(PRIMARY, STACKS[PRIMARY])
@@ -107,11 +108,11 @@ class Twin:
         variables = self.primary["worker"]["Environment"]["Variables"]
         self.outbox = variables["OUTBOX_BUCKET"]
         self.pools = {PRIMARY: variables["SOURCE_USER_POOL_ID"], SECONDARY: variables["TARGET_USER_POOL_ID"]}
-        check(self.backup.pool == self.pools[SECONDARY], "the stacks disagree about the secondary pool")
-        check(self.restore.pool == self.pools[PRIMARY], "restore-fn is not for the primary pool")
+        check(self.backup.pool == self.pools[SECONDARY], "the stacks use different secondary pools")
+        check(self.restore.pool == self.pools[PRIMARY], "restore-fn does not use the primary pool")
 
     def workers(self):
-        """The functions that go with the stacks."""
+        """Names of the functions that are deleted with the stacks."""
         return [
             self.primary["worker"]["FunctionName"],
             self.primary["restore"]["FunctionName"],
@@ -121,28 +122,32 @@ class Twin:
     def describe_pools(self):
         return {region: describe_pool(region, pool) for region, pool in self.pools.items()}
 
-    def is_attached(self):
+    def check_attached(self):
         attached = self.describe_pools()[PRIMARY]["LambdaConfig"].get("PostConfirmation")
         check(attached == self.primary["trigger"]["FunctionArn"], f"{PRIMARY}: the trigger is {attached}")
-        self.backup.is_attached()
+        self.backup.check_attached()
 
-    def is_fenced(self):
+    def check_fence(self):
         waf = client("wafv2", SECONDARY)
         acls = [acl["ARN"] for acl in waf.list_web_acls(Scope="REGIONAL")["WebACLs"]]
         fenced = [waf.list_resources_for_web_acl(WebACLArn=acl, ResourceType="COGNITO_USER_POOL") for acl in acls]
         fenced = [pool for resources in fenced for pool in resources["ResourceArns"]]
-        check(fenced == [self.describe_pools()[SECONDARY]["Arn"]], f"the fence is before {fenced}")
+        check(fenced == [self.describe_pools()[SECONDARY]["Arn"]], f"the fence is on {fenced}")
 
-    def replicates(self, email, sub):
+    def check_replication(self, email, sub):
+        """Confirms a user in the primary pool, and checks that the secondary pool has the replica."""
         self.confirm(email, sub)
-        self.is_replica(email, sub)
+        self.check_replica(email, sub)
 
     def confirm(self, email, sub):
         confirm(PRIMARY, self.pools[PRIMARY], self.primary["trigger"], email, sub)
 
-    def defer(self, email):
-        """A person whom the trigger could not replicate two hours ago, and one without an address: their subs."""
-        sub = person(PRIMARY, self.pools[PRIMARY], email)
+    def fill_outbox(self, email):
+        """Puts two records into the outbox, and returns their subs.
+
+        One is of a user whose replication failed two hours ago. The other one has no email address and cannot be replicated.
+        """
+        sub = create_user(PRIMARY, self.pools[PRIMARY], email)
         record = {
             "version": 1,
             "trigger": "PostConfirmation_ConfirmSignUp",
@@ -154,21 +159,21 @@ class Twin:
         }
         s3 = client("s3", PRIMARY)
         s3.put_object(Bucket=self.outbox, Key=f"outbox/{sub}.json", Body=json.dumps(record).encode())
-        nobody = "67d4da28-9031-70e9-1111-0123456789ab"
-        self.confirm(None, nobody)
-        return sub, nobody
+        invalid = "67d4da28-9031-70e9-1111-0123456789ab"
+        self.confirm(None, invalid)
+        return sub, invalid
 
-    def drains(self, email, sub, nobody):
+    def check_outbox_is_processed(self, email, sub, invalid):
         s3 = client("s3", PRIMARY)
         wait_for(
-            "the outbox to be drained",
+            "the outbox to be empty",
             lambda: s3.list_objects_v2(Bucket=self.outbox, Prefix="outbox/")["KeyCount"] == 0,
         )
-        self.is_replica(email, sub)
+        self.check_replica(email, sub)
         keys = [found["Key"] for found in s3.list_objects_v2(Bucket=self.outbox)["Contents"]]
-        check(keys == [f"conflicts/{nobody}.json"], f"the outbox's bucket holds {keys}")
+        check(keys == [f"conflicts/{invalid}.json"], f"the outbox bucket contains {keys}")
 
-    def is_replica(self, email, sub):
+    def check_replica(self, email, sub):
         cognito = client("cognito-idp", SECONDARY)
         user = cognito.admin_get_user(UserPoolId=self.pools[SECONDARY], Username=email)
         attributes = {a["Name"]: a["Value"] for a in user["UserAttributes"]}
@@ -182,47 +187,47 @@ class Twin:
             events[region] = [event["EventId"] for page in pages for event in page["StackEvents"]]
         return events
 
-    def what_stays(self):
-        """The people of the pools, the objects of the buckets, and the keys that are good."""
-        stays = set()
+    def retained(self):
+        """What destroy must keep: the users of the pools, the objects in the buckets, and the enabled keys."""
+        found = set()
         for region, pool in self.pools.items():
             kms = client("kms", region)
-            stays |= {(pool, username) for username in people(region, pool)}
+            found |= {(pool, username) for username in usernames(region, pool)}
             keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
-            stays |= {(region, key["KeyId"]) for key in keys if key["KeyState"] == "Enabled"}
+            found |= {(region, key["KeyId"]) for key in keys if key["KeyState"] == "Enabled"}
         for region, bucket in [(PRIMARY, self.outbox), (SECONDARY, self.backup.bucket)]:
             objects = client("s3", region).list_objects_v2(Bucket=bucket)["Contents"]
-            stays |= {(bucket, found["Key"]) for found in objects}
-        return stays
+            found |= {(bucket, item["Key"]) for item in objects}
+        return found
 
 
 class Backup:
-    """A pool with backup-fn as deployed."""
+    """A pool with its deployed backup-fn."""
 
     def __init__(self, region, stack):
         self.region, self.functions = region, functions(region, stack)
         variables = self.functions["worker"]["Environment"]["Variables"]
         self.pool, self.bucket = variables["USER_POOL_ID"], variables["S3_BUCKET_NAME"]
 
-    def is_attached(self):
+    def check_attached(self):
         attached = describe_pool(self.region, self.pool)["LambdaConfig"].get("PostConfirmation")
         check(attached == self.functions["trigger"]["FunctionArn"], f"{self.region}: the trigger is {attached}")
 
-    def snapshots(self, email):
-        """Somebody signs up in the pool, which the journal's notification is to wake the worker for."""
-        sub = person(self.region, self.pool, email)
-        count = len(people(self.region, self.pool))
+    def check_snapshot(self, email):
+        """Signs a user up, and checks that the notification of the journal starts a snapshot that contains the user."""
+        sub = create_user(self.region, self.pool, email)
+        count = len(usernames(self.region, self.pool))
         confirm(self.region, self.pool, self.functions["trigger"], email, sub)
         s3 = client("s3", self.region)
         wait_for("a snapshot", lambda: s3.list_objects_v2(Bucket=self.bucket, Prefix="latest.json")["KeyCount"])
         manifest = json.loads(self.read(json.loads(self.read("latest.json"))["manifest"]))
-        check(manifest["users"]["listed"] >= count, f"not everyone is in the snapshot: {manifest}")
+        check(manifest["users"]["listed"] >= count, f"a user is missing in the snapshot: {manifest}")
         check(manifest["users"]["newcomers"] == 1, f"the newcomer is not in the snapshot: {manifest}")
         for file in manifest["files"]:
             size = s3.head_object(Bucket=self.bucket, Key=file["key"])["ContentLength"]
             check(size == file["bytes"], f"{file['key']} has {size} bytes, not {file['bytes']}")
 
-    def forget(self, email):
+    def delete_user(self, email):
         client("cognito-idp", self.region).admin_delete_user(UserPoolId=self.pool, Username=email)
 
     def read(self, key):
@@ -230,49 +235,49 @@ class Backup:
 
 
 class Restore:
-    """restore-fn as deployed in the primary region, for the snapshots of a backup."""
+    """The deployed restore-fn in the primary region, which reads the snapshots of a Backup."""
 
     def __init__(self, stack, backup):
         self.function, self.backup = functions(PRIMARY, stack)["restore"], backup
         variables = self.function["Environment"]["Variables"]
         self.pool = variables["USER_POOL_ID"]
-        of = variables["S3_BUCKET_NAME"], variables["S3_BUCKET_REGION"]
-        check(of == (backup.bucket, backup.region), f"restore-fn reads from {of}")
+        source = variables["S3_BUCKET_NAME"], variables["S3_BUCKET_REGION"]
+        check(source == (backup.bucket, backup.region), f"restore-fn reads from {source}")
 
-    def would_bring(self, email):
-        """A dry run: ministack has no import jobs."""
-        before = people(PRIMARY, self.pool)
+    def check_dry_run(self, email):
+        """Checks that a dry run would restore the user. More is not possible, because ministack has no import jobs."""
+        before = usernames(PRIMARY, self.pool)
         answer = invoke(PRIMARY, self.function, {"dry_run": True})
         report = json.loads(self.backup.read(answer["report"]))
         folder = answer["report"].rpartition("/")[0]
         rows = self.backup.read(f"{folder}/import-0001.csv").decode().splitlines()[1:]
-        check(any(email in row for row in rows), f"nobody would be brought: {answer} {report}")
-        check(people(PRIMARY, self.pool) == before, "a dry run changed the pool")
+        check(any(email in row for row in rows), f"the user would not be restored: {answer} {report}")
+        check(usernames(PRIMARY, self.pool) == before, "a dry run changed the pool")
 
 
 def describe_pool(region, pool):
     return client("cognito-idp", region).describe_user_pool(UserPoolId=pool)["UserPool"]
 
 
-def people(region, pool):
-    """The usernames of a pool."""
+def usernames(region, pool):
+    """The usernames of all users of a pool."""
     users = client("cognito-idp", region).list_users(UserPoolId=pool)["Users"]
     return sorted(user["Username"] for user in users)
 
 
-def person(region, pool, email):
-    """Somebody who is in a pool: their sub."""
+def create_user(region, pool, email):
+    """Creates a confirmed user, and returns the sub."""
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     cognito = client("cognito-idp", region)
-    where = {"UserPoolId": pool, "Username": email}
-    cognito.admin_create_user(**where, UserAttributes=attributes, MessageAction="SUPPRESS")
-    cognito.admin_set_user_password(**where, Password="Correct-horse-7-battery", Permanent=True)
-    attributes = cognito.admin_get_user(**where)["UserAttributes"]
+    user = {"UserPoolId": pool, "Username": email}
+    cognito.admin_create_user(**user, UserAttributes=attributes, MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(**user, Password="Correct-horse-7-battery", Permanent=True)
+    attributes = cognito.admin_get_user(**user)["UserAttributes"]
     return next(a["Value"] for a in attributes if a["Name"] == "sub")
 
 
 def confirm(region, pool, trigger, email, sub):
-    """What a pool tells its trigger when somebody confirms; ministack's own pools do not."""
+    """Invokes a trigger as Cognito does when a user confirms. ministack's pools do not invoke triggers."""
     attributes = {"sub": sub, "cognito:user_status": "CONFIRMED"}
     event = {
         "version": "1",
@@ -289,7 +294,7 @@ def confirm(region, pool, trigger, email, sub):
 
 
 def functions(region, stack):
-    """A stack's functions: the trigger has a trigger's five seconds, and restore-fn the role of import jobs."""
+    """A stack's functions by kind. Only the trigger has a timeout of 5 seconds, and only restore-fn a role for imports."""
     resources = client("cloudformation", region).describe_stack_resources(StackName=stack)["StackResources"]
     names = [resource["PhysicalResourceId"] for resource in resources]
 
@@ -298,10 +303,10 @@ def functions(region, stack):
             return "trigger"
         return "restore" if "IMPORT_LOGS_ROLE_ARN" in function["Environment"]["Variables"] else "worker"
 
-    return {kind(function): function for name, function in listed(region).items() if name in names}
+    return {kind(function): function for name, function in list_functions(region).items() if name in names}
 
 
-def listed(region):
+def list_functions(region):
     functions = client("lambda", region).list_functions()["Functions"]
     return {function["FunctionName"]: function for function in functions}
 
@@ -319,20 +324,20 @@ def client(service, region):
     return boto3.client(service, region_name=region)
 
 
-def wait_for(what, holds):
-    until = time.monotonic() + 120
-    while not holds():
-        check(time.monotonic() < until, f"waited two minutes for {what}")
+def wait_for(what, condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        check(time.monotonic() < deadline, f"waited two minutes for {what}")
         time.sleep(0.5)
 
 
-def check(holds, otherwise):
-    if not holds:
-        sys.exit(f"deploy-local: {otherwise}\nLogs: {COPY}/ministack.log, {COPY}/cdk.log")
+def check(condition, message):
+    if not condition:
+        sys.exit(f"deploy-local: {message}\nLogs: {COPY}/ministack.log, {COPY}/cdk.log")
 
 
-def lay_out():
-    """The app and the functions in a workspace of their own."""
+def copy_app(binaries):
+    """Copies the app and the functions into a workspace of their own."""
     shutil.rmtree(COPY, ignore_errors=True)
     unneeded = shutil.ignore_patterns("node_modules", "cdk.out", "local", "test", ".venv")
     shutil.copytree(CDK, COPY / "cdk", ignore=unneeded)
@@ -340,8 +345,8 @@ def lay_out():
     for name in ["replicate-fn", "backup-fn", "restore-fn"]:
         folder = COPY / "target/lambda" / name
         folder.mkdir(parents=True)
-        shutil.copy(BINARIES / name, folder / "bootstrap")
-    # `make deploy` builds the functions for Lambda. Here they run as they were built for this machine.
+        shutil.copy(binaries / name, folder / "bootstrap")
+    # `npm run deploy` builds the functions with cargo. Here they are built already, so `cargo` does nothing.
     cargo = COPY / "bin/cargo"
     cargo.parent.mkdir()
     cargo.write_text("#!/bin/sh\n")
@@ -349,15 +354,17 @@ def lay_out():
 
 
 def configure(existing=None, twin=True):
-    """Writes the copy's twinpool.config.ts: new pools, or these; or one new pool without a twin."""
+    """Writes the copy's twinpool.config.ts: with new pools, these existing pools, or a new pool without a twin."""
 
-    def choice(region):
+    def pool_choice(region):
         pool = {"pool": "existing", "userPoolId": existing[region]} if existing else {"pool": "new", "userPoolId": ""}
         return {"region": region} | pool
 
-    secondary = choice(SECONDARY) | {"snapshotBucket": "", "snapshotKeyId": ""} | ({"fence": True} if existing else {})
+    secondary = pool_choice(SECONDARY) | {"snapshotBucket": "", "snapshotKeyId": ""}
+    if existing:
+        secondary["fence"] = True
     configuration = {
-        "primary": choice(PRIMARY),
+        "primary": pool_choice(PRIMARY),
         "secondary": secondary if twin else None,
         "newPools": {"customAttributes": ["tenant"]},
         "originSubAttribute": "custom:origin_sub",
@@ -385,15 +392,15 @@ def run(*command):
     with log.open("a") as output:
         output.write(f"\n$ {' '.join(command)}\n")
         output.flush()
-        ended = subprocess.run(command, cwd=COPY / "cdk", stdout=output, stderr=subprocess.STDOUT)
-    if ended.returncode != 0:
+        process = subprocess.run(command, cwd=COPY / "cdk", stdout=output, stderr=subprocess.STDOUT)
+    if process.returncode != 0:
         print(log.read_text()[-3000:], file=sys.stderr)
-    check(ended.returncode == 0, f"`{' '.join(command)}` failed")
+    check(process.returncode == 0, f"`{' '.join(command)}` failed")
 
 
 @contextmanager
 def emulator():
-    """ministack, on the loopback interface alone. From here on AWS is nowhere else, for us and whatever we start."""
+    """Runs ministack on the loopback interface. This process and its children send all AWS calls to it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -410,23 +417,25 @@ def emulator():
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
+        # The tests of the CDK app validate the templates already. This saves some seconds in each call of cdk.
+        "CDK_VALIDATION": "false",
         "PATH": f"{COPY}/bin{os.pathsep}{os.environ['PATH']}",
     }
-    # AUTH: each function may do what its role says, and nothing else.
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port, "AUTH": "true", "TMPDIR": str(COPY)}
+    # AUTH: ministack enforces the permissions of the roles.
+    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port, "AUTH": "true", "TMPDIR": str(COPY)}
     with (COPY / "ministack.log").open("w") as log:
         command = [sys.executable, CDK / "local/emulator.py"]
-        process = subprocess.Popen(command, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT)
 
-    def answers():
-        check(process.poll() is None, "ministack ended")
+    def is_healthy():
+        check(process.poll() is None, "ministack has exited")
         try:
             return urllib.request.urlopen(f"{endpoint}/_ministack/health")
         except OSError:
             return None
 
     try:
-        wait_for("ministack", answers)
+        wait_for("ministack", is_healthy)
         yield
     finally:
         process.terminate()
@@ -434,4 +443,4 @@ def emulator():
 
 
 if __name__ == "__main__":
-    main()
+    main(binaries=Path(sys.argv[1]))

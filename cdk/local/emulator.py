@@ -1,6 +1,6 @@
-"""AWS on this machine: ministack, with the five things it lacks that twinpool needs.
+"""The AWS emulator ministack, with additions for four features that twinpool needs and ministack lacks.
 
-Port, address and everything else come from ministack's own environment variables.
+It is configured by ministack's own environment variables, such as GATEWAY_PORT.
 """
 
 import ministack.app as ministack
@@ -9,8 +9,8 @@ from ministack.services import cognito, waf
 from ministack.services.cloudformation import provisioners
 
 
-def behind_tls(app):
-    """The buckets refuse whoever comes without TLS. Nobody here ends any, so requests say that a proxy did."""
+def with_tls_header(app):
+    """Adds the header of a proxy that received the request over TLS. The buckets reject requests without TLS."""
 
     async def serve(scope, receive, send):
         if scope["type"] == "http":
@@ -21,7 +21,7 @@ def behind_tls(app):
 
 
 def with_csv_header(dispatch):
-    """GetCSVHeader: the pool's attributes in the order of its schema, then the two columns that are none."""
+    """Adds GetCSVHeader: the attributes in the order of the schema, then the two columns that are not attributes."""
 
     async def serve(action, data):
         if action != "GetCSVHeader":
@@ -37,20 +37,20 @@ def with_csv_header(dispatch):
     return serve
 
 
-def associate(_logical_id, properties, _stack):
-    """AWS::WAFv2::WebACLAssociation: kept, and told to whoever asks for it. No request is blocked by it here."""
+def create_association(_logical_id, properties, _stack):
+    """Adds AWS::WAFv2::WebACLAssociation: stores the association. ministack blocks no request because of it."""
     status, _, body = waf._associate_web_acl(properties)
     if status != 200:
         raise ValueError(body)
     return f"{properties['ResourceArn']}|{properties['WebACLArn']}", {}
 
 
-def disassociate(_physical_id, properties):
+def delete_association(_physical_id, properties):
     waf._disassociate_web_acl(properties)
 
 
 def with_metric_math(record):
-    """An alarm on an expression: kept as one on the first metric in it."""
+    """Adds alarms on an expression: stores an alarm on the first metric of the expression."""
 
     def serve(name, properties):
         metrics = [metric["MetricStat"] for metric in properties.get("Metrics", []) if "MetricStat" in metric]
@@ -63,8 +63,11 @@ def with_metric_math(record):
     return serve
 
 
-ministack.app = behind_tls(ministack.app)
+ministack.app = with_tls_header(ministack.app)
 cognito._dispatch_idp = with_csv_header(cognito._dispatch_idp)
 provisioners._cw_metric_alarm_record = with_metric_math(provisioners._cw_metric_alarm_record)
-provisioners._RESOURCE_HANDLERS["AWS::WAFv2::WebACLAssociation"] = {"create": associate, "delete": disassociate}
+provisioners._RESOURCE_HANDLERS["AWS::WAFv2::WebACLAssociation"] = {
+    "create": create_association,
+    "delete": delete_association,
+}
 ministack.main()

@@ -1,36 +1,36 @@
-// make deploy: the order of things, with commands that only say what they were asked.
+// `make deploy` runs its steps in the right order. The commands are stubs that record their arguments.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { temporaryFolder } from './temporary.ts';
 
-const HERE = resolve(import.meta.dirname, '..');
+const CDK_FOLDER = resolve(import.meta.dirname, '..');
 
 /** The outputs of the secondary stack. */
-const MADE = {
+const OUTPUTS = {
   UserPoolId: 'ap-northeast-3_Made',
   SnapshotBucketName: 'twinpool-snapshots-0a1b2c',
   SnapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',
 };
 
-/** A copy of this app beside commands that note how they are called; `cdk` makes the outputs of a deployment. */
+/** Creates a copy of this app, and stub commands that record their arguments. `cdk` also writes the outputs of a deployment. */
 function workspace() {
-  const root = mkdtempSync(join(tmpdir(), 'twinpool-deploy-'));
+  const root = temporaryFolder();
   const cdk = join(root, 'cdk');
   for (const name of ['bin', 'lib', 'package.json']) {
-    cpSync(join(HERE, name), join(cdk, name), { recursive: true });
+    cpSync(join(CDK_FOLDER, name), join(cdk, name), { recursive: true });
   }
-  cpSync(join(HERE, 'test/fresh.config.ts'), join(cdk, 'twinpool.config.ts'));
-  symlinkSync(join(HERE, 'node_modules'), join(cdk, 'node_modules'));
+  cpSync(join(CDK_FOLDER, 'test/fresh.config.ts'), join(cdk, 'twinpool.config.ts'));
+  symlinkSync(join(CDK_FOLDER, 'node_modules'), join(cdk, 'node_modules'));
   const commands = join(root, 'commands');
   mkdirSync(commands);
   const command = (name: string, then: string) =>
     writeFileSync(join(commands, name), `#!/bin/sh\necho "${name} $*" >> ${root}/log\n${then}\n`, { mode: 0o755 });
   command('cargo', '');
-  command('cdk', `mkdir -p cdk.out\necho '{"TwinpoolSecondary":${JSON.stringify(MADE)}}' > cdk.out/outputs.json`);
+  command('cdk', `mkdir -p cdk.out\necho '{"TwinpoolSecondary":${JSON.stringify(OUTPUTS)}}' > cdk.out/outputs.json`);
 
   const deploy = (...args: string[]) =>
     spawnSync(process.execPath, ['--import', 'tsx', 'bin/deploy.ts', ...args], {
@@ -46,7 +46,7 @@ function workspace() {
   };
 }
 
-test('builds, deploys the secondary stack, writes what it made into the configuration, deploys the primary', () => {
+test('builds, deploys the secondary stack, writes its outputs into the configuration, deploys the primary stack', () => {
   const { configuration, deploy, log } = workspace();
 
   const { status, stderr } = deploy('--require-approval', 'never');
@@ -54,7 +54,7 @@ test('builds, deploys the secondary stack, writes what it made into the configur
   assert.equal(status, 0, stderr);
   const outputs = /--outputs-file \S+\/cdk\.out\/outputs\.json --require-approval never$/;
   const [build, secondary, primary, ...more] = log();
-  assert.equal(build, 'cargo lambda build --release --arm64');
+  assert.equal(build, 'cargo lambda build --release --locked --arm64');
   assert.match(secondary ?? '', /^cdk deploy TwinpoolSecondary /);
   assert.match(primary ?? '', /^cdk deploy TwinpoolPrimary /);
   assert.match(secondary ?? '', outputs);
@@ -66,7 +66,7 @@ test('builds, deploys the secondary stack, writes what it made into the configur
   assert.match(written, /snapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',/);
 });
 
-test('a second run writes nothing', () => {
+test('a second run does not change the configuration', () => {
   const { configuration, deploy } = workspace();
   deploy();
   const first = readFileSync(configuration, 'utf8');
@@ -76,7 +76,7 @@ test('a second run writes nothing', () => {
   assert.equal(readFileSync(configuration, 'utf8'), first);
 });
 
-test('around an existing twin, its id stays, and the bucket and key of its snapshots are written', () => {
+test('with an existing twin, its id is kept, and the bucket and the key of the snapshots are written', () => {
   const { configuration, deploy } = workspace();
   const existing = readFileSync(configuration, 'utf8').replace(
     /region: 'ap-northeast-3',\s+pool: 'new',\s+userPoolId: ''/,
@@ -88,12 +88,12 @@ test('around an existing twin, its id stays, and the bucket and key of its snaps
 
   assert.equal(status, 0, stderr);
   const written = existing
-    .replace("snapshotBucket: ''", `snapshotBucket: '${MADE.SnapshotBucketName}'`)
-    .replace("snapshotKeyId: ''", `snapshotKeyId: '${MADE.SnapshotKeyId}'`);
+    .replace("snapshotBucket: ''", `snapshotBucket: '${OUTPUTS.SnapshotBucketName}'`)
+    .replace("snapshotKeyId: ''", `snapshotKeyId: '${OUTPUTS.SnapshotKeyId}'`);
   assert.equal(readFileSync(configuration, 'utf8'), written);
 });
 
-test('of a pool without a twin, there is one stack, and nothing is written', () => {
+test('without a twin, one stack is deployed, and the configuration is not changed', () => {
   const { configuration, deploy, log } = workspace();
   const single = readFileSync(configuration, 'utf8').replace(/secondary: {[^}]*}/, 'secondary: null');
   writeFileSync(configuration, single);
@@ -102,13 +102,13 @@ test('of a pool without a twin, there is one stack, and nothing is written', () 
 
   assert.equal(status, 0, stderr);
   const [build, deployed, ...more] = log();
-  assert.equal(build, 'cargo lambda build --release --arm64');
+  assert.equal(build, 'cargo lambda build --release --locked --arm64');
   assert.match(deployed ?? '', /^cdk deploy TwinpoolBackup /);
   assert.deepEqual(more, []);
   assert.equal(readFileSync(configuration, 'utf8'), single);
 });
 
-test('what fails stops it: nothing is deployed that was not built, and no primary without a secondary', () => {
+test('a failure stops the deployment: no stack after a failed build, and no primary stack after a failed secondary stack', () => {
   const { command, deploy, log } = workspace();
   command('cdk', 'exit 1');
   const failed = deploy();

@@ -1,4 +1,4 @@
-// The fence lets through what Cognito authorises by IAM, and nothing that anyone else may call.
+// The fence allows the operations that Cognito authorises by IAM, and no operation that anybody may call.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { CALLS } from '../lib/permissions.ts';
 import { AROUND_EXISTING, FROM_NOTHING, templates } from './app.ts';
 import { all, one, text } from './template.ts';
 
-const ways = { 'from nothing': templates(FROM_NOTHING), 'around existing pools': templates(AROUND_EXISTING) };
+const variants = { 'from nothing': templates(FROM_NOTHING), 'around existing pools': templates(AROUND_EXISTING) };
 
 type Statement = {
   ByteMatchStatement: {
@@ -18,8 +18,8 @@ type Statement = {
   };
 };
 
-/** The operations that the fence lets through. */
-function allowed(template: (typeof ways)['from nothing']['secondary']): string[] {
+/** The operations that the fence allows. */
+function allowed(template: (typeof variants)['from nothing']['secondary']): string[] {
   const { Rules } = one(template, 'AWS::WAFv2::WebACL', 'FenceWebAcl').Properties;
   const statements: Statement[] = Rules[0].Statement.OrStatement.Statements;
   return statements.map(({ ByteMatchStatement }) => {
@@ -29,8 +29,8 @@ function allowed(template: (typeof ways)['from nothing']['secondary']): string[]
   });
 }
 
-for (const [way, { primary, secondary }] of Object.entries(ways)) {
-  test(`${way}: the fence is closed but for one rule`, () => {
+for (const [variant, { primary, secondary }] of Object.entries(variants)) {
+  test(`${variant}: the fence blocks by default and has one rule that allows`, () => {
     const { Scope, DefaultAction, Rules } = one(secondary, 'AWS::WAFv2::WebACL', 'FenceWebAcl').Properties;
     assert.equal(Scope, 'REGIONAL');
     assert.deepEqual(DefaultAction, { Block: {} });
@@ -40,21 +40,21 @@ for (const [way, { primary, secondary }] of Object.entries(ways)) {
     );
   });
 
-  test(`${way}: the fence stands before the secondary pool, and none before the primary`, () => {
+  test(`${variant}: the secondary pool has the fence, and the primary pool has none`, () => {
     const { ResourceArn, WebACLArn } = one(secondary, 'AWS::WAFv2::WebACLAssociation', 'FenceAssociation').Properties;
     assert.match(text(ResourceArn), /^<UserPool\w+\.Arn>$|:userpool\/ap-northeast-3_Secondary$/);
     assert.match(text(WebACLArn), /^<FenceWebAcl/);
     primary.resourceCountIs('AWS::WAFv2::WebACL', 0);
   });
 
-  test(`${way}: no public operation is let through`, () => {
-    const through = allowed(secondary);
+  test(`${variant}: no public operation is allowed`, () => {
+    const allowedOperations = allowed(secondary);
     for (const operation of [...PUBLIC, ...BY_SECRET]) {
-      assert.ok(!through.includes(operation), `${operation} is let through`);
+      assert.ok(!allowedOperations.includes(operation), `${operation} is allowed`);
     }
   });
 
-  test(`${way}: every operation that is authorised by IAM is let through, by its exact name`, () => {
+  test(`${variant}: every operation that Cognito authorises by IAM is allowed, by its exact name`, () => {
     assert.deepEqual(allowed(secondary), [...BY_IAM]);
     const { Rules } = one(secondary, 'AWS::WAFv2::WebACL', 'FenceWebAcl').Properties;
     for (const { ByteMatchStatement } of Rules[0].Statement.OrStatement.Statements as Statement[]) {
@@ -65,21 +65,21 @@ for (const [way, { primary, secondary }] of Object.entries(ways)) {
   });
 }
 
-test('the functions are let through', () => {
-  const through: string[] = allowed(ways['from nothing'].secondary);
+test('the calls of the functions are allowed', () => {
+  const allowedOperations: string[] = allowed(variants['from nothing'].secondary);
   for (const call of Object.values(CALLS).flatMap(Object.keys)) {
     const [service, operation] = call.split(':') as [string, string];
-    assert.ok(service !== 'cognito-idp' || through.includes(operation), `${operation} is blocked`);
+    assert.ok(service !== 'cognito-idp' || allowedOperations.includes(operation), `${operation} is blocked`);
   }
 });
 
-test('a person cannot sign up, sign in, reset a password or enrol an authenticator through the closed fence', () => {
-  const through = allowed(ways['from nothing'].secondary);
+test('while the fence is closed, nobody can sign up, sign in, reset a password or register an authenticator', () => {
+  const allowedOperations = allowed(variants['from nothing'].secondary);
   for (const operation of [
     ...['SignUp', 'ConfirmSignUp', 'InitiateAuth', 'RespondToAuthChallenge', 'ForgotPassword', 'ConfirmForgotPassword'],
     ...['AssociateSoftwareToken', 'VerifySoftwareToken', 'GetTokensFromRefreshToken', 'GetClientToken'],
   ]) {
-    assert.ok(!through.includes(operation), `${operation} is let through`);
+    assert.ok(!allowedOperations.includes(operation), `${operation} is allowed`);
   }
 });
 
@@ -89,12 +89,12 @@ test('no operation is in two lists', () => {
   assert.equal(everything.length, 141);
 });
 
-test('the rule fits into what a web ACL includes: 1,500 units', () => {
-  // Each statement is 2 units, and 10 more if a text transformation of NONE were counted like the others.
+test('the rule fits into the 1,500 capacity units that are included in the price of a web ACL', () => {
+  // A statement takes 2 units, plus 10 units if WAF counts the text transformation NONE like the others.
   assert.ok(BY_IAM.length * 12 <= 1500, `${BY_IAM.length} statements`);
 });
 
-test('an existing pool gets the fence on request only', () => {
+test('an existing pool gets the fence only if the configuration asks for it', () => {
   const { secondary } = templates({
     ...AROUND_EXISTING,
     secondary: { ...AROUND_EXISTING.secondary, fence: false },

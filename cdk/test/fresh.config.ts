@@ -1,4 +1,5 @@
-// A configuration as somebody begins with it: from nothing. The tests read this one, since twinpool.config.ts is filled in by its user.
+// A configuration before the first deployment, with two new pools. The tests use this file, because twinpool.config.ts belongs to the
+// user, who edits it.
 
 import type { Configuration } from '../lib/configuration.ts';
 

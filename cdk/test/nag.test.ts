@@ -1,15 +1,15 @@
-// cdk-nag's AwsSolutions rules hold in all ways; what is acknowledged, and why, is listed here.
+// All variants comply with the AwsSolutions rules of cdk-nag, with only the exceptions that are listed here.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type App, Validations } from 'aws-cdk-lib';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
-import { review, SECONDARY } from '../lib/twinpool.ts';
-import { app, FROM_NOTHING, SINGLE_WAYS, WAYS } from './app.ts';
+import { addSecurityChecks, SECONDARY } from '../lib/twinpool.ts';
+import { app, FROM_NOTHING, SINGLE_VARIANTS, VARIANTS } from './app.ts';
 
 type Acknowledged = Record<string, string> | { id: string; reason: string };
 
-/** What is acknowledged where: path, rule, reason. */
+/** All acknowledged violations: path, rule and reason. */
 function acknowledgements(cdk: App) {
   return cdk.node.findAll().flatMap(({ node }) =>
     node.metadata
@@ -19,14 +19,14 @@ function acknowledgements(cdk: App) {
   );
 }
 
-for (const [way, configuration] of Object.entries({ ...WAYS, ...SINGLE_WAYS })) {
-  test(`${way}: synthesis passes the rules`, () => {
-    const cdk = app(configuration);
-    review(cdk);
+for (const [variant, configuration] of Object.entries({ ...VARIANTS, ...SINGLE_VARIANTS })) {
+  test(`${variant}: synthesis passes these rules, and the schemas of CloudFormation`, () => {
+    const cdk = app(configuration, true);
+    addSecurityChecks(cdk);
     assert.doesNotThrow(() => cdk.synth());
   });
 
-  test(`${way}: each acknowledgement is of a known rule, and has a reason`, () => {
+  test(`${variant}: each acknowledgement is for a known rule, and gives a reason`, () => {
     const cdk = app(configuration);
     const found = acknowledgements(cdk);
     for (const { path, rule, reason } of found) {
@@ -41,7 +41,7 @@ for (const [way, configuration] of Object.entries({ ...WAYS, ...SINGLE_WAYS })) 
     assert.deepEqual([...new Set(rules)].sort(), known.sort());
   });
 
-  test(`${way}: wildcards are acknowledged one by one: traces, key prefixes, and the log of imports`, () => {
+  test(`${variant}: each wildcard is acknowledged by itself: traces, key prefixes, and the log of imports`, () => {
     const wildcards = acknowledgements(app(configuration)).filter(({ rule }) => rule.includes('IAM5'));
     for (const { rule } of wildcards) {
       assert.match(
@@ -52,9 +52,9 @@ for (const [way, configuration] of Object.entries({ ...WAYS, ...SINGLE_WAYS })) 
   });
 }
 
-test('a resource that breaks a rule stops the synthesis', () => {
+test('synthesis fails for a resource that violates a rule', () => {
   const cdk = app(FROM_NOTHING);
   new Bucket(cdk.node.findChild(SECONDARY), 'Careless');
-  review(cdk);
+  addSecurityChecks(cdk);
   assert.throws(() => cdk.synth(), /Validation failed/);
 });

@@ -1,11 +1,11 @@
-// Each function may do what it calls, and nothing else. What it calls was recorded in calls.json, by
-// tests/tests/scenarios/permissions.rs.
+// Each function has the permissions for its calls, and no others. The calls were recorded by tests/tests/scenarios/permissions.rs in
+// calls.json.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { CALLS, type FunctionName, NEEDS } from '../lib/permissions.ts';
-import { SINGLE_WAYS, singleTemplate, templates, WAYS } from './app.ts';
+import { SINGLE_VARIANTS, singleTemplate, templates, VARIANTS } from './app.ts';
 import calls from './calls.json' with { type: 'json' };
 import { statements } from './template.ts';
 
@@ -13,17 +13,17 @@ const RECORDED: Record<string, Record<string, string[]>> = calls;
 
 type Stack = 'primary' | 'secondary' | 'single';
 
-/** Every stack of every way. */
-const DEPLOYED: { way: string; stack: Stack; template: Template }[] = [
-  ...Object.entries(WAYS).flatMap(([way, configuration]) => {
+/** Every stack of every variant. */
+const DEPLOYED: { variant: string; stack: Stack; template: Template }[] = [
+  ...Object.entries(VARIANTS).flatMap(([variant, configuration]) => {
     const { primary, secondary } = templates(configuration);
     return [
-      { way, stack: 'primary' as const, template: primary },
-      { way, stack: 'secondary' as const, template: secondary },
+      { variant, stack: 'primary' as const, template: primary },
+      { variant, stack: 'secondary' as const, template: secondary },
     ];
   }),
-  ...Object.entries(SINGLE_WAYS).map(([way, configuration]) => {
-    return { way, stack: 'single' as const, template: singleTemplate(configuration) };
+  ...Object.entries(SINGLE_VARIANTS).map(([variant, configuration]) => {
+    return { variant, stack: 'single' as const, template: singleTemplate(configuration) };
   }),
 ];
 
@@ -35,7 +35,7 @@ const FUNCTIONS: Record<FunctionName, { stacks: Stack[]; id: string }> = {
   'restore-fn': { stacks: ['primary', 'single'], id: 'Restore' },
 };
 
-/** The roles of a stack that are no function's. */
+/** The roles of a stack that do not belong to a function. */
 const OTHER_ROLES: Record<Stack, string[]> = {
   primary: ['Schedule', 'RestoreImportLogs'],
   secondary: ['BackupSchedule'],
@@ -47,10 +47,15 @@ const functionsOf = (stack: Stack) =>
     .filter(({ stacks }) => stacks.includes(stack))
     .map(({ id }) => id);
 
-/** What Lambda itself does in a function's name. */
-const OF_LAMBDA = ['logs:CreateLogStream', 'logs:PutLogEvents', 'xray:PutTraceSegments', 'xray:PutTelemetryRecords'];
+/** Actions that Lambda itself performs with a function's role. */
+const LAMBDA_ACTIONS = [
+  'logs:CreateLogStream',
+  'logs:PutLogEvents',
+  'xray:PutTraceSegments',
+  'xray:PutTelemetryRecords',
+];
 
-test('the recorded functions are the deployed ones', () => {
+test('the recorded functions are the deployed functions', () => {
   assert.deepEqual(Object.keys(RECORDED).sort(), Object.keys(FUNCTIONS).sort());
 });
 
@@ -63,7 +68,7 @@ for (const name of Object.keys(FUNCTIONS) as FunctionName[]) {
       for (const resource of resources) {
         assert.ok(
           CALLS[name][call]?.includes(resource),
-          `${name} calls ${call} on ${resource} and has no permission for it`,
+          `${name} calls ${call} on ${resource}, but has no permission for it`,
         );
       }
     }
@@ -74,31 +79,31 @@ for (const name of Object.keys(FUNCTIONS) as FunctionName[]) {
       for (const resource of resources) {
         assert.ok(
           recorded[call]?.includes(resource),
-          `${name} has a permission for ${call} on ${resource} and never calls it`,
+          `${name} has a permission for ${call} on ${resource}, but no such call was recorded`,
         );
       }
     }
   });
 
   const { stacks, id } = FUNCTIONS[name];
-  for (const { way, stack, template } of DEPLOYED.filter(({ stack }) => stacks.includes(stack))) {
-    test(`${name}: its role, ${way}, holds what its recorded calls need and nothing else`, () => {
-      const held = statements(template, id).flatMap(({ actions, resources }) =>
+  for (const { variant, stack, template } of DEPLOYED.filter(({ stack }) => stacks.includes(stack))) {
+    test(`${name}: its role, ${variant}, has exactly the permissions that its recorded calls need`, () => {
+      const granted = statements(template, id).flatMap(({ actions, resources }) =>
         actions
-          .filter((action) => !OF_LAMBDA.includes(action))
-          .flatMap((action) => resources.map((resource) => `${action} on ${named(resource, stack)}`)),
+          .filter((action) => !LAMBDA_ACTIONS.includes(action))
+          .flatMap((action) => resources.map((resource) => `${action} on ${resourceName(resource, stack)}`)),
       );
-      assert.deepEqual([...new Set(held)].sort(), inStack(needed(recorded), stack));
+      assert.deepEqual([...new Set(granted)].sort(), inStack(needed(recorded), stack));
     });
   }
 }
 
-test('no action has a wildcard, and no resource beyond a key prefix', () => {
+test('no action has a wildcard, and a resource has one only after a prefix', () => {
   for (const { stack, template } of DEPLOYED) {
     for (const id of [...functionsOf(stack), ...OTHER_ROLES[stack]]) {
       for (const { actions, resources } of statements(template, id)) {
         const wild = resources.filter((resource) => resource.includes('*') && !/^[^*]+\/[\w/<>-]+\/\*$/.test(resource));
-        // X-Ray has no resources.
+        // The actions of X-Ray support no resource but *.
         const isTraces = actions.every((action) => action.startsWith('xray:'));
         assert.deepEqual(wild, isTraces ? ['*'] : [], `${id} may ${actions}`);
         assert.ok(!actions.some((action) => action.includes('*')), `${id} may ${actions}`);
@@ -107,7 +112,7 @@ test('no action has a wildcard, and no resource beyond a key prefix', () => {
   }
 });
 
-test('no role has a managed policy, and none has statements elsewhere', () => {
+test('no role has a managed policy or a separate policy', () => {
   for (const { stack, template } of DEPLOYED) {
     template.resourceCountIs('AWS::IAM::Policy', 0);
     template.resourceCountIs('AWS::IAM::Role', functionsOf(stack).length + OTHER_ROLES[stack].length);
@@ -117,8 +122,8 @@ test('no role has a managed policy, and none has statements elsewhere', () => {
   }
 });
 
-for (const { way, stack, template } of DEPLOYED) {
-  test(`${way}, ${stack}: the schedule may invoke its worker alone`, () => {
+for (const { variant, stack, template } of DEPLOYED) {
+  test(`${variant}, ${stack}: the schedule may invoke its worker only`, () => {
     const [statement, ...more] = statements(template, stack === 'primary' ? 'Schedule' : 'BackupSchedule');
     assert.deepEqual(more, []);
     assert.deepEqual(statement?.actions, ['lambda:InvokeFunction']);
@@ -126,10 +131,21 @@ for (const { way, stack, template } of DEPLOYED) {
   });
 }
 
-// The permissions that are easily forgotten, since nothing but AWS itself misses them: each for its own call, whatever else grants it.
+// Permissions that are easily forgotten, because only AWS itself checks them. Each is tested for its own call, even if another call
+// needs it as well.
 for (const [name, call, action, why] of [
-  ['replicate-fn-worker', 's3:GetObject', 's3:ListBucket on outbox-bucket', 'a record that is gone is 404 and not 403'],
-  ['backup-fn-worker', 's3:GetObject', 's3:ListBucket on snapshot-bucket', 'a first lease.json is 404 and not 403'],
+  [
+    'replicate-fn-worker',
+    's3:GetObject',
+    's3:ListBucket on outbox-bucket',
+    'S3 answers 404 instead of 403 for a deleted record',
+  ],
+  [
+    'backup-fn-worker',
+    's3:GetObject',
+    's3:ListBucket on snapshot-bucket',
+    'S3 answers 404 instead of 403 before the first lease.json',
+  ],
   [
     'replicate-fn-worker',
     's3:DeleteObject',
@@ -146,18 +162,28 @@ for (const [name, call, action, why] of [
     'backup-fn-worker',
     's3:AbortMultipartUpload',
     's3:AbortMultipartUpload on snapshot-bucket/snapshots/*',
-    'an upload is given up',
+    'an upload is aborted',
   ],
   [
     'restore-fn',
     'cognito-idp:CreateUserImportJob',
     'iam:PassRole on import-logs-role',
-    'Cognito is handed the role of its log',
+    'Cognito is passed the role for its log',
   ],
-  ['restore-fn', 's3:GetObject', 's3:ListBucket on snapshot-bucket', 'a first lease.json is 404 and not 403'],
+  [
+    'restore-fn',
+    's3:GetObject',
+    's3:ListBucket on snapshot-bucket',
+    'S3 answers 404 instead of 403 before the first lease.json',
+  ],
   ['restore-fn', 's3:GetObject', 'kms:Decrypt on key-of-snapshot-bucket', 'a snapshot is decrypted'],
   ['restore-fn', 's3:GetObject', 'kms:Decrypt on key-of-snapshot-bucket', 'a record is decrypted'],
-  ['restore-fn', 's3:PutObject', 'kms:GenerateDataKey on key-of-snapshot-bucket', 'its copy is encrypted'],
+  [
+    'restore-fn',
+    's3:PutObject',
+    'kms:GenerateDataKey on key-of-snapshot-bucket',
+    'the copy of the record is encrypted',
+  ],
 ] as const) {
   test(`${name}: ${call} needs ${action}: ${why}`, () => {
     const needs = needed({ [call]: RECORDED[name]?.[call] ?? [] });
@@ -165,7 +191,7 @@ for (const [name, call, action, why] of [
   });
 }
 
-test('what is written with If-Match, or copied, is read as well, since S3 asks for both permissions', () => {
+test('an object that is written with If-Match, or copied, is also read, because S3 requires both permissions', () => {
   for (const [name, keys] of [
     ['backup-fn-worker', ['latest.json', 'lease.json']],
     ['restore-fn', ['lease.json', 'journal/sign-up/*']],
@@ -177,7 +203,7 @@ test('what is written with If-Match, or copied, is read as well, since S3 asks f
   }
 });
 
-/** The permissions that calls need. */
+/** The permissions that the calls need. */
 function needed(calls: Record<string, string[]>): string[] {
   const permissions = Object.entries(calls).flatMap(([call, resources]) =>
     resources.flatMap((resource) =>
@@ -190,7 +216,7 @@ function needed(calls: Record<string, string[]>): string[] {
   return [...new Set(permissions)].sort();
 }
 
-/** Permissions as a stack has them: without a twin, both pools are the one. */
+/** Adapts permissions to a stack: in the single stack, both pools are the same pool. */
 function inStack(permissions: string[], stack: Stack): string[] {
   const renamed = permissions.map((it) =>
     stack === 'single' ? it.replace(/(primary|secondary)-pool$/, 'single-pool') : it,
@@ -198,8 +224,8 @@ function inStack(permissions: string[], stack: Stack): string[] {
   return [...new Set(renamed)].sort();
 }
 
-/** An ARN of a template by the name that calls.json has for it. */
-function named(arn: string, stack: Stack): string {
+/** Replaces an ARN of a template with the name that calls.json uses for it. */
+function resourceName(arn: string, stack: Stack): string {
   return arn
     .replace(/^<OutboxBucket\w+\.Arn>/, 'outbox-bucket')
     .replace(/^<OutboxKey\w+\.Arn>/, 'key-of-outbox-bucket')

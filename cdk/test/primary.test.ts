@@ -1,20 +1,20 @@
-// The primary region, in both ways.
+// The primary stack, in both variants.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AROUND_EXISTING, FROM_NOTHING, templates } from './app.ts';
 import { all, one, text } from './template.ts';
 
-const nothing = templates(FROM_NOTHING).primary;
+const fromNothing = templates(FROM_NOTHING).primary;
 const existing = templates(AROUND_EXISTING).primary;
 
-const variables = (template: typeof nothing, id: string) => {
+const variables = (template: typeof fromNothing, id: string) => {
   const { Variables } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties.Environment;
   return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, text(value)]));
 };
 
-test('the trigger has the variables of the contract, and does not name its own pool', () => {
-  const { OUTBOX_BUCKET, ...rest } = variables(nothing, 'ReplicateTrigger');
+test('the trigger has its documented variables, and none for its own pool', () => {
+  const { OUTBOX_BUCKET, ...rest } = variables(fromNothing, 'ReplicateTrigger');
   assert.match(OUTBOX_BUCKET ?? '', /^<OutboxBucket/);
   assert.deepEqual(rest, {
     TARGET_USER_POOL_ID: 'ap-northeast-3_Secondary',
@@ -22,9 +22,9 @@ test('the trigger has the variables of the contract, and does not name its own p
   });
 });
 
-test('the worker has the variables of the contract', () => {
+test('the worker has its documented variables', () => {
   for (const [template, pool] of [
-    [nothing, /^<UserPool\w+>$/],
+    [fromNothing, /^<UserPool\w+>$/],
     [existing, /^ap-northeast-1_Primary$/],
   ] as const) {
     const { OUTBOX_BUCKET, SOURCE_USER_POOL_ID, ...rest } = variables(template, 'ReplicateWorker');
@@ -37,7 +37,7 @@ test('the worker has the variables of the contract', () => {
   }
 });
 
-test('variables of the configuration reach both functions, and what is not set is left to its default', () => {
+test('both functions get the variables of the configuration, and no variable without a value is set', () => {
   const { primary } = templates({
     ...FROM_NOTHING,
     originSubAttribute: '',
@@ -52,8 +52,8 @@ test('variables of the configuration reach both functions, and what is not set i
   }
 });
 
-test('the outbox has a tick every minute, with a constant payload and no retries', () => {
-  const schedules = Object.values(all(nothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
+test('the worker of the outbox gets a tick every minute, with a constant payload and without retries', () => {
+  const schedules = Object.values(all(fromNothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
   assert.equal(schedules.length, 1);
   const [{ ScheduleExpression, FlexibleTimeWindow, Target }] = schedules;
   assert.equal(ScheduleExpression, 'rate(1 minute)');
@@ -64,13 +64,13 @@ test('the outbox has a tick every minute, with a constant payload and no retries
 });
 
 test('nothing expires in the outbox', () => {
-  const rules = one(nothing, 'AWS::S3::Bucket', 'OutboxBucket').Properties.LifecycleConfiguration.Rules;
+  const rules = one(fromNothing, 'AWS::S3::Bucket', 'OutboxBucket').Properties.LifecycleConfiguration.Rules;
   const expiring = rules.filter((rule: object) => 'ExpirationInDays' in rule);
   assert.deepEqual(expiring, []);
 });
 
-test('sign-ups lost go off as an alarm', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchLost');
+test('lost sign-ups raise an alarm', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchLost');
   assert.equal(Properties.MetricName, 'Lost');
   assert.equal(Properties.Namespace, 'twinpool');
   assert.equal(Properties.Statistic, 'Sum');
@@ -78,16 +78,16 @@ test('sign-ups lost go off as an alarm', () => {
   assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateTriggerFunction/);
 });
 
-test('an old record in the outbox goes off as an alarm, and so does silence', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchOutboxOldest');
+test('an old record in the outbox raises an alarm, and so does missing data', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchOutboxOldest');
   assert.equal(Properties.MetricName, 'OutboxOldest');
   assert.equal(Properties.Threshold, 900);
   assert.equal(Properties.TreatMissingData, 'breaching');
   assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
 });
 
-test('conflicts go off as an alarm', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchConflicts');
+test('conflicts raise an alarm', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchConflicts');
   assert.equal(Properties.MetricName, 'Conflicts');
   assert.equal(Properties.Threshold, 0);
   assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);

@@ -1,4 +1,4 @@
-// restore-fn, in the primary region and beside a pool without a twin.
+// restore-fn, in the primary stack and in the single stack.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import type { Template } from 'aws-cdk-lib/assertions';
 import { AROUND_EXISTING, FROM_NOTHING, SINGLE_EXISTING, SINGLE_NEW, singleTemplate, templates } from './app.ts';
 import { all, one, statements, text } from './template.ts';
 
-/** The pool, bucket and region that each way's restore-fn is for. */
+/** The pool, bucket and region that restore-fn uses in each variant. */
 const RESTORES: Record<string, { template: Template; pool: string; bucket: string; region: string }> = {
   'from nothing': {
     template: templates(FROM_NOTHING).primary,
@@ -36,11 +36,11 @@ const RESTORES: Record<string, { template: Template; pool: string; bucket: strin
 
 const ROLE = '<RestoreImportLogsRole\\w+\\.Arn>';
 
-for (const [way, { template, pool, bucket, region }] of Object.entries(RESTORES)) {
+for (const [variant, { template, pool, bucket, region }] of Object.entries(RESTORES)) {
   const exactly = (pattern: string) => new RegExp(`^${pattern}$`);
   const output = (name: string) => text(template.findOutputs(name)[name]?.['Value']);
 
-  test(`${way}: restore-fn has the variables of the contract`, () => {
+  test(`${variant}: restore-fn has its documented variables`, () => {
     const { Variables } = one(template, 'AWS::Lambda::Function', 'RestoreFunction').Properties.Environment;
     const { USER_POOL_ID, S3_BUCKET_NAME, S3_BUCKET_REGION, IMPORT_LOGS_ROLE_ARN, ...rest } = Variables;
     assert.match(text(USER_POOL_ID), exactly(pool));
@@ -50,7 +50,7 @@ for (const [way, { template, pool, bucket, region }] of Object.entries(RESTORES)
     assert.deepEqual(rest, {});
   });
 
-  test(`${way}: nothing starts restore-fn but a person`, () => {
+  test(`${variant}: restore-fn is not invoked automatically`, () => {
     const [id] = Object.keys(all(template, 'AWS::Lambda::Function')).filter((id) => id.startsWith('RestoreFunction'));
     const { Properties } = one(template, 'AWS::Lambda::Function', 'RestoreFunction');
     assert.equal(Properties.ReservedConcurrentExecutions, undefined);
@@ -59,7 +59,7 @@ for (const [way, { template, pool, bucket, region }] of Object.entries(RESTORES)
     }
   });
 
-  test(`${way}: the role of import jobs is for Cognito, and for the log of this pool's imports alone`, () => {
+  test(`${variant}: Cognito may assume the role of import jobs, which gives access only to the import logs of this pool`, () => {
     const { Properties } = one(template, 'AWS::IAM::Role', 'RestoreImportLogsRole');
     assert.deepEqual(Properties.AssumeRolePolicyDocument.Statement, [
       { Action: 'sts:AssumeRole', Effect: 'Allow', Principal: { Service: 'cognito-idp.amazonaws.com' } },
@@ -76,7 +76,7 @@ for (const [way, { template, pool, bucket, region }] of Object.entries(RESTORES)
     assert.match(statement?.resources.join() ?? '', exactly(logs));
   });
 
-  test(`${way}: restore-fn may hand that role to Cognito, and to no other service`, () => {
+  test(`${variant}: restore-fn may pass that role to Cognito, and to no other service`, () => {
     const { Policies } = one(template, 'AWS::IAM::Role', 'RestoreRole').Properties;
     const [passing, ...more] = Policies.flatMap(
       ({ PolicyDocument }: { PolicyDocument: { Statement: { Action: string | string[] }[] } }) =>
@@ -88,7 +88,7 @@ for (const [way, { template, pool, bucket, region }] of Object.entries(RESTORES)
     assert.deepEqual(passing.Condition, { StringEquals: { 'iam:PassedToService': 'cognito-idp.amazonaws.com' } });
   });
 
-  test(`${way}: the outputs name restore-fn and its role, and have the command ready`, () => {
+  test(`${variant}: the outputs contain restore-fn, its role and the command`, () => {
     assert.match(output('RestoreFunctionName'), /^<RestoreFunction\w+>$/);
     assert.match(output('ImportLogsRoleArn'), exactly(ROLE));
     const options = `--pool ${pool} --bucket ${bucket} --bucket-region ${region} --role ${ROLE} --dry-run`;
@@ -96,11 +96,11 @@ for (const [way, { template, pool, bucket, region }] of Object.entries(RESTORES)
   });
 }
 
-test('the stack of the twin has no restore-fn: it is there when the primary region is back', () => {
+test('the secondary stack has no restore-fn, which is needed only once the primary region is available again', () => {
   assert.doesNotMatch(JSON.stringify(templates(FROM_NOTHING).secondary.toJSON()), /IMPORT_LOGS_ROLE_ARN|restore-fn/);
 });
 
-test('the secondary stack has what the primary one must know among its outputs', () => {
+test('the outputs of the secondary stack include everything that the primary stack needs', () => {
   const { secondary } = templates(FROM_NOTHING);
   const output = (name: string) => text(secondary.findOutputs(name)[name]?.['Value']);
   assert.match(output('UserPoolId'), /^<UserPool\w+>$/);

@@ -1,4 +1,4 @@
-// The secondary region, in both ways.
+// The secondary stack, in both variants.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,23 +6,23 @@ import { Match } from 'aws-cdk-lib/assertions';
 import { AROUND_EXISTING, FROM_NOTHING, templates } from './app.ts';
 import { all, one, text } from './template.ts';
 
-const nothing = templates(FROM_NOTHING).secondary;
+const fromNothing = templates(FROM_NOTHING).secondary;
 const existing = templates(AROUND_EXISTING).secondary;
 
-const variables = (template: typeof nothing, id: string) => {
+const variables = (template: typeof fromNothing, id: string) => {
   const { Variables } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties.Environment;
   return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, text(value)]));
 };
 
-test('the trigger has the variables of the contract, and does not name its own pool', () => {
-  const { S3_BUCKET_NAME, ...rest } = variables(nothing, 'BackupTrigger');
+test('the trigger has its documented variables, and none for its own pool', () => {
+  const { S3_BUCKET_NAME, ...rest } = variables(fromNothing, 'BackupTrigger');
   assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
   assert.deepEqual(rest, {});
 });
 
-test('the worker has the variables of the contract', () => {
+test('the worker has its documented variables', () => {
   for (const [template, pool] of [
-    [nothing, /^<UserPool\w+>$/],
+    [fromNothing, /^<UserPool\w+>$/],
     [existing, /^ap-northeast-3_Secondary$/],
   ] as const) {
     const { S3_BUCKET_NAME, USER_POOL_ID, ...rest } = variables(template, 'BackupWorker');
@@ -32,7 +32,7 @@ test('the worker has the variables of the contract', () => {
   }
 });
 
-test('variables of the configuration reach the worker', () => {
+test('the worker gets the variables of the configuration', () => {
   const set = { LIST_USERS_RPS: '25', SNAPSHOT_MIN_INTERVAL_S: '120', SHRINK_GUARD_PERCENT: '80' };
   const { secondary } = templates({ ...FROM_NOTHING, variables: { ...set, ACTIVATE_REPLICAS: 'false' } });
   const found = variables(secondary, 'BackupWorker');
@@ -42,8 +42,8 @@ test('variables of the configuration reach the worker', () => {
   assert.equal(found['ACTIVATE_REPLICAS'], undefined);
 });
 
-test('the worker has a tick every minute and a daily snapshot, with constant payloads and no retries', () => {
-  const schedules = Object.values(all(nothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
+test('the worker gets a tick every minute and takes a daily snapshot, with constant payloads and without retries', () => {
+  const schedules = Object.values(all(fromNothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
   const inputs = Object.fromEntries(
     schedules.map(({ ScheduleExpression, Target }) => [ScheduleExpression, Target.Input]),
   );
@@ -58,8 +58,8 @@ test('the worker has a tick every minute and a daily snapshot, with constant pay
   }
 });
 
-test('a sign-up in the journal wakes the worker, and nothing else does', () => {
-  const bucket = one(nothing, 'AWS::S3::Bucket', 'BackupSnapshotsBucket') as ReturnType<typeof one> & {
+test('a sign-up record in the journal invokes the worker, and no other object does', () => {
+  const bucket = one(fromNothing, 'AWS::S3::Bucket', 'BackupSnapshotsBucket') as ReturnType<typeof one> & {
     DependsOn: string[];
   };
   const [configuration, ...more] = bucket.Properties.NotificationConfiguration.LambdaConfigurations;
@@ -69,16 +69,16 @@ test('a sign-up in the journal wakes the worker, and nothing else does', () => {
   assert.match(text(configuration.Function), /^<BackupWorkerFunction/);
 });
 
-test('the bucket may call the worker, before it is told to', () => {
-  const { Properties } = one(nothing, 'AWS::Lambda::Permission', 'BackupCalledByBucket');
+test('the permission for the bucket to invoke the worker is created before the bucket', () => {
+  const { Properties } = one(fromNothing, 'AWS::Lambda::Permission', 'BackupCalledByBucket');
   assert.equal(Properties.Principal, 's3.amazonaws.com');
   assert.match(text(Properties.FunctionName), /^<BackupWorkerFunction/);
   assert.match(text(Properties.SourceArn), /:s3:::twinpool-snapshots-/);
   assert.equal(text(Properties.SourceAccount), '<AWS::AccountId>');
-  nothing.hasResource('AWS::S3::Bucket', { DependsOn: [Match.stringLikeRegexp('^BackupCalledByBucket')] });
+  fromNothing.hasResource('AWS::S3::Bucket', { DependsOn: [Match.stringLikeRegexp('^BackupCalledByBucket')] });
 });
 
-test('snapshots are kept for as long as the configuration says, and the journal for ever', () => {
+test('snapshots expire as configured, and the journal never expires', () => {
   const { secondary } = templates({ ...FROM_NOTHING, snapshotDays: 30 });
   const rules = one(secondary, 'AWS::S3::Bucket', 'BackupSnapshotsBucket').Properties.LifecycleConfiguration.Rules;
   const expiring = rules.filter((rule: object) => 'ExpirationInDays' in rule);
@@ -88,31 +88,31 @@ test('snapshots are kept for as long as the configuration says, and the journal 
   ]);
 });
 
-test('sign-ups lost go off as an alarm', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchLost');
+test('lost sign-ups raise an alarm', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchLost');
   assert.equal(Properties.MetricName, 'Lost');
   assert.equal(Properties.Threshold, 0);
   assert.match(text(Properties.Dimensions[0].Value), /^<BackupTriggerFunction/);
 });
 
-test('an old snapshot goes off as an alarm, and so does silence', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotAge');
+test('an old snapshot raises an alarm, and so does missing data', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotAge');
   assert.equal(Properties.MetricName, 'SnapshotAge');
   assert.equal(Properties.Threshold, 26 * 3600);
   assert.equal(Properties.TreatMissingData, 'breaching');
   assert.match(text(Properties.Dimensions[0].Value), /^<BackupWorkerFunction/);
 });
 
-test('a pool that has shrunk goes off as an alarm, which stays on until a snapshot is complete', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotShrunk');
+test('a pool that has shrunk raises an alarm, which stays on until a snapshot is complete', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotShrunk');
   assert.equal(Properties.MetricName, 'SnapshotShrunk');
   assert.equal(Properties.Threshold, 0);
   assert.equal(Properties.TreatMissingData, 'ignore');
   assert.match(text(Properties.Dimensions[0].Value), /^<BackupWorkerFunction/);
 });
 
-test('a jump of what cannot be imported goes off as an alarm', () => {
-  const { Properties } = one(nothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotRejectedJump');
+test('a jump of the users who cannot be imported raises an alarm', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchSnapshotRejectedJump');
   const [expression, ...metrics] = Properties.Metrics;
   assert.equal(expression.Expression, '100 * DIFF(rejected) / users');
   assert.deepEqual(

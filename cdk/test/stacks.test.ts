@@ -1,16 +1,17 @@
-// What holds in every stack, in all ways.
+// Properties of every stack, in all variants.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Template } from 'aws-cdk-lib/assertions';
-import { app, FROM_NOTHING, SINGLE_WAYS, singleTemplate, stacks, templates, WAYS } from './app.ts';
+import { app, FROM_NOTHING, SINGLE_VARIANTS, singleTemplate, stacks, templates, VARIANTS } from './app.ts';
 import { all, list, one, text } from './template.ts';
 
-function begins(found: string, beginning: string): void {
+/** Asserts that a text begins with another. */
+function assertBegins(found: string, beginning: string): void {
   assert.equal(found.slice(0, beginning.length), beginning);
 }
 
-/** What is in a stack, by the names that the code gives it. */
+/** The parts of each stack, by the beginning of their logical id. */
 const STACKS = {
   primary: {
     name: 'TwinpoolPrimary',
@@ -42,34 +43,34 @@ const STACKS = {
 };
 
 const TEMPLATES: Record<string, Record<string, Template>> = {};
-for (const [way, configuration] of Object.entries(WAYS)) {
-  TEMPLATES[way] = templates(configuration);
+for (const [variant, configuration] of Object.entries(VARIANTS)) {
+  TEMPLATES[variant] = templates(configuration);
 }
-for (const [way, configuration] of Object.entries(SINGLE_WAYS)) {
-  TEMPLATES[way] = { single: singleTemplate(configuration) };
+for (const [variant, configuration] of Object.entries(SINGLE_VARIANTS)) {
+  TEMPLATES[variant] = { single: singleTemplate(configuration) };
 }
 
-for (const [way, deployed] of Object.entries(TEMPLATES)) {
+for (const [variant, deployed] of Object.entries(TEMPLATES)) {
   for (const [kind, template] of Object.entries(deployed)) {
     const { name, pool, trigger, worker, others, store, schedule } = STACKS[kind as keyof typeof STACKS];
-    const here = `${way}, ${name}`;
-    const isNew = ['from nothing', 'a single new pool'].includes(way);
+    const here = `${variant}, ${name}`;
+    const isNew = ['from nothing', 'a single new pool'].includes(variant);
 
     test(`${here}: no circular dependency`, () => {
       assert.doesNotThrow(() => Template.fromJSON(template.toJSON()));
     });
 
-    test(`${here}: stands alone, without exports, imports, parameters of another stack or custom resources`, () => {
+    test(`${here}: independent of other stacks: no exports, imports, parameters of another stack or custom resources`, () => {
       const written = JSON.stringify(template.toJSON());
       assert.doesNotMatch(
         written,
         /Fn::ImportValue|"Export"|Custom::|CloudFormation::CustomResource|AWS::SSM::Parameter"/,
       );
       const lambdas = Object.keys(all(template, 'AWS::Lambda::Function'));
-      assert.deepEqual(lambdas.length, 2 + others.length, 'the trigger, the worker and restore-fn, and no helper');
+      assert.deepEqual(lambdas.length, 2 + others.length, 'only the trigger, the worker and restore-fn');
     });
 
-    test(`${here}: trigger of 5 seconds, all else of 15 minutes, on the architecture and runtime that are built for`, () => {
+    test(`${here}: timeout of 5 seconds for the trigger and 15 minutes for the others, with the architecture and runtime of the build`, () => {
       for (const [id, timeout] of [[trigger, 5], ...[worker, ...others].map((id) => [id, 900] as const)] as const) {
         const { Properties } = one(template, 'AWS::Lambda::Function', `${id}Function`);
         assert.equal(Properties.Timeout, timeout);
@@ -79,7 +80,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       }
     });
 
-    test(`${here}: worker and restore-fn are not invoked again by Lambda`, () => {
+    test(`${here}: Lambda does not retry the worker or restore-fn`, () => {
       for (const id of [worker, ...others]) {
         const { Properties } = one(template, 'AWS::Lambda::EventInvokeConfig', id);
         assert.equal(Properties.MaximumRetryAttempts, 0);
@@ -87,12 +88,12 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       }
     });
 
-    test(`${here}: JSON logs at a level that lets metrics through, kept for a time, and traces`, () => {
+    test(`${here}: JSON logs at a level that includes metrics, with a retention period, and traces`, () => {
       for (const id of [trigger, worker, ...others]) {
         const { LoggingConfig, TracingConfig } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties;
         assert.equal(LoggingConfig.LogFormat, 'JSON');
         assert.equal(LoggingConfig.ApplicationLogLevel, 'INFO');
-        begins(text(LoggingConfig.LogGroup), `<${id}Logs`);
+        assertBegins(text(LoggingConfig.LogGroup), `<${id}Logs`);
         assert.deepEqual(TracingConfig, { Mode: 'Active' });
         assert.equal(one(template, 'AWS::Logs::LogGroup', `${id}Logs`).Properties.RetentionInDays, 90);
       }
@@ -102,7 +103,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       const { Properties } = one(template, 'AWS::Lambda::Permission', `${trigger}CalledByPool`);
       assert.equal(Properties.Action, 'lambda:InvokeFunction');
       assert.equal(Properties.Principal, 'cognito-idp.amazonaws.com');
-      begins(text(Properties.FunctionName), `<${trigger}Function`);
+      assertBegins(text(Properties.FunctionName), `<${trigger}Function`);
       assert.match(text(Properties.SourceArn), isNew ? /^<UserPool\w+\.Arn>$/ : new RegExp(`userpool/${pool}$`));
       assert.equal(text(Properties.SourceAccount), '<AWS::AccountId>');
     });
@@ -111,7 +112,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       const { Properties } = one(template, 'AWS::S3::Bucket', `${store}Bucket`);
       const [rule] = Properties.BucketEncryption.ServerSideEncryptionConfiguration;
       assert.equal(rule.ServerSideEncryptionByDefault.SSEAlgorithm, 'aws:kms');
-      begins(text(rule.ServerSideEncryptionByDefault.KMSMasterKeyID), `<${store}Key`);
+      assertBegins(text(rule.ServerSideEncryptionByDefault.KMSMasterKeyID), `<${store}Key`);
       assert.equal(rule.BucketKeyEnabled, true);
       assert.equal(one(template, 'AWS::KMS::Key', `${store}Key`).Properties.EnableKeyRotation, true);
     });
@@ -126,7 +127,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       });
     });
 
-    test(`${here}: the bucket refuses what is not TLS`, () => {
+    test(`${here}: the bucket rejects requests without TLS`, () => {
       const { Statement } = one(template, 'AWS::S3::BucketPolicy', `${store}Bucket`).Properties.PolicyDocument;
       const denied = Statement.find((s: { Condition: object }) =>
         JSON.stringify(s.Condition).includes('aws:SecureTransport'),
@@ -136,7 +137,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       assert.deepEqual(denied.Condition, { Bool: { 'aws:SecureTransport': 'false' } });
     });
 
-    test(`${here}: the bucket has versions, and superseded ones and unfinished uploads go soon`, () => {
+    test(`${here}: the bucket is versioned, and old versions and unfinished uploads expire soon`, () => {
       const { VersioningConfiguration, LifecycleConfiguration } = one(
         template,
         'AWS::S3::Bucket',
@@ -148,7 +149,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       assert.deepEqual(rule.NoncurrentVersionExpiration, { NoncurrentDays: 7 });
       assert.deepEqual(rule.AbortIncompleteMultipartUpload, { DaysAfterInitiation: 1 });
       assert.equal(rule.ExpiredObjectDeleteMarker, true);
-      assert.ok(!('Prefix' in rule), 'it is for the whole bucket');
+      assert.ok(!('Prefix' in rule), 'the rule applies to the whole bucket');
     });
 
     test(`${here}: destroy keeps pool, bucket and key`, () => {
@@ -160,7 +161,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       }
     });
 
-    test(`${here}: destroy keeps what the pool that is kept calls, or sign-ups would end in errors`, () => {
+    test(`${here}: destroy keeps what the pool needs to invoke its trigger, because sign-ups would fail otherwise`, () => {
       const kept = [
         one(template, 'AWS::Lambda::Function', `${trigger}Function`),
         one(template, 'AWS::IAM::Role', `${trigger}Role`),
@@ -172,7 +173,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       }
     });
 
-    test(`${here}: function errors and throttles go off as alarms`, () => {
+    test(`${here}: errors and throttles of functions raise alarms`, () => {
       for (const [alarm, id] of [
         ['Trigger', trigger],
         ['Worker', worker],
@@ -183,12 +184,12 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
           assert.equal(Properties.MetricName, metric);
           assert.equal(Properties.Namespace, 'AWS/Lambda');
           assert.equal(Properties.Threshold, 0);
-          begins(text(Properties.Dimensions[0].Value), `<${id}Function`);
+          assertBegins(text(Properties.Dimensions[0].Value), `<${id}Function`);
         }
       }
     });
 
-    test(`${here}: every alarm goes to the topic and says what it means`, () => {
+    test(`${here}: every alarm notifies the topic and describes its meaning`, () => {
       for (const [id, { Properties }] of Object.entries(all(template, 'AWS::CloudWatch::Alarm'))) {
         assert.deepEqual(Properties.AlarmActions.map(text).length, 1, id);
         assert.match(text(Properties.AlarmActions[0]), /^<WatchTopic/, id);
@@ -214,7 +215,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       }
     });
 
-    test(`${here}: the outputs name the pool, the functions and the topic`, () => {
+    test(`${here}: the outputs contain the pool, the functions and the topic`, () => {
       const output = (name: string) => text(template.findOutputs(name)[name]?.['Value']);
       assert.match(output('UserPoolId'), isNew ? /^<UserPool\w+>$/ : new RegExp(`^${pool}$`));
       assert.match(output('TriggerArn'), new RegExp(`^<${trigger}Function\\w+\\.Arn>$`));
@@ -223,7 +224,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       assert.match(output('SnapshotBucketName'), /^twinpool-snapshots-/);
     });
 
-    test(`${here}: the output says how to attach the trigger to a pool that was there`, () => {
+    test(`${here}: an output contains the command that attaches the trigger to an existing pool`, () => {
       const { AttachTrigger } = template.findOutputs('AttachTrigger');
       if (isNew) {
         assert.equal(AttachTrigger, undefined);
@@ -243,7 +244,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       }
     });
 
-    test(`${here}: the schedule may be used by this account's alone`, () => {
+    test(`${here}: only schedules of this account may assume the role of the schedule`, () => {
       const [statement] = one(template, 'AWS::IAM::Role', `${schedule}Role`).Properties.AssumeRolePolicyDocument
         .Statement;
       assert.deepEqual(statement.Principal, { Service: 'scheduler.amazonaws.com' });
@@ -254,15 +255,15 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
 
   const pools = Object.values(deployed).map((template) => Object.values(all(template, 'AWS::Cognito::UserPool')));
 
-  if (way === 'a single new pool') {
+  if (variant === 'a single new pool') {
     test('a single new pool: it has the settings of every new pool', () => {
       const { LambdaConfig: _, ...settings } = pools[0]?.[0]?.Properties ?? {};
       const { primary } = templates(FROM_NOTHING);
       const { LambdaConfig: __, ...those } = one(primary, 'AWS::Cognito::UserPool', 'UserPool').Properties;
       assert.deepEqual(settings, those);
     });
-  } else if (way === 'from nothing') {
-    test('from nothing: both pools have the same settings but for their triggers', () => {
+  } else if (variant === 'from nothing') {
+    test('from nothing: both pools have the same settings except for their triggers', () => {
       const settings = pools.map(([pool, ...more]) => {
         assert.deepEqual(more, []);
         const { LambdaConfig, ...rest } = pool?.Properties ?? {};
@@ -273,7 +274,7 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       assert.deepEqual(settings[0], settings[1]);
     });
 
-    test('from nothing: sign-in by email, MFA required with an authenticator app alone, recovery by email, protected', () => {
+    test('from nothing: sign-in by email, MFA required with an authenticator app only, recovery by email, deletion protection', () => {
       const [[pool]] = pools as [[NonNullable<(typeof pools)[0][0]>]];
       const { Properties } = pool;
       assert.deepEqual(Properties.UsernameAttributes, ['email']);
@@ -287,13 +288,13 @@ for (const [way, deployed] of Object.entries(TEMPLATES)) {
       assert.deepEqual(Properties.AdminCreateUserConfig, { AllowAdminCreateUserOnly: false });
     });
   } else {
-    test(`${way}: CloudFormation has no pool`, () => {
+    test(`${variant}: the templates contain no pool`, () => {
       assert.deepEqual(pools.flat(), []);
     });
   }
 }
 
-test("new pools have the configuration's attributes and sender", () => {
+test('new pools have the attributes and the sender of the configuration', () => {
   const both = templates({
     ...FROM_NOTHING,
     newPools: { customAttributes: ['tenant'], mailFrom: 'no-reply@example.jp' },
@@ -314,7 +315,7 @@ test("new pools have the configuration's attributes and sender", () => {
   }
 });
 
-test('choices: x86-64, concurrency for triggers alone, log retention, mail for alarms', () => {
+test('options: x86-64, reserved concurrency for triggers only, log retention, mail for alarms', () => {
   const both = templates({
     ...FROM_NOTHING,
     architecture: 'x86_64',
@@ -339,13 +340,13 @@ test('choices: x86-64, concurrency for triggers alone, log retention, mail for a
 });
 
 for (const name of ['userPoolId', 'snapshotBucket', 'snapshotKeyId']) {
-  test(`the primary stack waits for what the secondary one has not made yet: ${name}`, () => {
+  test(`there is no primary stack before the secondary stack has this output: ${name}`, () => {
     const cdk = app({ ...FROM_NOTHING, secondary: { ...FROM_NOTHING.secondary, [name]: '' } });
     assert.deepEqual(Object.keys(stacks(cdk)), ['TwinpoolSecondary']);
   });
 }
 
-test('the regions are those of the configuration', () => {
+test('the stacks are in the regions of the configuration', () => {
   const { TwinpoolPrimary, TwinpoolSecondary } = stacks(app(FROM_NOTHING));
   assert.equal(TwinpoolPrimary?.region, 'ap-northeast-1');
   assert.equal(TwinpoolSecondary?.region, 'ap-northeast-3');
@@ -353,7 +354,7 @@ test('the regions are those of the configuration', () => {
 });
 
 test('without a twin there is one stack, in the region of the pool, without replicate-fn and without a fence', () => {
-  for (const configuration of Object.values(SINGLE_WAYS)) {
+  for (const configuration of Object.values(SINGLE_VARIANTS)) {
     const [single, ...more] = Object.values(stacks(app(configuration)));
     assert.deepEqual(more, []);
     assert.equal(single?.stackName, 'TwinpoolBackup');

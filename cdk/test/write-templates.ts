@@ -1,19 +1,19 @@
-// Writes the templates of all ways into a folder, for cfn-lint.
+// Writes the templates of all variants into a folder, for cfn-lint.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Template } from 'aws-cdk-lib/assertions';
-import { SINGLE_WAYS, singleTemplate, templates, WAYS } from './app.ts';
+import { SINGLE_VARIANTS, singleTemplate, templates, VARIANTS } from './app.ts';
 
 const folder = process.argv[2] as string;
 mkdirSync(folder, { recursive: true });
-for (const [way, configuration] of Object.entries(WAYS)) {
+for (const [variant, configuration] of Object.entries(VARIANTS)) {
   for (const [stack, template] of Object.entries(templates(configuration))) {
-    write(`${way}-${stack}`, template);
+    write(`${variant}-${stack}`, template);
   }
 }
-for (const [way, configuration] of Object.entries(SINGLE_WAYS)) {
-  write(way, singleTemplate(configuration));
+for (const [variant, configuration] of Object.entries(SINGLE_VARIANTS)) {
+  write(variant, singleTemplate(configuration));
 }
 
 function write(name: string, template: Template): void {
