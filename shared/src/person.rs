@@ -8,6 +8,8 @@ use aws_sdk_cognitoidentityprovider::types::{AttributeType, UserStatusType, User
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::environment::CustomAttribute;
+
 /// The attributes of one person, by name.
 ///
 /// Kept as a list, sorted by name: a person has about a dozen attributes, and a snapshot of a large pool spends most of its
@@ -58,6 +60,17 @@ impl Attributes {
     }
 
     /// Whether there is no attribute.
+    /// The identity of the person who has these attributes: the same value in both pools. It is what `origin`, the configured
+    /// origin attribute, carries; a person without it is known by the `sub` of their first pool.
+    pub fn identity(&self, origin: Option<&CustomAttribute>) -> Option<&str> {
+        self.origin(origin).or_else(|| self.get("sub"))
+    }
+
+    /// What the configured origin attribute carries; none where it is not configured or has no value.
+    pub fn origin(&self, origin: Option<&CustomAttribute>) -> Option<&str> {
+        self.get(origin?.as_str())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
