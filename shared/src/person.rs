@@ -59,7 +59,6 @@ impl Attributes {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether there is no attribute.
     /// The identity of the person who has these attributes: the same value in both pools. It is what `origin`, the configured
     /// origin attribute, carries; a person without it is known by the `sub` of their first pool.
     pub fn identity(&self, origin: Option<&CustomAttribute>) -> Option<&str> {
@@ -71,6 +70,7 @@ impl Attributes {
         self.get(origin?.as_str())
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
