@@ -1,6 +1,6 @@
 //! restore-fn: brings people back from a snapshot. It is started by hand from the console.
 //!
-//! Everything it does is in the crate [`restore`], which the command line uses too.
+//! Everything it does is in the crate [`mod@restore`], which the command line uses too.
 
 mod config;
 

@@ -34,7 +34,7 @@ const USERS_PER_PAGE: u64 = 60;
 
 /// Take a snapshot of a pool now, or resume one that was interrupted.
 ///
-/// Writes snapshots/<id>/, latest.json and lease.json into the bucket. Changes nothing in the pool. Only one snapshot is taken at a
+/// Writes snapshots/ID/, latest.json and lease.json into the bucket. Changes nothing in the pool. Only one snapshot is taken at a
 /// time: a lease makes sure of that. If this command is interrupted, its lease expires after three minutes. After that, backup-fn
 /// or this command resumes the snapshot.
 #[derive(Debug, clap::Args)]
