@@ -103,7 +103,7 @@ pub fn http_client() -> SharedHttpClient {
 }
 
 /// `AWS_ENDPOINT_URL_<SERVICE>`, else `AWS_ENDPOINT_URL`, as in every SDK
-/// (https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html).
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
 #[derive(Debug)]
 struct Endpoints(Environment);
 
