@@ -127,7 +127,7 @@ export class TwinpoolFunction extends Construct {
     permission.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }
 
-  /** A metric that the function writes. The names are defined in shared/src/metrics.rs. */
+  /** A metric that the function writes. The names are defined in shared/src/lambda/metrics.rs. */
   metric(metricName: string, statistic: string, period = Duration.minutes(5)): Metric {
     const dimensionsMap = { FunctionName: this.lambda.functionName };
     return new Metric({ namespace: 'twinpool', metricName, dimensionsMap, statistic, period });

@@ -47,7 +47,7 @@ impl FromStr for RoleArn {
 
 /// One run of a restore.
 pub struct RunContext<'a> {
-    /// Who holds the lease: the id of the invocation.
+    /// Who holds the lease: a name that no other process uses, such as the id of the invocation.
     pub lease_holder: String,
     /// When to stop, so that a later run resumes the restore.
     pub deadline: Instant,
