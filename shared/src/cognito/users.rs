@@ -142,14 +142,14 @@ pub async fn write_attributes(
     }
     match update_attributes(pool, username, attributes).await {
         Ok(()) => return Ok(Vec::new()),
-        Err(PoolError::Aws(error)) if !error.is_transient() => {}
+        Err(PoolError::Aws(error)) if error.is_call_rejected() => {}
         Err(error) => return Err(error),
     }
     let mut refused = Vec::new();
     for unit in units(attributes) {
         match update_attributes(pool, username, &unit).await {
             Ok(()) => {}
-            Err(PoolError::Aws(error)) if !error.is_transient() => {
+            Err(PoolError::Aws(error)) if error.is_call_rejected() => {
                 let code = error.code().to_owned();
                 refused.extend(unit.iter().map(|(name, _)| RefusedAttribute {
                     name: name.to_owned(),
