@@ -29,6 +29,7 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
   'cognito-idp:AdminDeleteUser': { 'cognito-idp:AdminDeleteUser': 'itself' },
   'cognito-idp:AdminDisableUser': { 'cognito-idp:AdminDisableUser': 'itself' },
   'cognito-idp:AdminGetUser': { 'cognito-idp:AdminGetUser': 'itself' },
+  'cognito-idp:AdminListGroupsForUser': { 'cognito-idp:AdminListGroupsForUser': 'itself' },
   'cognito-idp:AdminSetUserPassword': { 'cognito-idp:AdminSetUserPassword': 'itself' },
   'cognito-idp:AdminUpdateUserAttributes': { 'cognito-idp:AdminUpdateUserAttributes': 'itself' },
   'cognito-idp:CreateUserImportJob': {
@@ -61,17 +62,27 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:AdminCreateUser': ['secondary-pool'],
     'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
     'cognito-idp:AdminGetUser': ['secondary-pool'],
+    'cognito-idp:DescribeUserPool': ['secondary-pool'],
     's3:PutObject': ['outbox-bucket/outbox/*'],
   },
   'replicate-fn-worker': {
     's3:ListObjectsV2': ['outbox-bucket'],
-    's3:GetObject': ['outbox-bucket/outbox/*'],
-    's3:PutObject': ['outbox-bucket/conflicts/*'],
+    's3:GetObject': [
+      'outbox-bucket/outbox/*',
+      'snapshot-bucket/journal/password-reset/*',
+      'snapshot-bucket/journal/restored/*',
+      'snapshot-bucket/journal/sign-up/*',
+    ],
+    // A record that was refused is written again with If-Match, which also needs s3:GetObject. The list above contains it.
+    's3:PutObject': ['outbox-bucket/conflicts/*', 'outbox-bucket/outbox/*', 'snapshot-bucket/withheld/*'],
     's3:DeleteObject': ['outbox-bucket/outbox/*'],
     'cognito-idp:AdminCreateUser': ['secondary-pool'],
     'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
     'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
     'cognito-idp:AdminDeleteUser': ['secondary-pool'],
+    'cognito-idp:AdminListGroupsForUser': ['secondary-pool'],
+    'cognito-idp:AdminUpdateUserAttributes': ['secondary-pool'],
+    'cognito-idp:DescribeUserPool': ['secondary-pool'],
   },
   'backup-fn-trigger': {
     's3:PutObject': ['snapshot-bucket/journal/password-reset/*', 'snapshot-bucket/journal/sign-up/*'],

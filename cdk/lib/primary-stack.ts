@@ -45,13 +45,24 @@ export class PrimaryStack extends Stack {
     });
     attach(pool, trigger);
 
+    const snapshots = snapshotLocation(this, secondary);
     const worker = new TwinpoolFunction(this, 'ReplicateWorker', {
       name: 'replicate-fn-worker',
       description: 'twinpool: replicates the sign-ups that wait in the outbox',
       codeOf,
       configuration,
-      environment: { ...environment, SOURCE_USER_POOL_ID: pool.id },
-      arns: { ...arns, 'primary-pool': pool.arn },
+      environment: {
+        ...environment,
+        SOURCE_USER_POOL_ID: pool.id,
+        S3_BUCKET_NAME: snapshots.bucketName,
+        S3_BUCKET_REGION: snapshots.region,
+      },
+      arns: {
+        ...arns,
+        'primary-pool': pool.arn,
+        'snapshot-bucket': snapshots.bucketArn,
+        'key-of-snapshot-bucket': snapshots.keyArn,
+      },
     });
     new Schedule(this, 'Schedule', worker.lambda, { Tick: EVERY_MINUTE });
 
@@ -81,7 +92,6 @@ export class PrimaryStack extends Stack {
     monitoring.alarmOnFailures('Trigger', trigger, "The primary pool's trigger");
     monitoring.alarmOnFailures('Worker', worker, 'The worker that processes the outbox');
 
-    const snapshots = snapshotLocation(this, secondary);
     new Restore(this, 'Restore', { pool, snapshotPool: twin, snapshots, configuration, codeOf, monitoring });
 
     monitoring.createDashboard(

@@ -193,12 +193,14 @@ for (const [name, call, action, why] of [
 
 test('an object that is written with If-Match, or copied, is also read, because S3 requires both permissions', () => {
   for (const [name, keys] of [
+    ['replicate-fn-worker', ['outbox/*']],
     ['backup-fn-worker', ['latest.json', 'lease.json']],
     ['restore-fn', ['lease.json', 'journal/sign-up/*']],
   ] as const) {
     const { 's3:GetObject': read } = RECORDED[name] ?? {};
     for (const key of keys) {
-      assert.ok(read?.includes(`snapshot-bucket/${key}`), `${name}: ${key}`);
+      const bucket = key === 'outbox/*' ? 'outbox-bucket' : 'snapshot-bucket';
+      assert.ok(read?.includes(`${bucket}/${key}`), `${name}: ${key}`);
     }
   }
 });

@@ -27,10 +27,12 @@ test('the worker has its documented variables', () => {
     [fromNothing, /^<UserPool\w+>$/],
     [existing, /^ap-northeast-1_Primary$/],
   ] as const) {
-    const { OUTBOX_BUCKET, SOURCE_USER_POOL_ID, ...rest } = variables(template, 'ReplicateWorker');
+    const { OUTBOX_BUCKET, SOURCE_USER_POOL_ID, S3_BUCKET_NAME, ...rest } = variables(template, 'ReplicateWorker');
     assert.match(OUTBOX_BUCKET ?? '', /^<OutboxBucket/);
     assert.match(SOURCE_USER_POOL_ID ?? '', pool);
+    assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
     assert.deepEqual(rest, {
+      S3_BUCKET_REGION: 'ap-northeast-3',
       TARGET_USER_POOL_ID: 'ap-northeast-3_Secondary',
       ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub',
     });

@@ -12,7 +12,7 @@ use shared::s3::bucket::Bucket;
 use crate::ReplicateFn;
 use crate::outbox_worker::OutboxWorker;
 use crate::replicator::Replicator;
-use crate::secondary::Secondary;
+use crate::secondary::{Secondary, Settings};
 use crate::trigger::Trigger;
 
 const EXPECTED_POOL_ID: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
@@ -22,7 +22,7 @@ const EXPECTED_POOL_ID: &str = "a user pool id such as ap-northeast-3_AbCdEf123"
 struct Replication {
     target: PoolId,
     activate: bool,
-    origin_sub: Option<CustomAttribute>,
+    origin: Option<CustomAttribute>,
     budget: Duration,
 }
 
@@ -35,15 +35,18 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
         let name = environment.optional("OUTBOX_BUCKET");
         Ok(name.map(|name| Bucket::new(sdk.s3(policy), name)))
     };
-    let replicator = |policy| {
+    let replicator = |policy, one_by_one| {
         let (sdk, replication) = (sdk.clone()?, replication.clone()?);
         let client = sdk.cognito(&replication.target, policy);
         Ok(Replicator {
             secondary: Secondary::new(
                 Pool::unlimited(client, replication.target),
-                replication.activate,
+                Settings {
+                    activate: replication.activate,
+                    origin: replication.origin,
+                    one_by_one,
+                },
             ),
-            origin_sub: replication.origin_sub,
             budget: replication.budget,
         })
     };
@@ -52,7 +55,8 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
         Ok(OutboxWorker {
             primary: sdk.clone()?.cognito(&source, RetryPolicy::NO_RETRY),
             source,
-            replicator: replicator(RetryPolicy::WORKER)?,
+            replicator: replicator(RetryPolicy::WORKER, true)?,
+            snapshots: snapshot_bucket(environment, &sdk.clone()?)?,
             outbox: bucket(RetryPolicy::WORKER)?.ok_or(ConfigError::Missing {
                 name: "OUTBOX_BUCKET",
                 expected: "the outbox bucket in the function's region",
@@ -60,10 +64,22 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
         })
     })();
     let trigger = Trigger {
-        replicator: replicator(RetryPolicy::TRIGGER).map(Arc::new),
+        replicator: replicator(RetryPolicy::TRIGGER, false).map(Arc::new),
         outbox: bucket(RetryPolicy::OUTBOX_WRITE),
     };
     ReplicateFn { trigger, worker }
+}
+
+/// The snapshot bucket, in which withheld replicas are kept. Without it nobody is moved or withheld.
+fn snapshot_bucket(environment: &Environment, sdk: &Sdk) -> Result<Option<Bucket>, ConfigError> {
+    let Some(name) = environment.optional("S3_BUCKET_NAME") else {
+        return Ok(None);
+    };
+    let region = environment.required("S3_BUCKET_REGION", "the snapshot bucket's region")?;
+    Ok(Some(Bucket::new(
+        sdk.s3_in(region, RetryPolicy::WORKER),
+        name,
+    )))
 }
 
 impl Replication {
@@ -71,8 +87,7 @@ impl Replication {
         Ok(Self {
             target: environment.required_as("TARGET_USER_POOL_ID", EXPECTED_POOL_ID)?,
             activate: environment.or("ACTIVATE_REPLICAS", true, "true or false")?,
-            origin_sub: environment
-                .optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
+            origin: environment.optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
             budget: Duration::from_millis(environment.or(
                 "REPLICATION_BUDGET_MS",
                 3000,

@@ -3,10 +3,14 @@
 //! - as trigger: creates each confirmed person in the secondary pool, or records them in the outbox ([`trigger`])
 //! - as worker, `{"action":"tick"}`: replays the outbox ([`outbox_worker`])
 //!
-//! Both use [`replicator`]: [`replica`] decides which user is created from a confirmation, [`secondary`] creates it.
+//! Both use [`replicator`]: [`replica`] decides which user is created from a confirmation, [`secondary`] creates it, and
+//! [`pool_rules`] says what the pool's description allows after a refusal. Where another person holds the name, the worker decides
+//! in [`holder`] whether it can be freed.
 
 mod config;
+mod holder;
 mod outbox_worker;
+mod pool_rules;
 mod replica;
 mod replicator;
 mod secondary;

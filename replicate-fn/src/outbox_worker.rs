@@ -5,21 +5,22 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_cognitoidentityprovider::Client;
 use futures_util::{StreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::{AwsError, Failure, RateLimiter};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
-use shared::confirmation::Confirmation;
+use shared::confirmation::{Confirmation, Username};
 use shared::lambda::metrics::{Metric, Metrics};
-use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
-use shared::person::Person;
+use shared::outbox::{CONFLICTS_PREFIX, MAX_REFUSALS, PENDING_PREFIX, PendingRecord};
 use shared::pool_id::PoolId;
-use shared::s3::bucket::{Bucket, ListedObject};
+use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
 
+use crate::holder::Holders;
+use crate::replica::Replica;
 use crate::replicator::{Replicator, report_replicated};
-use crate::secondary::NotReplicated;
+use crate::secondary::{NotReplicated, Prospect};
 
 /// Records a second: most of the quota of AdminSetUserPassword (DG:quotas, UserAccountRecovery: 30, not adjustable), which nobody
 /// else needs in a pool whose region has just come back.
@@ -34,8 +35,8 @@ const CONCURRENT_RECORDS: usize = 8;
 /// After so many unanswered calls in a row, the region counts as unreachable until the next tick.
 const MAX_UNANSWERED_CALLS: u32 = 8;
 
-/// The primary pool is asked for people whose record is older: they may have been deleted since.
-const LOOK_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// How many holders of one person's names are dealt with in one tick: of the username and of two addresses.
+const MAX_HOLDERS: u32 = 3;
 
 /// The function as the worker of the outbox.
 pub struct OutboxWorker {
@@ -47,6 +48,8 @@ pub struct OutboxWorker {
     pub replicator: Replicator,
     /// The outbox.
     pub outbox: Bucket,
+    /// The snapshot bucket. Without it, nobody's replica is moved or withheld.
+    pub snapshots: Option<Bucket>,
 }
 
 /// What a tick answers.
@@ -121,6 +124,7 @@ impl OutboxWorker {
             .expect("no panic while it was locked");
         *metrics = state.metrics;
         metrics.set(Metric::Conflicts, answer.conflicts);
+        metrics.set(Metric::Gone, answer.gone);
         drained?;
         metrics.set(Metric::OutboxDepth, answer.failing);
         metrics.set(Metric::OutboxOldest, answer.oldest_s);
@@ -145,19 +149,39 @@ impl Answer {
 }
 
 impl Tick<'_> {
-    /// Replays every object of the outbox, page by page.
+    /// Replays every object of the outbox, page by page. Each tick begins at another place and goes once around, so that records that
+    /// keep failing cannot keep those behind them from being tried.
     async fn drain(&self, answer: &mut Answer) -> Result<(), AwsError> {
-        let mut listing = self.worker.outbox.list(PENDING_PREFIX);
+        let start = start_key(self.began);
+        let outbox = &self.worker.outbox;
+        let after_start = outbox.list_after(PENDING_PREFIX, &start);
+        self.drain_listing(after_start, |_| true, answer).await?;
+        let up_to_start = |key: &str| key <= start.as_str();
+        self.drain_listing(outbox.list(PENDING_PREFIX), up_to_start, answer)
+            .await
+    }
+
+    /// Replays the objects of a listing, up to the first whose key is not in range.
+    async fn drain_listing(
+        &self,
+        mut listing: Listing,
+        is_in_range: impl Fn(&str) -> bool,
+        answer: &mut Answer,
+    ) -> Result<(), AwsError> {
         while let Some(page) = listing.next_page().await? {
+            let is_last = page.last().is_some_and(|object| !is_in_range(&object.key));
             // The S3 console represents a folder by an object of the folder's name.
             let objects = page
                 .into_iter()
-                .filter(|object| object.key != PENDING_PREFIX);
+                .filter(|object| object.key != PENDING_PREFIX && is_in_range(&object.key));
             let mut outcomes = stream::iter(objects)
                 .map(|object| self.replay_object(object))
                 .buffer_unordered(CONCURRENT_RECORDS);
             while let Some(outcome) = outcomes.next().await {
                 answer.count(outcome, self.began);
+            }
+            if is_last {
+                break;
             }
         }
         Ok(())
@@ -169,7 +193,6 @@ impl Tick<'_> {
         if self.must_stop() {
             return stays;
         }
-        self.limiter.acquire().await;
         let replayed =
             tokio::time::timeout_at(self.deadline.into(), self.replay_and_delete(listed));
         replayed.await.unwrap_or(stays)
@@ -186,13 +209,10 @@ impl Tick<'_> {
                 return RecordOutcome::Failing(listed.last_modified);
             }
         };
-        let (outcome, stays) = match serde_json::from_slice::<Confirmation>(&object.body) {
-            Ok(confirmation) => {
-                let stays = RecordOutcome::Failing(confirmation.recorded_at);
-                match self
-                    .replicate_or_move_to_conflicts(key, &confirmation)
-                    .await
-                {
+        let (outcome, stays) = match serde_json::from_slice::<PendingRecord>(&object.body) {
+            Ok(record) => {
+                let stays = RecordOutcome::Failing(record.confirmation.recorded_at);
+                match self.replay(key, &object.etag, record).await {
                     Some(outcome) => (outcome, stays),
                     None => return stays,
                 }
@@ -224,30 +244,42 @@ impl Tick<'_> {
     }
 
     /// Brings the person into the secondary pool, or writes the record to `conflicts/`. None when the record stays in the outbox.
-    async fn replicate_or_move_to_conflicts(
+    async fn replay(
         &self,
         key: &str,
-        confirmation: &Confirmation,
+        etag: &str,
+        mut record: PendingRecord,
     ) -> Option<RecordOutcome> {
-        let sub = confirmation.log_name();
-        let error = match self.replicate(confirmation).await {
+        let error = match self.replicate(&record.confirmation).await {
             Ok(outcome) => return Some(outcome),
             Err(error) => error,
         };
-        if error.is_permanent() {
+        let sub = record.confirmation.log_name().to_owned();
+        let prospect = error.prospect();
+        record.refusals += u32::from(prospect == Prospect::Refused);
+        if prospect == Prospect::Permanent || record.refusals >= MAX_REFUSALS {
             tracing::error!(sub, %error, "cannot be replicated as it is: moved to conflicts/");
             let conflict = Conflict {
-                confirmation,
-                reason: conflict_reason(&error),
+                confirmation: &record.confirmation,
+                reason: conflict_reason(&error, record.refusals),
             };
             let is_written = self.write_conflict(key, to_json(&conflict)).await;
             return is_written.then_some(RecordOutcome::Conflict);
         }
         tracing::warn!(sub, %error, "stays in the outbox");
-        if let NotReplicated::Secondary(PoolError::Aws(error))
-        | NotReplicated::Primary(PoolError::Aws(error)) = &error
-        {
-            self.count_failure(error);
+        match &error {
+            NotReplicated::Secondary(PoolError::Aws(error))
+            | NotReplicated::Primary(PoolError::Aws(error))
+            | NotReplicated::Snapshots(error) => self.count_failure(error),
+            _ => {}
+        }
+        if prospect == Prospect::Refused {
+            // If another worker was faster, it has counted this tick.
+            let counted = Condition::Unchanged(etag);
+            let counted = self.worker.outbox.put_if(key, to_json(&record), counted);
+            if let Err(error) = counted.await {
+                self.log_outbox_error(&error);
+            }
         }
         None
     }
@@ -255,52 +287,60 @@ impl Tick<'_> {
     /// Brings the person into the secondary pool, unless they have been deleted from the primary pool.
     async fn replicate(&self, confirmation: &Confirmation) -> Result<RecordOutcome, NotReplicated> {
         let sub = confirmation.log_name();
-        if self.is_deleted(confirmation).await? {
+        let replicator = &self.worker.replicator;
+        let secondary = &replicator.secondary;
+        let replica = Replica::of(confirmation, secondary.origin())?;
+        if self.is_gone(confirmation).await? {
             tracing::info!(sub, "no longer in the primary pool: dropped");
             return Ok(RecordOutcome::Gone);
         }
-        let replicator = &self.worker.replicator;
-        let replicated = match replicator.replicate(confirmation).await {
-            Err(NotReplicated::HeldByUnconfirmed(holder)) => {
-                let pool = replicator.secondary.pool();
-                let deleted = users::delete_unconfirmed(pool, &holder).await;
-                if deleted.map_err(NotReplicated::Secondary)? {
-                    tracing::warn!(
-                        sub,
-                        holder,
-                        "an unconfirmed user held the username: deleted"
-                    );
-                    self.state().metrics.count(Metric::Reclaimed);
+        let holders = Holders {
+            primary: &self.primary,
+            secondary,
+            snapshots: self.worker.snapshots.as_ref(),
+        };
+        // Right before the calls whose quota it is, so that a slow answer from elsewhere does not make them come at once.
+        self.limiter.acquire().await;
+        let mut attempts = 0;
+        let replicated = loop {
+            attempts += 1;
+            match secondary.replicate(&replica).await {
+                Err(NotReplicated::HeldByUnconfirmed(holder)) if attempts <= MAX_HOLDERS => {
+                    let deleted = users::delete_unconfirmed(secondary.pool(), &holder).await;
+                    if deleted.map_err(NotReplicated::Secondary)? {
+                        tracing::warn!(
+                            sub,
+                            holder,
+                            "an unconfirmed user held the username: deleted"
+                        );
+                        self.state().metrics.count(Metric::Reclaimed);
+                    }
                 }
-                replicator.replicate(confirmation).await?
+                Err(NotReplicated::HeldByAnother { held, holder }) if attempts <= MAX_HOLDERS => {
+                    holders.make_way(held, &holder).await?;
+                }
+                replicated => break replicated?,
             }
-            replicated => replicated?,
         };
         report_replicated(sub, &replicated, &mut self.state().metrics);
         Ok(RecordOutcome::Drained)
     }
 
-    /// Whether the person of an old record has been deleted from the primary pool since.
-    async fn is_deleted(&self, confirmation: &Confirmation) -> Result<bool, NotReplicated> {
-        let age = self.began.duration_since(confirmation.recorded_at);
+    /// Whether the person has been deleted from the primary pool, which is asked before every replay.
+    async fn is_gone(&self, confirmation: &Confirmation) -> Result<bool, NotReplicated> {
+        if let Some(pool) = &confirmation.pool
+            && pool != self.worker.source.as_str()
+        {
+            return Err(NotReplicated::OtherPool(pool.clone()));
+        }
+        // By `sub`, because somebody else may have the username now.
         let username = confirmation.username.as_ref();
-        let Some(username) = username.filter(|_| age > LOOK_UP_AFTER) else {
+        let person = confirmation.sub.as_deref();
+        let Some(person) = person.or(username.map(Username::as_str)) else {
             return Ok(false);
         };
-        match &confirmation.pool {
-            Some(pool) if pool != self.worker.source.as_str() => {
-                Err(NotReplicated::OtherPool(pool.clone()))
-            }
-            _ => {
-                let person = users::look_up(&self.primary, username.as_str()).await;
-                let person = person.map_err(NotReplicated::Primary)?;
-                // Another person may have taken the username since.
-                let is_same = |person: Person| {
-                    confirmation.sub.is_none() || person.sub() == confirmation.sub.as_deref()
-                };
-                Ok(!person.is_some_and(is_same))
-            }
-        }
+        let person = users::look_up(&self.primary, person).await;
+        Ok(person.map_err(NotReplicated::Primary)?.is_none())
     }
 
     /// Writes an object with the same name to `conflicts/`. False when S3 did not accept it.
@@ -343,6 +383,18 @@ impl Tick<'_> {
     }
 }
 
+/// The key after which a tick begins: a place in the outbox that the time chooses. Keys are spread evenly, because a `sub` is a
+/// random UUID. Successive seconds are the golden ratio of the key space apart, and so, with any interval between two ticks, each
+/// part of the key space is soon the beginning of one.
+fn start_key(now: Timestamp) -> String {
+    const GOLDEN_RATIO: u32 = 0x9e37_79b9;
+    let second = now.as_second() as u32;
+    format!(
+        "{PENDING_PREFIX}{:04x}",
+        second.wrapping_mul(GOLDEN_RATIO) >> 16
+    )
+}
+
 /// `conflicts/<sub>.json`: the confirmation, and why it cannot be replicated.
 #[derive(Serialize)]
 struct Conflict<'a> {
@@ -374,11 +426,35 @@ impl Unreadable {
 }
 
 /// The reason for people to read, with the service's own message: the object contains the person's data anyway.
-fn conflict_reason(error: &NotReplicated) -> String {
-    match error {
+fn conflict_reason(error: &NotReplicated, refusals: u32) -> String {
+    let reason = match error {
         NotReplicated::Secondary(PoolError::Aws(error)) => {
             format!("{}: {}", error.code(), error.message().trim())
         }
         error => error.to_string(),
+    };
+    match refusals {
+        MAX_REFUSALS.. => format!("refused {refusals} times, at last with {reason}"),
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successive_ticks_soon_begin_everywhere() {
+        let starts: Vec<_> = (0..64)
+            .map(|minute| start_key(Timestamp::from_second(1_700_000_000 + minute * 60).unwrap()))
+            .collect();
+
+        for digit in "0123456789abcdef".chars() {
+            let prefix = format!("{PENDING_PREFIX}{digit}");
+            assert!(
+                starts.iter().any(|start| start.starts_with(&prefix)),
+                "{digit}"
+            );
+        }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use shared::confirmation::Confirmation;
 use shared::environment::CustomAttribute;
+use shared::event::Source;
+use shared::identity::Original;
 use shared::person::{Attributes, is_cognitos_own};
 use uuid::Uuid;
 
@@ -11,11 +14,44 @@ use uuid::Uuid;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Replica {
     /// What AdminCreateUser takes as Username.
-    pub username: String,
-    /// The phone number, for a pool whose usernames are phone numbers: the event does not say which it is.
-    pub other_username: Option<String>,
-    /// The attributes that travel.
+    pub username: Name,
+    /// The attributes that travel, the person's identity among them where an attribute for it is configured.
     pub attributes: Attributes,
+    /// The person's identity, the same in both pools. None when the event has neither a `sub` nor an identity.
+    pub identity: Option<String>,
+    /// When the sign-up was confirmed. None for other events.
+    pub signed_up_at: Option<Timestamp>,
+}
+
+/// What a replica is named by.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Name {
+    /// The username that the person chose.
+    Username(String),
+    /// An address, in pools whose people sign in with one. The event does not say with which, so the pool's description decides
+    /// where the email address is refused.
+    Address {
+        /// The attribute: `email` or `phone_number`.
+        attribute: &'static str,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl Name {
+    /// The person's address in this attribute.
+    pub fn address(attribute: &'static str, attributes: &Attributes) -> Option<Self> {
+        let value = attributes.get(attribute)?.to_owned();
+        Some(Self::Address { attribute, value })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Username(name) => name,
+            Self::Address { value, .. } => value,
+        }
+    }
 }
 
 /// The username may be an email address.
@@ -39,14 +75,14 @@ pub enum Unfit {
 }
 
 impl Replica {
-    /// The replica of a confirmed person. `origin_sub` is the attribute that keeps the `sub` of the primary pool.
+    /// The replica of a confirmed person. `origin` is the attribute that carries identities.
     ///
     /// # Errors
     ///
     /// No user can be created from the confirmation.
     pub fn of(
         confirmation: &Confirmation,
-        origin_sub: Option<&CustomAttribute>,
+        origin: Option<&CustomAttribute>,
     ) -> Result<Self, Unfit> {
         if confirmation.attributes.is_empty() {
             return Err(Unfit::NoAttributes);
@@ -56,15 +92,29 @@ impl Replica {
             .iter()
             .filter(|(name, value)| !value.is_empty() && travels(name, &confirmation.attributes))
             .collect();
-        if let (Some(attribute), Some(sub)) = (origin_sub, &confirmation.sub) {
-            attributes.insert(attribute.as_str(), sub);
+        // An identity that the original carries is copied and never replaced by its `sub`, which is new after a restore.
+        let carried = confirmation.attributes.origin(origin);
+        let identity = carried.or(confirmation.sub.as_deref()).map(str::to_owned);
+        if let (Some(attribute), Some(identity)) = (origin, &identity) {
+            attributes.insert(attribute.as_str(), identity);
         }
-        let mut usernames = usernames(confirmation).into_iter();
+        let is_sign_up = confirmation.trigger == Source::ConfirmSignUp.as_str();
         Ok(Self {
-            username: usernames.next().ok_or(Unfit::NoUsername)?,
-            other_username: usernames.next(),
+            username: name(confirmation).ok_or(Unfit::NoUsername)?,
             attributes,
+            identity,
+            signed_up_at: is_sign_up.then_some(confirmation.recorded_at),
         })
+    }
+
+    /// The person, to be compared with users of the secondary pool.
+    pub fn original(&self) -> Original<'_> {
+        Original {
+            identity: self.identity.as_deref(),
+            name: self.username.as_str(),
+            attributes: &self.attributes,
+            signed_up_at: self.signed_up_at,
+        }
     }
 }
 
@@ -80,7 +130,7 @@ fn travels(name: &str, attributes: &Attributes) -> bool {
 
 /// In pools whose users sign in by email or phone number, `userName` is a UUID equal to `sub`, which the other pool would not accept
 /// (DG:user-pool-settings-attributes). There the username is an address, the email first.
-fn usernames(confirmation: &Confirmation) -> Vec<String> {
+fn name(confirmation: &Confirmation) -> Option<Name> {
     let is_uuid =
         |name: &str, sub: &str| name.eq_ignore_ascii_case(sub) && Uuid::try_parse(sub).is_ok();
     match (&confirmation.username, &confirmation.sub) {
@@ -89,13 +139,11 @@ fn usernames(confirmation: &Confirmation) -> Vec<String> {
                 .as_ref()
                 .is_some_and(|sub| is_uuid(username.as_str(), sub)) =>
         {
-            vec![username.as_str().to_owned()]
+            Some(Name::Username(username.as_str().to_owned()))
         }
         _ => ["email", "phone_number"]
             .into_iter()
-            .filter_map(|address| confirmation.attributes.get(address))
-            .map(str::to_owned)
-            .collect(),
+            .find_map(|attribute| Name::address(attribute, &confirmation.attributes)),
     }
 }
 
@@ -122,7 +170,9 @@ mod tests {
 
     fn username_of(username: Option<&str>, attributes: &[(&str, &str)]) -> Option<String> {
         let replica = Replica::of(&confirmation(username, attributes), None);
-        replica.ok().map(|replica| replica.username)
+        replica
+            .ok()
+            .map(|replica| replica.username.as_str().to_owned())
     }
 
     #[test]
@@ -186,5 +236,23 @@ mod tests {
         let unfit = Replica::of(&confirmation(Some("taro"), &[]), None);
 
         assert_eq!(unfit, Err(Unfit::NoAttributes));
+    }
+
+    #[test]
+    fn an_identity_that_the_person_carries_is_copied() {
+        let origin = "custom:origin_sub".parse().ok();
+        let attributes = [
+            ("sub", SUB),
+            ("email", "taro@example.jp"),
+            ("custom:origin_sub", "of-another-pool"),
+        ];
+
+        let replica = Replica::of(&confirmation(Some(SUB), &attributes), origin.as_ref()).unwrap();
+
+        assert_eq!(replica.identity.as_deref(), Some("of-another-pool"));
+        assert_eq!(
+            replica.attributes.get("custom:origin_sub"),
+            Some("of-another-pool")
+        );
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use shared::confirmation::Confirmation;
-use shared::environment::CustomAttribute;
 use shared::lambda::metrics::{Metric, Metrics};
 
 use crate::replica::Replica;
@@ -13,8 +12,6 @@ use crate::secondary::{NotReplicated, Replicated, Secondary};
 pub struct Replicator {
     /// The secondary pool.
     pub secondary: Secondary,
-    /// The attribute that keeps the `sub` of the primary pool.
-    pub origin_sub: Option<CustomAttribute>,
     /// Time for a trigger's calls.
     pub budget: Duration,
 }
@@ -29,7 +26,7 @@ impl Replicator {
         &self,
         confirmation: &Confirmation,
     ) -> Result<Replicated, NotReplicated> {
-        let replica = Replica::of(confirmation, self.origin_sub.as_ref())?;
+        let replica = Replica::of(confirmation, self.secondary.origin())?;
         self.secondary.replicate(&replica).await
     }
 }
@@ -41,7 +38,7 @@ pub fn report_replicated(sub: &str, replicated: &Replicated, metrics: &mut Metri
         tracing::warn!(
             sub,
             attributes,
-            "the secondary pool's schema does not know these attributes"
+            "the secondary pool does not know these attributes, or refused them"
         );
         metrics.add(Metric::DroppedAttributes, replicated.dropped.len() as u64);
     }

@@ -1,15 +1,38 @@
 //! Creates a replica in the secondary pool, so that its person can reset the password there on the day of a failover.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shared::aws::AwsError;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
-use shared::person::{Attributes, Status};
+use shared::environment::CustomAttribute;
+use shared::identity::{Relation, relation, verified};
+use shared::person::{Attributes, Person, Status};
+use tokio::sync::Mutex;
 
-use crate::replica::{Replica, Unfit};
+use crate::pool_rules::{ADDRESSES, PoolRules, to_write_afterwards};
+use crate::replica::{Name, Replica, Unfit};
+
+/// How long the pool's description is used before it is asked for again.
+const RULES_LIFETIME: Duration = Duration::from_mins(10);
 
 /// The secondary pool, in which replicas are created.
 pub struct Secondary {
     pool: Pool,
-    activate: bool,
+    settings: Settings,
+    rules: Mutex<Option<(Instant, Arc<PoolRules>)>>,
+}
+
+/// How replicas are created.
+pub struct Settings {
+    /// Whether each replica is given a permanent password.
+    pub activate: bool,
+    /// The attribute that carries identities.
+    pub origin: Option<CustomAttribute>,
+    /// Whether there is time to create a person with the least attributes, and to write the others one by one. Who is interrupted
+    /// in between leaves a replica that is not activated, which the next attempt completes.
+    pub one_by_one: bool,
 }
 
 /// A person who is in the secondary pool now.
@@ -17,8 +40,19 @@ pub struct Secondary {
 pub struct Replicated {
     /// Whether they were there before, with a password of their own.
     pub already: bool,
-    /// Attributes that the pool's schema does not know.
+    /// Attributes that the pool does not know, or refused.
     pub dropped: Vec<String>,
+}
+
+/// What a user of the secondary pool has that a replica needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The username that the person chose.
+    Username,
+    /// The address that is the username.
+    Address(&'static str),
+    /// An alias: a verified address or the preferred username.
+    Alias(&'static str),
 }
 
 /// Why a person is not in the secondary pool.
@@ -30,43 +64,125 @@ pub enum NotReplicated {
     /// A call to the secondary pool failed.
     #[error(transparent)]
     Secondary(PoolError),
-    /// The primary pool could not say whether the person still exists.
+    /// The primary pool could not say whether a person still exists.
     #[error(transparent)]
     Primary(PoolError),
+    /// The snapshot bucket could not be read or written.
+    #[error(transparent)]
+    Snapshots(AwsError),
     /// The record is of another pool than the one that can be asked.
     #[error("the record is of user pool {0}, which is not SOURCE_USER_POOL_ID")]
     OtherPool(String),
     /// An unconfirmed user with this `sub` holds the name.
     #[error("an unconfirmed user, {0}, holds the username")]
     HeldByUnconfirmed(String),
+    /// A user who is another person holds the name or an alias.
+    #[error("{held} held by another user, {}", .holder.sub().unwrap_or("(no sub)"))]
+    HeldByAnother {
+        /// What they hold.
+        held: Held,
+        /// The user.
+        holder: Box<Person>,
+    },
+    /// The same, and nobody may take it from them.
+    #[error("name-held: {held} held by another user, {holder}: {why}")]
+    NameHeld {
+        /// What they hold.
+        held: Held,
+        /// Their `sub`.
+        holder: String,
+        /// Why it stays theirs.
+        why: &'static str,
+    },
+    /// A user without an identity holds the name, and is older than the sign-up.
+    #[error(
+        "cannot-tell: the username is held by user {0}, who carries no identity and may be somebody else"
+    )]
+    CannotTell(String),
     /// A user holds the name whose status twinpool must not change.
     #[error("a user with status {0} holds the username")]
     Taken(Status),
+    /// The replica was left incomplete, and there is no time to complete it.
+    #[error("the replica is incomplete")]
+    HalfMade,
     /// Two contradicting answers; the next attempt sees more.
-    #[error("the username exists and cannot be found")]
+    #[error("the username or an alias of the person is taken, and its holder cannot be found")]
     Vanished,
 }
 
-impl NotReplicated {
-    /// Whether trying again can never help. Everything that is not known to be final stays in the outbox, where it is visible.
-    pub fn is_permanent(&self) -> bool {
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unfit(_) | Self::Taken(_) => true,
-            Self::Secondary(error) => matches!(
-                error.code(),
-                "InvalidParameterException" | "InvalidPasswordException" | "AliasExistsException"
-            ),
-            Self::Primary(_) | Self::OtherPool(_) | Self::HeldByUnconfirmed(_) | Self::Vanished => {
-                false
+            Self::Username => f.write_str("username"),
+            Self::Address(attribute) | Self::Alias(attribute) => {
+                f.write_str(&attribute.replace('_', " "))
             }
         }
     }
 }
 
+/// What becomes of a record that was not replicated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// Trying again can never help.
+    Permanent,
+    /// Refused: it is tried again, but not for ever.
+    Refused,
+    /// Nobody refused it: something did not answer, or is not set up.
+    Unavailable,
+}
+
+impl NotReplicated {
+    /// Whether it is worth trying again. Everything that is not known to be final stays in the outbox for a while, where it is
+    /// visible.
+    pub fn prospect(&self) -> Prospect {
+        match self {
+            Self::Unfit(_) | Self::Taken(_) | Self::NameHeld { .. } | Self::CannotTell(_) => {
+                Prospect::Permanent
+            }
+            Self::Secondary(error)
+                if matches!(
+                    error.code(),
+                    "InvalidParameterException"
+                        | "InvalidPasswordException"
+                        | "AliasExistsException"
+                ) =>
+            {
+                Prospect::Permanent
+            }
+            Self::Secondary(PoolError::Aws(error))
+            | Self::Primary(PoolError::Aws(error))
+            | Self::Snapshots(error)
+                if !error.is_call_rejected() =>
+            {
+                Prospect::Unavailable
+            }
+            Self::Secondary(PoolError::OutOfTime(_)) | Self::Primary(PoolError::OutOfTime(_)) => {
+                Prospect::Unavailable
+            }
+            _ => Prospect::Refused,
+        }
+    }
+}
+
+/// What AdminCreateUser answered.
+enum Creation {
+    /// The user's `sub`.
+    Created(String),
+    /// Somebody has the username or an alias.
+    Taken,
+    /// Refused for another reason, and it would be refused again.
+    Refused(AwsError),
+}
+
 impl Secondary {
-    /// The pool. `activate` gives each replica a permanent password.
-    pub fn new(pool: Pool, activate: bool) -> Self {
-        Self { pool, activate }
+    /// The pool, and how replicas are created in it.
+    pub fn new(pool: Pool, settings: Settings) -> Self {
+        Self {
+            pool,
+            settings,
+            rules: Mutex::default(),
+        }
     }
 
     /// The pool.
@@ -74,45 +190,77 @@ impl Secondary {
         &self.pool
     }
 
+    /// The attribute that carries identities.
+    pub fn origin(&self) -> Option<&CustomAttribute> {
+        self.settings.origin.as_ref()
+    }
+
     /// Creates the replica, or finds that the person is there.
+    ///
+    /// A person comes before an attribute: if the pool refuses them with all attributes, they are created with those that it knows;
+    /// then, where there is time, with the least, and the others are written one by one.
     ///
     /// # Errors
     ///
     /// The person is not in the pool, or their user is not complete.
     pub async fn replicate(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
-        let mut username = &replica.username;
-        let mut other_username = replica.other_username.as_ref();
-        let mut attributes = replica.attributes.clone();
-        let mut dropped = Vec::new();
-        loop {
-            let error = match users::create(&self.pool, username, &attributes).await {
-                Ok(_) => break,
-                Err(PoolError::Aws(error)) => error,
-                Err(error) => return Err(NotReplicated::Secondary(error)),
+        let mut refusal = match self.create(replica, &replica.attributes).await? {
+            Creation::Created(_) => return self.created(replica, Vec::new()).await,
+            Creation::Taken => return self.find_holder(replica).await,
+            Creation::Refused(refusal) => refusal,
+        };
+        let rules = self.rules().await?;
+        let fitted = rules.fit(replica);
+        let is_changed = fitted.replica != *replica;
+        let (replica, mut dropped) = (fitted.replica, fitted.unknown);
+        if is_changed {
+            refusal = match self.create(&replica, &replica.attributes).await? {
+                Creation::Created(_) => return self.created(&replica, dropped).await,
+                Creation::Taken => return self.find_holder(&replica).await,
+                Creation::Refused(refusal) => refusal,
             };
-            match error.code() {
-                "UsernameExistsException" => return self.find_holder(username).await,
-                // "Username should be an email." (boto3#3836), "… a phone number" (amplify-passwordless-sms-auth#13).
-                "InvalidParameterException"
-                    if error.message().starts_with("Username should be")
-                        && let Some(other) = other_username.take() =>
-                {
-                    username = other;
-                }
-                "InvalidParameterException" => {
-                    let unknown = unknown_attributes(error.message(), &attributes);
-                    if unknown.is_empty() {
-                        return Err(NotReplicated::Secondary(error.into()));
-                    }
-                    for name in &unknown {
-                        attributes.remove(name);
-                    }
-                    dropped.extend(unknown);
-                }
-                _ => return Err(NotReplicated::Secondary(error.into())),
-            }
         }
-        self.activate(username).await?;
+        let least = rules.least(&replica, self.origin());
+        if !self.settings.one_by_one || least == replica.attributes {
+            return Err(NotReplicated::Secondary(refusal.into()));
+        }
+        match self.create(&replica, &least).await? {
+            Creation::Created(sub) => {
+                let user = (replica.username.as_str(), sub.as_str());
+                dropped.extend(self.complete(user, &replica, &least, &rules).await?);
+                Ok(Replicated {
+                    already: false,
+                    dropped,
+                })
+            }
+            Creation::Taken => self.find_holder(&replica).await,
+            Creation::Refused(refusal) => Err(NotReplicated::Secondary(refusal.into())),
+        }
+    }
+
+    async fn create(
+        &self,
+        replica: &Replica,
+        attributes: &Attributes,
+    ) -> Result<Creation, NotReplicated> {
+        match users::create(&self.pool, replica.username.as_str(), attributes).await {
+            Ok(sub) => Ok(Creation::Created(sub)),
+            Err(PoolError::Aws(error)) => match error.code() {
+                // A taken alias comes under either code (boto3#3213).
+                "UsernameExistsException" | "AliasExistsException" => Ok(Creation::Taken),
+                _ if error.is_call_rejected() => Ok(Creation::Refused(error)),
+                _ => Err(NotReplicated::Secondary(error.into())),
+            },
+            Err(error) => Err(NotReplicated::Secondary(error)),
+        }
+    }
+
+    async fn created(
+        &self,
+        replica: &Replica,
+        dropped: Vec<String>,
+    ) -> Result<Replicated, NotReplicated> {
+        self.activate(replica.username.as_str()).await?;
         Ok(Replicated {
             already: false,
             dropped,
@@ -121,75 +269,173 @@ impl Secondary {
 
     /// A user with a temporary password could not use "forgot password".
     async fn activate(&self, username: &str) -> Result<(), NotReplicated> {
-        if !self.activate {
+        if !self.settings.activate {
             return Ok(());
         }
         let activated = users::set_random_password(&self.pool, username).await;
         activated.map_err(NotReplicated::Secondary)
     }
 
-    /// Finds out who holds the name. The password of a person who has set one is never changed.
-    async fn find_holder(&self, username: &str) -> Result<Replicated, NotReplicated> {
-        let holder = users::look_up(&self.pool, username).await;
-        let holder = holder.map_err(NotReplicated::Secondary)?;
-        let holder = holder.ok_or(NotReplicated::Vanished)?;
-        let already = match holder.status {
-            Status::Confirmed | Status::ResetRequired => true,
-            Status::ForceChangePassword => {
-                self.activate(username).await?;
-                !self.activate
+    /// Writes what a new user does not have yet, and activates them. Gives the names of the attributes that they do not get. The user
+    /// is given by username and `sub`.
+    ///
+    /// The attributes come first, so that a user who is interrupted here is recognised as incomplete. What is refused is tried once
+    /// more afterwards: a preferred username is refused for an account that is not confirmed (facts N11.4).
+    async fn complete(
+        &self,
+        (username, sub): (&str, &str),
+        replica: &Replica,
+        present: &Attributes,
+        rules: &PoolRules,
+    ) -> Result<Vec<String>, NotReplicated> {
+        let (mut rest, mut dropped) = to_write_afterwards(&replica.attributes, present);
+        for attribute in [ADDRESSES[0], ADDRESSES[1], "preferred_username"] {
+            // In alias pools the write would take the name away from its holder, without an error (boto3#3213).
+            if let Some(value) = rest.get(attribute)
+                && rules.is_sign_in_name(attribute)
+                && self.is_held_by_another(value, sub).await?
+            {
+                rest.remove(attribute);
+                rest.remove(&format!("{attribute}_verified"));
+                dropped.push(attribute.to_owned());
             }
-            Status::Unconfirmed => {
-                let sub = holder.sub().unwrap_or(&holder.username);
-                return Err(NotReplicated::HeldByUnconfirmed(sub.to_owned()));
-            }
-            status => return Err(NotReplicated::Taken(status)),
+        }
+        let write = async |attributes: &Attributes| {
+            let refused = users::write_attributes(&self.pool, username, attributes).await;
+            refused.map_err(NotReplicated::Secondary)
         };
-        Ok(Replicated {
-            already,
-            dropped: Vec::new(),
-        })
+        let refused = write(&rest).await?;
+        self.activate(username).await?;
+        let again: Attributes = rest
+            .iter()
+            .filter(|(name, _)| refused.iter().any(|refused| refused.name == *name))
+            .collect();
+        let refused = write(&again).await?;
+        let refused = refused.into_iter().map(|refused| refused.name);
+        dropped.extend(refused.filter(|name| !is_flag(name)));
+        Ok(dropped)
     }
-}
 
-/// The attributes that, according to an InvalidParameterException, the schema does not know: one line for each, as in
-/// `custom:tenant: Attribute does not exist in the schema.` (amplify-flutter#509).
-fn unknown_attributes(message: &str, attributes: &Attributes) -> Vec<String> {
-    attributes
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|name| {
-            message
-                .match_indices(&format!("{name}: Attribute does not exist in the schema"))
-                .any(|(at, _)| {
-                    message[..at]
-                        .chars()
-                        .next_back()
-                        .is_none_or(char::is_whitespace)
+    /// Whether another user than this one can be found by a name.
+    pub async fn is_held_by_another(&self, name: &str, sub: &str) -> Result<bool, NotReplicated> {
+        let holder = self.look_up(name).await?;
+        Ok(holder.is_some_and(|holder| holder.sub() != Some(sub)))
+    }
+
+    async fn look_up(&self, username: &str) -> Result<Option<Person>, NotReplicated> {
+        let found = users::look_up(&self.pool, username).await;
+        found.map_err(NotReplicated::Secondary)
+    }
+
+    /// Finds out who holds the name or an alias. The password of a person who has set one is never changed.
+    async fn find_holder(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
+        let (held, holder) = self.holder(replica).await?;
+        let sub = holder.sub().unwrap_or(&holder.username).to_owned();
+        if holder.status == Status::Unconfirmed && !matches!(held, Held::Alias(_)) {
+            return Err(NotReplicated::HeldByUnconfirmed(sub));
+        }
+        match relation(&replica.original(), &holder, self.origin()) {
+            Relation::Same => {}
+            Relation::Another => {
+                return Err(NotReplicated::HeldByAnother {
+                    held,
+                    holder: Box::new(holder),
+                });
+            }
+            Relation::CannotTell => return Err(NotReplicated::CannotTell(sub)),
+        }
+        match holder.status {
+            Status::Confirmed | Status::ResetRequired => Ok(Replicated {
+                already: true,
+                dropped: Vec::new(),
+            }),
+            Status::ForceChangePassword => {
+                let username = match held {
+                    Held::Alias(_) => &holder.username,
+                    _ => replica.username.as_str(),
+                };
+                let user = (username, sub.as_str());
+                let dropped = self.complete_half_made(user, replica, &holder).await?;
+                Ok(Replicated {
+                    already: !self.settings.activate,
+                    dropped,
                 })
-        })
-        .map(str::to_owned)
-        .collect()
+            }
+            status => Err(NotReplicated::Taken(status)),
+        }
+    }
+
+    /// The user who has the name, else an alias that the replica would have.
+    async fn holder(&self, replica: &Replica) -> Result<(Held, Person), NotReplicated> {
+        if let Some(holder) = self.look_up(replica.username.as_str()).await? {
+            let held = match replica.username {
+                Name::Username(_) => Held::Username,
+                Name::Address { attribute, .. } => Held::Address(attribute),
+            };
+            return Ok((held, holder));
+        }
+        let attributes = &replica.attributes;
+        let aliases = ADDRESSES
+            .into_iter()
+            .map(|address| (address, verified(attributes, address)))
+            .chain([("preferred_username", attributes.get("preferred_username"))]);
+        for (attribute, value) in aliases {
+            if let Some(value) = value
+                && let Some(holder) = self.look_up(value).await?
+            {
+                return Ok((Held::Alias(attribute), holder));
+            }
+        }
+        Err(NotReplicated::Vanished)
+    }
+
+    /// Completes a replica that was created and not activated.
+    async fn complete_half_made(
+        &self,
+        user: (&str, &str),
+        replica: &Replica,
+        holder: &Person,
+    ) -> Result<Vec<String>, NotReplicated> {
+        let (missing, _) = to_write_afterwards(&replica.attributes, &holder.attributes);
+        if missing.is_empty() {
+            self.activate(user.0).await?;
+            return Ok(Vec::new());
+        }
+        let rules = self.rules().await?;
+        let fitted = rules.fit(replica);
+        let (missing, _) = to_write_afterwards(&fitted.replica.attributes, &holder.attributes);
+        let mut dropped = fitted.unknown;
+        if missing.is_empty() {
+            self.activate(user.0).await?;
+        } else if self.settings.one_by_one {
+            let present = &holder.attributes;
+            dropped.extend(
+                self.complete(user, &fitted.replica, present, &rules)
+                    .await?,
+            );
+        } else {
+            return Err(NotReplicated::HalfMade);
+        }
+        Ok(dropped)
+    }
+
+    /// What the pool's description says, asked for at most every ten minutes and only after a refusal.
+    async fn rules(&self) -> Result<Arc<PoolRules>, NotReplicated> {
+        let mut kept = self.rules.lock().await;
+        if let Some((since, rules)) = &*kept
+            && since.elapsed() < RULES_LIFETIME
+        {
+            return Ok(Arc::clone(rules));
+        }
+        let pool = self.pool.describe().await;
+        let rules = Arc::new(PoolRules::of(&pool.map_err(NotReplicated::Secondary)?));
+        *kept = Some((Instant::now(), Arc::clone(&rules)));
+        Ok(rules)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_that_the_schema_does_not_know_are_found_by_name() {
-        let attributes = Attributes::from_iter([
-            ("custom:tenant", "t"),
-            ("custom:note", "n"),
-            ("note", "n"),
-            ("email", "taro@example.jp"),
-        ]);
-        let message = "Attributes did not conform to the schema: custom:tenant: Attribute does not exist in the schema.\n\
-                       custom:note: Attribute does not exist in the schema.\n";
-
-        let unknown = unknown_attributes(message, &attributes);
-
-        assert_eq!(unknown, ["custom:note", "custom:tenant"]);
-        assert!(unknown_attributes("Invalid email address format.", &attributes).is_empty());
-    }
+/// Whether an attribute is the flag of an address, which is named with it.
+fn is_flag(name: &str) -> bool {
+    name.strip_suffix("_verified")
+        .is_some_and(|address| ADDRESSES.contains(&address))
 }

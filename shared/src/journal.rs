@@ -66,6 +66,22 @@ pub fn record_key(prefix: &str, person: &str) -> String {
     format!("{prefix}{}", object_name(person))
 }
 
+/// Whether a person has used the secondary pool: the trigger has recorded that they signed up there or set a password there.
+/// Nobody else can have changed anything in that pool, because a replica's password is random. `person` is their `sub` in the
+/// secondary pool.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn has_used_secondary(bucket: &Bucket, person: &str) -> Result<bool, AwsError> {
+    for prefix in [SIGN_UPS_PREFIX, RESTORED_PREFIX, PASSWORD_RESETS_PREFIX] {
+        if bucket.get(&record_key(prefix, person)).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Moves the sign-up record of a person who is in the primary pool now to `journal/restored/`. False when there is no record.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 //! Words, without a network, tested as plain functions:
 //! - [`id`], [`pool_id`], [`time`], [`password`], [`environment`]
 //! - [`person`]: users of a pool and their attributes
+//! - [`identity`]: who is whom in two pools
 //! - [`event`], [`confirmation`]: a Cognito trigger event, read leniently, and what is kept of it
 //! - [`import_csv`]: Cognito's import files: which users can be written and how, how a file is read, what Cognito would reject
 //!
@@ -18,6 +19,7 @@
 //!
 //! Stores, which say what lies in a bucket:
 //! - [`outbox`], [`journal`], and [`confirmation_store`], which writes to both
+//! - [`withheld`]: replicas whose people are gone from the primary pool
 //!
 //! Engines:
 //! - [`snapshot`]: a full export of a pool
@@ -37,6 +39,7 @@ pub mod confirmation_store;
 pub mod environment;
 pub mod event;
 pub mod id;
+pub mod identity;
 pub mod import_csv;
 pub mod journal;
 pub mod lambda;
@@ -47,3 +50,4 @@ pub mod pool_id;
 pub mod s3;
 pub mod snapshot;
 pub mod time;
+pub mod withheld;

@@ -141,6 +141,10 @@ impl AwsError {
             | "ExpiredToken"
             | "MissingAuthenticationTokenException"
             | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "IncompleteSignatureException"
+            | "RequestExpired"
+            | "RequestTimeTooSkewed"
             | "SignatureDoesNotMatch"
             | "AuthorizationHeaderMalformed" => "check the credentials",
             _ => return None,

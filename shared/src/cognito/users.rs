@@ -126,7 +126,8 @@ pub struct RefusedAttribute {
     pub code: String,
 }
 
-/// AdminUpdateUserAttributes: all attributes in one call; if that is refused, one by one. Gives those that were refused.
+/// AdminUpdateUserAttributes: all attributes in one call; if that is refused, one by one, an address together with its flag. Gives
+/// those that were refused.
 ///
 /// # Errors
 ///
@@ -136,20 +137,24 @@ pub async fn write_attributes(
     username: &str,
     attributes: &Attributes,
 ) -> Result<Vec<RefusedAttribute>, PoolError> {
-    let all = to_sdk(attributes);
-    match update_attributes(pool, username, all.clone()).await {
+    if attributes.is_empty() {
+        return Ok(Vec::new());
+    }
+    match update_attributes(pool, username, attributes).await {
         Ok(()) => return Ok(Vec::new()),
-        Err(PoolError::Aws(error)) if !error.is_transient() => {}
+        Err(PoolError::Aws(error)) if error.is_call_rejected() => {}
         Err(error) => return Err(error),
     }
     let mut refused = Vec::new();
-    for attribute in all {
-        let name = attribute.name.clone();
-        match update_attributes(pool, username, vec![attribute]).await {
+    for unit in units(attributes) {
+        match update_attributes(pool, username, &unit).await {
             Ok(()) => {}
-            Err(PoolError::Aws(error)) if !error.is_transient() => {
+            Err(PoolError::Aws(error)) if error.is_call_rejected() => {
                 let code = error.code().to_owned();
-                refused.push(RefusedAttribute { name, code });
+                refused.extend(unit.iter().map(|(name, _)| RefusedAttribute {
+                    name: name.to_owned(),
+                    code: code.clone(),
+                }));
             }
             Err(error) => return Err(error),
         }
@@ -157,11 +162,33 @@ pub async fn write_attributes(
     Ok(refused)
 }
 
-async fn update_attributes(
+/// What is written in one call: an attribute, or an address together with its flag. An address without its flag would be
+/// unverified, and a code would be sent to it (facts N11.9).
+fn units(attributes: &Attributes) -> Vec<Attributes> {
+    let address_of = |flag: &str| flag.strip_suffix("_verified").map(str::to_owned);
+    let has = |name: &str| attributes.iter().any(|(other, _)| other == name);
+    attributes
+        .iter()
+        .filter(|(name, _)| !address_of(name).is_some_and(|address| has(&address)))
+        .map(|(name, value)| {
+            let flag = format!("{name}_verified");
+            let flag = attributes.iter().find(|(other, _)| *other == flag);
+            [(name, value)].into_iter().chain(flag).collect()
+        })
+        .collect()
+}
+
+/// AdminUpdateUserAttributes with these attributes in one call.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn update_attributes(
     pool: &Pool,
     username: &str,
-    attributes: Vec<AttributeType>,
+    attributes: &Attributes,
 ) -> Result<(), PoolError> {
+    let attributes = to_sdk(attributes);
     pool.call_with_retry("AdminUpdateUserAttributes", || {
         pool.client()
             .admin_update_user_attributes()
@@ -185,6 +212,15 @@ pub async fn delete_unconfirmed(pool: &Pool, sub: &str) -> Result<bool, PoolErro
     if holder.is_none_or(|holder| holder.status != Status::Unconfirmed) {
         return Ok(false);
     }
+    delete(pool, sub).await
+}
+
+/// AdminDeleteUser by `sub`. False if the user was gone already.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn delete(pool: &Pool, sub: &str) -> Result<bool, PoolError> {
     let deleted = pool
         .call_with_retry("AdminDeleteUser", || {
             pool.client()
@@ -197,6 +233,36 @@ pub async fn delete_unconfirmed(pool: &Pool, sub: &str) -> Result<bool, PoolErro
     match deleted {
         Err(error) if error.code() == "UserNotFoundException" => Ok(false),
         deleted => deleted.map(|_| true),
+    }
+}
+
+/// AdminListGroupsForUser: the names of all groups that a user is in.
+///
+/// # Errors
+///
+/// A call failed, or the deadline passed.
+pub async fn groups(pool: &Pool, username: &str) -> Result<Vec<String>, PoolError> {
+    let mut names = Vec::new();
+    let mut token = None;
+    loop {
+        let page = pool
+            .call_with_retry("AdminListGroupsForUser", || {
+                pool.client()
+                    .admin_list_groups_for_user()
+                    .user_pool_id(pool.id().as_str())
+                    .username(username)
+                    .set_next_token(token.clone())
+                    .send()
+            })
+            .await?;
+        let incomplete =
+            || AwsError::incomplete_response("AdminListGroupsForUser", pool.id(), "groups");
+        let groups = page.groups.ok_or_else(incomplete)?;
+        names.extend(groups.into_iter().filter_map(|group| group.group_name));
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(names);
+        }
     }
 }
 
@@ -213,4 +279,33 @@ fn to_sdk(attributes: &Attributes) -> Vec<AttributeType> {
                 .ok()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_together_with_its_flag() {
+        let attributes = Attributes::from_iter([
+            ("email", "taro@example.jp"),
+            ("email_verified", "true"),
+            ("name", "Taro"),
+            ("phone_number_verified", "false"),
+        ]);
+
+        let names: Vec<Vec<String>> = units(&attributes)
+            .iter()
+            .map(|unit| unit.iter().map(|(name, _)| name.to_owned()).collect())
+            .collect();
+
+        assert_eq!(
+            names,
+            [
+                vec!["email", "email_verified"],
+                vec!["name"],
+                vec!["phone_number_verified"]
+            ]
+        );
+    }
 }

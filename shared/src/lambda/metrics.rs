@@ -25,7 +25,9 @@ pub enum Metric {
     Skipped,
     /// Confirmations that could be stored nowhere, and configuration errors of a trigger.
     Lost,
-    /// Attributes that were not replicated, because the secondary pool's schema does not have them.
+    /// Records that were dropped, because their person is no longer in the primary pool.
+    Gone,
+    /// Attributes that were not replicated, because the secondary pool does not know them or refused them.
     DroppedAttributes,
     /// Duration of the calls to the secondary region.
     ReplicationLatency,

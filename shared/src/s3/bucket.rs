@@ -104,7 +104,8 @@ impl Bucket {
             match error.code() {
                 // S3 User Guide, conditional writes: the first write to finish succeeds, later ones get 412;
                 // If-Match on an object that is gone gets 404.
-                "PreconditionFailed" | "NoSuchKey" => return Ok(None),
+                "PreconditionFailed" => return Ok(None),
+                "NoSuchKey" if matches!(condition, Condition::Unchanged(_)) => return Ok(None),
                 // 409: another operation on the key took place meanwhile, and the write may be retried.
                 "ConditionalRequestConflict" if conflicts < MAX_CONFLICT_RETRIES => {
                     conflicts += 1;
@@ -202,7 +203,16 @@ impl Bucket {
         Listing {
             bucket: self.clone(),
             prefix: prefix.into(),
+            start_after: None,
             next: NextPage::First,
+        }
+    }
+
+    /// Begins to list the objects below a prefix whose keys come after `start_after`.
+    pub fn list_after(&self, prefix: impl Into<String>, start_after: impl Into<String>) -> Listing {
+        Listing {
+            start_after: Some(start_after.into()),
+            ..self.list(prefix)
         }
     }
 }
@@ -212,6 +222,7 @@ impl Bucket {
 pub struct Listing {
     bucket: Bucket,
     prefix: String,
+    start_after: Option<String>,
     next: NextPage,
 }
 
@@ -242,6 +253,7 @@ impl Listing {
             .list_objects_v2()
             .bucket(name)
             .prefix(&self.prefix)
+            .set_start_after(self.start_after.clone().filter(|_| token.is_none()))
             .set_continuation_token(token)
             .send()
             .await

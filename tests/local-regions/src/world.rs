@@ -241,7 +241,12 @@ async fn deploy(
     ];
     let lambda = tokyo.lambda();
     lambda.create_function(function(REPLICATE_TRIGGER, &replicate, trigger, &env));
-    let env = [&env[..], &[("SOURCE_USER_POOL_ID", primary.id.as_str())]].concat();
+    let of_worker = [
+        ("SOURCE_USER_POOL_ID", primary.id.as_str()),
+        ("S3_BUCKET_NAME", SNAPSHOTS),
+        ("S3_BUCKET_REGION", OSAKA),
+    ];
+    let env = [&env[..], &of_worker].concat();
     lambda.create_function(function(REPLICATE_WORKER, &replicate, worker, &env));
     tokyo
         .cognito()

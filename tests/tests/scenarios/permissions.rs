@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 use shared::journal::{PASSWORD_RESETS_PREFIX, RESTORED_PREFIX, SIGN_UPS_PREFIX};
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::snapshot::layout::PARTS_PREFIX;
+use shared::withheld::WITHHELD_PREFIX;
 
-use crate::support::{confirmation, email, invoke, record, sub, world};
+use crate::support::{confirmation, email, invoke, person_in_primary, record, sub, world};
 
 /// The prefixes in a bucket that permissions are given for; any other key is listed itself.
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 9] = [
     PENDING_PREFIX,
     CONFLICTS_PREFIX,
     SIGN_UPS_PREFIX,
@@ -32,6 +33,7 @@ const PREFIXES: [&str; 8] = [
     PARTS_PREFIX,
     "snapshots/",
     "restores/",
+    WITHHELD_PREFIX,
 ];
 
 /// By function and call, such as `s3:PutObject`: the resources.
@@ -117,6 +119,11 @@ impl Recorder {
             .await
             .unwrap();
         self.world.osaka.faults().clear();
+
+        // An attribute that no pool knows.
+        let mut unknown = confirmation(12);
+        unknown["request"]["userAttributes"]["custom:unknown"] = json!("u");
+        self.invoke(REPLICATE_TRIGGER, unknown).await.unwrap();
     }
 
     /// Continues with the record that the trigger left in the outbox.
@@ -132,11 +139,49 @@ impl Recorder {
         self.world.osaka.cognito().put_user(secondary, squatter);
         let mut nameless = record(5, SignedDuration::ZERO);
         nameless["attributes"] = json!({});
+        for number in [1, 2, 4, 7, 9] {
+            person_in_primary(&self.world, number);
+        }
+        // An address that has changed hands: the first person moved from it, or is gone.
+        let holder = |number: u32| SeedUser {
+            attributes: [
+                ("email", email(number)),
+                ("custom:origin_sub", sub(number - 1)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+            ..SeedUser::default()
+        };
+        let moved = SeedUser {
+            sub: Some(sub(6)),
+            attributes: [("email", email(600)), ("email_verified", "true".to_owned())]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            ..SeedUser::default()
+        };
+        let primary = &self.world.primary.id;
+        self.world.tokyo.cognito().put_user(primary, moved);
+        for number in [7, 9] {
+            let holder = holder(number);
+            self.world.osaka.cognito().put_user(secondary, holder);
+        }
+        // Somebody whom the pool refuses with one of the attributes.
+        let mut too_long = record(1, SignedDuration::ZERO);
+        too_long["attributes"]["name"] = json!("x".repeat(2049));
+        too_long["attributes"]["nickname"] = json!("one");
+        too_long["attributes"]["email"] = json!("one-more@example.jp");
+        // Somebody whom nobody can look up: the record is of another pool.
+        let mut foreign = record(11, SignedDuration::ZERO);
+        foreign["pool"] = json!("ap-northeast-1_Another01");
         let records = [
             record(3, SignedDuration::from_hours(2)),
             record(4, SignedDuration::ZERO),
             nameless,
             json!("no record"),
+            record(7, SignedDuration::ZERO),
+            record(9, SignedDuration::ZERO),
+            too_long,
+            foreign,
         ];
         for (name, record) in records.iter().enumerate() {
             let put = self.world.tokyo.s3_client().put_object();
@@ -151,7 +196,7 @@ impl Recorder {
 
         assert_eq!(
             answer.await.unwrap(),
-            json!({"drained": 2, "failing": 0, "conflicts": 2, "gone": 1, "oldest_s": 0})
+            json!({"drained": 5, "failing": 1, "conflicts": 2, "gone": 1, "oldest_s": 0})
         );
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use local_regions::binary;
-use local_regions::cognito::UserView;
+use local_regions::cognito::{SeedUser, UserView};
 use local_regions::region::{ACCESS_KEY_ID, Region, SECRET_ACCESS_KEY};
 use local_regions::world::{
     BACKUP_WORKER, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World, WorldOptions,
@@ -48,6 +48,19 @@ pub fn record(number: u32, age: SignedDuration) -> Value {
         "recorded_at": (Timestamp::now() - age).to_string(),
         "attributes": {"sub": sub(number), "email": email(number), "email_verified": "true"},
     })
+}
+
+/// Puts the person with this number into the primary pool, as their confirmation or record describes them. The outbox's worker asks
+/// there before each replay.
+pub fn person_in_primary(world: &World, number: u32) {
+    let person = SeedUser {
+        sub: Some(sub(number)),
+        attributes: [("email", email(number)), ("email_verified", "true".into())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+        ..SeedUser::default()
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, person);
 }
 
 /// The `sub` of the person with this number.

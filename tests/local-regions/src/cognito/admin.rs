@@ -7,7 +7,7 @@ use super::mail::new_code;
 use super::params::{PASSWORD, POOL_ID, Params, USERNAME};
 use super::password::PasswordHash;
 use super::pool::PoolState;
-use super::settings::Contact;
+use super::settings::{Alias, Contact};
 use super::user::{User, UserStatus, new_sub};
 use super::{DAY, Inner, lock, seconds};
 
@@ -23,6 +23,27 @@ impl PoolState {
             _ => phone,
         };
         chosen.map(str::to_owned)
+    }
+
+    /// Rejects a preferred username that is an alias for a user who is not confirmed.
+    // amplify-js#1669; that AdminCreateUser answers the same is [Inf] (facts N11.4).
+    fn check_preferred_username(
+        &self,
+        status: UserStatus,
+        given: &[(&str, &str)],
+    ) -> Result<(), ApiError> {
+        let is_given = given.iter().any(|(name, _)| *name == "preferred_username");
+        let aliases = &self.settings.alias_attributes;
+        if is_given
+            && aliases.contains(&Alias::PreferredUsername)
+            && status != UserStatus::Confirmed
+        {
+            return Err(ApiError::invalid_parameter(
+                "Preferred username cannot be provided for unconfirmed account, since user pool is configured for \
+                 preferred username alias.",
+            ));
+        }
+        Ok(())
     }
 
     fn set_temporary_password(&self, user: &mut User, password: &str, now: u64) {
@@ -67,7 +88,19 @@ impl Inner {
             pool.put(sub, user, at);
             return Ok(json!({"User": answer}));
         }
+        let reported = self.knobs.reported_refusals();
+        let unknown = given
+            .iter()
+            .find(|(name, _)| pool.schema.id(name).is_none());
+        if let Some((name, _)) = unknown.filter(|_| reported) {
+            // facts N11.1: names one attribute at a time [I].
+            let message = format!(
+                "Attributes did not conform to the schema: Type for attribute {{{name}}} could not be determined"
+            );
+            return Err(ApiError::invalid_parameter(message));
+        }
         let (contact, writes) = pool.creation_writes(username, &given)?;
+        pool.check_preferred_username(UserStatus::ForceChangePassword, &given)?;
         let sub = new_sub();
         let mut user = User::new(
             contact.is_none().then_some(username),
@@ -95,7 +128,12 @@ impl Inner {
         }
         pool.settings.password_policy.check(&password)?;
         pool.set_temporary_password(&mut user, &password, at.now);
-        pool.claim_aliases(sub, &user, force, at)?;
+        pool.claim_aliases(sub, &user, force, at)
+            .map_err(|refusal| match reported {
+                // boto3#3213: nobody has the username, but somebody has the alias [I].
+                true => ApiError::new("UsernameExistsException", refusal.message),
+                false => refusal,
+            })?;
         if action.is_none()
             && let Some(destination) = pool.invited_at(&user, &mediums)
         {
@@ -145,6 +183,21 @@ impl Inner {
         Ok(answer)
     }
 
+    // botocore AdminListGroupsForUser [D]. All groups are on one page.
+    pub(super) fn admin_list_groups_for_user(&self, mut p: Params<'_>) -> Answer {
+        let pool_id = p.required("UserPoolId", &POOL_ID);
+        let username = p.required("Username", &USERNAME);
+        p.check()?;
+        let pool = self.pool(pool_id)?;
+        let pool = lock(&pool);
+        let (sub, _) = pool.must_find(username)?;
+        let groups = pool.groups.get(&sub).into_iter().flatten();
+        let groups: Vec<_> = groups
+            .map(|name| json!({"GroupName": name, "UserPoolId": pool_id}))
+            .collect();
+        Ok(json!({"Groups": groups}))
+    }
+
     pub(super) fn admin_delete_user(&self, mut p: Params<'_>) -> Answer {
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let username = p.required("Username", &USERNAME);
@@ -176,6 +229,7 @@ impl Inner {
         let mut pool = lock(&pool);
         let (sub, former) = pool.must_find(username)?;
         let writes = pool.schema.checked_writes(&given, false)?;
+        pool.check_preferred_username(former.status, &given)?;
         let mut user = former.clone();
         user.attributes.write(&writes, true);
         let mut notify = Vec::new();
@@ -205,7 +259,10 @@ impl Inner {
         }
         pool.check_verified(&user)?;
         let at = self.moment();
-        pool.claim_aliases(sub, &user, false, at)?;
+        // facts N11.11: in alias pools a verified address is taken from its holder, without an error (boto3#3213); in pools that sign
+        // in by an address it is AliasExistsException (aws-sdk-net#4387) [I].
+        let takes = !pool.signs_in_by_contact();
+        pool.claim_aliases(sub, &user, takes, at)?;
         for destination in notify {
             lock(&self.mail).send(&destination, &new_code());
         }

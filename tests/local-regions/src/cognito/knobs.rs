@@ -101,6 +101,7 @@ struct Turned {
     quota_of: HashMap<Category, u32>,
     import: ImportKnobs,
     broken_rows: BTreeSet<usize>,
+    reported_refusals: bool,
 }
 
 impl Knobs {
@@ -126,6 +127,16 @@ impl Knobs {
     /// Sets the requests a second of one category, like an adjusted quota in AWS.
     pub fn set_quota(&self, category: Category, per_second: u32) {
         self.turned().quota_of.insert(category, per_second);
+    }
+
+    /// Makes AdminCreateUser refuse with the codes and texts that public reports show, where they differ from the documentation.
+    // facts N11.1, N11.2: both are seen [I].
+    pub fn set_reported_refusals(&self, on: bool) {
+        self.turned().reported_refusals = on;
+    }
+
+    pub(super) fn reported_refusals(&self) -> bool {
+        self.turned().reported_refusals
     }
 
     /// Sets how import jobs run from now on, including those that are already running.

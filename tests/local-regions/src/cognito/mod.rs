@@ -251,6 +251,7 @@ impl Cognito {
             "AdminCreateUser" => inner.admin_create_user(p),
             "AdminSetUserPassword" => inner.admin_set_user_password(p),
             "AdminGetUser" => inner.admin_get_user(p),
+            "AdminListGroupsForUser" => inner.admin_list_groups_for_user(p),
             "AdminDeleteUser" => inner.admin_delete_user(p),
             "AdminDisableUser" => inner.admin_enable(p, false),
             "AdminEnableUser" => inner.admin_enable(p, true),
@@ -368,6 +369,14 @@ impl Cognito {
             pool.put(sub, user, Moment { now, listed: now });
         });
         user::sub_text(sub)
+    }
+
+    /// Puts a user into a group without an API call.
+    pub fn add_to_group(&self, pool_id: &str, username: &str, group: &str) {
+        self.state(pool_id, |pool| {
+            let (sub, _) = pool.find(username).expect("a user of the pool");
+            pool.groups.entry(sub).or_default().push(group.to_owned());
+        });
     }
 
     /// The current state of a user, found by the same names as in AdminGetUser.

@@ -36,6 +36,8 @@ pub(super) struct PoolState {
     pub(super) schema: Schema,
     pub(super) clients: HashMap<String, ClientSettings>,
     pub(super) users: Users,
+    /// The groups of each user who is in one, by `sub`.
+    pub(super) groups: BTreeMap<u128, Vec<String>>,
     pub(super) jobs: BTreeMap<String, Job>,
     /// The current configuration, by the names in UpdateUserPool.
     pub(super) configuration: Value,
@@ -71,6 +73,7 @@ impl PoolState {
             settings,
             clients: HashMap::new(),
             users: Users::default(),
+            groups: BTreeMap::new(),
             jobs: BTreeMap::new(),
             created: now,
             modified: now,

@@ -8,10 +8,10 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
 use serde_json::json;
 
-use super::put_record;
+use super::{put, put_record};
 use crate::support::{
-    answer, called, confirmation, counted, drain, email, invoke, most_in_a_second, outbox, record,
-    replica, sub, world,
+    answer, called, confirmation, counted, drain, email, invoke, most_in_a_second, outbox,
+    person_in_primary, record, replica, sub, world,
 };
 
 #[tokio::test]
@@ -20,6 +20,7 @@ async fn after_an_outage_everyone_in_the_outbox_is_replicated() {
     let away = Fault::of(Service::Cognito, Kind::Refuse);
     world.osaka.faults().add(away);
     for number in 0..20 {
+        person_in_primary(&world, number);
         let event = confirmation(number).to_string();
         answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
     }
@@ -55,6 +56,36 @@ async fn the_outbox_drains_within_the_quota() {
 
     // DG:quotas: AdminSetUserPassword, 30 a second.
     assert!(most_in_a_second(&world, "AdminSetUserPassword") <= 27);
+}
+
+#[tokio::test]
+async fn records_that_keep_failing_do_not_keep_those_behind_them_from_being_tried() {
+    let world = world().await;
+    let lambda = world.tokyo.lambda();
+    // Time for about fifty records.
+    lambda.set_timeout(REPLICATE_WORKER, Duration::from_millis(2500));
+    let refusal = Kind::Error {
+        status: 400,
+        code: "SomethingNewException".into(),
+        message: "no".into(),
+    };
+    let refused = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
+    world.osaka.faults().add(refused);
+    for number in 0..200 {
+        person_in_primary(&world, number);
+        let failing = record(number, SignedDuration::ZERO).to_string();
+        let name = format!("outbox/{number:02x}.json");
+        put(&world, &name, failing.as_bytes()).await;
+    }
+    let gone = record(1000, SignedDuration::ZERO).to_string();
+    put(&world, "outbox/ff.json", gone.as_bytes()).await;
+
+    for _ in 0..16 {
+        if drain(&world).await["gone"] == 1 {
+            return;
+        }
+    }
+    panic!("the last record has never been tried");
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 mod conflicts;
 mod draining;
+mod holders;
 
+use local_regions::cognito::SeedUser;
 use local_regions::world::{OUTBOX, World};
 use serde_json::Value;
 
@@ -12,7 +14,18 @@ async fn put(world: &World, key: &str, body: &[u8]) {
     put.send().await.unwrap();
 }
 
+/// Puts a record into the outbox, and its person into the primary pool.
 async fn put_record(world: &World, record: &Value) {
+    put_record_of_nobody(world, record).await;
+    let person = SeedUser {
+        sub: Some(record["sub"].as_str().unwrap().to_owned()),
+        ..SeedUser::default()
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, person);
+}
+
+/// Puts a record into the outbox whose person is not in the primary pool.
+async fn put_record_of_nobody(world: &World, record: &Value) {
     let key = format!("outbox/{}.json", record["sub"].as_str().unwrap());
     put(world, &key, record.to_string().as_bytes()).await;
 }

@@ -6,10 +6,12 @@ use harness::people;
 use harness::visitor::Visitor;
 use local_regions::cognito::UserStatus;
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::{BACKUP_TRIGGER, OUTBOX, REPLICATE_TRIGGER};
+use local_regions::world::{BACKUP_TRIGGER, OUTBOX, REPLICATE_TRIGGER, SNAPSHOTS};
 
 use super::{PASSWORD, RESPONSE_TIME_LIMIT, every_fault, set};
-use crate::support::{answer, confirmation, counted, drain, email, outbox, replica, sub, world};
+use crate::support::{
+    answer, confirmation, counted, drain, email, outbox, person_in_primary, replica, sub, world,
+};
 
 #[tokio::test]
 async fn with_any_fault_of_the_secondary_region_the_response_is_in_time_and_the_person_in_the_outbox()
@@ -64,6 +66,43 @@ async fn a_single_failure_of_s3_does_not_lose_the_person() {
 
     assert_eq!(outbox(&world, "").len(), 1);
     assert!(time < RESPONSE_TIME_LIMIT, "{time:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_last_place_that_keeps_a_person_is_tried_again() {
+    // aws-sdk-js-v3#7605, aws-sdk-rust#1033: the first signed request of a thawed function is refused as expired.
+    for (status, code) in [
+        (403, "RequestTimeTooSkewed"),
+        (403, "SignatureDoesNotMatch"),
+        (403, "AccessDenied"),
+        (409, "ConditionalRequestConflict"),
+        (409, "OperationAborted"),
+        (404, "NoSuchKey"),
+    ] {
+        let world = world().await;
+        let refusal = Kind::Error {
+            status,
+            code: code.into(),
+            message: "no".into(),
+        };
+        let refused = Fault::on(Service::S3, "PutObject", refusal).times(2);
+        world.tokyo.faults().add(refused.clone());
+        world.osaka.faults().add(refused);
+        let away = Fault::of(Service::Cognito, Kind::Refuse);
+        world.osaka.faults().add(away);
+        let event = confirmation(1).to_string();
+
+        let (_, in_tokyo) = answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+        let (_, in_osaka) = answer(&world.osaka, BACKUP_TRIGGER, event.as_bytes()).await;
+
+        assert!(in_tokyo.max(in_osaka) < RESPONSE_TIME_LIMIT);
+        assert_eq!(outbox(&world, "outbox/").len(), 1, "{code}");
+        let journal = world.osaka.s3().keys(SNAPSHOTS, "journal/sign-up/");
+        assert_eq!(journal.len(), 1, "{code}");
+        let tokyo = counted(&world, &world.tokyo, REPLICATE_TRIGGER, "Lost");
+        let osaka = counted(&world, &world.osaka, BACKUP_TRIGGER, "Lost");
+        assert_eq!((tokyo, osaka), (0, 0), "{code}");
+    }
 }
 
 #[tokio::test]
@@ -122,6 +161,7 @@ async fn a_replica_whose_second_call_hangs_is_completed_later() {
     let world = world().await;
     let hang = Fault::on(Service::Cognito, "AdminSetUserPassword", Kind::Hang);
     world.osaka.faults().add(hang);
+    person_in_primary(&world, 1);
     let event = confirmation(1).to_string();
 
     let (_, time) = answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;

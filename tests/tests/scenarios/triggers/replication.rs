@@ -2,13 +2,15 @@
 
 use harness::people;
 use harness::visitor::Visitor;
-use local_regions::cognito::{Contact, CustomAttribute, PoolSettings, UserStatus};
+use local_regions::cognito::{Alias, Contact, CustomAttribute, PoolSettings, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_TRIGGER, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS};
 use serde_json::json;
 
 use super::{PASSWORD, set};
-use crate::support::{answer, confirmation, counted, drain, email, outbox, replica, sub, world};
+use crate::support::{
+    answer, confirmation, counted, drain, email, outbox, person_in_primary, replica, sub, world,
+};
 
 #[tokio::test]
 async fn a_confirmed_person_is_replicated_with_every_attribute_that_can_be_copied_and_without_an_email()
@@ -74,6 +76,7 @@ async fn a_password_reset_creates_a_missing_replica_and_has_its_own_journal() {
 #[tokio::test]
 async fn an_incomplete_replica_is_activated_and_a_password_set_by_the_person_is_never_changed() {
     let world = world().await;
+    person_in_primary(&world, 1);
     let event = confirmation(1).to_string();
     let half = Fault::on(Service::Cognito, "AdminSetUserPassword", Kind::Refuse);
     world.osaka.faults().add(half);
@@ -144,27 +147,121 @@ async fn in_a_pool_that_signs_in_by_phone_the_number_is_the_username() {
 }
 
 #[tokio::test]
-async fn an_attribute_that_the_other_schema_lacks_is_dropped_and_logged_and_the_person_is_replicated()
- {
+async fn an_attribute_that_the_other_schema_lacks_is_dropped_in_whatever_words_it_is_refused() {
+    // facts N11.1: two wordings, the newer one names one attribute at a time.
+    for reported in [false, true] {
+        let world = world().await;
+        let twin = world.osaka.cognito().create_pool(PoolSettings {
+            name: "narrow".into(),
+            custom_attributes: vec![CustomAttribute::text("tenant")],
+            ..local_regions::world::pool()
+        });
+        let knobs = world.osaka.cognito().knobs();
+        knobs.set_reported_refusals(reported);
+        set(&world, REPLICATE_TRIGGER, "TARGET_USER_POOL_ID", &twin.id);
+        for number in 1..=2 {
+            let mut event = confirmation(number);
+            event["request"]["userAttributes"]["custom:tenant"] = json!("t-1");
+            event["request"]["userAttributes"]["custom:note"] = json!("secret note");
+
+            let event = event.to_string();
+            answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+            let replica = world
+                .osaka
+                .cognito()
+                .user(&twin.id, &email(number))
+                .unwrap();
+            assert_eq!(replica.status, UserStatus::Confirmed);
+            assert_eq!(replica.attributes["custom:tenant"], "t-1");
+            assert!(!replica.attributes.contains_key("custom:note"));
+        }
+        assert!(outbox(&world, "").is_empty());
+        let log = world.log(&world.tokyo, REPLICATE_TRIGGER);
+        assert!(log.contains("custom:note custom:origin_sub"), "{log}");
+        assert!(!log.contains("secret note"));
+        let dropped = counted(&world, &world.tokyo, REPLICATE_TRIGGER, "DroppedAttributes");
+        assert_eq!(dropped, 4);
+        let calls = world.calls();
+        let described = calls
+            .iter()
+            .filter(|call| call.operation == "DescribeUserPool");
+        assert_eq!(described.count(), 1, "the description is kept");
+    }
+}
+
+#[tokio::test]
+async fn an_attribute_that_the_other_pool_refuses_does_not_cost_the_person() {
+    // amplify-js#1669, facts N11.4: a preferred username that is an alias is refused for an account that is not confirmed.
     let world = world().await;
-    let twin = world.osaka.cognito().create_pool(PoolSettings {
-        name: "narrow".into(),
-        custom_attributes: vec![CustomAttribute::text("tenant")],
+    let usernames = |alias_attributes| PoolSettings {
+        name: "usernames".into(),
+        username_attributes: vec![],
+        alias_attributes,
         ..local_regions::world::pool()
-    });
-    set(&world, REPLICATE_TRIGGER, "TARGET_USER_POOL_ID", &twin.id);
+    };
+    let twin = usernames(vec![Alias::Email, Alias::PreferredUsername]);
+    let twin = world.osaka.cognito().create_pool(twin);
+    for function in [REPLICATE_TRIGGER, REPLICATE_WORKER] {
+        set(&world, function, "TARGET_USER_POOL_ID", &twin.id);
+    }
+    person_in_primary(&world, 1);
     let mut event = confirmation(1);
-    event["request"]["userAttributes"]["custom:tenant"] = json!("t-1");
-    event["request"]["userAttributes"]["custom:note"] = json!("secret note");
+    event["userName"] = json!("sora");
+    let attributes = &mut event["request"]["userAttributes"];
+    attributes["preferred_username"] = json!("sora.k");
+    attributes["name"] = json!("Sora");
+    attributes["nickname"] = json!("x".repeat(2049));
+    attributes["phone_number"] = json!("+819012345678");
 
     let event = event.to_string();
     answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    assert_eq!(outbox(&world, "outbox/").len(), 1);
+    let answer = drain(&world).await;
 
-    let replica = world.osaka.cognito().user(&twin.id, &email(1)).unwrap();
-    assert_eq!(replica.attributes["custom:tenant"], "t-1");
-    assert!(!replica.attributes.contains_key("custom:note"));
-    let log = world.log(&world.tokyo, REPLICATE_TRIGGER);
-    assert!(log.contains("custom:note custom:origin_sub"), "{log}");
-    let dropped = counted(&world, &world.tokyo, REPLICATE_TRIGGER, "DroppedAttributes");
+    assert_eq!(answer["drained"], 1, "{answer}");
+    assert!(outbox(&world, "").is_empty());
+    let replica = world.osaka.cognito().user(&twin.id, "sora").unwrap();
+    assert_eq!(replica.status, UserStatus::Confirmed);
+    assert_eq!(replica.attributes["custom:origin_sub"], sub(1));
+    assert_eq!(replica.attributes["name"], "Sora");
+    assert_eq!(
+        replica.attributes["preferred_username"], "sora.k",
+        "it is written after the user has been confirmed"
+    );
+    assert!(!replica.attributes.contains_key("nickname"));
+    assert!(
+        !replica.attributes.contains_key("phone_number"),
+        "a code would be sent to an address that is not verified"
+    );
+    assert_eq!(world.osaka.cognito().messages_sent(), 0);
+    let log = world.log(&world.tokyo, REPLICATE_WORKER);
+    assert!(log.contains("phone_number nickname"), "{log}");
+    let dropped = counted(&world, &world.tokyo, REPLICATE_WORKER, "DroppedAttributes");
     assert_eq!(dropped, 2);
+}
+
+#[tokio::test]
+async fn a_refusal_under_a_code_that_has_nothing_to_do_with_it_does_not_cost_the_person() {
+    // aws-sdk-net#761: UserNotFoundException at AdminCreateUser.
+    let world = world().await;
+    let refusal = Kind::Error {
+        status: 400,
+        code: "UserNotFoundException".into(),
+        message: "User does not exist.".into(),
+    };
+    let with_all = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
+    world.osaka.faults().add(with_all.times(2));
+    person_in_primary(&world, 1);
+    let mut event = confirmation(1);
+    event["request"]["userAttributes"]["name"] = json!("Taro");
+    let event = event.to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let replica = replica(&world, &email(1)).unwrap();
+    assert_eq!(replica.status, UserStatus::Confirmed);
+    assert_eq!(replica.attributes["name"], "Taro");
 }

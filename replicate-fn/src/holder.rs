@@ -1,0 +1,252 @@
+//! Another person's replica holds the name of somebody who is to be created. The primary pool says where that person is now; if they
+//! have moved to another address, the replica is moved, and if they have been deleted, it is withheld and deleted.
+
+use jiff::Timestamp;
+use shared::cognito::pool::Pool;
+use shared::cognito::users;
+use shared::environment::CustomAttribute;
+use shared::identity::{same_but_for_case, verified};
+use shared::journal::has_used_secondary;
+use shared::person::{Attributes, Person};
+use shared::s3::bucket::Bucket;
+use shared::withheld::{self, Why, Withheld};
+
+use crate::pool_rules::ADDRESSES;
+use crate::secondary::{Held, NotReplicated, Secondary};
+
+/// What the outbox worker needs to free a name.
+pub struct Holders<'a> {
+    /// The primary pool.
+    pub primary: &'a Pool,
+    /// The secondary pool.
+    pub secondary: &'a Secondary,
+    /// The snapshot bucket, where the journal is, and where withheld replicas are kept.
+    pub snapshots: Option<&'a Bucket>,
+}
+
+/// What becomes of the replica that holds a name.
+#[derive(Clone, PartialEq, Eq)]
+enum Decision {
+    /// Its person has another verified address now: the replica is given this one.
+    Move {
+        attribute: &'static str,
+        address: String,
+    },
+    /// Its person has been deleted: it is withheld and deleted.
+    Withhold,
+    /// It keeps the name, for this reason.
+    Keep(&'static str),
+}
+
+impl Holders<'_> {
+    /// Takes what a replica holds away from it, where its person has left it.
+    ///
+    /// # Errors
+    ///
+    /// The name stays theirs, or a service did not answer.
+    pub async fn make_way(&self, held: Held, holder: &Person) -> Result<(), NotReplicated> {
+        let sub = holder.sub().unwrap_or(&holder.username);
+        let keep = |why| {
+            Err(NotReplicated::NameHeld {
+                held,
+                holder: sub.to_owned(),
+                why,
+            })
+        };
+        let origin = self.secondary.origin();
+        let Some(identity) = holder.attributes.origin(origin) else {
+            return keep(match origin {
+                None => "ORIGIN_SUB_ATTRIBUTE is not set, so nobody can tell who they are",
+                Some(_) => "they carry no identity that the primary pool could be asked about",
+            });
+        };
+        let Some(snapshots) = self.snapshots else {
+            return keep("S3_BUCKET_NAME is not set, so nobody is moved or withheld");
+        };
+        let used = has_used_secondary(snapshots, sub).await;
+        if used.map_err(NotReplicated::Snapshots)? {
+            return keep("they have used the secondary pool");
+        }
+        let original = self.find_original(identity, holder).await?;
+        match decide(held, holder, identity, original.as_ref(), origin) {
+            Decision::Keep(why) => keep(why),
+            Decision::Move { attribute, address } => {
+                // In alias pools the write would take the address away from its holder, without an error (facts N11.11).
+                if self.secondary.is_held_by_another(&address, sub).await? {
+                    return keep("somebody else holds the address that they have now");
+                }
+                self.move_to(sub, attribute, &address).await
+            }
+            Decision::Withhold => self.withhold(snapshots, sub, identity).await,
+        }
+    }
+
+    /// The holder's person in the primary pool: by `sub`, else by a name of the replica if its user has the same identity.
+    async fn find_original(
+        &self,
+        identity: &str,
+        holder: &Person,
+    ) -> Result<Option<Person>, NotReplicated> {
+        let look_up = async |name: &str| {
+            let found = users::look_up(self.primary, name).await;
+            found.map_err(NotReplicated::Primary)
+        };
+        if let Some(found) = look_up(identity).await? {
+            return Ok(Some(found));
+        }
+        // The primary pool may have been rebuilt: then the identity is in the origin attribute, which cannot be searched for.
+        let username = Some(holder.username.as_str()).filter(|name| holder.sub() != Some(name));
+        let addresses = ADDRESSES.map(|address| holder.attributes.get(address));
+        for name in [username].into_iter().chain(addresses).flatten() {
+            let found = look_up(name).await?;
+            let origin = self.secondary.origin();
+            if let Some(found) =
+                found.filter(|found| found.attributes.identity(origin) == Some(identity))
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the replica its person's present address. Only a flag that is written in the same call keeps Cognito from sending a
+    /// code (facts N11.9).
+    async fn move_to(
+        &self,
+        sub: &str,
+        attribute: &str,
+        address: &str,
+    ) -> Result<(), NotReplicated> {
+        let flag = format!("{attribute}_verified");
+        let attributes = Attributes::from_iter([(attribute, address), (&flag, "true")]);
+        let moved = users::update_attributes(self.secondary.pool(), sub, &attributes).await;
+        moved.map_err(NotReplicated::Secondary)?;
+        tracing::warn!(
+            holder = sub,
+            attribute,
+            "a replica held the name of somebody else: moved to the address that its person has now"
+        );
+        Ok(())
+    }
+
+    /// Deletes the replica, after what it was has been kept. It is looked up once more right before.
+    async fn withhold(
+        &self,
+        snapshots: &Bucket,
+        sub: &str,
+        identity: &str,
+    ) -> Result<(), NotReplicated> {
+        let pool = self.secondary.pool();
+        let replica = users::look_up(pool, sub).await;
+        let Some(replica) = replica.map_err(NotReplicated::Secondary)? else {
+            return Ok(());
+        };
+        if replica.attributes.origin(self.secondary.origin()) != Some(identity) {
+            return Err(NotReplicated::Vanished);
+        }
+        let groups = users::groups(pool, sub).await;
+        let withheld = Withheld {
+            version: 1,
+            why: Why::Deleted,
+            first_missed: Timestamp::now(),
+            attributes: replica.attributes,
+            groups: groups.map_err(NotReplicated::Secondary)?,
+        };
+        let kept = withheld::keep(snapshots, identity, &withheld).await;
+        kept.map_err(NotReplicated::Snapshots)?;
+        let deleted = users::delete(pool, sub).await;
+        deleted.map_err(NotReplicated::Secondary)?;
+        tracing::warn!(
+            holder = sub,
+            identity,
+            "a replica held the name of somebody else, and its person is no longer in the primary pool: kept in withheld/, deleted"
+        );
+        Ok(())
+    }
+}
+
+/// Decides from where the holder's person is now.
+fn decide(
+    held: Held,
+    holder: &Person,
+    identity: &str,
+    original: Option<&Person>,
+    origin: Option<&CustomAttribute>,
+) -> Decision {
+    let Some(original) = original else {
+        return Decision::Withhold;
+    };
+    if original.attributes.identity(origin) != Some(identity) {
+        return Decision::Keep(
+            "the primary pool has a user with their identity who is somebody else",
+        );
+    }
+    let (Held::Address(attribute) | Held::Alias(attribute)) = held else {
+        return Decision::Keep("usernames never change, so they still have it");
+    };
+    if let Some(now) = verified(&original.attributes, attribute)
+        && let Some(then) = holder.attributes.get(attribute)
+        && ADDRESSES.contains(&attribute)
+        && !same_but_for_case(now, then)
+    {
+        return Decision::Move {
+            attribute,
+            address: now.to_owned(),
+        };
+    }
+    Decision::Keep("they still have it in the primary pool, or no other verified address")
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::person::Status;
+
+    use super::*;
+
+    fn person(sub: &str, email: &str, verified: &str) -> Person {
+        Person {
+            username: sub.into(),
+            status: Status::Confirmed,
+            enabled: true,
+            attributes: Attributes::from_iter([
+                ("sub", sub),
+                ("email", email),
+                ("email_verified", verified),
+            ]),
+            created_at: None,
+        }
+    }
+
+    fn decision(original: Option<&Person>) -> Decision {
+        let holder = person("s-2", "a@example.jp", "true");
+        decide(Held::Address("email"), &holder, "s-1", original, None)
+    }
+
+    #[test]
+    fn a_replica_follows_its_person_to_a_verified_address() {
+        let moved = person("s-1", "b@example.jp", "true");
+
+        let expected = Decision::Move {
+            attribute: "email",
+            address: "b@example.jp".into(),
+        };
+        assert!(decision(Some(&moved)) == expected);
+    }
+
+    #[test]
+    fn a_replica_whose_person_is_gone_is_withheld() {
+        assert!(decision(None) == Decision::Withhold);
+    }
+
+    #[test]
+    fn a_replica_keeps_the_name_otherwise() {
+        for original in [
+            person("s-1", "a@example.jp", "true"),
+            person("s-1", "A@example.jp", "true"),
+            person("s-1", "b@example.jp", "false"),
+            person("s-9", "b@example.jp", "true"),
+        ] {
+            assert!(matches!(decision(Some(&original)), Decision::Keep(_)));
+        }
+    }
+}

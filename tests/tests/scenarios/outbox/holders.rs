@@ -1,0 +1,301 @@
+//! Somebody else's user has the name of a person in the outbox. Who is whom is decided by identity: an address that changed hands
+//! never makes two people one.
+
+use jiff::SignedDuration;
+use local_regions::cognito::{Contact, PoolSettings, SeedUser, UserStatus, UserView};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{
+    BACKUP_TRIGGER, ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS, World,
+};
+use serde_json::{Value, json};
+
+use super::put_record_of_nobody;
+use crate::support::{
+    answer, confirmation, counted, drain, email, object, outbox, record, replica, sub, world,
+};
+
+fn user(number: u32, address: &str) -> SeedUser {
+    SeedUser {
+        sub: Some(sub(number)),
+        attributes: [("email", address), ("email_verified", "true")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..SeedUser::default()
+    }
+}
+
+fn in_primary(world: &World, user: SeedUser) {
+    world.tokyo.cognito().put_user(&world.primary.id, user);
+}
+
+/// Person 1 has a replica with their address. Person 2 confirms the same address in the primary pool, and is in the outbox.
+async fn an_address_that_changed_hands(world: &World) -> UserView {
+    let first = confirmation(1).to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, first.as_bytes()).await;
+    in_primary(world, user(2, &email(1)));
+    let mut second = confirmation(2);
+    second["request"]["userAttributes"]["email"] = json!(email(1));
+    let second = second.to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, second.as_bytes()).await;
+    assert_eq!(outbox(world, ""), [format!("outbox/{}.json", sub(2))]);
+    let counted = |metric| counted(world, &world.tokyo, REPLICATE_TRIGGER, metric);
+    assert_eq!(counted("AlreadyReplicated"), 0);
+    replica(world, &email(1)).unwrap()
+}
+
+fn conflict_reason(world: &World, number: u32) -> String {
+    let key = format!("conflicts/{}.json", sub(number));
+    let conflict = world.tokyo.s3().object(OUTBOX, &key);
+    let conflict = conflict.expect("the record is in conflicts/");
+    let conflict: Value = serde_json::from_slice(&conflict).unwrap();
+    conflict["reason"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_replica_whose_person_moved_is_moved_and_its_former_address_goes_to_its_new_owner() {
+    let world = world().await;
+    in_primary(&world, user(1, &email(9)));
+    let before = an_address_that_changed_hands(&world).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let moved = replica(&world, &email(9)).unwrap();
+    assert_eq!(moved.sub, before.sub);
+    assert_eq!(moved.attributes[ORIGIN_SUB], sub(1));
+    assert_eq!(moved.attributes["email_verified"], "true");
+    let new = replica(&world, &email(1)).unwrap();
+    assert_eq!(new.attributes[ORIGIN_SUB], sub(2));
+    assert_eq!(new.status, UserStatus::Confirmed);
+    assert_eq!(world.osaka.cognito().messages_sent(), 0);
+    assert!(outbox(&world, "").is_empty());
+}
+
+#[tokio::test]
+async fn a_replica_is_not_moved_to_an_address_that_somebody_else_has() {
+    let world = world().await;
+    in_primary(&world, user(1, &email(9)));
+    let before = an_address_that_changed_hands(&world).await;
+    let third = user(7, &email(9));
+    world.osaka.cognito().put_user(&world.secondary.id, third);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 1, "{answer}");
+    assert!(conflict_reason(&world, 2).starts_with("name-held: email held by another user"));
+    assert_eq!(replica(&world, &email(1)), Some(before));
+}
+
+#[tokio::test]
+async fn a_replica_whose_person_was_deleted_is_kept_in_withheld_and_makes_way() {
+    let world = world().await;
+    let before = an_address_that_changed_hands(&world).await;
+    let osaka = world.osaka.cognito();
+    osaka.add_to_group(&world.secondary.id, &before.sub, "staff");
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let new = replica(&world, &email(1)).unwrap();
+    assert_eq!(new.attributes[ORIGIN_SUB], sub(2));
+    assert_eq!(osaka.users(&world.secondary.id).len(), 1);
+    let withheld = object(&world, &format!("withheld/{}.json", sub(1))).unwrap();
+    assert_eq!(withheld["version"], 1);
+    assert_eq!(withheld["why"], "deleted");
+    assert_eq!(withheld["groups"], json!(["staff"]));
+    assert_eq!(withheld["attributes"]["sub"], before.sub);
+    assert_eq!(withheld["attributes"]["email"], email(1));
+    assert!(withheld["first_missed"].is_string());
+}
+
+#[tokio::test]
+async fn nobody_is_deleted_before_what_they_were_is_kept() {
+    let world = world().await;
+    let before = an_address_that_changed_hands(&world).await;
+    let refused = Fault::on(Service::S3, "PutObject", Kind::Throttle);
+    world.osaka.faults().add(refused);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["failing"], 1, "{answer}");
+    assert_eq!(replica(&world, &email(1)), Some(before));
+}
+
+#[tokio::test]
+async fn whoever_has_used_the_secondary_pool_keeps_the_name() {
+    for trigger in [
+        "PostConfirmation_ConfirmSignUp",
+        "PostConfirmation_ConfirmForgotPassword",
+    ] {
+        let world = world().await;
+        let before = an_address_that_changed_hands(&world).await;
+        let mut used = confirmation(1);
+        used["triggerSource"] = json!(trigger);
+        used["request"]["userAttributes"]["sub"] = json!(before.sub);
+        let used = used.to_string();
+        answer(&world.osaka, BACKUP_TRIGGER, used.as_bytes()).await;
+
+        let answer = drain(&world).await;
+
+        assert_eq!(answer["conflicts"], 1, "{answer}");
+        let reason = conflict_reason(&world, 2);
+        assert!(reason.starts_with("name-held: "), "{reason}");
+        assert!(reason.contains("have used the secondary pool"), "{reason}");
+        assert_eq!(replica(&world, &email(1)), Some(before));
+        assert!(world.osaka.s3().keys(SNAPSHOTS, "withheld/").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn without_a_snapshot_bucket_nobody_is_moved_or_withheld() {
+    for moved in [false, true] {
+        let world = world().await;
+        let lambda = world.tokyo.lambda();
+        lambda.unset_env(REPLICATE_WORKER, "S3_BUCKET_NAME");
+        if moved {
+            in_primary(&world, user(1, &email(9)));
+        }
+        let before = an_address_that_changed_hands(&world).await;
+
+        let answer = drain(&world).await;
+
+        assert_eq!(answer["conflicts"], 1, "{answer}");
+        let reason = conflict_reason(&world, 2);
+        assert!(reason.contains("S3_BUCKET_NAME"), "{reason}");
+        assert_eq!(replica(&world, &email(1)), Some(before));
+    }
+}
+
+#[tokio::test]
+async fn without_an_answer_about_the_holder_the_record_stays() {
+    let world = world().await;
+    let before = an_address_that_changed_hands(&world).await;
+    let silent = Fault::on(Service::Cognito, "AdminGetUser", Kind::Refuse);
+    // The first question is about the person of the record.
+    world.tokyo.faults().add(silent.after(1));
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["failing"], 1, "{answer}");
+    assert_eq!(outbox(&world, "").len(), 1);
+    assert_eq!(replica(&world, &email(1)), Some(before));
+}
+
+#[tokio::test]
+async fn two_people_whose_names_differ_in_letter_case_only_are_two_people() {
+    // amazon-cognito-identity-js#524: the primary pool compares letter case, the secondary one does not.
+    let world = world().await;
+    let case_sensitive = world.tokyo.cognito().create_pool(PoolSettings {
+        name: "case-sensitive".into(),
+        case_sensitive: true,
+        ..local_regions::world::pool()
+    });
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "SOURCE_USER_POOL_ID", &case_sensitive.id);
+    let mut events = [confirmation(1), confirmation(2)];
+    for (number, (event, address)) in (1..).zip(
+        events
+            .iter_mut()
+            .zip(["Test@example.com", "test@example.com"]),
+    ) {
+        event["userPoolId"] = json!(case_sensitive.id);
+        event["request"]["userAttributes"]["email"] = json!(address);
+        let person = user(number, address);
+        world.tokyo.cognito().put_user(&case_sensitive.id, person);
+        let event = event.to_string();
+        answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    }
+    assert_eq!(outbox(&world, ""), [format!("outbox/{}.json", sub(2))]);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 1, "{answer}");
+    let users = world.osaka.cognito().users(&world.secondary.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].attributes["email"], "Test@example.com");
+    for function in [REPLICATE_TRIGGER, REPLICATE_WORKER] {
+        let already = counted(&world, &world.tokyo, function, "AlreadyReplicated");
+        assert_eq!(already, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_an_identity_who_is_older_than_the_sign_up_may_be_somebody_else() {
+    let world = world().await;
+    let holder = user(8, &email(1));
+    world.osaka.cognito().put_user(&world.secondary.id, holder);
+    in_primary(&world, user(1, &email(1)));
+    // Confirmed two minutes after the holder was created.
+    put_record_of_nobody(&world, &record(1, SignedDuration::from_mins(-2))).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 1, "{answer}");
+    let reason = conflict_reason(&world, 1);
+    assert!(reason.starts_with("cannot-tell: "), "{reason}");
+    let already = counted(&world, &world.tokyo, REPLICATE_WORKER, "AlreadyReplicated");
+    assert_eq!(already, 0);
+}
+
+#[tokio::test]
+async fn a_namesake_in_a_pool_that_signs_in_by_username_is_somebody_else() {
+    let world = world().await;
+    let usernames = PoolSettings {
+        name: "usernames".into(),
+        username_attributes: vec![],
+        auto_verified: vec![Contact::Email],
+        ..local_regions::world::pool()
+    };
+    let twin = world.osaka.cognito().create_pool(usernames);
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+    let namesake = SeedUser {
+        username: Some("taro".into()),
+        ..user(8, "another-taro@example.jp")
+    };
+    world.osaka.cognito().put_user(&twin.id, namesake);
+    in_primary(&world, user(1, &email(1)));
+    let mut taro = record(1, SignedDuration::ZERO);
+    taro["username"] = json!("taro");
+    put_record_of_nobody(&world, &taro).await;
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 1, "{answer}");
+    let reason = conflict_reason(&world, 1);
+    assert!(
+        reason.starts_with("name-held: username held by another user"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_primary_pool_that_was_rebuilt_from_a_snapshot_still_knows_everybody() {
+    let world = world().await;
+    let event = confirmation(1).to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let before = replica(&world, &email(1));
+
+    // The same person, with the `sub` of the new pool.
+    let mut rebuilt = confirmation(5);
+    rebuilt["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+    rebuilt["request"]["userAttributes"]["email"] = json!(email(1));
+    rebuilt["request"]["userAttributes"][ORIGIN_SUB] = json!(sub(1));
+    let event = rebuilt.to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+
+    let counted = |metric| counted(&world, &world.tokyo, REPLICATE_TRIGGER, metric);
+    assert_eq!(
+        (counted("Replicated"), counted("AlreadyReplicated")),
+        (1, 1)
+    );
+    assert_eq!(replica(&world, &email(1)), before);
+
+    // Somebody whose replica is missing is created with the identity that they carry.
+    rebuilt["request"]["userAttributes"]["email"] = json!(email(6));
+    rebuilt["request"]["userAttributes"][ORIGIN_SUB] = json!(sub(6));
+    let event = rebuilt.to_string();
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let created = replica(&world, &email(6)).unwrap();
+    assert_eq!(created.attributes[ORIGIN_SUB], sub(6));
+}
