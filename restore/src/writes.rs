@@ -92,6 +92,11 @@ impl Creator<'_> {
                 self.write_note(user, NoteState::Begun).await?;
                 match users::create(self.pool, &user.username, &user.attributes).await {
                     Ok(sub) => sub,
+                    // A refusal for another reason: the user was not created either.
+                    Err(PoolError::Aws(error)) if error.is_configuration() => {
+                        self.write_note(user, NoteState::Ended).await?;
+                        return Err(PoolError::from(error).into());
+                    }
                     Err(PoolError::Aws(error)) if error.is_call_rejected() => {
                         match self.after_refusal(user, error.into()).await? {
                             Ok(sub) => sub,

@@ -219,16 +219,7 @@ impl<'a> Progress<'a> {
     }
 
     fn show(&self, step: Step) {
-        let (message, position, length) = match step {
-            Step::ListingPool(users) => ("listing the pool", users, None),
-            Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),
-            Step::WaitingForCognito => {
-                ("waiting for Cognito to begin with the import job", 0, None)
-            }
-            Step::Importing(rows, of) => ("importing", rows, Some(of)),
-            Step::WritingUsers(users) => ("writing what no import file can carry", users, None),
-            Step::ArchivingRecords(records) => ("archiving sign-up records", records, None),
-        };
+        let (message, position, length) = progress_of(step);
         let Ok(mut shown) = self.shown.lock() else {
             return;
         };
@@ -245,6 +236,18 @@ impl<'a> Progress<'a> {
         {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// What is shown of a step: what the restore does or waits for, how far it is, and how far it goes if that is known.
+fn progress_of(step: Step) -> (&'static str, u64, Option<u64>) {
+    match step {
+        Step::ListingPool(users) => ("listing the pool", users, None),
+        Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),
+        Step::WaitingForCognito => ("waiting for Cognito to begin with the import job", 0, None),
+        Step::Importing(rows, of) => ("importing", rows, Some(of)),
+        Step::WritingUsers(users) => ("writing what no import file can carry", users, None),
+        Step::ArchivingRecords(records) => ("archiving sign-up records", records, None),
     }
 }
 
@@ -412,5 +415,18 @@ impl fmt::Display for Summary<'_> {
                 "{WRONG}Some users cannot be restored.{WRONG:#} They are listed above and in report.json."
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_cognito_has_not_begun_with_shows_what_the_restore_waits_for() {
+        let (message, _, length) = progress_of(Step::WaitingForCognito);
+
+        assert!(message.contains("waiting for Cognito"));
+        assert_eq!(length, None);
     }
 }

@@ -184,44 +184,6 @@ async fn a_user_whose_row_is_skipped_is_not_home() {
 }
 
 #[tokio::test]
-async fn the_rows_of_an_incomplete_log_are_not_trusted() {
-    let world = world().await;
-    let (primary, secondary) = with_pools(&world, username_pool(), username_pool());
-    for (name, number) in [("ada", 1), ("ben", 2), ("cho", 3)] {
-        named_newcomer(&world, &secondary, name, number).await;
-    }
-    let holder = SeedUser {
-        username: Some("ada.old".to_owned()),
-        sub: None,
-        ..person(1)
-    };
-    world.tokyo.cognito().put_user(&primary.id, holder);
-    snapshot(&world).await.unwrap();
-    // The line of one row has not arrived, so each other line would be taken for the row before it.
-    let line = |number| {
-        let text = format!("[SUCCEEDED] Line Number {number} - The import succeeded.");
-        json!({"timestamp": 0, "message": text})
-    };
-    let log = json!({"events": [line(1), line(2)], "nextForwardToken": "f/1"});
-    let answered = Fault::of(Service::Logs, Kind::Answer(log));
-    world.tokyo.faults().add(answered);
-
-    let answer = restore(&world, json!({})).await;
-
-    let report = report(&world, &answer);
-    assert_eq!(answer["status"], "incomplete", "{report}");
-    assert_eq!(
-        away(&report).keys().collect::<Vec<_>>(),
-        ["ada"],
-        "{report}"
-    );
-    assert_eq!(
-        records(&world, "journal/sign-up/"),
-        BTreeSet::from([record(1)])
-    );
-}
-
-#[tokio::test]
 async fn of_two_users_whose_names_are_one_name_in_the_pool_the_second_is_not_home() {
     let world = world().await;
     let settings = |case_sensitive| PoolSettings {
