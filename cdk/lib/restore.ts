@@ -27,6 +27,8 @@ export class Restore extends Construct {
     super(scope, id);
     const { pool, snapshots, monitoring } = props;
     const stack = Stack.of(this);
+    // A pool without a twin is restored from snapshots of itself. Between two pools, restore-fn refuses that.
+    const isSamePool = pool === props.snapshotPool;
 
     // Cognito names the log group /aws/cognito/userpools/ID/NAME. The wildcard also covers the log streams of the group.
     const importLogs = stack.formatArn({
@@ -67,6 +69,8 @@ export class Restore extends Construct {
         S3_BUCKET_NAME: snapshots.bucketName,
         S3_BUCKET_REGION: snapshots.region,
         IMPORT_LOGS_ROLE_ARN: role.roleArn,
+        ORIGIN_SUB_ATTRIBUTE: props.configuration.originSubAttribute,
+        SAME_POOL: isSamePool ? 'true' : undefined,
       },
       arns: {
         'primary-pool': pool.arn,
@@ -88,8 +92,9 @@ export class Restore extends Construct {
       value: role.roleArn,
       description: 'The role for import jobs, also for a job that you create in the Cognito console',
     });
+    const options = `--pool ${pool.id} --bucket ${bucketName} --bucket-region ${region} --role ${role.roleArn}`;
     new CfnOutput(stack, 'RestoreCommand', {
-      value: `twinpool restore --pool ${pool.id} --bucket ${bucketName} --bucket-region ${region} --role ${role.roleArn} --dry-run`,
+      value: `twinpool restore ${options}${isSamePool ? ' --same-pool' : ''} --dry-run`,
       description: 'Command that shows what a restore would do, and changes nothing. Without --dry-run it restores',
     });
   }

@@ -7,7 +7,10 @@ import { AROUND_EXISTING, FROM_NOTHING, SINGLE_EXISTING, SINGLE_NEW, singleTempl
 import { all, one, statements, text } from './template.ts';
 
 /** The pool, bucket and region that restore-fn uses in each variant. */
-const RESTORES: Record<string, { template: Template; pool: string; bucket: string; region: string }> = {
+const RESTORES: Record<
+  string,
+  { template: Template; pool: string; bucket: string; region: string; samePool?: true }
+> = {
   'from nothing': {
     template: templates(FROM_NOTHING).primary,
     pool: '<UserPool\\w+>',
@@ -25,18 +28,20 @@ const RESTORES: Record<string, { template: Template; pool: string; bucket: strin
     pool: '<UserPool\\w+>',
     bucket: 'twinpool-snapshots-\\{.*\\}',
     region: 'ap-northeast-1',
+    samePool: true,
   },
   'a single existing pool': {
     template: singleTemplate(SINGLE_EXISTING),
     pool: 'ap-northeast-1_Primary',
     bucket: 'twinpool-snapshots-\\{.*\\}',
     region: 'ap-northeast-1',
+    samePool: true,
   },
 };
 
 const ROLE = '<RestoreImportLogsRole\\w+\\.Arn>';
 
-for (const [variant, { template, pool, bucket, region }] of Object.entries(RESTORES)) {
+for (const [variant, { template, pool, bucket, region, samePool }] of Object.entries(RESTORES)) {
   const exactly = (pattern: string) => new RegExp(`^${pattern}$`);
   const output = (name: string) => text(template.findOutputs(name)[name]?.['Value']);
 
@@ -47,7 +52,10 @@ for (const [variant, { template, pool, bucket, region }] of Object.entries(RESTO
     assert.match(text(S3_BUCKET_NAME), exactly(bucket));
     assert.equal(S3_BUCKET_REGION, region);
     assert.match(text(IMPORT_LOGS_ROLE_ARN), exactly(ROLE));
-    assert.deepEqual(rest, {});
+    assert.deepEqual(rest, {
+      ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub',
+      ...(samePool && { SAME_POOL: 'true' }),
+    });
   });
 
   test(`${variant}: restore-fn is not invoked automatically`, () => {
@@ -91,8 +99,9 @@ for (const [variant, { template, pool, bucket, region }] of Object.entries(RESTO
   test(`${variant}: the outputs contain restore-fn, its role and the command`, () => {
     assert.match(output('RestoreFunctionName'), /^<RestoreFunction\w+>$/);
     assert.match(output('ImportLogsRoleArn'), exactly(ROLE));
-    const options = `--pool ${pool} --bucket ${bucket} --bucket-region ${region} --role ${ROLE} --dry-run`;
-    assert.match(output('RestoreCommand'), exactly(`twinpool restore ${options}`));
+    const options = `--pool ${pool} --bucket ${bucket} --bucket-region ${region} --role ${ROLE}`;
+    const command = `twinpool restore ${options}${samePool ? ' --same-pool' : ''} --dry-run`;
+    assert.match(output('RestoreCommand'), exactly(command));
   });
 }
 

@@ -2,7 +2,7 @@
 
 use restore::run::RestoreConfig;
 use shared::aws::{RetryPolicy, Sdk};
-use shared::environment::{ConfigError, Environment};
+use shared::environment::{ConfigError, CustomAttribute, Environment};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 
@@ -27,5 +27,7 @@ pub fn read(environment: &Environment) -> Result<RestoreConfig, ConfigError> {
             "IMPORT_LOGS_ROLE_ARN",
             "the ARN of the role that Cognito writes the import log with",
         )?,
+        origin: environment.optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
+        same_pool: environment.or("SAME_POOL", false, "true or false")?,
     })
 }

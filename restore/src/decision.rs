@@ -21,15 +21,27 @@ pub enum NewcomerState {
 /// What the snapshot and the import jobs of this restore say of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidate<'a> {
-    /// The snapshot has the user as a row of an import file.
-    Row {
-        /// The last failure that import jobs reported for the row, and how many there were.
-        failure: Option<(&'a str, u32)>,
-        /// Whether an import job of this restore has imported the row.
-        was_imported: bool,
-    },
+    /// The snapshot has the user as a row of an import file; what the import jobs of this restore did with it.
+    Row(RowResult<'a>),
+    /// The snapshot has the user as a row that must not be imported: the user has an attribute that no import file can carry, and
+    /// that can be given only when a user is created.
+    RowToCreate,
     /// The snapshot left the user out of its import files, for this reason.
     LeftOut(&'a str),
+}
+
+/// What the import jobs of a restore did with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowResult<'a> {
+    /// Nothing, or it is not known.
+    Unknown,
+    /// The row was imported.
+    Imported,
+    /// Cognito skipped the row because there is such a user: it was not imported. The `sub` of the user who has an address of
+    /// the row, if one was found.
+    Skipped(Option<&'a str>),
+    /// The row was rejected: the last message, and how many times.
+    Failed(&'a str, u32),
 }
 
 /// What a restore does about a user.
@@ -77,33 +89,53 @@ pub fn decide(
         return Decision::AlreadyPresent;
     }
     if !is_in_scope(scope, newcomer) {
-        return match (state, candidate) {
-            (_, Candidate::LeftOut("unconfirmed" | "external-provider"))
-            | (UserState::Other(_), _) => Decision::Ignore,
-            (UserState::Unconfirmed(_), _) => Decision::NotRestored(Reason::UnconfirmedInPrimary),
+        return match (newcomer, state, candidate) {
+            // Their record says that they were restored. If that was into another pool, nobody would miss them otherwise.
+            (NewcomerState::Archived, _, _) => Decision::NotRestored(Reason::RestoredBefore),
+            (_, _, Candidate::LeftOut("unconfirmed" | "external-provider"))
+            | (_, UserState::Other(_), _) => Decision::Ignore,
+            (_, UserState::Unconfirmed(_), _) => {
+                Decision::NotRestored(Reason::UnconfirmedInPrimary)
+            }
+            (_, UserState::IdentityTwice, _) => Decision::NotRestored(Reason::IdentityTwice),
             _ => Decision::NotRestored(Reason::NotInPrimary),
         };
+    }
+    if let Candidate::LeftOut(reason) = candidate
+        && !can_be_created(reason)
+    {
+        return Decision::NotRestored(Reason::LeftOut(reason.to_owned()));
     }
     let reclaim = match state {
         UserState::Absent | UserState::Present => None,
         UserState::Unconfirmed(sub) if reclaim_unconfirmed => Some(sub),
-        UserState::Unconfirmed(_) => return Decision::NotRestored(Reason::UnconfirmedInPrimary),
-        UserState::Other(status) => return Decision::NotRestored(Reason::ExistsInPrimary(status)),
+        state => return Decision::NotRestored(not_restored(state)),
     };
-    match candidate {
-        Candidate::LeftOut(reason) if !can_be_created(reason) => {
-            Decision::NotRestored(Reason::LeftOut(reason.to_owned()))
+    let Candidate::Row(result) = candidate else {
+        return Decision::Restore { reclaim };
+    };
+    Decision::NotRestored(match result {
+        RowResult::Imported => Reason::GoneSinceImport,
+        RowResult::Skipped(Some(holder)) => Reason::AddressTaken(holder.to_owned()),
+        RowResult::Skipped(None) => Reason::ImportSkipped,
+        RowResult::Failed(failure, attempts)
+            if attempts >= IMPORT_ATTEMPTS_PER_ROW || !is_internal_error(failure) =>
+        {
+            Reason::ImportFailed(failure.to_owned())
         }
-        Candidate::Row {
-            was_imported: true, ..
-        } => Decision::NotRestored(Reason::GoneSinceImport),
-        Candidate::Row {
-            failure: Some((failure, attempts)),
-            ..
-        } if attempts >= IMPORT_ATTEMPTS_PER_ROW || !is_internal_error(failure) => {
-            Decision::NotRestored(Reason::ImportFailed(failure.to_owned()))
-        }
-        _ => Decision::Restore { reclaim },
+        RowResult::Unknown | RowResult::Failed(..) => return Decision::Restore { reclaim },
+    })
+}
+
+/// Why somebody is not restored of whom the target pool has this.
+pub fn not_restored(state: UserState) -> Reason {
+    match state {
+        UserState::Unconfirmed(_) => Reason::UnconfirmedInPrimary,
+        UserState::Other(status) => Reason::ExistsInPrimary(status),
+        UserState::AnotherPerson(holder) => Reason::AnotherPerson(holder),
+        UserState::IdentityTwice => Reason::IdentityTwice,
+        UserState::NameOfAnother => Reason::DuplicateName,
+        UserState::Present | UserState::Absent => Reason::NotImported,
     }
 }
 
@@ -117,10 +149,7 @@ mod tests {
     use super::*;
     use shared::person::Status;
 
-    const ROW: Candidate<'_> = Candidate::Row {
-        failure: None,
-        was_imported: false,
-    };
+    const ROW: Candidate<'_> = Candidate::Row(RowResult::Unknown);
 
     fn decide_newcomers(
         newcomer: NewcomerState,
@@ -144,10 +173,13 @@ mod tests {
 
     #[test]
     fn a_deleted_user_is_restored_only_on_request() {
-        for newcomer in [NewcomerState::NotNewcomer, NewcomerState::Archived] {
+        for (newcomer, reason) in [
+            (NewcomerState::NotNewcomer, Reason::NotInPrimary),
+            (NewcomerState::Archived, Reason::RestoredBefore),
+        ] {
             assert_eq!(
                 decide_newcomers(newcomer, UserState::Absent, ROW),
-                Decision::NotRestored(Reason::NotInPrimary)
+                Decision::NotRestored(reason)
             );
             assert_eq!(
                 decide(Scope::Missing, false, newcomer, UserState::Absent, ROW),
@@ -196,10 +228,7 @@ mod tests {
     #[test]
     fn a_row_is_imported_again_only_after_an_internal_error_of_cognito() {
         let decide_failed = |failure, attempts| {
-            let candidate = Candidate::Row {
-                failure: Some((failure, attempts)),
-                was_imported: false,
-            };
+            let candidate = Candidate::Row(RowResult::Failed(failure, attempts));
             decide_newcomers(NewcomerState::Pending, UserState::Absent, candidate)
         };
 
@@ -217,15 +246,72 @@ mod tests {
 
     #[test]
     fn an_imported_user_who_is_gone_was_deleted_and_is_not_imported_again() {
-        let candidate = Candidate::Row {
-            failure: None,
-            was_imported: true,
-        };
+        let candidate = Candidate::Row(RowResult::Imported);
 
         assert_eq!(
             decide_newcomers(NewcomerState::Pending, UserState::Absent, candidate),
             Decision::NotRestored(Reason::GoneSinceImport)
         );
+    }
+
+    #[test]
+    fn a_skipped_row_is_not_a_user_who_was_imported() {
+        let decide_skipped = |holder, state| {
+            let candidate = Candidate::Row(RowResult::Skipped(holder));
+            decide_newcomers(NewcomerState::Pending, state, candidate)
+        };
+
+        assert_eq!(
+            decide_skipped(None, UserState::Absent),
+            Decision::NotRestored(Reason::ImportSkipped)
+        );
+        assert_eq!(
+            decide_skipped(Some("s"), UserState::Absent),
+            Decision::NotRestored(Reason::AddressTaken("s".into()))
+        );
+        assert_eq!(
+            decide_skipped(None, UserState::Present),
+            Decision::AlreadyPresent
+        );
+    }
+
+    #[test]
+    fn nothing_is_done_for_somebody_whose_name_or_identity_is_not_theirs_alone() {
+        for (state, reason) in [
+            (
+                UserState::AnotherPerson(Some("s".into())),
+                Reason::AnotherPerson(Some("s".into())),
+            ),
+            (UserState::IdentityTwice, Reason::IdentityTwice),
+            (UserState::NameOfAnother, Reason::DuplicateName),
+        ] {
+            for candidate in [ROW, Candidate::RowToCreate, Candidate::LeftOut("disabled")] {
+                assert_eq!(
+                    decide(
+                        Scope::Users,
+                        true,
+                        NewcomerState::NotNewcomer,
+                        state.clone(),
+                        candidate
+                    ),
+                    Decision::NotRestored(reason.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn somebody_who_was_restored_before_and_is_not_in_the_pool_is_never_passed_over() {
+        for state in [
+            UserState::Absent,
+            UserState::NameOfAnother,
+            UserState::Other(Status::ForceChangePassword),
+        ] {
+            assert_eq!(
+                decide_newcomers(NewcomerState::Archived, state, ROW),
+                Decision::NotRestored(Reason::RestoredBefore)
+            );
+        }
     }
 
     #[test]

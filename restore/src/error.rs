@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use shared::aws::AwsError;
+use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::PoolError;
 use shared::id::Id;
 use shared::import_csv::FormatError;
@@ -61,6 +61,23 @@ pub enum RestoreError {
         snapshot: Id,
         /// How many people.
         records: usize,
+    },
+    /// A call that concerns no single user was refused: the set-up is wrong.
+    #[error("{error}{}", said(.error))]
+    SetUp {
+        /// The refusal.
+        error: AwsError,
+    },
+    /// The snapshot was taken from the target pool.
+    #[error(
+        "snapshot {snapshot} was taken from user pool {pool} itself, which is the pool to restore into: give the other pool; if users who \
+         were deleted in this pool are to come back to it, set same_pool (--same-pool)"
+    )]
+    SamePool {
+        /// The snapshot.
+        snapshot: Id,
+        /// The pool.
+        pool: PoolId,
     },
     /// The two pools use different sign-in names.
     #[error(
@@ -132,7 +149,23 @@ impl From<LeaseError> for RestoreError {
     }
 }
 
+/// What the service said, without values of people.
+fn said(error: &AwsError) -> String {
+    match error.safe_message() {
+        message if message.is_empty() => message,
+        message => format!(": {message}"),
+    }
+}
+
 impl RestoreError {
+    /// The error of a call that concerns no single user.
+    pub(crate) fn of_set_up(error: PoolError) -> Self {
+        match error {
+            PoolError::Aws(error) if error.failure() == Failure::Refused => Self::SetUp { error },
+            error => error.into(),
+        }
+    }
+
     /// Whether the run stopped because it reached its deadline.
     pub fn is_out_of_time(&self) -> bool {
         matches!(self, Self::Pool(PoolError::OutOfTime(_)))

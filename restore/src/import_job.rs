@@ -51,6 +51,10 @@ pub enum StartResult {
 pub enum JobStatus {
     /// Created, and not started.
     NotStarted,
+    /// It was not started in time, and never will be (facts 1.8: within 24 to 48 hours).
+    Expired,
+    /// Started, and Cognito has not begun with it.
+    Pending,
     /// Running; the number of rows processed so far.
     Running(u64),
     /// Ended, successfully or not.
@@ -60,8 +64,10 @@ pub enum JobStatus {
 /// What the log of a job says about a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowResult {
-    /// Imported, or skipped because the pool had the user.
-    Done,
+    /// Imported.
+    Imported,
+    /// Not imported, because there is such a user.
+    Skipped,
     /// Rejected; Cognito's message, which names no person (facts 1.8).
     Failed(String),
 }
@@ -80,7 +86,7 @@ impl ImportJobClient<'_> {
     ) -> Result<String, RestoreError> {
         let mut attempts = 0;
         loop {
-            let job = self.create(name).await?;
+            let job = self.create(name).await.map_err(RestoreError::of_set_up)?;
             let error = match self.upload(&job, bucket, file).await {
                 Ok(()) => return self.id_of(job),
                 Err(RestoreError::Bucket(error)) => error,
@@ -172,7 +178,7 @@ impl ImportJobClient<'_> {
             Ok(_) => Ok(StartResult::Started),
             Err(PoolError::Aws(error)) if error.code() == "PreconditionNotMetException" => {
                 // An earlier attempt started the job, and its response was lost.
-                if !matches!(self.status(id).await?, JobStatus::NotStarted) {
+                if self.status(id).await? != JobStatus::NotStarted {
                     return Ok(StartResult::Started);
                 }
                 // "No csv file was uploaded for import-…" (amplify-js#6416).
@@ -197,7 +203,7 @@ impl ImportJobClient<'_> {
     ///
     /// The call fails, or the response is incomplete.
     pub async fn status(&self, id: &str) -> Result<JobStatus, PoolError> {
-        use UserImportJobStatusType::{Created, Expired, Failed, Stopped, Succeeded};
+        use UserImportJobStatusType::{Created, Expired, Failed, Pending, Stopped, Succeeded};
 
         let response = self
             .pool
@@ -218,6 +224,8 @@ impl ImportJobClient<'_> {
         let failed = count(job.failed_users);
         Ok(match job.status.ok_or_else(incomplete)? {
             Created => JobStatus::NotStarted,
+            Expired if imported + skipped + failed == 0 => JobStatus::Expired,
+            Pending => JobStatus::Pending,
             status @ (Expired | Failed | Stopped | Succeeded) => JobStatus::Ended(JobEnd {
                 status: status.as_str().to_owned(),
                 message: job.completion_message,
@@ -272,24 +280,39 @@ fn parse_log_line(message: &str) -> Option<(u64, RowResult)> {
     let (word, rest) = message.strip_prefix('[')?.split_once("] Line Number ")?;
     let (number, text) = rest.split_once(" - ")?;
     let result = match word {
-        "SUCCEEDED" | "SKIPPED" => RowResult::Done,
+        "SUCCEEDED" => RowResult::Imported,
+        "SKIPPED" => RowResult::Skipped,
         "FAILED" => RowResult::Failed(text.trim().to_owned()),
         _ => return None,
     };
     Some((number.trim().parse().ok()?, result))
 }
 
-/// Converts the line numbers of a log to row numbers, counted from 0. AWS does not document whether the log counts the header, so the
-/// number of the first row tells. If the log lacks the first row, the result is empty.
-pub fn results_by_row(lines: BTreeMap<u64, RowResult>) -> BTreeMap<u64, RowResult> {
-    let first = lines.keys().next().copied().unwrap_or_default();
-    if first > 2 {
-        return BTreeMap::new();
-    }
-    lines
-        .into_iter()
-        .map(|(number, result)| (number - first, result))
-        .collect()
+/// Converts the line numbers of a log to row numbers, counted from 0.
+///
+/// AWS does not document whether the log counts the header, so the number of the first row tells. The numbers are trusted only if the
+/// log is complete: if it has a line for each row that was processed, without a gap, and as many of each kind as the job counted.
+/// Otherwise one row could be taken for another, and nothing is known of any of them.
+pub fn results_by_row(
+    lines: BTreeMap<u64, RowResult>,
+    ended: &JobEnd,
+) -> Option<BTreeMap<u64, RowResult>> {
+    let first = *lines.keys().next()?;
+    let last = *lines.keys().next_back()?;
+    let count = |is_wanted: fn(&RowResult) -> bool| {
+        lines.values().filter(|result| is_wanted(result)).count() as u64
+    };
+    let is_complete = first <= 2
+        && last - first + 1 == lines.len() as u64
+        && count(|result| *result == RowResult::Imported) == ended.imported
+        && count(|result| *result == RowResult::Skipped) == ended.skipped
+        && count(|result| matches!(result, RowResult::Failed(_))) == ended.failed;
+    is_complete.then(|| {
+        let lines = lines.into_iter();
+        lines
+            .map(|(number, result)| (number - first, result))
+            .collect()
+    })
 }
 
 #[cfg(test)]
@@ -306,22 +329,54 @@ mod tests {
         );
         assert_eq!(
             parse_log_line("[SUCCEEDED] Line Number 1 - The import succeeded."),
-            Some((1, RowResult::Done))
+            Some((1, RowResult::Imported))
+        );
+        assert_eq!(
+            parse_log_line("[SKIPPED] Line Number 2 - The user already exists."),
+            Some((2, RowResult::Skipped))
         );
         assert_eq!(parse_log_line("The import job has begun."), None);
+    }
+
+    fn ended(imported: u64, skipped: u64, failed: u64) -> JobEnd {
+        JobEnd {
+            status: "Failed".into(),
+            message: None,
+            imported,
+            skipped,
+            failed,
+        }
     }
 
     #[test]
     fn rows_are_counted_from_the_first_one_whether_the_log_counts_the_header_or_not() {
         for first in [0, 1, 2] {
             let lines = BTreeMap::from([
-                (first, RowResult::Done),
+                (first, RowResult::Imported),
                 (first + 1, RowResult::Failed("no".into())),
             ]);
 
-            assert_eq!(results_by_row(lines)[&1], RowResult::Failed("no".into()));
+            let results = results_by_row(lines, &ended(1, 0, 1)).unwrap();
+
+            assert_eq!(results[&0], RowResult::Imported);
+            assert_eq!(results[&1], RowResult::Failed("no".into()));
         }
-        let without_first = BTreeMap::from([(37, RowResult::Failed("no".into()))]);
-        assert!(results_by_row(without_first).is_empty());
+    }
+
+    #[test]
+    fn the_numbers_of_an_incomplete_log_are_not_trusted() {
+        let imported = |number| (number, RowResult::Imported);
+        let skipped = |number| (number, RowResult::Skipped);
+
+        for (lines, ended) in [
+            (vec![], ended(0, 0, 0)),
+            (vec![imported(37)], ended(1, 0, 0)),
+            // The first line is missing: row 0 would get the result of row 1.
+            (vec![imported(2), imported(3)], ended(2, 1, 0)),
+            (vec![imported(1), imported(3)], ended(2, 1, 0)),
+            (vec![imported(1), skipped(2)], ended(2, 0, 0)),
+        ] {
+            assert_eq!(results_by_row(lines.into_iter().collect(), &ended), None);
+        }
     }
 }

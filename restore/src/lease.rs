@@ -39,8 +39,6 @@ pub struct RestoreState {
     pub request: Request,
     /// When its first run began.
     pub started_at: Timestamp,
-    /// When the first restore began after the last complete one. A half-made user who was created since then was created by a restore.
-    pub since: Timestamp,
     /// How far the restore has come.
     status: Status,
     holder: Option<Holder>,
@@ -153,7 +151,6 @@ impl RestoreState {
             pool: pool.to_string(),
             request: request.clone(),
             started_at: now,
-            since: now,
             status: Status::InProgress,
             holder: None,
             jobs: Vec::new(),
@@ -166,9 +163,6 @@ impl RestoreState {
 
     /// Takes over what an earlier restore into the same pool has left, perhaps for another request.
     fn continue_from(&mut self, previous: &Self) {
-        if previous.status != Status::Complete {
-            self.since = previous.since;
-        }
         if previous.status == Status::InProgress {
             self.jobs.clone_from(&previous.jobs);
         }

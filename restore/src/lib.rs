@@ -9,14 +9,16 @@
 //! - [`request`]: the request and the response
 //! - [`decision`]: whether a user of the snapshot is restored
 //! - [`reason`]: why a user is not restored, and what to do about it
-//! - [`names`]: sign-in names, hashed as the pool compares them
+//! - [`names`]: sign-in names and identities as hashes
+//! - [`who`]: what is compared of two users, to find out whether they are one person
 //!
 //! Over the network:
 //! - [`source`], [`snapshot_users`]: the snapshot, read as a stream and verified against its checksums
 //! - [`newcomers`]: which users of the snapshot signed up in its pool, and which sign-up record belongs to whom
-//! - [`target_pool`]: everyone in the target pool, by hashed name
+//! - [`namesakes`]: the users of the snapshot whose names are one name in the target pool
+//! - [`target_pool`]: everyone in the target pool, by name and by identity
 //! - [`import_job`]: Cognito's import jobs and their log
-//! - [`writes`]: creates the users whom no import file can carry
+//! - [`writes`]: creates the users whom no import file can carry, and remembers whom it began to create
 //! - [`lease`]: the lease on restores, and what a later run needs to resume one
 //! - [`files`]: what a restore writes to the bucket
 //! - [`run`]: one run of a restore, phase by phase
@@ -29,6 +31,7 @@ pub mod files;
 pub mod import_job;
 pub mod lease;
 pub mod names;
+pub mod namesakes;
 pub mod newcomers;
 pub mod reason;
 pub mod request;
@@ -36,6 +39,7 @@ pub mod run;
 pub mod snapshot_users;
 pub mod source;
 pub mod target_pool;
+pub mod who;
 pub mod writes;
 
 pub use error::RestoreError;

@@ -1,14 +1,44 @@
-//! Sign-in names, hashed as the pool compares them.
+//! Sign-in names and identities as hashes of 16 bytes: small enough to keep some for every user of a large pool in memory, and
+//! long enough that two different texts of a pool never share one.
 
 use std::fmt;
 
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 use sha2::{Digest, Sha256};
 
-/// The hash of a sign-in name: the first 16 bytes of its SHA-256. Small enough to keep one for every user of a large pool in
-/// memory, and long enough that two names of a pool never share one.
+/// A sign-in name as the target pool compares it: two names have the same hash exactly if the pool treats them as one name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameHash([u8; 16]);
+
+/// A user of the snapshot: their sign-in name, letter by letter. A pool may distinguish letter case that the target pool ignores, so
+/// two users of a snapshot may have one [`NameHash`], but never one key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonKey([u8; 16]);
+
+/// The identity of a person.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityHash([u8; 16]);
+
+impl PersonKey {
+    /// The key of the user with this sign-in name.
+    pub fn of(name: &str) -> Self {
+        Self(digest(name))
+    }
+}
+
+impl PersonKey {
+    /// The hash as hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        shared::s3::upload::hex(&self.0)
+    }
+}
+
+impl IdentityHash {
+    /// The hash of an identity.
+    pub fn of(identity: &str) -> Self {
+        Self(digest(identity))
+    }
+}
 
 /// Hides the hash, from which a known name could be recognized.
 impl fmt::Debug for NameHash {
@@ -17,7 +47,19 @@ impl fmt::Debug for NameHash {
     }
 }
 
-/// Hashes sign-in names so that two names have the same hash exactly if the pool treats them as the same name.
+impl fmt::Debug for PersonKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonKey(***)")
+    }
+}
+
+impl fmt::Debug for IdentityHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdentityHash(***)")
+    }
+}
+
+/// Hashes sign-in names as a pool compares them.
 #[derive(Clone, Copy, Debug)]
 pub struct NameHasher {
     case_sensitive: bool,
@@ -35,15 +77,18 @@ impl NameHasher {
 
     /// Hashes a name.
     pub fn hash(&self, name: &str) -> NameHash {
-        let digest = if self.case_sensitive {
-            Sha256::digest(name)
+        NameHash(if self.case_sensitive {
+            digest(name)
         } else {
-            Sha256::digest(name.to_lowercase())
-        };
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&digest[..16]);
-        NameHash(hash)
+            digest(&name.to_lowercase())
+        })
     }
+}
+
+fn digest(text: &str) -> [u8; 16] {
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&Sha256::digest(text)[..16]);
+    hash
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Which users of the snapshot signed up in its pool, and which sign-up record of the journal belongs to whom.
 //!
-//! An import file names users by what they sign in with, the journal by `sub`. The two are joined in this order: by the custom
-//! attribute that carries the `sub` of newcomers, or by a leftover, which has both; by the name in the record; by a lookup in the
-//! snapshot's pool.
+//! An import file names users by what they sign in with, the journal by `sub`. The two are joined in this order: by the origin
+//! attribute, which carries the `sub` of newcomers, or by a leftover, which has both; by the name in the record; by a lookup in the
+//! snapshot's pool. A record that cannot be joined belongs to somebody whom the snapshot does not have.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +11,15 @@ use jiff::Timestamp;
 
 use crate::decision::NewcomerState;
 use crate::error::RestoreError;
-use crate::names::{NameHash, NameHasher};
+use crate::names::{IdentityHash, PersonKey};
+use crate::snapshot_users::who_of_leftover;
 use crate::source::SourceSnapshot;
+use crate::who::{Addresses, Comparison, Who};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::confirmation::{Confirmation, Username};
 use shared::journal::{MAX_LISTING_DELAY, RESTORED_PREFIX, Records, SIGN_UPS_PREFIX, record_key};
+use shared::person::Attributes;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::snapshot::manifest::Role;
@@ -30,10 +33,12 @@ pub struct Newcomers {
     /// The sign-up records, by their name: a `sub`, or a username if the event had no `sub`.
     records: HashMap<String, RecordInfo>,
     /// The newcomers of the snapshot, each with the name of their record once it is known.
-    record_of: HashMap<NameHash, Option<String>>,
-    /// The custom attribute that carries the `sub` of newcomers, if one does.
-    pub origin_sub: Option<String>,
-    /// Sign-up records of people who are not in the snapshot.
+    record_of: HashMap<PersonKey, Option<String>>,
+    /// What the origin attribute of a newcomer carries.
+    origin_of: HashMap<PersonKey, IdentityHash>,
+    /// Newcomers whose identity another newcomer has too.
+    identity_twice: HashSet<PersonKey>,
+    /// Sign-up records of people whom the snapshot does not have, or does not have as a confirmed user.
     pub unmatched: Vec<UnmatchedRecord>,
 }
 
@@ -44,13 +49,15 @@ struct RecordInfo {
     is_archived: bool,
 }
 
-/// A sign-up record of somebody who is not in the snapshot.
+/// A sign-up record of somebody whom the snapshot does not have as a confirmed user.
 #[derive(Clone, Debug)]
 pub struct UnmatchedRecord {
     /// The record's name: a `sub`, or a username if the event had no `sub`.
     pub record: String,
     /// What the person signs in with, if it is known.
     pub username: Option<Username>,
+    /// Who the person is. The key is of the record: no user of the snapshot has it.
+    pub who: Who,
     /// Why the person is not in the snapshot.
     pub cause: UnmatchedCause,
 }
@@ -58,8 +65,10 @@ pub struct UnmatchedRecord {
 /// Why somebody who signed up is not in the snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnmatchedCause {
-    /// They signed up after the snapshot was started.
+    /// They signed up, or confirmed it, after the snapshot was started.
     Newer,
+    /// They were restored since the snapshot was started: their record is archived.
+    Restored,
     /// The snapshot's pool does not have them any more.
     Deleted,
     /// Unknown: the pool has them under another name, or the lookup failed.
@@ -68,15 +77,15 @@ pub enum UnmatchedCause {
 
 /// To whom a sign-up record belongs, according to the record or to the snapshot's pool.
 enum RecordOwner {
-    Named(Username),
+    Named(Username, Addresses),
     Deleted,
     Unknown,
 }
 
 impl RecordOwner {
-    fn name(&self, hasher: NameHasher) -> Option<NameHash> {
+    fn key(&self) -> Option<PersonKey> {
         match self {
-            Self::Named(username) => Some(hasher.hash(username.as_str())),
+            Self::Named(username, _) => Some(PersonKey::of(username.as_str())),
             Self::Deleted | Self::Unknown => None,
         }
     }
@@ -92,7 +101,7 @@ impl Newcomers {
     pub async fn read(
         bucket: &Bucket,
         source: &SourceSnapshot,
-        hasher: NameHasher,
+        comparison: &Comparison,
         pool: &Pool,
     ) -> Result<Self, RestoreError> {
         let mut newcomers = Self::default();
@@ -103,15 +112,23 @@ impl Newcomers {
         newcomers
             .list_records(bucket, SIGN_UPS_PREFIX, None)
             .await?;
-        newcomers.join_rows(source, hasher).await?;
-        newcomers.join_leftovers(source, hasher).await?;
-        newcomers.join_records(bucket, source, hasher, pool).await?;
+        newcomers.join_rows(source, comparison).await?;
+        newcomers.join_leftovers(source, comparison).await?;
+        let readers = RecordReader {
+            bucket,
+            comparison,
+            pool,
+            sign_in: source.manifest.pool.username_attributes.first(),
+        };
+        let started_at = source.manifest.started_at;
+        newcomers.join_records(&readers, started_at).await?;
+        newcomers.find_identities_twice();
         Ok(newcomers)
     }
 
     /// Whether a user of the snapshot is a newcomer.
-    pub fn state_of(&self, name: &NameHash) -> NewcomerState {
-        match self.record_of.get(name) {
+    pub fn state_of(&self, key: &PersonKey) -> NewcomerState {
+        match self.record_of.get(key) {
             None => NewcomerState::NotNewcomer,
             Some(Some(record)) if self.records[record].is_archived => NewcomerState::Archived,
             Some(_) => NewcomerState::Pending,
@@ -119,13 +136,13 @@ impl Newcomers {
     }
 
     /// The name of a newcomer's sign-up record: their `sub` in the snapshot's pool, or their username if the event had no `sub`.
-    pub fn record_of(&self, name: &NameHash) -> Option<&str> {
-        self.record_of.get(name)?.as_deref()
+    pub fn record_of(&self, key: &PersonKey) -> Option<&str> {
+        self.record_of.get(key)?.as_deref()
     }
 
-    /// The hashed names of all newcomers.
-    pub fn names(&self) -> impl Iterator<Item = &NameHash> {
-        self.record_of.keys()
+    /// Whether another newcomer has the same identity. Nobody knows then who of the two it belongs to.
+    pub fn has_identity_twice(&self, key: &PersonKey) -> bool {
+        self.identity_twice.contains(key)
     }
 
     /// Lists the records below a prefix. `archived_since` is given for archived records: those that were archived earlier belong to
@@ -154,68 +171,82 @@ impl Newcomers {
         Ok(())
     }
 
-    /// Adds the rows of the newcomers' import files, joined by the custom attribute that carries the `sub`, if one does.
+    /// Adds the rows of the newcomers' import files, joined by the origin attribute if it can be trusted.
+    ///
+    /// It is trusted if it holds the name of a record for every newcomer, and a different one for each. A match for only some
+    /// newcomers is not enough: an app client that may write the attribute lets people write even the `sub` of somebody else.
     async fn join_rows(
         &mut self,
         source: &SourceSnapshot,
-        hasher: NameHasher,
+        comparison: &Comparison,
     ) -> Result<(), RestoreError> {
-        self.origin_sub = self.find_origin_attribute(source).await?;
-        let origin = self.origin_sub.as_deref();
+        let origin = comparison.origin().map(|origin| origin.as_str());
         let mut rows = source.lines(Role::Newcomers);
+        let (mut seen, mut is_trusted) = (HashSet::new(), true);
         while let Some(row) = rows.next().await? {
             let cells = source.cells(&row)?;
             let Some(username) = cells.username() else {
                 continue;
             };
-            let record = origin.and_then(|origin| cells.get(origin));
-            let record = record.map(|record| record.into_owned());
-            self.record_of.insert(hasher.hash(&username), record);
+            let key = PersonKey::of(&username);
+            let value = origin.and_then(|origin| cells.get(origin));
+            let record = value.as_ref().and_then(|value| {
+                let (record, _) = self.records.get_key_value(value.as_ref())?;
+                Some(record.clone())
+            });
+            let is_new = |record: &String| seen.insert(record.clone());
+            is_trusted &= record.as_ref().is_some_and(is_new);
+            if let Some(value) = value {
+                self.origin_of.insert(key, IdentityHash::of(&value));
+            }
+            self.record_of.insert(key, record);
+        }
+        if !is_trusted {
+            self.record_of
+                .values_mut()
+                .for_each(|record| *record = None);
         }
         Ok(())
     }
 
-    /// The custom attribute that holds the name of a record for every newcomer, and a different record for each. A match for only some
-    /// newcomers is not enough: users may write attributes themselves, even the `sub` of somebody else.
-    async fn find_origin_attribute(
-        &self,
-        source: &SourceSnapshot,
-    ) -> Result<Option<String>, RestoreError> {
-        let columns = source.header.columns().enumerate();
-        let mut candidates: Vec<_> = columns
-            .filter(|(_, name)| name.starts_with("custom:"))
-            .map(|(position, name)| (position, name, HashSet::new()))
-            .collect();
-        let mut rows = source.lines(Role::Newcomers);
-        let mut is_empty = true;
-        while let Some(row) = rows.next().await? {
-            let cells = source.cells(&row)?;
-            is_empty = false;
-            candidates.retain_mut(|(position, _, seen)| {
-                cells.value(*position).is_some_and(|value| {
-                    self.records.contains_key(value.as_ref()) && seen.insert(value.into_owned())
-                })
-            });
-        }
-        let origin = candidates.first().filter(|_| !is_empty);
-        Ok(origin.map(|(_, name, _)| (*name).to_owned()))
-    }
-
-    /// Adds the leftovers that have a record.
+    /// Adds the leftovers that have a record. Whom the snapshot has as unconfirmed and who has a record has confirmed since: the
+    /// record is newer than the snapshot, whatever its date.
     async fn join_leftovers(
         &mut self,
         source: &SourceSnapshot,
-        hasher: NameHasher,
+        comparison: &Comparison,
     ) -> Result<(), RestoreError> {
+        let joined: HashSet<_> = self.record_of.values().flatten().cloned().collect();
         let mut leftovers = source.leftovers();
         while let Some(leftover) = leftovers.next().await? {
+            if leftover.is_attribute() {
+                continue;
+            }
             let possible_names = [leftover.sub.as_str(), leftover.username.as_str()];
-            let record = possible_names
-                .iter()
-                .find(|name| self.records.contains_key(**name));
-            if let Some(record) = record {
-                let name = hasher.hash(&leftover.username);
-                self.record_of.insert(name, Some((*record).to_owned()));
+            let is_unjoined =
+                |name: &&&str| self.records.contains_key(**name) && !joined.contains(**name);
+            let Some(record) = possible_names.iter().find(is_unjoined) else {
+                continue;
+            };
+            let (record, who) = ((*record).to_owned(), who_of_leftover(comparison, &leftover));
+            if leftover.reason == "unconfirmed" {
+                let is_archived = self.records.remove(&record).is_some_and(|r| r.is_archived);
+                self.unmatched.push(UnmatchedRecord {
+                    who: Who {
+                        key: PersonKey::of(&record),
+                        ..who
+                    },
+                    record,
+                    username: Some(Username(leftover.username)),
+                    cause: match is_archived {
+                        true => UnmatchedCause::Restored,
+                        false => UnmatchedCause::Newer,
+                    },
+                });
+            } else {
+                self.origin_of
+                    .extend(who.identity.map(|identity| (who.key, identity)));
+                self.record_of.insert(who.key, Some(record));
             }
         }
         Ok(())
@@ -224,117 +255,149 @@ impl Newcomers {
     /// Joins the remaining records by the name that each contains, or else by a lookup.
     async fn join_records(
         &mut self,
-        bucket: &Bucket,
-        source: &SourceSnapshot,
-        hasher: NameHasher,
-        pool: &Pool,
+        reader: &RecordReader<'_>,
+        started_at: Timestamp,
     ) -> Result<(), RestoreError> {
         let joined: HashSet<_> = self.record_of.values().flatten().collect();
-        // Archived records matter only if a row still has no record.
-        let is_row_unjoined = self.record_of.values().any(Option::is_none);
-        let remaining = self.records.iter().filter(|(record, info)| {
-            !joined.contains(*record) && (!info.is_archived || is_row_unjoined)
-        });
+        let remaining = self.records.iter();
+        let remaining = remaining.filter(|(record, _)| !joined.contains(*record));
         let remaining: Vec<_> = remaining
             .map(|(record, info)| (record.clone(), *info))
             .collect();
-        let sign_in = source.manifest.pool.username_attributes.first();
-        let sign_in = sign_in.map(String::as_str);
         let owners: Vec<_> = stream::iter(remaining)
             .map(async |(record, info)| {
-                let owner = read_owner(bucket, &record, info, sign_in).await?;
+                let owner = reader.read_owner(&record, info).await?;
                 Ok::<_, RestoreError>((record, info, owner))
             })
             .buffer_unordered(CONCURRENT_RECORD_READS)
             .try_collect()
             .await?;
-        let mut records_per_name: HashMap<NameHash, u32> = HashMap::new();
-        for name in owners.iter().filter_map(|(_, _, owner)| owner.name(hasher)) {
-            *records_per_name.entry(name).or_default() += 1;
+        let mut records_per_user: HashMap<PersonKey, u32> = HashMap::new();
+        for key in owners.iter().filter_map(|(_, _, owner)| owner.key()) {
+            *records_per_user.entry(key).or_default() += 1;
         }
-        let started_at = source.manifest.started_at;
         for (record, info, mut owner) in owners {
-            let is_certain = owner.name(hasher).is_some_and(|name| {
-                records_per_name[&name] == 1 && self.record_of.get(&name) == Some(&None)
+            let is_certain = owner.key().is_some_and(|key| {
+                records_per_user[&key] == 1 && self.record_of.get(&key) == Some(&None)
             });
             // Who signed up after the snapshot was started cannot be in it, so a lookup is of no use.
             if !is_certain && !info.is_archived && info.last_modified < started_at {
-                owner = look_up_owner(pool, &record, sign_in, owner).await?;
+                owner = reader.look_up_owner(&record, owner).await?;
             }
-            match owner.name(hasher) {
-                Some(name) if self.record_of.get(&name) == Some(&None) => {
-                    self.record_of.insert(name, Some(record));
+            match owner.key() {
+                Some(key) if self.record_of.get(&key) == Some(&None) => {
+                    self.record_of.insert(key, Some(record));
                 }
-                _ if info.is_archived => {}
                 _ => self.unmatched.push(UnmatchedRecord {
-                    record,
                     cause: match &owner {
+                        _ if info.is_archived => UnmatchedCause::Restored,
                         RecordOwner::Deleted => UnmatchedCause::Deleted,
                         _ if info.last_modified >= started_at - MAX_LISTING_DELAY => {
                             UnmatchedCause::Newer
                         }
                         _ => UnmatchedCause::Unknown,
                     },
+                    who: reader.who(&record, &owner),
                     username: match owner {
-                        RecordOwner::Named(username) => Some(username),
+                        RecordOwner::Named(username, _) => Some(username),
                         RecordOwner::Deleted | RecordOwner::Unknown => None,
                     },
+                    record,
                 }),
             }
         }
         Ok(())
     }
-}
 
-/// Reads a record: what its person signed up with. `sign_in` is the attribute that users sign in with, if it is not the username.
-async fn read_owner(
-    bucket: &Bucket,
-    record: &str,
-    info: RecordInfo,
-    sign_in: Option<&str>,
-) -> Result<RecordOwner, RestoreError> {
-    let prefix = match info.is_archived {
-        true => RESTORED_PREFIX,
-        false => SIGN_UPS_PREFIX,
-    };
-    let record = match bucket
-        .get_json::<Confirmation>(&record_key(prefix, record))
-        .await
-    {
-        Ok(record) => record.map(|(record, _)| record),
-        Err(JsonError::Malformed { .. }) => None,
-        Err(JsonError::Aws(error)) => return Err(error.into()),
-    };
-    let username = record.as_ref().and_then(|record| match sign_in {
-        Some(attribute) => record.attributes.get(attribute),
-        None => record.username.as_ref().map(Username::as_str),
-    });
-    Ok(named(username))
-}
-
-/// Looks up the person of a record in the snapshot's pool. If the lookup fails, what is `known` of the owner stays as it is.
-async fn look_up_owner(
-    pool: &Pool,
-    record: &str,
-    sign_in: Option<&str>,
-    known: RecordOwner,
-) -> Result<RecordOwner, RestoreError> {
-    match users::look_up(pool, record).await {
-        Ok(Some(person)) => Ok(named(match sign_in {
-            Some(attribute) => person.attributes.get(attribute),
-            None => Some(&person.username),
-        })),
-        Ok(None) => Ok(RecordOwner::Deleted),
-        Err(error @ PoolError::OutOfTime(_)) => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(%error, "the owner of a sign-up record cannot be looked up in the snapshot's pool");
-            Ok(known)
+    /// Finds the newcomers whose identity another newcomer has too.
+    fn find_identities_twice(&mut self) {
+        let mut people: HashMap<IdentityHash, Vec<PersonKey>> = HashMap::new();
+        for (key, record) in &self.record_of {
+            let of_record = || record.as_deref().map(IdentityHash::of);
+            let identity = self.origin_of.get(key).copied().or_else(of_record);
+            if let Some(identity) = identity {
+                people.entry(identity).or_default().push(*key);
+            }
         }
+        let twice = people.into_values().filter(|people| people.len() > 1);
+        self.identity_twice = twice.flatten().collect();
     }
 }
 
-fn named(username: Option<&str>) -> RecordOwner {
-    username.map_or(RecordOwner::Unknown, |username| {
-        RecordOwner::Named(Username(username.to_owned()))
-    })
+/// Finds out to whom a record belongs.
+struct RecordReader<'a> {
+    bucket: &'a Bucket,
+    comparison: &'a Comparison,
+    /// The snapshot's pool.
+    pool: &'a Pool,
+    /// The attribute that users sign in with, if it is not the username.
+    sign_in: Option<&'a String>,
+}
+
+impl RecordReader<'_> {
+    /// Reads a record: what its person signed up with.
+    async fn read_owner(
+        &self,
+        record: &str,
+        info: RecordInfo,
+    ) -> Result<RecordOwner, RestoreError> {
+        let prefix = match info.is_archived {
+            true => RESTORED_PREFIX,
+            false => SIGN_UPS_PREFIX,
+        };
+        let record = match self
+            .bucket
+            .get_json::<Confirmation>(&record_key(prefix, record))
+            .await
+        {
+            Ok(record) => record.map(|(record, _)| record),
+            Err(JsonError::Malformed { .. }) => None,
+            Err(JsonError::Aws(error)) => return Err(error.into()),
+        };
+        let Some(record) = record else {
+            return Ok(RecordOwner::Unknown);
+        };
+        let username = record.username.as_ref().map(Username::as_str);
+        Ok(self.owner(username, &record.attributes))
+    }
+
+    /// Looks up the person of a record in the snapshot's pool. If the lookup fails, what is `known` of the owner stays as it is.
+    async fn look_up_owner(
+        &self,
+        record: &str,
+        known: RecordOwner,
+    ) -> Result<RecordOwner, RestoreError> {
+        match users::look_up(self.pool, record).await {
+            Ok(Some(person)) => Ok(self.owner(Some(&person.username), &person.attributes)),
+            Ok(None) => Ok(RecordOwner::Deleted),
+            Err(error @ PoolError::OutOfTime(_)) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the owner of a sign-up record cannot be looked up in the snapshot's pool");
+                Ok(known)
+            }
+        }
+    }
+
+    fn owner(&self, username: Option<&str>, attributes: &Attributes) -> RecordOwner {
+        let name = match self.sign_in {
+            Some(attribute) => attributes.get(attribute),
+            None => username,
+        };
+        name.map_or(RecordOwner::Unknown, |name| {
+            let addresses = self.comparison.addresses_of(attributes);
+            RecordOwner::Named(Username(name.to_owned()), addresses)
+        })
+    }
+
+    /// Who the owner of a record is: the record is named by their `sub`.
+    fn who(&self, record: &str, owner: &RecordOwner) -> Who {
+        let (name, addresses) = match owner {
+            RecordOwner::Named(username, addresses) => (username.as_str(), *addresses),
+            RecordOwner::Deleted | RecordOwner::Unknown => ("", Addresses::default()),
+        };
+        Who {
+            key: PersonKey::of(record),
+            ..self.comparison.who(name, Some(record), addresses)
+        }
+    }
 }

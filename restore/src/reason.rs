@@ -15,6 +15,18 @@ pub enum Reason {
     ExistsInPrimary(Status),
     /// Cognito would reject the row, for this reason.
     InvalidRow(String),
+    /// Another user of the snapshot has the same name, as the target pool compares names.
+    DuplicateName,
+    /// Another person has the name in the target pool: their `sub`, if it is known.
+    AnotherPerson(Option<String>),
+    /// Another person has the user's email address or phone number in the target pool: their `sub`.
+    AddressTaken(String),
+    /// Two users have the person's identity.
+    IdentityTwice,
+    /// The import job skipped the row because there is such a user, and no such user was found.
+    ImportSkipped,
+    /// The sign-up record says that the user was restored, and the target pool does not have the user.
+    RestoredBefore,
     /// The import job rejected the row; Cognito's message.
     ImportFailed(String),
     /// The import jobs have ended, and the user is not in the target pool.
@@ -41,6 +53,12 @@ impl Reason {
             Self::UnconfirmedInPrimary => "unconfirmed-in-primary",
             Self::ExistsInPrimary(_) => "exists-in-primary",
             Self::InvalidRow(_) => "invalid-row",
+            Self::DuplicateName => "duplicate-name",
+            Self::AnotherPerson(_) => "another-person",
+            Self::AddressTaken(_) => "address-taken",
+            Self::IdentityTwice => "identity-twice",
+            Self::ImportSkipped => "import-skipped",
+            Self::RestoredBefore => "restored-before",
             Self::ImportFailed(_) => "import-failed",
             Self::NotImported => "not-imported",
             Self::GoneSinceImport => "gone-since-import",
@@ -62,6 +80,8 @@ impl Reason {
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::ExistsInPrimary(status) => Some(status.to_string()),
+            Self::AnotherPerson(holder) => holder.clone(),
+            Self::AddressTaken(holder) => Some(holder.clone()),
             Self::InvalidRow(detail) | Self::ImportFailed(detail) | Self::CreateFailed(detail) => {
                 Some(detail.clone())
             }
@@ -82,6 +102,24 @@ impl Reason {
                 "an administrator created this user: send the temporary password again, or delete the user and restore again"
             }
             Self::ExistsInPrimary(_) => "check the user in the pool",
+            Self::DuplicateName => {
+                "two users of the snapshot have names that are one name in the pool: change the name of one of them in the snapshot's pool, take a snapshot, and restore again"
+            }
+            Self::AnotherPerson(_) => {
+                "the user of the pool with this name (their sub is shown) is another person: nothing was written to them. Change the name of one of the two, take a snapshot, and restore again"
+            }
+            Self::AddressTaken(_) => {
+                "the user of the pool whose sub is shown has this email address or phone number: find out to whom it belongs, and change it at the other one; then take a snapshot and restore again"
+            }
+            Self::IdentityTwice => {
+                "two users have the same value in the origin attribute: correct the one that is wrong, and restore again"
+            }
+            Self::ImportSkipped => {
+                "Cognito says that there is such a user: look in the pool for a user with this name, email address or phone number, and restore again"
+            }
+            Self::RestoredBefore => {
+                "the user was restored since the snapshot, and is not in the pool: deleted there since, or restored into another pool; to restore the user, run again with the scope \"missing\""
+            }
             Self::InvalidRow(_) => {
                 "fix the value in the snapshot's pool, take a snapshot, and restore again"
             }
@@ -92,7 +130,7 @@ impl Reason {
                 "check the pool's import jobs and their log in CloudWatch Logs, and restore again"
             }
             Self::GoneSinceImport => {
-                "the user was deleted after the import, or signs in with another name now; if neither is true, restore with the scope \"missing\""
+                "the user was deleted after the import, or signs in with another name now; the next restore imports the user again. If the user was deleted on purpose, delete them in the snapshot's pool too"
             }
             Self::LeftOut(reason) => match reason.as_str() {
                 "unconfirmed" => "the user has never confirmed the sign-up and must sign up again",

@@ -21,6 +21,8 @@ pub struct Request {
     pub reclaim_unconfirmed: bool,
     /// Restore even if people have signed up since the snapshot was taken.
     pub allow_stale: bool,
+    /// Restore even if the snapshot was taken from the target pool itself.
+    pub same_pool: bool,
 }
 
 /// A snapshot, by its name or as the latest one.
@@ -57,6 +59,7 @@ struct Payload {
     dry_run: Option<bool>,
     reclaim_unconfirmed: Option<bool>,
     allow_stale: Option<bool>,
+    same_pool: Option<bool>,
 }
 
 impl From<Payload> for Request {
@@ -67,6 +70,7 @@ impl From<Payload> for Request {
             dry_run: payload.dry_run.unwrap_or_default(),
             reclaim_unconfirmed: payload.reclaim_unconfirmed.unwrap_or_default(),
             allow_stale: payload.allow_stale.unwrap_or_default(),
+            same_pool: payload.same_pool.unwrap_or_default(),
         }
     }
 }
@@ -177,12 +181,13 @@ mod tests {
             Request::default()
         );
         let request = read(
-            r#"{"snapshot":"20261120T095959Z-0a1b2c3d","scope":"missing","dry_run":true,"allow_stale":true}"#,
+            r#"{"snapshot":"20261120T095959Z-0a1b2c3d","scope":"missing","dry_run":true,"allow_stale":true,"same_pool":true}"#,
         )
         .unwrap();
         assert_eq!(request.snapshot.to_string(), "20261120T095959Z-0a1b2c3d");
         assert_eq!(request.scope, Scope::Missing);
         assert!(request.dry_run && request.allow_stale && !request.reclaim_unconfirmed);
+        assert!(request.same_pool);
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The users of a snapshot, one by one: first the rows of the import files, then the users whom the import files leave out.
 
+use std::borrow::Cow;
+
 use crate::error::RestoreError;
-use crate::names::{NameHash, NameHasher};
+use crate::names::PersonKey;
+use crate::newcomers::Newcomers;
 use crate::source::{Leftover, LeftoverReader, SourceSnapshot, VerifiedLines};
+use crate::who::{Comparison, Who};
 use shared::snapshot::manifest::Role;
 
 /// A user of a snapshot.
 pub struct SnapshotUser {
     /// What the user signs in with.
     pub username: String,
-    /// The hash of the username.
-    pub name: NameHash,
+    /// Who the user is.
+    pub who: Who,
     /// The user's data.
     pub entry: SnapshotEntry,
 }
@@ -27,20 +31,32 @@ pub enum SnapshotEntry {
 #[derive(Debug)]
 pub struct SnapshotUsers<'a> {
     source: &'a SourceSnapshot,
-    hasher: NameHasher,
-    rows: VerifiedLines<'a>,
+    comparison: &'a Comparison,
+    newcomers: &'a Newcomers,
+    rows: Option<VerifiedLines<'a>>,
     leftovers: LeftoverReader<'a>,
 }
 
 impl<'a> SnapshotUsers<'a> {
     /// A stream of every user of the snapshot.
-    pub fn of(source: &'a SourceSnapshot, hasher: NameHasher) -> Self {
+    pub fn of(
+        source: &'a SourceSnapshot,
+        comparison: &'a Comparison,
+        newcomers: &'a Newcomers,
+    ) -> Self {
         Self {
             source,
-            hasher,
-            rows: source.lines(Role::Users),
+            comparison,
+            newcomers,
+            rows: Some(source.lines(Role::Users)),
             leftovers: source.leftovers(),
         }
+    }
+
+    /// The same stream, of the users whom the import files leave out only.
+    #[must_use]
+    pub fn without_rows(self) -> Self {
+        Self { rows: None, ..self }
     }
 
     /// The next user; none after the last one.
@@ -49,10 +65,12 @@ impl<'a> SnapshotUsers<'a> {
     ///
     /// A file cannot be read, or differs from what the manifest says.
     pub async fn next(&mut self) -> Result<Option<SnapshotUser>, RestoreError> {
-        if let Some(row) = self.rows.next().await? {
+        if let Some(rows) = &mut self.rows
+            && let Some(row) = rows.next().await?
+        {
             let username = self.source.username(&row)?;
             return Ok(Some(SnapshotUser {
-                name: self.hasher.hash(&username),
+                who: self.who_of_row(&username, &row)?,
                 username,
                 entry: SnapshotEntry::ImportRow(row),
             }));
@@ -60,7 +78,7 @@ impl<'a> SnapshotUsers<'a> {
         while let Some(leftover) = self.leftovers.next().await? {
             if !leftover.is_attribute() {
                 return Ok(Some(SnapshotUser {
-                    name: self.hasher.hash(&leftover.username),
+                    who: who_of_leftover(self.comparison, &leftover),
                     username: leftover.username.clone(),
                     entry: SnapshotEntry::Leftover(leftover),
                 }));
@@ -68,4 +86,27 @@ impl<'a> SnapshotUsers<'a> {
         }
         Ok(None)
     }
+
+    /// The identity is in the column of the origin attribute. A row without it may be of a newcomer, whose record is named by the `sub`.
+    fn who_of_row(&self, username: &str, row: &str) -> Result<Who, RestoreError> {
+        let cells = self.source.cells(row)?;
+        let origin = self.comparison.origin();
+        let identity = origin.and_then(|origin| cells.get(origin.as_str()));
+        let record = || self.newcomers.record_of(&PersonKey::of(username));
+        let identity = identity.or_else(|| record().map(Cow::Borrowed));
+        let addresses = self.comparison.addresses(|name| cells.get(name));
+        let who = self
+            .comparison
+            .who(username, identity.as_deref(), addresses);
+        Ok(who)
+    }
+}
+
+/// Who a user is whom the import files leave out.
+pub fn who_of_leftover(comparison: &Comparison, leftover: &Leftover) -> Who {
+    let attributes = &leftover.attributes;
+    let sub = Some(leftover.sub.as_str()).filter(|sub| !sub.is_empty());
+    let identity = attributes.identity(comparison.origin()).or(sub);
+    let addresses = comparison.addresses_of(attributes);
+    comparison.who(&leftover.username, identity, addresses)
 }

@@ -109,6 +109,16 @@ impl SourceSnapshot {
         username.ok_or_else(|| damaged(&self.manifest.snapshot, "a row"))
     }
 
+    /// The attributes of a row.
+    ///
+    /// # Errors
+    ///
+    /// A value does not have the form that an import file requires.
+    pub fn attributes(&self, row: &str) -> Result<Attributes, RestoreError> {
+        let attributes = self.cells(row)?.attributes();
+        attributes.map_err(|_| damaged(&self.manifest.snapshot, "a row"))
+    }
+
     /// A stream of the users and attributes that the import files leave out.
     pub fn leftovers(&self) -> LeftoverReader<'_> {
         LeftoverReader(self.lines(Role::Leftovers))

@@ -49,6 +49,9 @@ pub enum Failure {
         /// The error.
         error: AwsError,
     },
+    /// AWS rejected a call because of the set-up; the text has what the service said, without values of people: exit code 3.
+    #[error("{0}")]
+    Refused(String),
     /// A pool's settings were written but could not be read again; the command has listed what they should be: exit code 3.
     #[error(
         "the settings were written, but not read again: {error}; when the pool answers, run twinpool attach again to make sure that \
@@ -109,6 +112,7 @@ impl From<Failure> for ExitCode {
             Failure::Credentials(_)
             | Failure::Aws(_)
             | Failure::Explained { .. }
+            | Failure::Refused(_)
             | Failure::NotReadAgain { .. }
             | Failure::OutOfTime(_) => 3,
         })

@@ -11,12 +11,14 @@ use restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
 use restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use serde::{Deserialize, Serialize};
 use shared::aws::RetryPolicy;
+use shared::environment::CustomAttribute;
 use shared::id::Id;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::snapshot::custom_attribute;
 use crate::table::Table;
 use crate::terminal::{GOOD, HEAD, Output, Terminal, WARN, WRONG};
 
@@ -58,6 +60,15 @@ pub struct Args {
     /// Which users to restore.
     #[arg(long, value_enum, default_value_t)]
     scope: Selection,
+
+    /// Restore although the snapshot was taken from this pool itself: to bring back users who were deleted in it.
+    #[arg(long)]
+    same_pool: bool,
+
+    /// The attribute that keeps the identity of a user, their first sub. Without this option, custom:origin_sub if the pool has that
+    /// attribute.
+    #[arg(long, env = "ORIGIN_SUB_ATTRIBUTE", value_name = "ATTRIBUTE", value_parser = custom_attribute)]
+    origin_sub: Option<CustomAttribute>,
 
     /// Only show what would be done, and leave the import file that would be uploaded. Change nothing in the pool.
     #[arg(long)]
@@ -129,6 +140,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         pool: args.pool,
         bucket: bucket.clone(),
         role: args.role,
+        origin: args.origin_sub,
+        same_pool: false,
     };
     let request = Request {
         snapshot: args.snapshot,
@@ -136,6 +149,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         dry_run: args.dry_run,
         reclaim_unconfirmed: args.reclaim_unconfirmed,
         allow_stale: args.allow_stale,
+        same_pool: args.same_pool,
     };
     let progress = Progress::new(&context.terminal);
     let run = RunContext {
@@ -184,6 +198,7 @@ impl From<RestoreError> for Failure {
             RestoreError::Pool(error) => error.into(),
             RestoreError::Bucket(error) => error.into(),
             RestoreError::Json(error) => error.into(),
+            RestoreError::SetUp { .. } => Self::Refused(error.to_string()),
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -204,13 +219,7 @@ impl<'a> Progress<'a> {
     }
 
     fn show(&self, step: Step) {
-        let (message, position, length) = match step {
-            Step::ListingPool(users) => ("listing the pool", users, None),
-            Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),
-            Step::Importing(rows, of) => ("importing", rows, Some(of)),
-            Step::WritingUsers(users) => ("writing what no import file can carry", users, None),
-            Step::ArchivingRecords(records) => ("archiving sign-up records", records, None),
-        };
+        let (message, position, length) = progress_of(step);
         let Ok(mut shown) = self.shown.lock() else {
             return;
         };
@@ -227,6 +236,18 @@ impl<'a> Progress<'a> {
         {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// What is shown of a step: what the restore does or waits for, how far it is, and how far it goes if that is known.
+fn progress_of(step: Step) -> (&'static str, u64, Option<u64>) {
+    match step {
+        Step::ListingPool(users) => ("listing the pool", users, None),
+        Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),
+        Step::WaitingForCognito => ("waiting for Cognito to begin with the import job", 0, None),
+        Step::Importing(rows, of) => ("importing", rows, Some(of)),
+        Step::WritingUsers(users) => ("writing what no import file can carry", users, None),
+        Step::ArchivingRecords(records) => ("archiving sign-up records", records, None),
     }
 }
 
@@ -394,5 +415,18 @@ impl fmt::Display for Summary<'_> {
                 "{WRONG}Some users cannot be restored.{WRONG:#} They are listed above and in report.json."
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_cognito_has_not_begun_with_shows_what_the_restore_waits_for() {
+        let (message, _, length) = progress_of(Step::WaitingForCognito);
+
+        assert!(message.contains("waiting for Cognito"));
+        assert_eq!(length, None);
     }
 }

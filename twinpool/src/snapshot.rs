@@ -196,7 +196,12 @@ async fn take_snapshot(
     Ok(outcome?)
 }
 
-fn custom_attribute(text: &str) -> Result<CustomAttribute, String> {
+/// Reads the name of a custom attribute.
+///
+/// # Errors
+///
+/// The text is another name.
+pub fn custom_attribute(text: &str) -> Result<CustomAttribute, String> {
     let expected = || format!("it should be {}", CustomAttribute::EXPECTED);
     text.parse().map_err(|()| expected())
 }

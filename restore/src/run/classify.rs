@@ -10,12 +10,12 @@ pub(super) struct Facts<'a> {
     pub(super) decision: Decision,
     /// The user's `sub` or the failure, if the restore tried to create them with AdminCreateUser.
     pub(super) created: Option<&'a Result<String, Reason>>,
-    /// Whether the snapshot has the user as a row of an import file.
+    /// Whether the user is imported, and not created one by one.
     pub(super) has_row: bool,
     /// Why Cognito would reject the row.
     pub(super) row_problem: Option<String>,
-    /// Whether the user was in the file of an import job.
-    pub(super) was_in_import_file: bool,
+    /// Whether the user was in the file of an import job, and Cognito did not skip the row.
+    pub(super) may_be_imported: bool,
     /// The last failure that an import job reported for the row.
     pub(super) import_failure: Option<&'a str>,
     /// Whether this is a dry run.
@@ -55,7 +55,7 @@ pub(super) fn classify(facts: Facts<'_>) -> Category {
     }
     match facts.decision {
         Decision::Ignore => Category::Ignored,
-        Decision::AlreadyPresent if facts.was_in_import_file => Category::Present(Origin::Imported),
+        Decision::AlreadyPresent if facts.may_be_imported => Category::Present(Origin::Imported),
         Decision::AlreadyPresent => Category::Present(Origin::Earlier),
         Decision::NotRestored(reason) => Category::NotRestored(reason),
         Decision::Restore { .. } => {
@@ -94,7 +94,9 @@ pub(super) fn count(
             *origin.counter(counts) += 1;
         }
         Category::NotRestored(reason) => {
-            if *reason == Reason::GoneSinceImport || !is_in_scope {
+            // Whoever was restored before is expected in the pool, too.
+            let is_expected = is_in_scope || *reason == Reason::RestoredBefore;
+            if !is_expected {
                 counts.not_in_primary += 1;
             } else if reason.is_not_restorable() {
                 counts.not_restorable += 1;
@@ -127,8 +129,7 @@ pub(super) fn is_record_archived(
     match category {
         Category::Present(_) => is_pending && !lacks_attribute,
         Category::WouldBeRestored(_) => is_pending,
-        Category::NotRestored(reason) => *reason == Reason::GoneSinceImport,
-        Category::Ignored => false,
+        Category::NotRestored(_) | Category::Ignored => false,
     }
 }
 
@@ -142,7 +143,7 @@ mod tests {
             created: None,
             has_row: true,
             row_problem: None,
-            was_in_import_file: false,
+            may_be_imported: false,
             import_failure: None,
             dry_run: false,
         }
@@ -160,7 +161,7 @@ mod tests {
             (facts(Decision::AlreadyPresent), Origin::Earlier),
             (
                 Facts {
-                    was_in_import_file: true,
+                    may_be_imported: true,
                     ..facts(Decision::AlreadyPresent)
                 },
                 Origin::Imported,
@@ -240,12 +241,12 @@ mod tests {
         }
 
         let expected = Counts {
-            in_scope: 4,
+            in_scope: 5,
             already_home: 1,
             imported: 1,
             created: 1,
-            not_home: 1,
-            not_in_primary: 1,
+            not_home: 2,
+            not_in_primary: 0,
             not_restorable: 1,
             ..Counts::default()
         };
@@ -266,12 +267,15 @@ mod tests {
         }
         let mut counts = Counts::default();
         let category = Category::NotRestored(Reason::NotInPrimary);
-        count(&mut counts, &category, NewcomerState::Archived, false);
+        count(&mut counts, &category, NewcomerState::NotNewcomer, false);
         assert_eq!((counts.in_scope, counts.not_in_primary), (0, 1));
+        let category = Category::NotRestored(Reason::RestoredBefore);
+        count(&mut counts, &category, NewcomerState::Archived, false);
+        assert_eq!((counts.in_scope, counts.not_home), (1, 1));
     }
 
     #[test]
-    fn a_record_is_archived_once_its_user_is_present_with_every_attribute() {
+    fn a_record_is_archived_only_if_its_user_is_present_with_every_attribute() {
         let present = Category::Present(Origin::Imported);
 
         assert!(is_record_archived(&present, NewcomerState::Pending, false));
@@ -281,9 +285,9 @@ mod tests {
             NewcomerState::Archived,
             false
         ));
-        let gone = Category::NotRestored(Reason::GoneSinceImport);
-        assert!(is_record_archived(&gone, NewcomerState::Pending, false));
-        let absent = Category::NotRestored(Reason::NotImported);
-        assert!(!is_record_archived(&absent, NewcomerState::Pending, false));
+        for reason in [Reason::GoneSinceImport, Reason::NotImported] {
+            let absent = Category::NotRestored(reason);
+            assert!(!is_record_archived(&absent, NewcomerState::Pending, false));
+        }
     }
 }

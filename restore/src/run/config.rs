@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use shared::aws::Sdk;
+use shared::environment::CustomAttribute;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 
@@ -18,6 +19,10 @@ pub struct RestoreConfig {
     pub bucket: Bucket,
     /// The role with which Cognito writes the import log.
     pub role: RoleArn,
+    /// The attribute that keeps identities. If it is not configured, `custom:origin_sub`, provided that the pool has that attribute.
+    pub origin: Option<CustomAttribute>,
+    /// Whether every restore may be into the pool that the snapshot was taken from: there is no other pool.
+    pub same_pool: bool,
 }
 
 /// The ARN of a role.
@@ -71,6 +76,8 @@ pub enum Step {
     ListingPool(u64),
     /// Waiting until another import job of the account ends.
     WaitingForOtherJob,
+    /// Waiting until Cognito begins with an import job that was started.
+    WaitingForCognito,
     /// Running an import job: rows processed, and rows of the file.
     Importing(u64, u64),
     /// Creating users with AdminCreateUser and writing attributes: users so far.

@@ -2,11 +2,11 @@
 
 use crate::decision::{Candidate, Decision, decide};
 use crate::error::RestoreError;
-use crate::names::NameHash;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
-use crate::target_pool::TargetPool;
+use crate::target_pool::{TargetPool, TargetUser, UserState};
+use crate::who::Who;
 use shared::import_csv::rules::{self, RowRules};
 
 /// Everything that a decision depends on.
@@ -21,30 +21,41 @@ impl Situation<'_> {
     /// Decides what to do about a user of the snapshot. Whether Cognito would accept the user's row is a question of its own:
     /// [`Self::row_problem`].
     pub(super) fn decide(&self, user: &SnapshotUser) -> Decision {
+        let key = &user.who.key;
         let candidate = match &user.entry {
-            SnapshotEntry::ImportRow(_) => Candidate::Row {
-                failure: self
-                    .results
-                    .failures
-                    .get(&user.name)
-                    .map(|(message, times)| (message.as_str(), *times)),
-                was_imported: self.results.done.contains(&user.name),
-            },
+            SnapshotEntry::ImportRow(_) if self.prepared.rows_to_create.contains(key) => {
+                Candidate::RowToCreate
+            }
+            SnapshotEntry::ImportRow(_) => {
+                let holder = self.target.address_holder(key);
+                Candidate::Row(self.results.of(key, holder))
+            }
             SnapshotEntry::Leftover(leftover) => Candidate::LeftOut(&leftover.reason),
         };
-        self.decide_candidate(&user.name, candidate)
-    }
-
-    /// Decides what to do about the user with this name, of whom the snapshot and the import jobs say this.
-    pub(super) fn decide_candidate(&self, name: &NameHash, candidate: Candidate<'_>) -> Decision {
         let prepared = self.prepared;
         decide(
             prepared.request.scope,
             prepared.request.reclaim_unconfirmed,
-            prepared.newcomers.state_of(name),
-            self.target.state_of(name),
+            prepared.newcomers.state_of(key),
+            self.state_of(&user.who),
             candidate,
         )
+    }
+
+    /// What the target pool has of a user of the snapshot.
+    pub(super) fn state_of(&self, who: &Who) -> UserState {
+        if self.prepared.newcomers.has_identity_twice(&who.key) {
+            return UserState::IdentityTwice;
+        }
+        self.target.state_of(who, &self.prepared.namesakes)
+    }
+
+    /// The user of the target pool who is this user of the snapshot, if they are home.
+    pub(super) fn home_user(&self, who: &Who) -> Option<&TargetUser> {
+        match self.state_of(who) {
+            UserState::Present => self.target.home_user(who, &self.prepared.namesakes),
+            _ => None,
+        }
     }
 
     /// Why Cognito would reject the user's row, if the user has a row and Cognito would reject it.

@@ -24,6 +24,9 @@ const JOB_POLL_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// The longest pause between two reads of a job's status, and the pause between two starts while another job is active.
 const JOB_POLL_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
+/// After this time, a job that Cognito has not begun with is mentioned in the log.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+
 /// How long to wait until another job of the account ends.
 const OTHER_JOB_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
@@ -76,7 +79,9 @@ impl<'a> JobRunner<'a> {
             if job.ended.is_some() {
                 continue;
             }
-            if self.client().status(&job.id).await? == JobStatus::NotStarted {
+            // A job that expired before it was started has not read its file, and never will.
+            let status = self.client().status(&job.id).await?;
+            if matches!(status, JobStatus::NotStarted | JobStatus::Expired) {
                 self.lease
                     .update(|state| state.jobs.retain(|other| other.id != job.id))
                     .await?;
@@ -148,6 +153,7 @@ impl<'a> JobRunner<'a> {
     /// Waits until a job has ended, and notes how.
     async fn wait_for(&self, job: &ImportJob) -> Result<ImportJob, RestoreError> {
         let mut pause = JOB_POLL_INTERVAL_MIN;
+        let (begun, mut has_warned) = (Instant::now(), false);
         loop {
             match self.client().status(&job.id).await? {
                 JobStatus::Ended(ended) => {
@@ -176,7 +182,22 @@ impl<'a> JobRunner<'a> {
                 JobStatus::Running(rows) => {
                     (self.prepared.run.on_progress)(Step::Importing(rows, job.rows));
                 }
-                JobStatus::NotStarted => {}
+                JobStatus::NotStarted | JobStatus::Pending => {
+                    (self.prepared.run.on_progress)(Step::WaitingForCognito);
+                    if !has_warned && begun.elapsed() > LONG_WAIT {
+                        has_warned = true;
+                        tracing::warn!(
+                            job = job.id,
+                            "the import job is still pending: Cognito has accepted it and has not begun with it; the restore waits for it"
+                        );
+                    }
+                }
+                JobStatus::Expired => {
+                    return Err(RestoreError::JobFailed {
+                        job: job.id.clone(),
+                        message: "Expired".to_owned(),
+                    });
+                }
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(JOB_POLL_INTERVAL_MAX);

@@ -1,28 +1,27 @@
 //! Phase 5: what no import file can carry, written with the user API after the import.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::decision::{Candidate, Decision, NewcomerState, can_be_created};
+use crate::decision::{Decision, NewcomerState, can_be_created, not_restored};
 use crate::error::RestoreError;
-use crate::names::NameHash;
+use crate::names::PersonKey;
 use crate::reason::Reason;
 use crate::run::config::Step;
 use crate::run::decide::Situation;
-use crate::source::Leftover;
-use crate::target_pool::{TargetUser, UserState};
-use crate::writes::create_left_out_user;
-use shared::cognito::pool::PoolError;
+use crate::run::prepare::Prepared;
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
+use crate::target_pool::UserState;
+use crate::writes::{Creation, Creator, NewUser};
 use shared::cognito::users::{self, RefusedAttribute};
-use shared::person::Status;
+use shared::person::{Attributes, Person, Status, is_cognitos_own};
 
 /// What was written after the import.
 #[derive(Default)]
 pub(super) struct LateWrites {
     /// The users to create with AdminCreateUser: their `sub`, or why they could not be created.
-    pub(super) created: HashMap<NameHash, Result<String, Reason>>,
+    pub(super) created: HashMap<PersonKey, Result<String, Reason>>,
     /// Number of users who got all the attributes that no import file can carry.
     pub(super) attributes_written: u64,
     /// Attributes that could not be written.
@@ -38,40 +37,30 @@ pub(super) struct MissingAttribute {
     code: String,
 }
 
-/// Creates the users whom no import file can carry, and writes the attributes that no import file can carry. `since` is when the
-/// first unfinished restore began: a half-made user since then was made by a restore.
+/// Creates the users whom no import file can carry, and writes the attributes that no import file can carry.
 ///
 /// # Errors
 ///
 /// The snapshot cannot be read, or a call fails for a reason that does not concern a single user.
-pub(super) async fn write_late(
-    situation: Situation<'_>,
-    since: Timestamp,
-) -> Result<LateWrites, RestoreError> {
+pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, RestoreError> {
     let prepared = situation.prepared;
     let mut late_writes = LateWrites::default();
     let mut users_written = 0;
-    let mut has_attributes_written = HashSet::new();
-    let mut leftovers = prepared.source.leftovers();
-    while let Some(leftover) = leftovers.next().await? {
-        let name = prepared.hasher.hash(&leftover.username);
-        if leftover.is_attribute() {
-            let Some(user) = attributes_to_write(situation, &name) else {
+    let mut users = prepared.users_with_late_writes();
+    while let Some(user) = users.next().await? {
+        if prepared.is_created_one_by_one(&user) {
+            let Some(created) = create_user(situation, &user).await? else {
                 continue;
             };
-            // All attributes of a user are written at the first of them.
-            if !has_attributes_written.insert(name) {
-                continue;
-            }
+            late_writes.created.insert(user.who.key, created);
+        } else if let Some((sub, attributes)) = attributes_to_write(situation, &user) {
             let pool = &prepared.target_writes;
-            let refused =
-                users::write_attributes(pool, &user.sub, &user.missing_attributes).await?;
-            late_writes.add_attributes(&leftover, refused);
+            let refused = users::write_attributes(pool, &sub, &attributes).await?;
+            let late = prepared.late_attributes.get(&user.who.key);
+            let source_sub = late.map_or("", |late| &late.sub);
+            late_writes.add_attributes(&user.username, source_sub, refused);
         } else {
-            let Some(created) = create_user(situation, since, name, leftover).await? else {
-                continue;
-            };
-            late_writes.created.insert(name, created);
+            continue;
         }
         users_written += 1;
         (prepared.run.on_progress)(Step::WritingUsers(users_written));
@@ -80,11 +69,11 @@ pub(super) async fn write_late(
 }
 
 impl LateWrites {
-    fn add_attributes(&mut self, leftover: &Leftover, refused: Vec<RefusedAttribute>) {
+    fn add_attributes(&mut self, username: &str, sub: &str, refused: Vec<RefusedAttribute>) {
         self.attributes_written += u64::from(refused.is_empty());
         let refused = refused.into_iter().map(|refused| MissingAttribute {
-            username: leftover.username.clone(),
-            sub: leftover.sub.clone(),
+            username: username.to_owned(),
+            sub: sub.to_owned(),
             attribute: refused.name,
             code: refused.code,
         });
@@ -92,64 +81,123 @@ impl LateWrites {
     }
 }
 
-/// The user of the target pool with this name, if this restore is to write attributes to them: they were in an import file or are a
-/// pending newcomer, and they lack attributes.
-fn attributes_to_write<'a>(situation: Situation<'a>, name: &NameHash) -> Option<&'a TargetUser> {
-    let is_restored = situation.results.in_files.contains(name)
-        || situation.prepared.newcomers.state_of(name) == NewcomerState::Pending;
-    let user = situation.target.wanted_user(name);
-    user.filter(|user| is_restored && !user.missing_attributes.is_empty())
+/// The attributes that this restore is to write to a user, with the user's `sub` in the target pool: the user was in an import file or
+/// is a pending newcomer, is home, and lacks attributes.
+fn attributes_to_write(
+    situation: Situation<'_>,
+    user: &SnapshotUser,
+) -> Option<(String, Attributes)> {
+    let (prepared, key) = (situation.prepared, &user.who.key);
+    let is_restored = situation.results.in_files.contains(key)
+        || prepared.newcomers.state_of(key) == NewcomerState::Pending;
+    let late = prepared.late_attributes.get(key).filter(|_| is_restored)?;
+    let home = situation.home_user(&user.who)?;
+    let missing = home.missing(&late.attributes);
+    (!missing.is_empty()).then(|| (home.sub.clone(), missing))
 }
 
 /// Number of users to whom a real run would write attributes that no import file can carry.
-pub(super) fn count_expected_attribute_writes(situation: Situation<'_>) -> u64 {
-    let Situation {
-        prepared, target, ..
-    } = situation;
-    let wanted = prepared.wanted.iter();
-    let with_attributes = wanted.filter(|(_, attributes)| !attributes.is_empty());
-    let expected = with_attributes.filter(|(name, _)| match target.wanted_user(name) {
-        Some(user) => {
-            prepared.newcomers.state_of(name) == NewcomerState::Pending
-                && !user.missing_attributes.is_empty()
+pub(super) async fn count_expected_attribute_writes(
+    situation: Situation<'_>,
+) -> Result<u64, RestoreError> {
+    let prepared = situation.prepared;
+    let mut expected = 0;
+    let mut users = prepared.users_with_late_writes();
+    while let Some(user) = users.next().await? {
+        let key = &user.who.key;
+        let Some(late) = prepared.late_attributes.get(key) else {
+            continue;
+        };
+        if prepared.is_created_one_by_one(&user) {
+            continue;
         }
-        None => target.state_of(name) == UserState::Absent,
-    });
-    expected.count() as u64
+        let is_expected = match situation.home_user(&user.who) {
+            Some(home) => {
+                prepared.newcomers.state_of(key) == NewcomerState::Pending
+                    && !home.missing(&late.attributes).is_empty()
+            }
+            None => matches!(situation.decide(&user), Decision::Restore { .. }),
+        };
+        expected += u64::from(is_expected);
+    }
+    Ok(expected)
 }
 
-/// Creates a user whom the import files leave out, or finishes a half-made one, if the user is to be restored. Returns the `sub`, or why
+/// Creates a user whom no import file can carry, or finishes a half-made one, if the user is to be restored. Returns the `sub`, or why
 /// the user could not be created.
 async fn create_user(
     situation: Situation<'_>,
-    since: Timestamp,
-    name: NameHash,
-    mut leftover: Leftover,
+    user: &SnapshotUser,
 ) -> Result<Option<Result<String, Reason>>, RestoreError> {
     let prepared = situation.prepared;
-    if let Some(attribute) = &prepared.newcomers.origin_sub
-        && prepared.newcomers.state_of(&name) != NewcomerState::NotNewcomer
-    {
-        // The rows of the other newcomers have the attribute already.
-        let sub = leftover.sub.clone();
-        leftover.attributes.insert(attribute, &sub);
-    }
-    // An earlier run created the user and was stopped before it set the final password.
-    let is_half_made = situation.target.state_of(&name)
-        == UserState::Other(Status::ForceChangePassword)
-        && can_be_created(&leftover.reason)
-        && prepared.is_in_scope(&name);
-    let decision = situation.decide_candidate(&name, Candidate::LeftOut(&leftover.reason));
-    let is_to_be_created = matches!(decision, Decision::Restore { .. });
-    if !is_to_be_created && !is_half_made {
+    let who = &user.who;
+    // Perhaps an earlier run created the user and was stopped before it set the final password. The notes of the restore say.
+    let may_be_half_made = situation.state_of(who) == UserState::Other(Status::ForceChangePassword)
+        && prepared.is_in_scope(&who.key)
+        && match &user.entry {
+            SnapshotEntry::Leftover(leftover) => can_be_created(&leftover.reason),
+            SnapshotEntry::ImportRow(_) => true,
+        };
+    let is_to_be_created = matches!(situation.decide(user), Decision::Restore { .. });
+    if !is_to_be_created && !may_be_half_made {
         return Ok(None);
     }
-    let created = create_left_out_user(&prepared.target_writes, since, &leftover);
-    match created.await {
-        Ok(created) => Ok(Some(created)),
-        Err(PoolError::Aws(error)) if !error.is_transient() && !error.is_configuration() => {
-            Ok(Some(Err(Reason::CreateFailed(error.to_string()))))
+    let new_user = new_user(prepared, user)?;
+    let creator = Creator {
+        pool: &prepared.target_writes,
+        bucket: &prepared.config.bucket,
+    };
+    let (target, namesakes) = (situation.target, &prepared.namesakes);
+    Ok(Some(match creator.create(&new_user).await? {
+        Creation::Created(sub) => Ok(sub),
+        Creation::Found(holder) => match target.state_of_holder(who, &holder, namesakes) {
+            UserState::Present => Ok(sub_of(&holder)),
+            state => Err(not_restored(state)),
+        },
+        Creation::AddressTaken(holder) => Err(Reason::AddressTaken(sub_of(&holder))),
+        Creation::NotCreated(reason) => Err(reason),
+    }))
+}
+
+/// The user as they are created, with their identity in the origin attribute.
+fn new_user(prepared: &Prepared<'_>, user: &SnapshotUser) -> Result<NewUser, RestoreError> {
+    let key = user.who.key;
+    let record = || prepared.newcomers.record_of(&key).map(str::to_owned);
+    let (enabled, sub, mut attributes) = match &user.entry {
+        SnapshotEntry::Leftover(leftover) => (
+            leftover.enabled,
+            Some(leftover.sub.clone()).filter(|sub| !sub.is_empty()),
+            leftover.attributes.clone(),
+        ),
+        SnapshotEntry::ImportRow(row) => {
+            let mut attributes = prepared.source.attributes(row)?;
+            let late = prepared.late_attributes.get(&key);
+            for (name, value) in late.iter().flat_map(|late| late.attributes.iter()) {
+                attributes.insert(name, value);
+            }
+            (true, record(), attributes)
         }
-        Err(error) => Err(error.into()),
+    };
+    let origin = prepared.comparison.origin();
+    let identity = attributes.origin(origin).or(sub.as_deref());
+    let identity = identity.map(str::to_owned);
+    if let (Some(origin), Some(identity)) = (origin, &identity) {
+        attributes.insert(origin.as_str(), identity);
     }
+    let is_given = |(name, value): &(&str, &str)| {
+        // A row has `false` for the flag of an address that the user does not have.
+        let address = name.strip_suffix("_verified");
+        let has_address = address.is_none_or(|address| attributes.get(address).is_some());
+        !value.is_empty() && !is_cognitos_own(name) && has_address
+    };
+    Ok(NewUser {
+        username: user.username.clone(),
+        note: sub.or(identity).unwrap_or_else(|| NewUser::note_of(key)),
+        enabled,
+        attributes: attributes.iter().filter(is_given).collect(),
+    })
+}
+
+fn sub_of(person: &Person) -> String {
+    person.sub().unwrap_or(&person.username).to_owned()
 }

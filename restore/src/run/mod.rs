@@ -122,7 +122,6 @@ async fn run_phases(
     let RestoreState {
         restore,
         started_at,
-        since,
         ..
     } = lease.state().await;
     let jobs = JobRunner::new(prepared, lease);
@@ -137,7 +136,7 @@ async fn run_phases(
         target: &target,
         results: &results,
     };
-    let late_writes = write_late(situation, since).await?;
+    let late_writes = write_late(situation).await?;
     let more = json!({ "jobs": lease.state().await.jobs });
     let report = write_report(situation, &late_writes, &restore, started_at).await?;
     let archived = archive_records(prepared, &report.records_to_archive).await?;
@@ -197,7 +196,7 @@ async fn dry_run(
     };
     let plan = write_import_files(situation, &restore, 1).await?;
     let late_writes = LateWrites {
-        attributes_written: count_expected_attribute_writes(situation),
+        attributes_written: count_expected_attribute_writes(situation).await?,
         ..LateWrites::default()
     };
     let more = json!({ "estimated_seconds": estimate_seconds(&target, plan.rows) });

@@ -7,7 +7,7 @@ use crate::error::RestoreError;
 use crate::files::import_files;
 use crate::run::decide::{Situation, import_row_problem};
 use crate::run::prepare::READ_CALLS_PER_SECOND;
-use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
+use crate::snapshot_users::SnapshotEntry;
 use crate::source::Leftover;
 use crate::target_pool::TargetPool;
 use shared::id::Id;
@@ -59,7 +59,7 @@ pub(super) async fn write_import_files(
         if write_suspects && results.suspects.is_empty() {
             continue;
         }
-        let mut users = SnapshotUsers::of(&prepared.source, prepared.hasher);
+        let mut users = prepared.snapshot_users();
         while let Some(user) = users.next().await? {
             let Decision::Restore {
                 reclaim: unconfirmed_holder,
@@ -67,7 +67,7 @@ pub(super) async fn write_import_files(
             else {
                 continue;
             };
-            if results.suspects.contains(&user.name) != write_suspects {
+            if results.suspects.contains(&user.who.key) != write_suspects {
                 continue;
             }
             let row = match &user.entry {
@@ -78,7 +78,8 @@ pub(super) async fn write_import_files(
                     if import_row_problem(&rules, &mapped.line).is_some() {
                         continue;
                     }
-                    Some(mapped.line)
+                    let is_imported = !prepared.rows_to_create.contains(&user.who.key);
+                    is_imported.then_some(mapped.line)
                 }
                 SnapshotEntry::Leftover(leftover) => {
                     missing.add_leftover(leftover, header);

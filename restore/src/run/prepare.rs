@@ -1,13 +1,18 @@
 //! Phase 1: everything that is known before the target pool is listed.
 
-use crate::decision::is_in_scope;
+use std::collections::{HashMap, HashSet};
+
+use crate::decision::{NewcomerState, is_in_scope};
 use crate::error::RestoreError;
-use crate::names::{NameHash, NameHasher};
+use crate::names::PersonKey;
+use crate::namesakes::Namesakes;
 use crate::newcomers::{Newcomers, UnmatchedCause};
 use crate::request::Request;
 use crate::run::config::{RestoreConfig, RunContext};
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
 use crate::source::SourceSnapshot;
 use crate::target_pool::WantedUsers;
+use crate::who::{Comparison, immutable_attributes};
 use shared::aws::RetryPolicy;
 use shared::cognito::pool::Pool;
 use shared::import_csv::Format;
@@ -36,11 +41,26 @@ pub(super) struct Prepared<'a> {
     pub(super) format: Format,
     /// What Cognito accepts in them.
     pub(super) rules: Rules,
-    pub(super) hasher: NameHasher,
+    /// The attributes that are sign-in names beside the username.
+    pub(super) aliases: Vec<String>,
+    pub(super) comparison: Comparison,
     pub(super) source: SourceSnapshot,
     pub(super) newcomers: Newcomers,
-    /// The users to find in the target pool, with the attributes that no import file can carry.
+    pub(super) namesakes: Namesakes,
+    /// The users to find in the target pool.
     pub(super) wanted: WantedUsers,
+    /// The attributes of users in scope that no import file can carry.
+    pub(super) late_attributes: HashMap<PersonKey, LateAttributes>,
+    /// Of the users with such attributes, those who have one that can be given only when a user is created.
+    pub(super) rows_to_create: HashSet<PersonKey>,
+}
+
+/// The attributes of a user that no import file can carry.
+#[derive(Default)]
+pub(super) struct LateAttributes {
+    /// The user's `sub` in the snapshot's pool.
+    pub(super) sub: String,
+    pub(super) attributes: Attributes,
 }
 
 impl<'a> Prepared<'a> {
@@ -62,14 +82,15 @@ impl<'a> Prepared<'a> {
         let target_reads = pool(&config.pool, READ_CALLS_PER_SECOND);
         let described = target_reads.describe().await?;
         let csv_header = target_reads.csv_header().await?;
-        let format = Format::of(&described, &csv_header, None)?;
+        let format = Format::of(&described, &csv_header, config.origin.as_ref())?;
         let rules = Rules::of(&described, &csv_header);
         let rules = rules.map_err(|error| RestoreError::Header {
             pool: config.pool.clone(),
             error,
         })?;
-        let hasher = NameHasher::of(&described);
+        let comparison = Comparison::of(&described, config.origin.as_ref());
         let source = SourceSnapshot::open(&config.bucket, &request.snapshot).await?;
+        check_pool(&source, config, request)?;
         let sign_in = described.username_attributes().iter();
         let sign_in: Vec<_> = sign_in.map(|a| a.as_str().to_owned()).collect();
         check_sign_in_names(&source, &config.pool, &sign_in)?;
@@ -79,11 +100,37 @@ impl<'a> Prepared<'a> {
             what: "the pool's id".to_owned(),
         })?;
         let source_pool = pool(&source_pool, READ_CALLS_PER_SECOND);
-        let newcomers = Newcomers::read(&config.bucket, &source, hasher, &source_pool).await?;
+        let newcomers = Newcomers::read(&config.bucket, &source, &comparison, &source_pool).await?;
         if !request.allow_stale {
             check_not_stale(&source, &newcomers)?;
         }
-        let wanted = wanted_users(request, &source, &newcomers, hasher).await?;
+        let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
+        let late_attributes = late_attributes(request, &source, &newcomers).await?;
+        let immutable = immutable_attributes(&described);
+        let has_immutable = |attributes: &Attributes| {
+            let mut names = attributes.iter().map(|(name, _)| name);
+            names.any(|name| immutable.iter().any(|immutable| immutable == name))
+        };
+        let late = late_attributes.iter();
+        let to_create = late.filter(|(_, late)| has_immutable(&late.attributes));
+        let rows_to_create = to_create.map(|(key, _)| *key).collect();
+        let mut wanted = WantedUsers::default();
+        let late = late_attributes.values();
+        let late = late.flat_map(|late| late.attributes.iter());
+        late.for_each(|(name, _)| wanted.add_attribute(name));
+        let unmatched = newcomers.unmatched.iter();
+        unmatched.for_each(|unmatched| wanted.add(&unmatched.who));
+        wanted.names.extend(namesakes.names());
+        let mut users = SnapshotUsers::of(&source, &comparison, &newcomers);
+        while let Some(user) = users.next().await? {
+            let key = &user.who.key;
+            let is_newcomer = newcomers.state_of(key) != NewcomerState::NotNewcomer;
+            if is_newcomer || late_attributes.contains_key(key) {
+                wanted.add(&user.who);
+            }
+        }
+        let aliases = described.alias_attributes().iter();
+        let aliases = aliases.map(|alias| alias.as_str().to_owned()).collect();
         Ok(Self {
             config,
             request,
@@ -93,17 +140,58 @@ impl<'a> Prepared<'a> {
             pool_name: described.name.clone().unwrap_or_default(),
             format,
             rules,
-            hasher,
+            aliases,
+            comparison,
             source,
             newcomers,
+            namesakes,
             wanted,
+            late_attributes,
+            rows_to_create,
         })
     }
 
-    /// Whether the user of the snapshot with this name is in the scope of the request.
-    pub(super) fn is_in_scope(&self, name: &NameHash) -> bool {
-        is_in_scope(self.request.scope, self.newcomers.state_of(name))
+    /// A stream of the users of the snapshot.
+    pub(super) fn snapshot_users(&self) -> SnapshotUsers<'_> {
+        SnapshotUsers::of(&self.source, &self.comparison, &self.newcomers)
     }
+
+    /// A stream of the users of the snapshot for whom something may have to be written after the import.
+    pub(super) fn users_with_late_writes(&self) -> SnapshotUsers<'_> {
+        match self.late_attributes.is_empty() {
+            true => self.snapshot_users().without_rows(),
+            false => self.snapshot_users(),
+        }
+    }
+
+    /// Whether no import file can carry the user, so that the user is created with AdminCreateUser.
+    pub(super) fn is_created_one_by_one(&self, user: &SnapshotUser) -> bool {
+        match &user.entry {
+            SnapshotEntry::ImportRow(_) => self.rows_to_create.contains(&user.who.key),
+            SnapshotEntry::Leftover(_) => true,
+        }
+    }
+
+    /// Whether a user of the snapshot is in the scope of the request.
+    pub(super) fn is_in_scope(&self, key: &PersonKey) -> bool {
+        is_in_scope(self.request.scope, self.newcomers.state_of(key))
+    }
+}
+
+/// Fails if the snapshot was taken from the target pool, where everyone is home already, unless that is wanted.
+fn check_pool(
+    source: &SourceSnapshot,
+    config: &RestoreConfig,
+    request: &Request,
+) -> Result<(), RestoreError> {
+    let is_same = source.manifest.pool.id == config.pool.as_str();
+    if is_same && !request.same_pool && !config.same_pool {
+        return Err(RestoreError::SamePool {
+            snapshot: source.manifest.snapshot.clone(),
+            pool: config.pool.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// Fails unless users sign in to both pools with the same kind of name.
@@ -141,28 +229,23 @@ fn check_not_stale(source: &SourceSnapshot, newcomers: &Newcomers) -> Result<(),
     }
 }
 
-/// The users to find in the target pool: the newcomers, the owners of unmatched records, and every user in scope with attributes that
-/// no import file can carry.
-async fn wanted_users(
+/// The attributes that no import file can carry, of every user in scope.
+async fn late_attributes(
     request: &Request,
     source: &SourceSnapshot,
     newcomers: &Newcomers,
-    hasher: NameHasher,
-) -> Result<WantedUsers, RestoreError> {
-    let names = newcomers.names();
-    let mut wanted: WantedUsers = names.map(|name| (*name, Attributes::default())).collect();
-    let unmatched = newcomers.unmatched.iter();
-    let usernames = unmatched.filter_map(|unmatched| unmatched.username.as_ref());
-    wanted.extend(usernames.map(|name| (hasher.hash(name.as_str()), Attributes::default())));
+) -> Result<HashMap<PersonKey, LateAttributes>, RestoreError> {
+    let mut late: HashMap<PersonKey, LateAttributes> = HashMap::new();
     let mut leftovers = source.leftovers();
     while let Some(leftover) = leftovers.next().await? {
-        let name = hasher.hash(&leftover.username);
-        if leftover.is_attribute() && is_in_scope(request.scope, newcomers.state_of(&name)) {
-            let attributes = wanted.entry(name).or_default();
+        let key = PersonKey::of(&leftover.username);
+        if leftover.is_attribute() && is_in_scope(request.scope, newcomers.state_of(&key)) {
+            let late = late.entry(key).or_default();
             for (attribute, value) in leftover.attributes.iter() {
-                attributes.insert(attribute, value);
+                late.attributes.insert(attribute, value);
             }
+            late.sub = leftover.sub;
         }
     }
-    Ok(wanted)
+    Ok(late)
 }

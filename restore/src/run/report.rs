@@ -14,7 +14,7 @@ use crate::request::{Counts, Response, Status};
 use crate::run::classify::{Category, Facts, classify, count, is_record_archived};
 use crate::run::decide::Situation;
 use crate::run::late_writes::LateWrites;
-use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
 use shared::confirmation::Username;
 use shared::id::Id;
 use shared::import_csv::rules::RowRules;
@@ -69,7 +69,7 @@ pub(super) async fn write_report(
     let rules = prepared.rules.under(prepared.rules.header());
     let lacking = late_writes.attributes_missing.iter();
     let lacking: HashSet<_> = lacking.map(|missing| missing.username.as_str()).collect();
-    let mut users = SnapshotUsers::of(&prepared.source, prepared.hasher);
+    let mut users = prepared.snapshot_users();
     while let Some(user) = users.next().await? {
         let facts = gather_facts(situation, late_writes, &rules, &user)?;
         let category = classify(facts);
@@ -99,13 +99,15 @@ fn gather_facts<'a>(
         Decision::Restore { .. } => situation.row_problem(rules, user)?,
         _ => None,
     };
-    let failure = situation.results.failures.get(&user.name);
+    let (results, key) = (situation.results, &user.who.key);
+    let failure = results.failures.get(key);
     Ok(Facts {
         decision,
-        created: late_writes.created.get(&user.name),
-        has_row: matches!(user.entry, SnapshotEntry::ImportRow(_)),
+        created: late_writes.created.get(key),
+        has_row: matches!(user.entry, SnapshotEntry::ImportRow(_))
+            && !situation.prepared.rows_to_create.contains(key),
         row_problem,
-        was_in_import_file: situation.results.in_files.contains(&user.name),
+        may_be_imported: results.in_files.contains(key) && !results.skipped.contains(key),
         import_failure: failure.map(|(message, _)| message.as_str()),
         dry_run: situation.prepared.request.dry_run,
     })
@@ -119,14 +121,15 @@ async fn write_subs(
     sub_map: &mut SubMapWriter,
 ) -> Result<(), RestoreError> {
     let newcomers = &situation.prepared.newcomers;
-    if newcomers.state_of(&user.name) == NewcomerState::NotNewcomer {
+    let key = &user.who.key;
+    if newcomers.state_of(key) == NewcomerState::NotNewcomer {
         return Ok(());
     }
-    let listed = situation.target.wanted_user(&user.name);
+    let listed = situation.home_user(&user.who);
     let listed = listed.map(|listed| listed.sub.as_str());
-    let created = late_writes.created.get(&user.name);
+    let created = late_writes.created.get(key);
     let created = created.and_then(|created| created.as_deref().ok());
-    let source_sub = newcomers.record_of(&user.name).unwrap_or_default();
+    let source_sub = newcomers.record_of(key).unwrap_or_default();
     let target_sub = listed.or(created).unwrap_or_default();
     sub_map
         .write(&user.username, source_sub, target_sub)
@@ -144,8 +147,8 @@ impl UnfinishedReport {
         lacks_attribute: bool,
     ) -> Result<(), RestoreError> {
         let prepared = situation.prepared;
-        let newcomer = prepared.newcomers.state_of(&user.name);
-        let record = prepared.newcomers.record_of(&user.name);
+        let newcomer = prepared.newcomers.state_of(&user.who.key);
+        let record = prepared.newcomers.record_of(&user.who.key);
         let is_in_scope = is_in_scope(prepared.request.scope, newcomer);
         count(&mut self.counts, category, newcomer, is_in_scope);
         if is_record_archived(category, newcomer, lacks_attribute) {
@@ -172,14 +175,17 @@ impl UnfinishedReport {
         for unmatched in &prepared.newcomers.unmatched {
             let record = &unmatched.record;
             let username = unmatched.username.as_ref().map_or("", Username::as_str);
-            let name = prepared.hasher.hash(username);
-            if let Some(user) = situation.target.wanted_user(&name) {
+            let is_archived = unmatched.cause == UnmatchedCause::Restored;
+            if let Some(user) = situation.home_user(&unmatched.who) {
                 sub_map.write(username, record, &user.sub).await?;
-                self.records_to_archive.push(record.clone());
+                if !is_archived {
+                    self.records_to_archive.push(record.clone());
+                }
                 continue;
             }
             let reason = match unmatched.cause {
                 UnmatchedCause::Newer => Reason::NewerThanSnapshot,
+                UnmatchedCause::Restored => Reason::RestoredBefore,
                 UnmatchedCause::Deleted => Reason::DeletedInSecondary,
                 UnmatchedCause::Unknown => Reason::NotInSnapshot,
             };

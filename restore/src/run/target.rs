@@ -6,9 +6,10 @@ use crate::error::RestoreError;
 use crate::run::config::Step;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
-use crate::snapshot_users::SnapshotUsers;
+use crate::snapshot_users::SnapshotEntry;
 use crate::target_pool::{TargetPool, UserState};
 use shared::cognito::pool::PoolError;
+use shared::cognito::users;
 
 /// If a listing that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
 const LONG_LISTING: Duration = Duration::from_secs(60);
@@ -27,7 +28,7 @@ pub(super) async fn list_target_pool(
     let listing = TargetPool::list(
         &prepared.target_reads,
         &prepared.format,
-        prepared.hasher,
+        &prepared.comparison,
         &prepared.wanted,
         |listed| (prepared.run.on_progress)(Step::ListingPool(listed)),
     );
@@ -35,11 +36,12 @@ pub(super) async fn list_target_pool(
         Err(PoolError::OutOfTime(pool)) if is_first_step && begun.elapsed() > LONG_LISTING => {
             Err(RestoreError::TooLarge(pool))
         }
-        listed => Ok(listed?),
+        listed => listed.map_err(RestoreError::of_set_up),
     }
 }
 
-/// Looks up the users whom a job has imported and whom the listing does not show yet.
+/// Looks up the users whom a job has imported or skipped, or may have, and whom the listing does not show. Of a user whose row was
+/// skipped although nobody has the name, finds out who has their address.
 ///
 /// # Errors
 ///
@@ -49,25 +51,39 @@ pub(super) async fn look_up_imported_users(
     target: &mut TargetPool,
     results: &JobResults,
 ) -> Result<(), RestoreError> {
-    if results
-        .done
-        .iter()
-        .all(|name| target.state_of(name) == UserState::Present)
-    {
+    if results.in_files.is_empty() {
         return Ok(());
     }
-    let mut users = SnapshotUsers::of(&prepared.source, prepared.hasher);
+    let mut users = prepared.snapshot_users();
     while let Some(user) = users.next().await? {
-        let name = user.name;
-        if results.done.contains(&name) && target.state_of(&name) != UserState::Present {
-            target
-                .look_up(
-                    &prepared.target_reads,
-                    &user.username,
-                    name,
-                    &prepared.wanted,
-                )
-                .await?;
+        let who = &user.who;
+        let was_skipped = results.skipped.contains(&who.key);
+        let is_expected = was_skipped
+            || results.imported.contains(&who.key)
+            || results.suspects.contains(&who.key);
+        if !is_expected || target.state_of(who, &prepared.namesakes) == UserState::Present {
+            continue;
+        }
+        let (pool, format) = (&prepared.target_reads, &prepared.format);
+        let wanted = &prepared.wanted;
+        let mut found = target.look_up(pool, format, &user.username, wanted).await?;
+        let is_absent = target.state_of(who, &prepared.namesakes) == UserState::Absent;
+        if !was_skipped || !is_absent {
+            continue;
+        }
+        let SnapshotEntry::ImportRow(row) = &user.entry else {
+            continue;
+        };
+        let cells = prepared.source.cells(row)?;
+        for alias in &prepared.aliases {
+            if found.is_none()
+                && let Some(address) = cells.get(alias)
+            {
+                found = users::look_up(pool, &address).await?;
+            }
+        }
+        if let Some(holder) = found {
+            target.add_address_holder(who.key, &holder);
         }
     }
     Ok(())

@@ -110,6 +110,12 @@ impl AwsError {
         &self.message
     }
 
+    /// The service's message without people's values: text in quotes, email addresses and phone numbers are masked. For calls that are
+    /// refused because of the set-up, it is the only help there is.
+    pub fn safe_message(&self) -> String {
+        mask(&self.message)
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         self.failure != Failure::Refused
@@ -150,6 +156,44 @@ impl AwsError {
             _ => return None,
         })
     }
+}
+
+/// Replaces what may be a value of a person: everything from an opening quote to the last closing one of its kind, and every word that
+/// looks like an email address or a phone number.
+fn mask(message: &str) -> String {
+    const MASK: &str = "***";
+    let mut text = message.to_owned();
+    for (opening, closing) in [
+        ('\'', '\''),
+        ('"', '"'),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{2018}', '\u{2019}'),
+    ] {
+        let is_word = |c: char| c.is_alphanumeric();
+        // An apostrophe within a word opens nothing.
+        let opens = text.match_indices(opening).find(|(at, _)| {
+            let before = text[..*at].chars().next_back();
+            !before.is_some_and(is_word)
+        });
+        let Some((start, _)) = opens else { continue };
+        let inner = start + opening.len_utf8();
+        let end = text[inner..].rfind(closing);
+        let end = end.map_or(text.len(), |end| inner + end);
+        text.replace_range(inner..end, MASK);
+    }
+    let mut masked = String::with_capacity(text.len());
+    for word in text.split_inclusive(char::is_whitespace) {
+        let digits = word.chars().filter(char::is_ascii_digit).count();
+        let is_number = digits >= 5 && !word.chars().any(char::is_alphabetic);
+        if word.contains('@') || is_number {
+            masked.push_str(MASK);
+            masked.extend(word.chars().last().filter(|c| c.is_whitespace()));
+        } else {
+            masked.push_str(word);
+        }
+    }
+    masked
 }
 
 /// What an error response means, by its code, else by its HTTP status.
@@ -218,6 +262,54 @@ mod tests {
 
         assert!(!format!("{error} {error:?}").contains("taro"));
         assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn the_safe_message_keeps_what_helps_and_masks_what_may_be_of_a_person() {
+        for (message, safe) in [
+            (
+                "Role arn:aws:iam::123456789012:role/import-logs cannot be assumed by Cognito.",
+                "Role arn:aws:iam::123456789012:role/import-logs cannot be assumed by Cognito.",
+            ),
+            (
+                "The user's role isn't allowed to write \"taro\".",
+                "The user's role isn't allowed to write \"***\".",
+            ),
+            ("Value 'ta'ro' at 'name' failed", "Value '***' failed"),
+            (
+                "No such user: taro@example.jp, +81 90-1234-5678.",
+                "No such user: *** +81 ***",
+            ),
+        ] {
+            assert_eq!(
+                error("InvalidParameterException", message).safe_message(),
+                safe
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_value_of_the_request_is_in_the_safe_message(
+            email in "[a-z+.]{1,12}@[a-z-]{1,12}\\.jp",
+            phone in "\\+[0-9]{7,15}",
+            text in "[^\\s]{1,3}[ -~あ-ん]{4,20}[0-9]{4}",
+            template in 0usize..5,
+        ) {
+            let message = match template {
+                0 => format!("1 validation error detected: Value '{text}' at 'userAttributes' failed to satisfy constraint"),
+                1 => format!("Invalid value \"{text}\" for user {email}, or {phone}."),
+                2 => format!("{email} is taken, and so is {phone}"),
+                3 => format!("User `{text}` can't be listed."),
+                _ => format!("filter: email = \"{email}\", phone_number = \"{phone}\", name = \"{text}\""),
+            };
+
+            let safe = error("InvalidParameterException", &message).safe_message();
+
+            for value in [&email, &phone, &text] {
+                proptest::prop_assert!(!safe.contains(value.as_str()), "{safe}");
+            }
+        }
     }
 
     #[test]

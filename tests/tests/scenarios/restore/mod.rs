@@ -3,6 +3,7 @@
 
 mod attributes;
 mod bad_input;
+mod false_success;
 mod identity;
 mod import_jobs;
 mod resume;
