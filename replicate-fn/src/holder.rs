@@ -63,12 +63,16 @@ impl Holders<'_> {
         let Some(snapshots) = self.snapshots else {
             return keep("S3_BUCKET_NAME is not set, so nobody is moved or withheld");
         };
-        let used = has_used_secondary(snapshots, sub).await;
-        if used.map_err(NotReplicated::Snapshots)? {
-            return keep("they have used the secondary pool");
-        }
         let original = self.find_original(identity, holder).await?;
-        match decide(held, holder, identity, original.as_ref(), origin) {
+        let decision = decide(held, holder, identity, original.as_ref(), origin);
+        // Right before the user is touched.
+        if !matches!(decision, Decision::Keep(_)) {
+            let used = has_used_secondary(snapshots, sub).await;
+            if used.map_err(NotReplicated::Snapshots)? {
+                return keep("they have used the secondary pool");
+            }
+        }
+        match decision {
             Decision::Keep(why) => keep(why),
             Decision::Move { attribute, address } => {
                 // In alias pools the write would take the address away from its holder, without an error (facts N11.11).

@@ -1,5 +1,7 @@
 //! The replica that the trigger creates in the secondary pool.
 
+use std::time::Duration;
+
 use harness::people;
 use harness::visitor::Visitor;
 use local_regions::cognito::{Alias, Contact, CustomAttribute, PoolSettings, UserStatus};
@@ -117,6 +119,76 @@ async fn an_unconfirmed_user_with_the_same_email_does_not_prevent_the_replica() 
         counted(&world, &world.tokyo, REPLICATE_WORKER, "Reclaimed"),
         1
     );
+}
+
+#[tokio::test]
+async fn an_unconfirmed_user_who_confirms_before_the_second_look_is_not_deleted() {
+    let world = world().await;
+    let everyone = people::everyone().unwrap();
+    let person = everyone.iter().find(|p| p.kind == "plain").unwrap();
+    let holder = Visitor::of(&world.osaka, &world.secondary);
+    holder.sign_up(person, "Holders-pass-1").await.unwrap();
+    let tokyo = Visitor::of(&world.tokyo, &world.primary);
+    tokyo.sign_up(person, PASSWORD).await.unwrap();
+    tokyo.confirm(person.email()).await.unwrap();
+    let before = replica(&world, person.email()).unwrap();
+    let second_look = Kind::Delay(Duration::from_secs(2));
+    let second_look = Fault::on(Service::Cognito, "AdminGetUser", second_look);
+    world.osaka.faults().add(second_look.after(1).times(1));
+    world.clear_calls();
+
+    tokio::join!(drain(&world), async {
+        while world
+            .calls()
+            .iter()
+            .filter(|call| call.operation == "AdminCreateUser")
+            .count()
+            < 1
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        holder.confirm(person.email()).await.unwrap();
+    });
+
+    let after = replica(&world, person.email()).unwrap();
+    assert_eq!(after.sub, before.sub);
+    assert_eq!(after.status, UserStatus::Confirmed);
+    let reclaimed = counted(&world, &world.tokyo, REPLICATE_WORKER, "Reclaimed");
+    assert_eq!(reclaimed, 0);
+}
+
+#[tokio::test]
+async fn a_replica_that_was_interrupted_between_two_attributes_is_completed_by_the_next_tick() {
+    let world = world().await;
+    person_in_primary(&world, 1);
+    let mut event = confirmation(1);
+    event["request"]["userAttributes"]["name"] = json!("Taro");
+    let event = event.to_string();
+    let refusal = Kind::Error {
+        status: 400,
+        code: "UserNotFoundException".into(),
+        message: "User does not exist.".into(),
+    };
+    let with_all = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
+    world.osaka.faults().add(with_all.times(2));
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let broken = Fault::on(Service::Cognito, "AdminUpdateUserAttributes", Kind::Refuse);
+    world.osaka.faults().add(broken);
+    assert_eq!(drain(&world).await["failing"], 1);
+    let half = replica(&world, &email(1)).unwrap();
+    assert_eq!(half.status, UserStatus::ForceChangePassword);
+    world.osaka.faults().clear();
+
+    // A repeated event does not activate it, because the other attributes would be forgotten.
+    answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
+    let half = replica(&world, &email(1)).unwrap();
+    assert_eq!(half.status, UserStatus::ForceChangePassword);
+    assert_eq!(drain(&world).await["drained"], 1);
+
+    let whole = replica(&world, &email(1)).unwrap();
+    assert_eq!(whole.status, UserStatus::Confirmed);
+    assert_eq!(whole.attributes["name"], "Taro");
 }
 
 #[tokio::test]

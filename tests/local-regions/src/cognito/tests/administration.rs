@@ -169,6 +169,68 @@ async fn given_an_alias_pool_when_an_email_is_verified_elsewhere_then_creation_i
 }
 
 #[tokio::test]
+async fn given_an_alias_when_it_is_written_to_another_user_then_it_is_taken_without_an_error() {
+    let local = Local::new(alias_pool());
+    let given = attributes(&[("email", "taro@e.jp"), ("email_verified", "true")]);
+    for name in ["first", "second"] {
+        local
+            .ok(
+                "AdminCreateUser",
+                json!({"Username": name, "MessageAction": "SUPPRESS"}),
+            )
+            .await;
+        let update = json!({"Username": name, "UserAttributes": given});
+        local.ok("AdminUpdateUserAttributes", update).await;
+    }
+    let user = |name: &str| local.cognito.user(&local.pool.id, name).expect("a user");
+    assert_eq!(user("taro@e.jp").username, "second");
+    assert_eq!(user("first").attributes["email_verified"], "false");
+}
+
+#[tokio::test]
+async fn given_refusals_as_reported_when_a_user_is_created_then_codes_and_texts_differ() {
+    let local = Local::new(alias_pool());
+    local.cognito.knobs().set_reported_refusals(true);
+    let create = |name: &str, given: &[(&str, &str)]| json!({"Username": name, "UserAttributes": attributes(given), "MessageAction": "SUPPRESS"});
+    let email = [("email", "taro@e.jp"), ("email_verified", "true")];
+    local.ok("AdminCreateUser", create("first", &email)).await;
+    assert_eq!(
+        local
+            .refused("AdminCreateUser", create("second", &email))
+            .await,
+        "UsernameExistsException: An account with the email already exists."
+    );
+    let unknown = [("custom:one", "1"), ("custom:two", "2")];
+    assert_eq!(
+        local
+            .refused("AdminCreateUser", create("third", &unknown))
+            .await,
+        "InvalidParameterException: Attributes did not conform to the schema: \
+         Type for attribute {custom:one} could not be determined"
+    );
+    let refusal = local.refused(
+        "AdminCreateUser",
+        create("fourth", &[("preferred_username", "four")]),
+    );
+    let refusal = refusal.await;
+    assert!(
+        refusal.starts_with("InvalidParameterException: Preferred username"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn given_a_user_in_groups_when_they_are_listed_then_their_names_are_returned() {
+    let local = Local::new(email_pool());
+    let sub = local.seed("taro@e.jp", UserStatus::Confirmed);
+    local.cognito.add_to_group(&local.pool.id, &sub, "staff");
+    let listed = local
+        .ok("AdminListGroupsForUser", json!({"Username": sub}))
+        .await;
+    assert_eq!(listed["Groups"][0]["GroupName"], "staff");
+}
+
+#[tokio::test]
 async fn given_a_federated_user_when_somebody_signs_up_with_their_email_then_both_exist() {
     let local = Local::new(email_pool());
     local.cognito.put_user(
