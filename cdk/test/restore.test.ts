@@ -7,37 +7,35 @@ import { AROUND_EXISTING, FROM_NOTHING, SINGLE_EXISTING, SINGLE_NEW, singleTempl
 import { all, one, statements, text } from './template.ts';
 
 /** The pool, bucket and region that restore-fn uses in each variant. */
-const RESTORES: Record<
-  string,
-  { template: Template; pool: string; bucket: string; region: string; samePool?: true }
-> = {
-  'from nothing': {
-    template: templates(FROM_NOTHING).primary,
-    pool: '<UserPool\\w+>',
-    bucket: 'twinpool-snapshots-0123456789ab',
-    region: 'ap-northeast-3',
-  },
-  'around existing pools': {
-    template: templates(AROUND_EXISTING).primary,
-    pool: 'ap-northeast-1_Primary',
-    bucket: 'twinpool-snapshots-0123456789ab',
-    region: 'ap-northeast-3',
-  },
-  'a single new pool': {
-    template: singleTemplate(SINGLE_NEW),
-    pool: '<UserPool\\w+>',
-    bucket: 'twinpool-snapshots-\\{.*\\}',
-    region: 'ap-northeast-1',
-    samePool: true,
-  },
-  'a single existing pool': {
-    template: singleTemplate(SINGLE_EXISTING),
-    pool: 'ap-northeast-1_Primary',
-    bucket: 'twinpool-snapshots-\\{.*\\}',
-    region: 'ap-northeast-1',
-    samePool: true,
-  },
-};
+const RESTORES: Record<string, { template: Template; pool: string; bucket: string; region: string; samePool?: true }> =
+  {
+    'from nothing': {
+      template: templates(FROM_NOTHING).primary,
+      pool: '<UserPool\\w+>',
+      bucket: 'twinpool-snapshots-0123456789ab',
+      region: 'ap-northeast-3',
+    },
+    'around existing pools': {
+      template: templates(AROUND_EXISTING).primary,
+      pool: 'ap-northeast-1_Primary',
+      bucket: 'twinpool-snapshots-0123456789ab',
+      region: 'ap-northeast-3',
+    },
+    'a single new pool': {
+      template: singleTemplate(SINGLE_NEW),
+      pool: '<UserPool\\w+>',
+      bucket: 'twinpool-snapshots-\\{.*\\}',
+      region: 'ap-northeast-1',
+      samePool: true,
+    },
+    'a single existing pool': {
+      template: singleTemplate(SINGLE_EXISTING),
+      pool: 'ap-northeast-1_Primary',
+      bucket: 'twinpool-snapshots-\\{.*\\}',
+      region: 'ap-northeast-1',
+      samePool: true,
+    },
+  };
 
 const ROLE = '<RestoreImportLogsRole\\w+\\.Arn>';
 

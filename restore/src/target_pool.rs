@@ -367,7 +367,7 @@ impl Listing {
             identities,
         } = self;
         let mut by_name: Vec<_> = target.users.iter().copied().zip(identities).collect();
-        by_name.sort_unstable_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        by_name.sort_unstable_by_key(|(entry, _)| entry.name);
         let places = (0u32..).zip(&by_name);
         let identities = places.flat_map(|(place, (_, identities))| {
             let identities = identities.iter().flatten();

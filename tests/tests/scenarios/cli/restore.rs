@@ -1,6 +1,7 @@
 //! `twinpool restore`: restores from the command line, with the code of restore-fn.
 
-use local_regions::world::{SNAPSHOTS, World};
+use local_regions::cognito::PoolSettings;
+use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
 
 use crate::restore::{newcomer, person, with};
 use crate::support::{Ran, email, ran, snapshot, twinpool_command, world};
@@ -17,6 +18,48 @@ async fn command(world: &World, arguments: &[&str]) -> Ran {
         )
         .args(arguments);
     ran(&mut command).await
+}
+
+#[tokio::test]
+async fn two_users_with_one_name_in_the_pool_are_named_and_the_exit_code_is_1() {
+    let world = world().await;
+    let settings = |case_sensitive| PoolSettings {
+        case_sensitive,
+        ..pool()
+    };
+    let primary = world.tokyo.cognito().create_pool(settings(false));
+    let secondary = world.osaka.cognito().create_pool(settings(true));
+    let osaka = world.osaka.lambda();
+    osaka.set_env(BACKUP_WORKER, "USER_POOL_ID", &secondary.id);
+    for (number, email) in [(1, "Foo.Bar@example.com"), (2, "foo.bar@example.com")] {
+        let user = with(person(number), "email", email);
+        world.osaka.cognito().put_user(&secondary.id, user);
+    }
+    snapshot(&world).await.unwrap();
+    let pool = ["restore", "--scope", "users", "--pool", &primary.id];
+
+    let dry = command(&world, &[&pool[..], &["--dry-run"]].concat()).await;
+    let done = command(&world, &pool).await;
+
+    for ran in [&dry, &done] {
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stdout.contains("duplicate-name"), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_pool_of_the_snapshot_is_refused_without_the_option() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    let pool = ["restore", "--pool", &world.secondary.id];
+
+    let refused = command(&world, &pool).await;
+    let requested = command(&world, &[&pool[..], &["--same-pool"]].concat()).await;
+
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("--same-pool"), "{refused:?}");
+    assert_eq!(requested.code, 0, "{requested:?}");
 }
 
 #[tokio::test]

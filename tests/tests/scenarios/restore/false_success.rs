@@ -9,10 +9,11 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_TRIGGER, BACKUP_WORKER, ORIGIN_SUB, RESTORE, World, pool};
 use serde_json::{Value, json};
 
+use super::resume::expire_lease;
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, report, restore, signs_up, with,
 };
-use crate::support::{answer, confirmation, email, invoke, snapshot, sub, world};
+use crate::support::{answer, called, confirmation, email, invoke, snapshot, sub, world};
 
 /// Replaces the pools by others.
 fn with_pools(world: &World, primary: PoolSettings, secondary: PoolSettings) -> (Pool, Pool) {
@@ -177,6 +178,48 @@ async fn a_user_whose_row_is_skipped_is_not_home() {
         assert!(!file(&world, answer, "sub-map.csv").contains("ada"));
     }
     assert_eq!(answer["counts"]["imported"], 1);
+    assert_eq!(
+        records(&world, "journal/sign-up/"),
+        BTreeSet::from([record(1)])
+    );
+}
+
+#[tokio::test]
+async fn the_skipped_rows_of_a_killed_run_bring_nobody_home_for_another_request() {
+    let world = world().await;
+    let (primary, secondary) = with_pools(&world, username_pool(), username_pool());
+    for (name, number) in [("ada", 1), ("ben", 2), ("cho", 3)] {
+        named_newcomer(&world, &secondary, name, number).await;
+    }
+    let holder = SeedUser {
+        username: Some("ada.old".to_owned()),
+        sub: Some(sub(9)),
+        ..person(1)
+    };
+    world.tokyo.cognito().put_user(&primary.id, holder);
+    snapshot(&world).await.unwrap();
+    world.clear_calls();
+    let request = json!({});
+    let running = invoke(&world.tokyo, RESTORE, &request);
+    let killing = async {
+        called(&world, "StartUserImportJob").await;
+        world.tokyo.lambda().kill(RESTORE);
+        std::future::pending::<()>().await
+    };
+    tokio::select! {
+        _ = running => {},
+        () = killing => unreachable!("it never ends"),
+    }
+    expire_lease(&world).await;
+
+    let answer = restore(&world, json!({"scope": "missing"})).await;
+
+    let report = report(&world, &answer);
+    assert_eq!(answer["status"], "incomplete", "{report}");
+    assert_eq!(
+        away(&report),
+        BTreeMap::from([("ada".to_owned(), "address-taken".to_owned())])
+    );
     assert_eq!(
         records(&world, "journal/sign-up/"),
         BTreeSet::from([record(1)])

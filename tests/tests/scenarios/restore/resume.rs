@@ -44,7 +44,7 @@ async fn a_run_that_is_out_of_time_is_resumed_by_the_same_request() {
 }
 
 /// Lets the lease of a killed run expire.
-async fn expire_lease(world: &World) {
+pub async fn expire_lease(world: &World) {
     let Some(mut open) = object(world, "restores/open.json") else {
         return;
     };
