@@ -11,6 +11,7 @@ use shared::snapshot::latest::Latest;
 use shared::snapshot::layout::manifest_key;
 use shared::snapshot::manifest::Manifest;
 use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker};
+use shared::time::is_in_future;
 use tokio::sync::watch;
 
 use crate::request::Request;
@@ -131,8 +132,12 @@ impl Worker {
         let Some((latest, _)) = Latest::read(bucket).await? else {
             return Ok(());
         };
-        let age = Timestamp::now().duration_since(latest.started_at).as_secs();
-        metrics.set(Metric::SnapshotAge, age.max(0) as u64);
+        let now = Timestamp::now();
+        // Of a snapshot from the future nobody knows the age: without a value the alarm goes off, with 0 it would be silent.
+        if !is_in_future(latest.started_at, now) {
+            let age = now.duration_since(latest.started_at).as_secs();
+            metrics.set(Metric::SnapshotAge, age.max(0) as u64);
+        }
         if let Some(manifest) = latest.read_manifest(bucket).await? {
             metrics.set(Metric::SnapshotUsers, manifest.users.listed);
         }
@@ -143,8 +148,8 @@ impl Worker {
 /// Measures, logs and answers what became of a snapshot.
 fn answer_outcome(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     let (manifest, shrunk) = match outcome {
-        Outcome::Complete(manifest) => (manifest, false),
-        Outcome::Shrunk(manifest) => (manifest, true),
+        Outcome::Complete(manifest) => (manifest, None),
+        Outcome::Shrunk { manifest, before } => (manifest, Some(before)),
         Outcome::Held => return Answer::of(Status::Held, None),
         Outcome::InProgress { snapshot, users } => {
             tracing::info!(%snapshot, users, "out of time: the next tick resumes");
@@ -158,13 +163,22 @@ fn answer_outcome(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     let users = &manifest.users;
     let (listed, exported, newcomers) = (users.listed, users.exported, users.newcomers);
     metrics.set(Metric::SnapshotRejected, users.total_rejected());
-    metrics.set(Metric::SnapshotShrunk, shrunk.into());
-    if shrunk {
-        tracing::error!(
-            snapshot = %manifest.snapshot, listed,
-            "the pool has shrunk: this snapshot is not made the latest; \
-             look at the pool, then send {{\"action\":\"snapshot\",\"accept_shrink\":true}} if all is well"
-        );
+    metrics.set(Metric::SnapshotShrunk, shrunk.is_some().into());
+    if let Some(before) = shrunk {
+        let snapshot = &manifest.snapshot;
+        match before {
+            Some(before) => tracing::error!(
+                %snapshot, listed, before,
+                "the pool has shrunk: this snapshot is not made the latest; \
+                 look at the pool, then send {{\"action\":\"snapshot\",\"accept_shrink\":true}} if all is well"
+            ),
+            None => tracing::error!(
+                %snapshot, listed,
+                "the manifest of the latest snapshot is missing, so nobody can say whether the pool has shrunk: this snapshot is \
+                 not made the latest; look at the pool, then send {{\"action\":\"snapshot\",\"accept_shrink\":true}} if all is \
+                 well"
+            ),
+        }
         return Answer::of(Status::Shrunk, Some(manifest));
     }
     tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot was taken");

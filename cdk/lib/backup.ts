@@ -43,6 +43,8 @@ export class Backup extends Construct {
     const store = new Store(this, 'Snapshots', {
       bucketName,
       lifecycleRules: [
+        // No rule can spare the snapshot that latest.json names. When it has expired, the next one counts as shrunk until somebody
+        // accepts it.
         { id: 'snapshots', prefix: 'snapshots/', expiration: Duration.days(configuration.snapshotDays) },
         // Intermediate results of snapshots that take more than one invocation. They are not needed once the snapshot is complete.
         { id: 'parts', prefix: 'parts/', expiration: Duration.days(7) },

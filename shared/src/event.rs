@@ -80,13 +80,10 @@ impl TriggerEvent {
     }
 
     /// Whether the person comes from another identity provider. Such a person is created in the other region by signing in
-    /// there through that provider.
+    /// there through that provider. The status alone decides: somebody who signed up here and was linked to a provider later has
+    /// `identities` too, but stays CONFIRMED and has a password (facts N11: amplify-js#7300, #11565).
     pub fn is_federated(&self) -> bool {
         self.attributes.get("cognito:user_status") == Some("EXTERNAL_PROVIDER")
-            || self
-                .attributes
-                .get("identities")
-                .is_some_and(|identities| identities.trim() != "[]")
     }
 }
 
@@ -158,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_of_another_identity_provider_is_recognised() {
+    fn a_person_of_another_identity_provider_is_recognised_by_the_status_alone() {
         let federated = |attributes: &str| {
             let event = format!(
                 r#"{{"triggerSource":"PostConfirmation_ConfirmSignUp","request":{{"userAttributes":{attributes}}}}}"#
@@ -167,11 +164,10 @@ mod tests {
         };
 
         assert!(federated(r#"{"cognito:user_status":"EXTERNAL_PROVIDER"}"#));
-        assert!(federated(
-            r#"{"identities":"[{\"providerName\":\"Google\"}]"}"#
+        assert!(!federated(
+            r#"{"cognito:user_status":"CONFIRMED","identities":"[{\"providerName\":\"Google\"}]"}"#
         ));
-        assert!(federated(r#"{"identities":[{"providerName":"Google"}]}"#));
-        assert!(!federated(r#"{"identities":"[]"}"#));
+        assert!(!federated(r#"{"identities":[{"providerName":"Google"}]}"#));
         assert!(!federated(r#"{"cognito:user_status":"CONFIRMED"}"#));
     }
 }

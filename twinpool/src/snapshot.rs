@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long)]
     accept_shrink: bool,
 
-    /// The attribute that keeps a newcomer's sub in the import files. Without this option, custom:origin_sub if the pool has that attribute.
+    /// The attribute that keeps everyone's identity in the import files. Without this option, custom:origin_sub if the pool has that attribute.
     #[arg(long, value_name = "ATTRIBUTE", value_parser = custom_attribute)]
     origin_sub: Option<CustomAttribute>,
 
@@ -76,7 +76,7 @@ Examples:
 
 Exit codes:
   0  the snapshot is complete, and is now the latest
-  1  it is not: the pool has shrunk, another worker holds the lease, or the command was interrupted
+  1  it is not: the pool has shrunk, another worker holds the lease, a clock is wrong, or the command was interrupted
   2  bad usage
   3  AWS refused or did not answer
 
@@ -110,6 +110,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         origin_sub,
     };
     let state = worker.inspect_bucket().await?;
+    if let Some(state) = &state {
+        state.check_clock()?;
+    }
     if args.dry_run {
         let plan = Plan::of(&worker, users, state.as_ref());
         context.terminal.show(&plan)?;
@@ -135,7 +138,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     context.terminal.show(&report)?;
     Ok(match outcome {
         Outcome::Complete(_) => Verdict::Good,
-        Outcome::Shrunk(_) | Outcome::InProgress { .. } | Outcome::Held => Verdict::Wrong,
+        Outcome::Shrunk { .. } | Outcome::InProgress { .. } | Outcome::Held => Verdict::Wrong,
     })
 }
 
@@ -273,13 +276,18 @@ struct Report<'a> {
     #[serde(rename = "where")]
     place: Option<String>,
     manifest: Option<&'a Manifest>,
+    /// How many users the latest snapshot has, if this one has shrunk and that is known.
+    #[serde(skip)]
+    before: Option<u64>,
 }
 
 impl<'a> Report<'a> {
     fn of(bucket: &Bucket, outcome: &'a Outcome) -> Self {
         let (status, snapshot, manifest) = match outcome {
             Outcome::Complete(manifest) => ("complete", Some(&manifest.snapshot), Some(manifest)),
-            Outcome::Shrunk(manifest) => ("shrunk", Some(&manifest.snapshot), Some(manifest)),
+            Outcome::Shrunk { manifest, .. } => {
+                ("shrunk", Some(&manifest.snapshot), Some(manifest))
+            }
             Outcome::InProgress { snapshot, .. } => ("in-progress", Some(snapshot), None),
             Outcome::Held => ("held", None, None),
         };
@@ -289,6 +297,10 @@ impl<'a> Report<'a> {
             snapshot,
             place: snapshot.map(place),
             manifest,
+            before: match outcome {
+                Outcome::Shrunk { before, .. } => *before,
+                _ => None,
+            },
         }
     }
 }
@@ -339,10 +351,15 @@ impl fmt::Display for Report<'_> {
         }
         write!(f, "{files}")?;
         if self.status == "shrunk" {
+            let why = match self.before {
+                Some(before) => format!("The pool has shrunk: the latest snapshot has {before} users"),
+                None => "The manifest of the latest snapshot is missing, so nobody can say whether the pool has shrunk"
+                    .to_owned(),
+            };
             writeln!(
                 f,
-                "\nThe pool has shrunk: this snapshot was not made the latest. Find out why; if the number of users is right, run the \
-                 command again with --accept-shrink."
+                "\n{why}. This snapshot was not made the latest. Find out why; if the number of users is right, run the command again \
+                 with --accept-shrink."
             )?;
         }
         Ok(())

@@ -54,7 +54,7 @@ impl Rejection {
 /// Why a value is left out of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unwritable {
-    /// A control character. Line breaks are among them, a tab is not.
+    /// A control character or a line break. A tab is neither.
     ControlCharacter,
     /// A backslash, which is Cognito's escape character.
     Backslash,

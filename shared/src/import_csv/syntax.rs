@@ -9,13 +9,20 @@ use super::rejection::Unwritable;
 /// The mark that Cognito does not accept at the beginning of a file (DG:import-tool: "without byte order mark").
 pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// Whether a cell must not hold this character: a control character other than a tab, or a line or paragraph separator. Programs
+/// that follow Unicode end a line at U+2028 and U+2029, as at the control characters CR, LF and U+0085 (Unicode Standard, 5.8), and
+/// it is not documented what Cognito does.
+pub(super) fn breaks_a_line(character: char) -> bool {
+    (character.is_control() && character != '\t') || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
 /// Returns the value if a cell can hold it unchanged.
 ///
 /// # Errors
 ///
 /// Cognito would change the value, or its reading of the value is not documented.
 pub(super) fn check_writable(value: &str) -> Result<&str, Unwritable> {
-    if value.chars().any(|c| c.is_control() && c != '\t') {
+    if value.chars().any(breaks_a_line) {
         Err(Unwritable::ControlCharacter)
     } else if value.contains('\\') {
         Err(Unwritable::Backslash)

@@ -97,12 +97,12 @@ pub struct Format {
     /// Each address that the pool verifies automatically, with its flag.
     auto_verified: Vec<(&'static str, &'static str)>,
     required: Vec<String>,
-    origin_sub: Option<String>,
+    origin: Option<CustomAttribute>,
 }
 
 impl Format {
-    /// The format for a pool with this description and this import header. `origin_sub` is the attribute whose column
-    /// receives a newcomer's `sub`.
+    /// The format for a pool with this description and this import header. `origin` is the attribute whose column carries
+    /// everyone's identity.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Format {
     pub fn of(
         pool: &UserPoolType,
         header: &[String],
-        origin_sub: Option<&CustomAttribute>,
+        origin: Option<&CustomAttribute>,
     ) -> Result<Self, FormatError> {
         let id = || pool.id().unwrap_or_default().to_owned();
         let columns: Vec<_> = header.iter().map(|name| Column::of(name)).collect();
@@ -131,7 +131,7 @@ impl Format {
             [UsernameAttributeType::PhoneNumber] => SignIn::Attribute("phone_number"),
             _ => return Err(FormatError::TwoUsernameAttributes { pool: id() }),
         };
-        if let Some(attribute) = origin_sub
+        if let Some(attribute) = origin
             && !columns
                 .iter()
                 .any(|column| column.name == attribute.as_str())
@@ -162,7 +162,7 @@ impl Format {
                 })
                 .collect(),
             required: required.filter_map(|a| a.name.clone()).collect(),
-            origin_sub: origin_sub.map(|attribute| attribute.as_str().to_owned()),
+            origin: origin.cloned(),
             columns,
         })
     }
@@ -187,12 +187,12 @@ impl Format {
         }
     }
 
-    /// Writes the row of a person. A newcomer's `sub` goes into the column of the origin attribute.
+    /// Writes the row of a person. The column of the origin attribute gets the person's identity.
     ///
     /// # Errors
     ///
     /// The person cannot be in an import file.
-    pub fn row(&self, person: &Person, newcomer: bool) -> Result<Row, Rejection> {
+    pub fn row(&self, person: &Person) -> Result<Row, Rejection> {
         check_importable(person)?;
         let username = self.username(person).ok_or(Rejection::UsernameUnusable)?;
         let attributes = &person.attributes;
@@ -225,7 +225,7 @@ impl Format {
                 }
                 ColumnKind::Ignored => Ok(Cow::default()),
                 ColumnKind::Birthdate | ColumnKind::UpdatedAt | ColumnKind::Text => {
-                    self.attribute_cell(column, person, newcomer)
+                    self.attribute_cell(column, person)
                 }
             };
             let cell = cell.unwrap_or_else(|reason| {
@@ -259,13 +259,12 @@ impl Format {
         &self,
         column: &Column,
         person: &'a Person,
-        newcomer: bool,
     ) -> Result<Cow<'a, str>, Unwritable> {
-        let is_origin = newcomer && self.origin_sub.as_deref() == Some(&column.name);
-        let value = if is_origin {
-            person.sub()
-        } else {
-            person.attributes.get(&column.name)
+        let origin = self.origin.as_ref();
+        let is_origin = origin.is_some_and(|origin| origin.as_str() == column.name);
+        let value = match is_origin {
+            true => person.attributes.identity(origin),
+            false => person.attributes.get(&column.name),
         };
         match (value, column.kind) {
             (None, _) => Ok(Cow::default()),
@@ -381,7 +380,7 @@ mod tests {
     }
 
     fn cell(person: &Person, column: &str) -> String {
-        let row = format().row(person, false).unwrap();
+        let row = format().row(person).unwrap();
         let at = HEADER.iter().position(|name| *name == column).unwrap();
         row.line
             .trim_end_matches('\n')
@@ -393,18 +392,18 @@ mod tests {
 
     #[test]
     fn a_row_follows_the_header_and_ends_with_a_line_feed() {
-        let row = format().row(&taro(&[("name", "山田太郎")]), false).unwrap();
+        let row = format().row(&taro(&[("name", "山田太郎")])).unwrap();
 
         assert_eq!(format().header_line(), HEADER.join(",") + "\n");
         assert_eq!(
             row.line,
-            "山田太郎,,taro@example.jp,true,,,false,,,,,true,taro@example.jp\n"
+            "山田太郎,,taro@example.jp,true,,,false,,s-1,,,true,taro@example.jp\n"
         );
     }
 
     #[test]
     fn a_comma_is_escaped_and_nothing_is_quoted() {
-        let row = format().row(&taro(&[("name", "Yamada, Taro")]), false);
+        let row = format().row(&taro(&[("name", "Yamada, Taro")]));
 
         assert!(row.unwrap().line.starts_with("Yamada\\, Taro,"));
     }
@@ -436,6 +435,8 @@ mod tests {
         for (name, value, reason) in [
             ("name", "a\nb", "control-character"),
             ("name", "a\u{85}b", "control-character"),
+            ("name", "a\u{2028}b", "control-character"),
+            ("name", "a\u{2029}", "control-character"),
             ("name", "C:\\taro", "backslash"),
             ("name", "the \"cat\"", "quote"),
             ("name", " taro", "outer-space"),
@@ -445,7 +446,7 @@ mod tests {
             ("birthdate", "0000-02-01", "bad-date"),
             ("updated_at", "yesterday", "bad-date"),
         ] {
-            let row = format().row(&taro(&[(name, value)]), false).unwrap();
+            let row = format().row(&taro(&[(name, value)])).unwrap();
 
             let [(left_out, why)] = row.left_out.as_slice() else {
                 panic!("{value:?} was not left out");
@@ -464,7 +465,7 @@ mod tests {
             ("website", ""),
         ]);
 
-        let row = format().row(&person, false).unwrap();
+        let row = format().row(&person).unwrap();
 
         let expected = ("dev:custom:rank".to_owned(), Unwritable::NoColumn);
         assert_eq!(row.left_out, [expected]);
@@ -477,7 +478,7 @@ mod tests {
             ("phone_number_verified", "true"),
         ]);
 
-        let row = format().row(&person, false).unwrap();
+        let row = format().row(&person).unwrap();
 
         let names: Vec<_> = row.left_out.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["phone_number", "phone_number_verified"]);
@@ -488,7 +489,7 @@ mod tests {
         let with = |change: fn(&mut Person)| {
             let mut person = taro(&[]);
             change(&mut person);
-            format().row(&person, false).unwrap_err()
+            format().row(&person).unwrap_err()
         };
         let status = |status: &str| {
             let person = Person {
@@ -496,7 +497,7 @@ mod tests {
                 status: Status::from(status),
                 ..taro(&[])
             };
-            format().row(&person, false).unwrap_err().as_str()
+            format().row(&person).unwrap_err().as_str()
         };
 
         assert_eq!(status("UNCONFIRMED"), "unconfirmed");
@@ -525,21 +526,15 @@ mod tests {
         let format = Format::of(&pool, &header(&HEADER), None).unwrap();
 
         for person in [taro(&[]), taro(&[("birthdate", "2001-02-30")])] {
-            let rejection = format.row(&person, false).unwrap_err();
+            let rejection = format.row(&person).unwrap_err();
             assert_eq!(rejection.attribute(), Some("birthdate"));
         }
     }
 
     #[test]
     fn the_length_of_a_row_is_counted_in_utf_16_units_with_its_escapes() {
-        let fixed = format()
-            .row(&taro(&[]), false)
-            .unwrap()
-            .line
-            .chars()
-            .count()
-            - 1;
-        let fits = |name: String| format().row(&taro(&[("name", &name)]), false).is_ok();
+        let fixed = format().row(&taro(&[])).unwrap().line.chars().count() - 1;
+        let fits = |name: String| format().row(&taro(&[("name", &name)])).is_ok();
 
         assert!(fits("x".repeat(MAX_ROW_UTF16_UNITS - fixed)));
         assert!(!fits("x".repeat(MAX_ROW_UTF16_UNITS - fixed + 1)));
@@ -551,15 +546,33 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomers_sub_goes_into_the_origin_column() {
-        let person = taro(&[("custom:origin_sub", "tokyo-sub")]);
-        let origin = |newcomer| {
-            let row = format().row(&person, newcomer).unwrap();
-            row.line.split(',').nth(8).unwrap().to_owned()
-        };
+    fn every_row_carries_the_identity_which_is_copied_where_there_is_one_and_else_the_sub() {
+        let replica = taro(&[("custom:origin_sub", "tokyo-sub")]);
+        let without = taro(&[]);
+        let blank = taro(&[("custom:origin_sub", "")]);
 
-        assert_eq!(origin(false), "tokyo-sub");
-        assert_eq!(origin(true), "s-1");
+        assert_eq!(cell(&replica, "custom:origin_sub"), "tokyo-sub");
+        assert_eq!(cell(&without, "custom:origin_sub"), "s-1");
+        assert_eq!(cell(&blank, "custom:origin_sub"), "s-1");
+    }
+
+    #[test]
+    fn an_identity_that_cannot_be_written_is_left_out_and_never_replaced_by_the_sub() {
+        let row = format()
+            .row(&taro(&[("custom:origin_sub", "a\\b")]))
+            .unwrap();
+
+        let expected = ("custom:origin_sub".to_owned(), Unwritable::Backslash);
+        assert_eq!(row.left_out, [expected]);
+        assert!(!row.line.contains("s-1"));
+    }
+
+    #[test]
+    fn a_native_user_who_is_linked_to_a_provider_is_written_without_the_links() {
+        let links = r#"[{"providerName":"Google","userId":"1001"}]"#;
+        let row = format().row(&taro(&[("identities", links)])).unwrap();
+
+        assert_eq!(row, format().row(&taro(&[])).unwrap());
     }
 
     #[test]
@@ -571,13 +584,7 @@ mod tests {
             ..taro(&[])
         };
 
-        assert!(
-            format
-                .row(&person, false)
-                .unwrap()
-                .line
-                .ends_with(",taro\n")
-        );
+        assert!(format.row(&person).unwrap().line.ends_with(",taro\n"));
     }
 
     #[test]

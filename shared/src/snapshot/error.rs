@@ -2,6 +2,7 @@
 
 use crate::aws::error::AwsError;
 use crate::cognito::pool::PoolError;
+use crate::id::Id;
 use crate::import_csv::FormatError;
 use crate::pool_id::PoolId;
 use crate::s3::json::JsonError;
@@ -36,6 +37,27 @@ pub enum SnapshotError {
     /// The lease has expired, and another worker has resumed the snapshot.
     #[error("another worker has taken over: nothing more is done here")]
     Superseded,
+    /// The latest snapshot is from a time that has not come yet on this machine, so that a new one would not become the latest.
+    #[error(
+        "the latest snapshot, {latest}, is from a time that has not come yet on this machine: the clock of this machine is slow, or \
+         the clock of the one that took it was fast; nothing was done; set this machine's clock and run the command again, or send \
+         {{\"action\":\"snapshot\"}} to backup-fn's worker, whose clock AWS sets"
+    )]
+    ClockBehind {
+        /// The latest snapshot.
+        latest: Id,
+    },
+    /// The snapshot is complete, and a newer one is the latest.
+    #[error(
+        "snapshot {snapshot} is complete, but was not made the latest: {latest} is newer; if it is not, the clock of the machine \
+         that started one of them was wrong; take a new snapshot"
+    )]
+    Outdated {
+        /// The snapshot.
+        snapshot: Id,
+        /// The latest one.
+        latest: Id,
+    },
     /// A part that was written earlier cannot be read any more.
     #[error("{key} is gone or not what was written: the next snapshot starts from the beginning")]
     LostPart {

@@ -42,7 +42,7 @@ pub struct ExportTask<'a> {
     pub pool: &'a Pool,
     /// The bucket.
     pub bucket: &'a Bucket,
-    /// The column for the `sub` of newcomers.
+    /// The attribute whose column carries everyone's identity.
     pub origin_sub: Option<&'a CustomAttribute>,
     /// Receives the number of users listed so far.
     pub listed_users: &'a watch::Sender<u64>,
@@ -318,7 +318,7 @@ impl<'a> Export<'a> {
         is_newcomer: bool,
     ) -> Result<(), SnapshotError> {
         self.users.listed += 1;
-        let row = match self.format.row(person, is_newcomer) {
+        let row = match self.format.row(person) {
             Ok(row) => row,
             Err(rejection) => return self.write_rejection(person, &rejection).await,
         };

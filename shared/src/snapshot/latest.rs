@@ -61,12 +61,20 @@ pub enum ShrinkGuard {
 }
 
 /// What became of a complete snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
-    /// It is the latest, or an even newer one is.
+    /// It is the latest.
     Latest,
-    /// It lists so few users that an operator must look first.
-    Shrunk,
+    /// An operator must look first, because it lists so few users, or nobody can say whether it does.
+    Shrunk {
+        /// How many users the latest snapshot has; none when its manifest is missing.
+        before: Option<u64>,
+    },
+    /// This one is the latest: its name sorts after the name of the snapshot that was to be published.
+    Outdated {
+        /// The latest one.
+        latest: Id,
+    },
 }
 
 /// Makes a snapshot the latest, unless the shrink guard holds it back. Never moves the pointer backwards.
@@ -88,14 +96,19 @@ pub async fn publish(
     loop {
         let current = Latest::read(bucket).await?;
         if let Some((latest, _)) = &current {
-            if latest.snapshot >= pointer.snapshot {
+            if latest.snapshot == pointer.snapshot {
                 return Ok(Published::Latest);
             }
-            if let ShrinkGuard::MinPercent(percent) = guard
-                && let Some(before) = latest.read_manifest(bucket).await?
-                && has_shrunk(before.users.listed, manifest.users.listed, percent)
-            {
-                return Ok(Published::Shrunk);
+            if latest.snapshot > pointer.snapshot {
+                let latest = latest.snapshot.clone();
+                return Ok(Published::Outdated { latest });
+            }
+            if let ShrinkGuard::MinPercent(percent) = guard {
+                let before = latest.read_manifest(bucket).await?;
+                let before = before.map(|manifest| manifest.users.listed);
+                if has_shrunk(before, manifest.users.listed, percent) {
+                    return Ok(Published::Shrunk { before });
+                }
             }
         }
         let etag = current.as_ref().map(|(_, etag)| etag.as_str());
@@ -109,8 +122,10 @@ pub async fn publish(
     }
 }
 
-fn has_shrunk(before: u64, now: u64, min_percent: u64) -> bool {
-    before >= SHRINK_GUARD_MIN_USERS && now * 100 < before * min_percent
+/// Whether an operator must look at a pool first. If nobody can say how many users it had, it counts as shrunk: the manifest of the
+/// latest snapshot is gone when the bucket's lifecycle has removed it, which happens when every later snapshot has shrunk.
+fn has_shrunk(before: Option<u64>, now: u64, min_percent: u64) -> bool {
+    before.is_none_or(|before| before >= SHRINK_GUARD_MIN_USERS && now * 100 < before * min_percent)
 }
 
 #[cfg(test)]
@@ -119,9 +134,14 @@ mod tests {
 
     #[test]
     fn a_pool_that_loses_half_its_users_has_shrunk_unless_it_is_small() {
-        assert!(has_shrunk(100, 49, 50));
-        assert!(!has_shrunk(100, 50, 50));
-        assert!(!has_shrunk(99, 0, 50));
-        assert!(!has_shrunk(1_000_000, 0, 0));
+        assert!(has_shrunk(Some(100), 49, 50));
+        assert!(!has_shrunk(Some(100), 50, 50));
+        assert!(!has_shrunk(Some(99), 0, 50));
+        assert!(!has_shrunk(Some(1_000_000), 0, 0));
+    }
+
+    #[test]
+    fn a_pool_of_which_nobody_knows_how_many_users_it_had_counts_as_shrunk() {
+        assert!(has_shrunk(None, 1_000_000, 50));
     }
 }

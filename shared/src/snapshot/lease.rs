@@ -11,6 +11,7 @@ use crate::s3::bucket::{Bucket, Condition};
 use crate::s3::json::JsonError;
 use crate::s3::lease::{Holder, LeaseState};
 use crate::snapshot::layout::LEASE_KEY;
+use crate::time::is_in_future;
 
 /// The content of `lease.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,16 @@ pub struct Finished {
     pub started_at: Timestamp,
     /// How many sign-up records were in the journal.
     pub sign_ups: u64,
+}
+
+impl SnapshotLease {
+    /// Forgets the times that have not come yet, so that nobody waits for them. Says whether there were some.
+    pub(super) fn forget_future(&mut self, now: Timestamp) -> bool {
+        let start = self.last_start.take_if(|start| is_in_future(*start, now));
+        let finished = &mut self.last_finished;
+        let finished = finished.take_if(|finished| is_in_future(finished.started_at, now));
+        start.is_some() || finished.is_some()
+    }
 }
 
 impl LeaseState for SnapshotLease {
@@ -75,4 +86,33 @@ pub async fn subtract_archived_sign_ups(bucket: &Bucket, archived: u64) -> Resul
             .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn only_times_that_have_not_come_yet_are_forgotten() {
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |seconds| now + SignedDuration::from_secs(seconds);
+        let lease = |start, finished| SnapshotLease {
+            last_start: Some(at(start)),
+            last_finished: Some(Finished {
+                started_at: at(finished),
+                sign_ups: 7,
+            }),
+            ..SnapshotLease::default()
+        };
+
+        let mut good = lease(0, -60);
+        let mut slightly_ahead = lease(5, 5);
+        let mut fast = lease(240, 240);
+
+        assert!(!good.forget_future(now) && good == lease(0, -60));
+        assert!(!slightly_ahead.forget_future(now) && slightly_ahead == lease(5, 5));
+        assert!(fast.forget_future(now) && fast == SnapshotLease::default());
+    }
 }

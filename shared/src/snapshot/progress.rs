@@ -48,8 +48,9 @@ struct ChainProgress {
 }
 
 impl Progress {
-    /// A snapshot that its first worker starts at this time.
+    /// A snapshot of this name that its first worker starts at this time.
     pub fn start(
+        snapshot: Id,
         pool: &PoolId,
         started_at: Timestamp,
         previous: Option<Timestamp>,
@@ -58,7 +59,7 @@ impl Progress {
     ) -> Self {
         Self {
             version: 1,
-            snapshot: Id::new(started_at),
+            snapshot,
             pool: pool.to_string(),
             started_at,
             stored_at: started_at,
@@ -185,7 +186,8 @@ mod tests {
     impl Run {
         fn new(pool: [usize; CHAIN_COUNT]) -> Self {
             let id = "ap-northeast-3_Secondary".parse().unwrap();
-            let begun = Progress::start(&id, Timestamp::UNIX_EPOCH, None, "first", false);
+            let start = Timestamp::UNIX_EPOCH;
+            let begun = Progress::start(Id::new(start), &id, start, None, "first", false);
             Self {
                 pool,
                 stored: begun.clone(),

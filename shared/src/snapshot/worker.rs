@@ -25,7 +25,7 @@ use crate::snapshot::manifest::Manifest;
 use crate::snapshot::progress::Progress;
 use crate::snapshot::sign_ups::{NewSignUps, sign_ups_since};
 use crate::snapshot::unfinished::Unfinished;
-use crate::time::now;
+use crate::time::{is_in_future, now};
 
 /// The default of the shrink guard, in percent of the latest snapshot's users.
 pub const DEFAULT_SHRINK_GUARD_PERCENT: u8 = 50;
@@ -58,7 +58,7 @@ pub struct SnapshotWorker {
     pub calls_per_second: u32,
     /// In percent of the latest snapshot's users.
     pub shrink_guard_percent: u64,
-    /// The column for the `sub` of newcomers.
+    /// The attribute whose column carries everyone's identity.
     pub origin_sub: Option<CustomAttribute>,
 }
 
@@ -103,6 +103,8 @@ pub struct BucketState {
     /// Its manifest, unless the bucket's lifecycle has removed it.
     pub manifest: Option<Manifest>,
     interrupted: Option<SnapshotJob>,
+    /// When this was read.
+    now: Timestamp,
 }
 
 /// A snapshot to be taken, resumed or published.
@@ -124,10 +126,15 @@ enum Stage {
 /// What became of a snapshot.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is the latest, or an even newer one is.
+    /// It is the latest.
     Complete(Manifest),
-    /// It lists so few users that it was not made the latest.
-    Shrunk(Manifest),
+    /// It was not made the latest, because it lists so few users, or nobody can say whether it does.
+    Shrunk {
+        /// The snapshot.
+        manifest: Manifest,
+        /// How many users the latest snapshot has; none when its manifest is missing.
+        before: Option<u64>,
+    },
     /// The time was up; the next worker can resume it.
     InProgress {
         /// The snapshot.
@@ -150,11 +157,28 @@ impl BucketState {
         self.lease.last_start
     }
 
+    /// Checks that a new snapshot starts after the latest one. AWS sets the clocks of functions, so that they may rely on their own;
+    /// the clock of another machine may be slow, and nobody there can tell which one is wrong.
+    ///
+    /// # Errors
+    ///
+    /// The latest snapshot is from a time that has not come yet on this machine.
+    pub fn check_clock(&self) -> Result<(), SnapshotError> {
+        match &self.latest {
+            Some(latest) if self.interrupted.is_none() && is_ahead(latest, self.now) => {
+                let latest = latest.snapshot.clone();
+                Err(SnapshotError::ClockBehind { latest })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The start of the last finished snapshot, whether it is the latest or has shrunk.
     fn last_finished(&self) -> Option<Timestamp> {
         let finished = self.lease.last_finished.as_ref();
         let finished = finished.map(|finished| finished.started_at);
-        finished.max(self.latest.as_ref().map(|latest| latest.started_at))
+        let latest = self.latest.as_ref().map(|latest| latest.started_at);
+        finished.max(latest.filter(|latest| !is_in_future(*latest, self.now)))
     }
 }
 
@@ -165,11 +189,20 @@ impl SnapshotWorker {
     ///
     /// S3 failed, an object cannot be read, or the bucket belongs to another pool.
     pub async fn inspect_bucket(&self) -> Result<Option<BucketState>, SnapshotError> {
-        let (lease, lease_etag) = lease::read(&self.bucket).await?;
-        if lease.held_until(now()).is_some() {
+        let (mut lease, lease_etag) = lease::read(&self.bucket).await?;
+        let now = now();
+        if lease.held_until(now).is_some() {
             return Ok(None);
         }
         let latest = Latest::read(&self.bucket).await?.map(|(latest, _)| latest);
+        let is_lease_ahead = lease.forget_future(now);
+        let is_latest_ahead = latest.as_ref().is_some_and(|latest| is_ahead(latest, now));
+        if is_lease_ahead || is_latest_ahead {
+            tracing::error!(
+                "lease.json or latest.json has a time that has not come yet: the clock of the machine that wrote it was fast, or \
+                 the clock of this one is slow; the time is not used"
+            );
+        }
         let manifest = match &latest {
             Some(latest) => latest.read_manifest(&self.bucket).await?,
             None => None,
@@ -187,12 +220,18 @@ impl SnapshotWorker {
             Some(snapshot) => self.find_interrupted(snapshot).await?,
             None => None,
         };
+        // A snapshot that is older than the latest one could not become the latest any more.
+        let interrupted = interrupted.filter(|job| {
+            let mut latest = latest.iter();
+            latest.all(|latest| latest.snapshot <= job.progress.snapshot)
+        });
         Ok(Some(BucketState {
             lease,
             lease_etag,
             latest,
             manifest,
             interrupted,
+            now,
         }))
     }
 
@@ -219,6 +258,8 @@ impl SnapshotWorker {
             (None, None) if now().duration_since(progress.stored_at) > MAX_AGE_TO_RESUME => {
                 return Ok(None);
             }
+            // Its age is not known, and its name may be from a time that has not come yet.
+            (None, None) if is_in_future(progress.stored_at, now()) => return Ok(None),
             (None, None) => Stage::Unfinished(etag),
             // Its worker was killed while it closed the files.
             (None, Some(_)) => return Ok(None),
@@ -271,16 +312,25 @@ impl SnapshotWorker {
         let (last_start, previous) = (state.last_start(), state.last_finished());
         let job = match state.interrupted {
             Some(job) => job,
-            None => SnapshotJob {
-                progress: Progress::start(
-                    &self.pool,
-                    next_start(last_start).await,
-                    previous,
-                    &request.holder,
-                    accept_shrink,
-                ),
-                stage: Stage::New,
-            },
+            None => {
+                let started_at = next_start(last_start).await;
+                // The pointer to the latest only moves forward, by name.
+                let name = match &state.latest {
+                    Some(latest) => Id::new_after(started_at, &latest.snapshot),
+                    None => Id::new(started_at),
+                };
+                SnapshotJob {
+                    progress: Progress::start(
+                        name,
+                        &self.pool,
+                        started_at,
+                        previous,
+                        &request.holder,
+                        accept_shrink,
+                    ),
+                    stage: Stage::New,
+                }
+            }
         };
         let snapshot = job.progress.snapshot.clone();
         let mut leased = state.lease;
@@ -314,8 +364,11 @@ impl SnapshotWorker {
                 Ok(Outcome::Held)
             }
             Err(error) => {
-                let is_lost = matches!(error, SnapshotError::LostPart { .. });
-                release(&lease, None, (!is_lost).then_some(snapshot)).await;
+                let is_useless = matches!(
+                    error,
+                    SnapshotError::LostPart { .. } | SnapshotError::Outdated { .. }
+                );
+                release(&lease, None, (!is_useless).then_some(snapshot)).await;
                 Err(error)
             }
         }
@@ -390,10 +443,21 @@ impl SnapshotWorker {
         };
         let outcome = match published {
             Published::Latest => Outcome::Complete(manifest),
-            Published::Shrunk => Outcome::Shrunk(manifest),
+            Published::Shrunk { before } => Outcome::Shrunk { manifest, before },
+            Published::Outdated { latest } => {
+                let snapshot = manifest.snapshot;
+                return Err(SnapshotError::Outdated { snapshot, latest });
+            }
         };
         Ok((outcome, Some(finished)))
     }
+}
+
+/// Whether the latest snapshot was named after a time, or claims to have been started at a time, that has not come yet.
+fn is_ahead(latest: &Latest, now: Timestamp) -> bool {
+    let times = [latest.snapshot.second(), Some(latest.started_at)];
+    let mut times = times.into_iter().flatten();
+    times.any(|time| is_in_future(time, now))
 }
 
 /// When the next snapshot starts: names count seconds, so a snapshot must not start in the same second as the last one.
@@ -414,5 +478,36 @@ async fn release(lease: &Lease<SnapshotLease>, finished: Option<Finished>, unfin
     });
     if let Err(error) = released.await {
         tracing::warn!(%error, "the lease stays until it expires");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latest_snapshot_is_ahead_if_its_name_or_its_start_has_not_come_yet() {
+        let time = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let is_ahead = |name: &str, started_at: &str| {
+            let snapshot = Id::new(time(name));
+            let latest = Latest {
+                version: 1,
+                manifest: manifest_key(&snapshot),
+                snapshot,
+                started_at: time(started_at),
+            };
+            is_ahead(&latest, time("2026-11-20T10:00:00Z"))
+        };
+        let (earlier, slightly_later, later) = (
+            "2026-11-20T09:00:00Z",
+            "2026-11-20T10:00:03Z",
+            "2026-11-20T10:04:00Z",
+        );
+
+        assert!(!is_ahead(earlier, earlier));
+        assert!(!is_ahead(slightly_later, slightly_later));
+        assert!(is_ahead(later, later));
+        assert!(is_ahead(later, earlier));
+        assert!(is_ahead(earlier, later));
     }
 }

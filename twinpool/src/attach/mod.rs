@@ -21,9 +21,9 @@ use crate::terminal::{GOOD, WARN, WRONG};
 
 /// Attach twinpool's function to an existing pool as its post-confirmation trigger
 ///
-/// Changes one setting of the pool, its post-confirmation trigger. Cognito's UpdateUserPool resets every setting that the request
-/// leaves out. So the command reads all settings, writes all of them back, and reads them again to make sure that no other setting has
-/// changed. Nothing is written if another function is already attached, if the pool has a setting that this version of twinpool
+/// Changes one setting of the pool, its post-confirmation trigger. Cognito's UpdateUserPool resets nearly every setting that the
+/// request leaves out. So the command reads all settings, writes back those that would be reset, and reads all of them again to make
+/// sure that no other setting has changed. Nothing is written if another function is already attached, if the pool has a setting that this version of twinpool
 /// does not know, or while a user import is running. The deployment of the function has already permitted the pool to invoke it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
@@ -127,7 +127,7 @@ struct Report {
     status: Status,
     /// The changes that are written.
     changes: Vec<Change>,
-    /// Number of settings that are written back unchanged.
+    /// Number of settings that do not change.
     kept: usize,
     /// Settings that differ from what was written.
     not_kept: Vec<Change>,

@@ -29,8 +29,13 @@ const READ_ONLY: [&str; 14] = [
     "UsernameConfiguration",
 ];
 
-/// Settings that UpdateUserPool accepts (botocore 1.44.5: UpdateUserPoolRequest). `*` is any key of a map.
-const WRITABLE: [&str; 79] = [
+/// The one setting that UpdateUserPool keeps when the request leaves it out. It is never written: a request replaces it as a whole,
+/// "Members that you omit revert to their default values, and an omitted EnableStatus turns dynamic client registration on" (facts N9).
+const KEPT_WHEN_OMITTED: &str = "DcrConfiguration";
+
+/// Settings that UpdateUserPool resets when the request leaves them out (botocore 1.44.5: UpdateUserPoolRequest). `*` is any key of a
+/// map.
+const WRITABLE: [&str; 74] = [
     "AccountRecoverySetting.RecoveryMechanisms.Name",
     "AccountRecoverySetting.RecoveryMechanisms.Priority",
     "AcrConfiguration.*.AcrValue",
@@ -40,11 +45,6 @@ const WRITABLE: [&str; 79] = [
     "AdminCreateUserConfig.InviteMessageTemplate.SMSMessage",
     "AdminCreateUserConfig.UnusedAccountValidityDays",
     "AutoVerifiedAttributes",
-    "DcrConfiguration.AllowedScopes",
-    "DcrConfiguration.AuthenticatedGrantTypes",
-    "DcrConfiguration.EnableStatus",
-    "DcrConfiguration.OpenDcrEnabled",
-    "DcrConfiguration.OpenDcrGrantTypes",
     "DeletionProtection",
     "DeviceConfiguration.ChallengeRequiredOnNewDevice",
     "DeviceConfiguration.DeviceOnlyRememberedOnUserPrompt",
@@ -143,7 +143,7 @@ impl Description {
         self.0.get("LastModifiedDate")
     }
 
-    /// The settings that UpdateUserPool accepts, with the names that it uses.
+    /// The settings that UpdateUserPool can change, with the names that it uses.
     pub fn settings(&self) -> Settings {
         let mut settings = self.0.clone();
         settings.retain(|name, _| !READ_ONLY.contains(&name.as_str()));
@@ -163,7 +163,7 @@ impl Description {
     }
 }
 
-/// The settings of a pool that can be written back.
+/// The settings of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings(Object);
 
@@ -191,9 +191,10 @@ impl Settings {
         settings
     }
 
-    /// The UpdateUserPool request that writes all settings.
+    /// The UpdateUserPool request after which the pool has these settings.
     pub fn request(&self, pool: &PoolId) -> Object {
         let mut request = self.0.clone();
+        request.remove(KEPT_WHEN_OMITTED);
         request.insert("UserPoolId".to_owned(), pool.as_str().into());
         request
     }
@@ -202,7 +203,8 @@ impl Settings {
     pub fn unknown(&self) -> Vec<String> {
         let known: Vec<Vec<&str>> = WRITABLE.map(|path| path.split('.').collect()).to_vec();
         let mut unknown = Vec::new();
-        for (name, value) in &self.0 {
+        let written = self.0.iter().filter(|(name, _)| *name != KEPT_WHEN_OMITTED);
+        for (name, value) in written {
             find_unknown(&mut vec![name], value, &known, &mut unknown);
         }
         unknown
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn all_writable_settings_are_written_back_and_nothing_else() {
+    fn all_settings_that_would_be_reset_are_written_back_and_nothing_else() {
         let description = description(json!({
             "Id": "ap-northeast-1_Primary01", "Arn": "arn", "Name": "people", "MfaConfiguration": "ON",
             "EstimatedNumberOfUsers": 7, "SchemaAttributes": [{"Name": "email"}],
@@ -381,7 +383,6 @@ mod tests {
             json!({
                 "UserPoolId": "ap-northeast-1_Primary01", "PoolName": "people", "MfaConfiguration": "ON",
                 "UserPoolTier": "PLUS", "LambdaConfig": {"PreSignUp": "arn:pre", "PostConfirmation": "arn:f"},
-                "DcrConfiguration": {"EnableStatus": "Enabled"},
             })
         );
     }
@@ -409,6 +410,7 @@ mod tests {
             "UserPoolTags": {"team": "identity"},
             "Policies": {"PasswordPolicy": {"MinimumLength": 8, "Rhyme": true}},
             "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Weight": 1}]},
+            "DcrConfiguration": {"NewIn2027": true},
             "Telepathy": {"Enabled": false},
         }))
         .settings();
@@ -421,6 +423,17 @@ mod tests {
                 "Telepathy"
             ]
         );
+    }
+
+    #[test]
+    fn a_change_of_the_setting_that_is_not_written_is_noticed() {
+        let with = |status: &str| {
+            description(json!({"DcrConfiguration": {"EnableStatus": status}})).settings()
+        };
+
+        let changes = with("Disabled").changes_to(&with("Enabled"));
+
+        assert_eq!(changes[0].setting, "DcrConfiguration.EnableStatus");
     }
 
     #[test]

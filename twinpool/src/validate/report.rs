@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use shared::import_csv::rules::{Problem, Reason};
+use shared::import_csv::rules::{Counted, Problem, Reason};
 
 use crate::failure::Verdict;
 use crate::table::Table;
@@ -155,11 +155,11 @@ impl<'a> Report<'a> {
     }
 
     fn text_summary(&self, rows: u64) -> String {
-        let files = match self.files {
-            1 => "1 file".to_owned(),
-            files => format!("{files} files"),
-        };
-        let checked = format!("{rows} rows in {files}");
+        let checked = format!(
+            "{} in {}",
+            Counted(rows, "row"),
+            Counted(self.files, "file")
+        );
         if self.summary.is_empty() {
             return format!("{checked}: Cognito would accept every row\n");
         }
@@ -174,7 +174,7 @@ impl<'a> Report<'a> {
             ]);
         }
         let count: u64 = self.summary.values().map(|(count, _)| count).sum();
-        format!("\n{checked}: {count} problems\n\n{table}")
+        format!("\n{checked}: {}\n\n{table}", Counted(count, "problem"))
     }
 
     fn write(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {

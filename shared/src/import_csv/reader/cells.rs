@@ -12,7 +12,7 @@ use crate::person::Attributes;
 /// A row has more or fewer cells than the header has columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the row has {found} cells, the header {expected} columns: a comma in a value is written \\,"
+    "the number of cells in the row is {found}, the number of columns in the header {expected}: a comma in a value is written \\,"
 )]
 pub struct WrongCellCount {
     /// The number of columns.

@@ -20,6 +20,8 @@ pub struct Lines {
     number: u64,
     /// The current line is too long, and its beginning was dropped from the buffer.
     is_too_long: bool,
+    /// There was a carriage return in what was dropped.
+    has_carriage_return: bool,
     is_ended: bool,
 }
 
@@ -40,6 +42,9 @@ pub enum LineFault {
     /// The line is not UTF-8.
     #[error("the line is not UTF-8")]
     NotUtf8,
+    /// The first line has a carriage return before its end: no header has one, so the whole file ends its lines that way.
+    #[error("the lines end with carriage returns: save the file with line feeds")]
+    CarriageReturns,
 }
 
 impl Lines {
@@ -69,21 +74,28 @@ impl Lines {
             None => {
                 if self.buffer.len() - self.start > MAX_LINE_BYTES {
                     self.is_too_long = true;
-                    self.start = self.buffer.len();
+                    // The last byte may be the beginning of a CRLF: it stays.
+                    let dropped = &self.buffer[self.start..self.buffer.len() - 1];
+                    self.has_carriage_return |= dropped.contains(&b'\r');
+                    self.start = self.buffer.len() - 1;
                 }
                 self.searched = self.buffer.len();
                 return None;
             }
         };
         let bytes = &self.buffer[self.start..end];
+        let length = bytes.len();
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let was_too_long = std::mem::take(&mut self.is_too_long);
+        let had_carriage_return = std::mem::take(&mut self.has_carriage_return);
         self.start = next;
         self.searched = next;
         self.number += 1;
-        let text = if was_too_long || bytes.len() > MAX_LINE_BYTES {
+        let text = if self.number == 1 && (had_carriage_return || bytes.contains(&b'\r')) {
+            Err(LineFault::CarriageReturns)
+        } else if was_too_long || length > MAX_LINE_BYTES {
             Err(LineFault::TooLong)
         } else {
-            let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
             std::str::from_utf8(bytes).map_err(|_| LineFault::NotUtf8)
         };
         Some(Line {
@@ -157,6 +169,21 @@ mod tests {
             good("c"),
         ];
         assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn a_file_whose_lines_end_with_carriage_returns_is_told_from_a_long_line() {
+        let short = lines(b"a,b\rc,d\re,f\r", &[]);
+        let long = lines(
+            &b"a,b\r".repeat(MAX_LINE_BYTES),
+            &[MAX_LINE_BYTES + 9, 3 * MAX_LINE_BYTES],
+        );
+
+        for found in [short, long] {
+            assert_eq!(found, [(1, Err(LineFault::CarriageReturns))]);
+        }
+        let later = lines(b"a,b\nc\rd,e", &[]);
+        assert_eq!(later[1], (2, Ok("c\rd,e".to_owned())));
     }
 
     #[test]

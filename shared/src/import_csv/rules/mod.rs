@@ -15,6 +15,6 @@ mod value;
 
 pub use file::check_size;
 pub use pool::Rules;
-pub use problem::{Problem, Reason};
+pub use problem::{Counted, Problem, Reason};
 pub use row::RowRules;
 pub use sign_in::SignInName;

@@ -38,6 +38,10 @@ pub enum Reason {
     FileTooLarge,
     /// The line is not UTF-8.
     NotUtf8,
+    /// The lines end with carriage returns, so that the file is one long line.
+    CarriageReturns,
+    /// The line is blank.
+    BlankLine,
     /// The row is longer than Cognito accepts.
     RowTooLong,
     /// The row has more or fewer cells than the header has columns.
@@ -46,7 +50,7 @@ pub enum Reason {
     Backslash,
     /// A double quote.
     Quote,
-    /// A control character other than a tab.
+    /// A control character other than a tab, or a line break.
     ControlCharacter,
     /// White space at the beginning or the end, which Cognito trims.
     OuterSpace,
@@ -100,6 +104,8 @@ impl Reason {
             Self::TooManyRows => "too-many-rows",
             Self::FileTooLarge => "file-too-large",
             Self::NotUtf8 => "not-utf-8",
+            Self::CarriageReturns => "carriage-returns",
+            Self::BlankLine => "blank-line",
             Self::RowTooLong => Rejection::RowTooLong.as_str(),
             Self::CellCount(_) => "cell-count",
             Self::Backslash => Unwritable::Backslash.as_str(),
@@ -134,6 +140,12 @@ impl Reason {
                 "begin the file with the header that GetCSVHeader gives for this pool, and give each row one cell for each column"
             }
             Self::ByteOrderMark | Self::NotUtf8 => "save the file as UTF-8 without byte order mark",
+            Self::CarriageReturns => {
+                "save the file with line feeds as line ends: on a Mac, not as \"CSV (Macintosh)\""
+            }
+            Self::BlankLine => {
+                "remove the line: it is not documented whether Cognito skips it or counts it as a user who failed"
+            }
             Self::TooManyRows | Self::FileTooLarge => {
                 "split the file, each part with the header, and import the parts one after the other"
             }
@@ -172,6 +184,17 @@ impl Reason {
     }
 }
 
+/// A number of things, whose word has an `s` in the plural.
+pub struct Counted<N>(pub N, pub &'static str);
+
+impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, word) = self;
+        let plural = if *number == N::from(1) { "" } else { "s" };
+        write!(f, "{number} {word}{plural}")
+    }
+}
+
 /// Says what is wrong, without any value of the file.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,12 +208,17 @@ impl fmt::Display for Reason {
             Self::FileTooLarge => write!(f, "more than {MAX_BYTES_PER_FILE} bytes in a file"),
             Self::NotUtf8 => f.write_str("not UTF-8"),
             Self::RowTooLong => write!(f, "longer than {MAX_ROW_UTF16_UNITS} characters"),
+            Self::CarriageReturns => {
+                f.write_str("the lines end with carriage returns and not with line feeds")
+            }
+            Self::BlankLine => f.write_str("a blank line"),
             Self::CellCount(count) => {
-                write!(f, "{} cells for {} columns", count.found, count.expected)
+                let found = Counted(count.found, "cell");
+                write!(f, "{found} for {}", Counted(count.expected, "column"))
             }
             Self::Backslash => f.write_str("a backslash that is not before a comma"),
             Self::Quote => f.write_str("a double quote"),
-            Self::ControlCharacter => f.write_str("a control character"),
+            Self::ControlCharacter => f.write_str("a control character or a line break"),
             Self::OuterSpace => f.write_str("white space at the beginning or the end"),
             Self::MissingUsername => f.write_str("no username"),
             Self::UsernameUnusable => write!(
@@ -220,8 +248,8 @@ impl fmt::Display for Reason {
             ),
             Self::BadNumber => f.write_str("not a number"),
             Self::OutOfBounds => f.write_str("outside the bounds in the pool's schema"),
-            Self::TooShort(min) => write!(f, "shorter than {min} characters"),
-            Self::TooLong(max) => write!(f, "longer than {max} characters"),
+            Self::TooShort(min) => write!(f, "shorter than {}", Counted(*min, "character")),
+            Self::TooLong(max) => write!(f, "longer than {}", Counted(*max, "character")),
             Self::TooManyBytes => write!(f, "longer than {MAX_VALUE_BYTES} bytes"),
             Self::Duplicate => f.write_str("somebody else in the files has the same"),
         }
@@ -232,6 +260,7 @@ impl From<LineFault> for Reason {
     fn from(fault: LineFault) -> Self {
         match fault {
             LineFault::NotUtf8 => Self::NotUtf8,
+            LineFault::CarriageReturns => Self::CarriageReturns,
             LineFault::TooLong => Self::RowTooLong,
         }
     }
@@ -250,5 +279,21 @@ impl Problem {
             column: None,
             reason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_named_in_the_singular() {
+        let cells =
+            |found, expected| Reason::CellCount(WrongCellCount { expected, found }).to_string();
+
+        assert_eq!(cells(1, 24), "1 cell for 24 columns");
+        assert_eq!(cells(2, 1), "2 cells for 1 column");
+        assert_eq!(Reason::TooLong(1).to_string(), "longer than 1 character");
+        assert_eq!(Reason::TooShort(2).to_string(), "shorter than 2 characters");
     }
 }

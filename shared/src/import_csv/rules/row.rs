@@ -47,12 +47,16 @@ impl<'a> RowRules<'a> {
     ///
     /// # Errors
     ///
-    /// The line is too long, is not UTF-8, or has more or fewer cells than the header has columns.
+    /// The line is too long, is not UTF-8, is blank, or has more or fewer cells than the header has columns.
     pub fn cells(&self, text: Result<&'a str, LineFault>) -> Result<Cells<'a>, Problem> {
         let line = text.map_err(|fault| Problem::without_column(fault.into()))?;
         // A text has at most as many UTF-16 units as bytes, so most lines need not be counted.
         if line.len() > MAX_ROW_UTF16_UNITS && utf16_length(line) > MAX_ROW_UTF16_UNITS {
             return Err(Problem::without_column(Reason::RowTooLong));
+        }
+        // Only a file of one column could mean something by it.
+        if line.trim().is_empty() && self.columns.len() > 1 {
+            return Err(Problem::without_column(Reason::BlankLine));
         }
         self.header
             .cells(line)
@@ -275,6 +279,8 @@ mod tests {
             ("name", "C:\\taro", "backslash"),
             ("name", "\"taro\"", "quote"),
             ("name", "a\u{85}b", "control-character"),
+            ("name", "a\u{2028}b", "control-character"),
+            ("name", "\u{2029}a", "control-character"),
             ("name", "taro\u{3000}", "outer-space"),
             ("email_verified", "yes", "bad-boolean"),
             ("phone_number", "090-1234-5678", "bad-phone-number"),
@@ -336,7 +342,9 @@ mod tests {
     fn a_line_that_is_not_a_row_has_one_problem() {
         let rules = rules(email_pool());
 
-        assert_eq!(problems(&rules, ""), ["cell-count"]);
+        assert_eq!(problems(&rules, "taro"), ["cell-count"]);
+        assert_eq!(problems(&rules, ""), ["blank-line"]);
+        assert_eq!(problems(&rules, " \t"), ["blank-line"]);
         assert_eq!(problems(&rules, &(row(&[]) + ",")), ["cell-count"]);
         assert_eq!(problems(&rules, &row(&[("name", "a,b")])), ["cell-count"]);
         let fixed = row(&[("password_hash", "")]).chars().count();

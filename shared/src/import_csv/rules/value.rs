@@ -2,7 +2,7 @@
 
 use super::problem::Reason;
 use crate::import_csv::limits::MAX_PHONE_NUMBER_DIGITS;
-use crate::import_csv::syntax::is_digits;
+use crate::import_csv::syntax::{breaks_a_line, is_digits};
 
 /// What is wrong with how a cell is written, whichever column it is in. DG:import-tool documents `\,` and the trimming of
 /// white space, and nothing for the other characters.
@@ -12,8 +12,7 @@ pub(super) fn syntax_problem(cell: &str) -> Option<Reason> {
         match character {
             '\\' if characters.next_if_eq(&',').is_none() => return Some(Reason::Backslash),
             '"' => return Some(Reason::Quote),
-            '\t' => {}
-            other if other.is_control() => return Some(Reason::ControlCharacter),
+            other if breaks_a_line(other) => return Some(Reason::ControlCharacter),
             _ => {}
         }
     }

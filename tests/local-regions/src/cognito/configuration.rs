@@ -76,6 +76,12 @@ impl Inner {
         {
             given.insert("DcrConfiguration".to_owned(), kept.clone());
         }
+        // The same: members that are omitted revert to their defaults, and an omitted EnableStatus turns registration on [D].
+        if let Some(Value::Object(registration)) = given.get_mut("DcrConfiguration") {
+            registration
+                .entry("EnableStatus")
+                .or_insert_with(|| "Enabled".into());
+        }
         let configuration = whole(given.into());
         check_mfa(pool.settings.mfa, &configuration["MfaConfiguration"])?;
         check(&configuration, &self.region)?;

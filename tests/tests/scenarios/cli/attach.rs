@@ -81,6 +81,34 @@ async fn every_setting_of_a_pool_survives_and_the_function_is_attached() {
     );
 }
 
+/// facts N9: the one setting that Cognito keeps when a request leaves it out, and that a request with some of its members changes.
+#[tokio::test]
+async fn the_registration_of_clients_is_compared_and_not_written() {
+    let world = before_twinpool().await;
+    let mut pool = settings(&world);
+    pool["DcrConfiguration"]["NewIn2027"] = true.into();
+    pool["Name"] = "people".into();
+    let described = |pool: &Value| Kind::Answer(json!({"UserPool": pool}));
+    let before = Fault::on(Service::Cognito, "DescribeUserPool", described(&pool));
+    world.tokyo.faults().add(before.times(2));
+    let mut changed = pool.clone();
+    changed["LambdaConfig"]["PostConfirmation"] = FUNCTION.into();
+    changed["DcrConfiguration"]["EnableStatus"] = "Enabled".into();
+    let after = Fault::on(Service::Cognito, "DescribeUserPool", described(&changed));
+    world.tokyo.faults().add(after);
+
+    let ran = attach(&world, &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(
+        ran.json()["not_kept"],
+        json!([{"setting": "DcrConfiguration.EnableStatus", "before": "Disabled", "after": "Enabled"}])
+    );
+    let kept = settings(&world)["DcrConfiguration"].clone();
+    assert_eq!(kept["EnableStatus"], "Disabled");
+    assert_eq!(kept["NewIn2027"], Value::Null, "nothing of it was written");
+}
+
 #[tokio::test]
 async fn whoever_has_attached_a_function_is_told_to_try_it_and_how_to_undo_it() {
     let world = before_twinpool().await;

@@ -9,6 +9,7 @@ use local_regions::world::{SNAPSHOTS, World};
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::snapshot::clocks::taken_by_a_fast_clock;
 use crate::snapshot::{delete, hasten, journal, latest, populate, put};
 use crate::support::{Ran, called, email, object, ran, tick, twinpool, twinpool_command, world};
 
@@ -229,4 +230,53 @@ async fn what_aws_refuses_is_told_apart_from_bad_usage() {
 
     assert_eq!(refused.code, 3, "{refused:?}");
     assert_eq!(no_attribute.code, 2, "{no_attribute:?}");
+}
+
+#[tokio::test]
+async fn a_command_whose_clock_is_behind_the_latest_snapshot_says_so_and_takes_none() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..3);
+    let latest_id = taken_by_a_fast_clock(&world).await;
+    world.clear_calls();
+
+    for option in ["--accept-shrink", "--dry-run"] {
+        let ran = snapshot(&world, &[option]).await;
+
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let said =
+            format!("the latest snapshot, {latest_id}, is from a time that has not come yet");
+        assert!(ran.stderr.contains(&said), "{ran:?}");
+        assert!(ran.stderr.contains("set this machine's clock"), "{ran:?}");
+    }
+    assert_eq!(latest(&world).unwrap()["snapshot"], latest_id);
+    let calls = world.calls();
+    let wrote = |operation: &str| ["ListUsers", "PutObject"].contains(&operation);
+    assert!(!calls.iter().any(|call| wrote(&call.operation)));
+}
+
+#[tokio::test]
+async fn if_the_latest_snapshot_has_expired_the_command_says_why_the_new_one_is_not_the_latest() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..3);
+    let gone = snapshot(&world, &[]).await.json();
+    let manifest = format!(
+        "snapshots/{}/manifest.json",
+        gone["snapshot"].as_str().unwrap()
+    );
+    let delete = world.osaka.s3_client().delete_object().bucket(SNAPSHOTS);
+    delete.key(manifest).send().await.unwrap();
+
+    let ran = snapshot(&world, &["--output", "text"]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for text in [
+        "manifest of the latest snapshot is missing",
+        "--accept-shrink",
+    ] {
+        assert!(ran.stdout.contains(text), "{ran:?}");
+    }
+    assert_eq!(latest(&world).unwrap()["snapshot"], gone["snapshot"]);
+    assert_eq!(snapshot(&world, &["--accept-shrink"]).await.code, 0);
 }

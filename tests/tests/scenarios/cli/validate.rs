@@ -200,6 +200,44 @@ async fn what_cognito_would_refuse_is_named_by_file_line_and_column_and_never_by
 }
 
 #[tokio::test]
+async fn blank_lines_and_carriage_returns_are_called_what_they_are() {
+    // given a file with blank last lines and a row of one cell, and one whose lines end with carriage returns
+    let world = regions().await;
+    let good = csv(&[&TARO]);
+    let blank = file(&world, "blank.csv", good.clone() + "zzz\n\n \n");
+    let old = file(&world, "old.csv", good.replace('\n', "\r"));
+    let one = file(&world, "one.csv", good + "\n");
+    let pool = ["--pool", world.primary.id.as_str()];
+
+    // when they are validated
+    let text = validate(&world, &[&blank, &old], &pool).await;
+    let more = ["--pool", &world.primary.id, "--output", "json"];
+    let found = validate(&world, &[&blank, &old], &more).await;
+    let one = validate(&world, &[&one], &pool).await;
+
+    // then each has its own problem, once
+    let expected = [
+        "blank.csv 3 null cell-count",
+        "blank.csv 4 null blank-line",
+        "blank.csv 5 null blank-line",
+        "old.csv 1 null carriage-returns",
+    ];
+    assert_eq!(places(&found.json()), expected);
+    for words in [
+        ":3: 1 cell for 24 columns\n",
+        ":4: a blank line\n",
+        ":1: the lines end with carriage returns",
+        "4 rows in 2 files: 4 problems\n",
+    ] {
+        assert!(text.stdout.contains(words), "{words}: {text:?}");
+    }
+    assert!(
+        one.stdout.contains("2 rows in 1 file: 1 problem\n"),
+        "{one:?}"
+    );
+}
+
+#[tokio::test]
 async fn saved_files_do_without_a_network() {
     // given the output of the aws CLI for the pool, and its CSV template
     let world = regions().await;
@@ -357,6 +395,7 @@ async fn a_file_that_fails_as_a_whole_has_its_header_or_its_lines_named() {
             "no-header",
         ),
         (b"n\xe9e\n".to_vec(), "not-utf-8"),
+        (good.replace('\n', "\r").into_bytes(), "carriage-returns"),
     ] {
         // when Cognito refuses the file
         let job = operator::import(&world.tokyo, &world.primary, content.clone()).await;

@@ -1,6 +1,7 @@
 //! Snapshots: complete, whatever the listing does; one at a time; never published incomplete, and never replaced by an older
 //! one.
 
+pub mod clocks;
 mod concurrency;
 mod content;
 mod import_csv;

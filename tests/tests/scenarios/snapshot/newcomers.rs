@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use local_regions::cognito::{PoolSettings, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::{BACKUP_TRIGGER, BACKUP_WORKER, SNAPSHOTS};
+use local_regions::world::{BACKUP_TRIGGER, BACKUP_WORKER, RESTORE, SNAPSHOTS};
 use serde_json::json;
 
 use super::{hasten, journal, latest, manifest, populate, put, put_late};
-use crate::support::{answer, confirmation, email, files, snapshot, sub, tick, world};
+use crate::support::{answer, confirmation, email, files, invoke, snapshot, sub, tick, world};
 
 #[tokio::test]
 async fn a_newcomer_whom_the_listing_does_not_show_yet_is_in_the_snapshot() {
@@ -127,4 +127,92 @@ async fn somebody_who_signed_up_twice_with_a_username_is_in_the_files_once() {
         manifest(&world, &answer)["users"],
         json!({"listed": 1, "exported": 1, "newcomers": 1, "rejected": {}})
     );
+}
+
+/// amplify-js#7300 and #11565: somebody who signed up here and was linked to a provider later stays CONFIRMED, has a password, and
+/// carries `identities`.
+#[tokio::test]
+async fn a_newcomer_who_is_linked_to_a_provider_comes_home_like_anybody() {
+    // given somebody who signed up in the secondary pool and was linked to a provider there
+    let world = world().await;
+    hasten(&world);
+    let links =
+        r#"[{"userId":"1001","providerName":"Google","providerType":"Google","primary":false}]"#;
+    let linked = SeedUser {
+        sub: Some(sub(1)),
+        attributes: BTreeMap::from([
+            ("email".to_owned(), email(1)),
+            ("email_verified".to_owned(), "true".to_owned()),
+            ("identities".to_owned(), links.to_owned()),
+        ]),
+        ..SeedUser::default()
+    };
+    world.osaka.cognito().put_user(&world.secondary.id, linked);
+    let mut event = confirmation(1);
+    event["request"]["userAttributes"]["identities"] = json!(links);
+
+    // when the trigger and the worker see them, and the newcomers are restored
+    answer(&world.osaka, BACKUP_TRIGGER, event.to_string().as_bytes()).await;
+    let taken = tick(&world).await;
+    let restored = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap();
+
+    // then they have a record and a row, and are home without the links
+    assert_eq!(manifest(&world, &taken)["users"]["newcomers"], 1, "{taken}");
+    assert_eq!(restored["status"], "complete", "{restored}");
+    let home = world.tokyo.cognito().user(&world.primary.id, &email(1));
+    let home = home.expect("home");
+    assert_eq!(home.status, UserStatus::ResetRequired);
+    assert!(!home.attributes.contains_key("identities"));
+}
+
+#[tokio::test]
+async fn every_row_carries_the_identity_of_its_person() {
+    let world = world().await;
+    hasten(&world);
+    let person = |number, origin: Option<&str>| {
+        let mut attributes = BTreeMap::from([
+            ("email".to_owned(), email(number)),
+            ("email_verified".to_owned(), "true".to_owned()),
+        ]);
+        attributes.extend(origin.map(|origin| ("custom:origin_sub".to_owned(), origin.to_owned())));
+        let sub = Some(sub(number));
+        SeedUser {
+            sub,
+            attributes,
+            ..SeedUser::default()
+        }
+    };
+    let (tokyo, elsewhere) = (sub(71), sub(72));
+    // A replica, a newcomer, a newcomer who has an identity already, and somebody whom nobody knows.
+    for (number, origin) in [
+        (1, Some(tokyo.as_str())),
+        (2, None),
+        (3, Some(elsewhere.as_str())),
+        (4, None),
+    ] {
+        let person = person(number, origin);
+        world.osaka.cognito().put_user(&world.secondary.id, person);
+    }
+    journal(&world, 2).await;
+    journal(&world, 3).await;
+
+    let answer = tick(&world).await;
+
+    let manifest = manifest(&world, &answer);
+    let header = manifest["header"].as_array().unwrap();
+    let column = header.iter().position(|name| name == "custom:origin_sub");
+    let origins = |role| -> BTreeMap<String, String> {
+        let text = files(&world, &manifest, role);
+        let rows = text.lines().skip(1).map(|row| {
+            let cells: Vec<_> = row.split(',').collect();
+            let name = cells.last().unwrap().to_string();
+            (name, cells[column.unwrap()].to_owned())
+        });
+        rows.collect()
+    };
+    let expected = [(1, tokyo), (2, sub(2)), (3, elsewhere), (4, sub(4))];
+    let expected = expected.map(|(number, origin)| (email(number), origin));
+    assert_eq!(origins("users"), BTreeMap::from(expected.clone()));
+    let [_, second, third, _] = expected;
+    assert_eq!(origins("newcomers"), BTreeMap::from([second, third]));
 }

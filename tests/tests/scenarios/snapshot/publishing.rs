@@ -35,6 +35,39 @@ async fn a_snapshot_of_a_pool_that_has_shrunk_is_not_published_unless_it_is_acce
 }
 
 #[tokio::test]
+async fn if_the_latest_snapshot_has_expired_the_next_one_is_not_published_unless_it_is_accepted() {
+    // given a pool that has shrunk, and a latest snapshot that the bucket's lifecycle has removed since
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..120);
+    let full = snapshot(&world).await.unwrap();
+    delete(&world, 0..70).await;
+    let folder = format!("snapshots/{}/", full["snapshot"].as_str().unwrap());
+    for key in world.osaka.s3().keys(SNAPSHOTS, &folder) {
+        let delete = world.osaka.s3_client().delete_object();
+        delete.bucket(SNAPSHOTS).key(key).send().await.unwrap();
+    }
+
+    // when the next one is taken
+    let next = snapshot(&world).await.unwrap();
+
+    // then it is not the latest, the log says why, and an operator can accept it
+    assert_eq!(next["status"], "shrunk");
+    assert_eq!(latest(&world).unwrap()["snapshot"], full["snapshot"]);
+    let alarm = counted(&world, &world.osaka, BACKUP_WORKER, "SnapshotShrunk");
+    assert_eq!(alarm, 1);
+    let log = world.log(&world.osaka, BACKUP_WORKER);
+    assert!(
+        log.contains("manifest of the latest snapshot is missing"),
+        "{log}"
+    );
+    let accept = json!({"action": "snapshot", "accept_shrink": true});
+    let accepted = invoke(&world.osaka, BACKUP_WORKER, &accept).await.unwrap();
+    assert_eq!(accepted["status"], "complete");
+    assert_eq!(latest(&world).unwrap()["snapshot"], accepted["snapshot"]);
+}
+
+#[tokio::test]
 async fn how_far_a_pool_may_shrink_is_a_setting() {
     let world = world().await;
     hasten(&world);
@@ -59,11 +92,13 @@ async fn the_latest_snapshot_is_never_replaced_by_an_older_one() {
     let publish = |manifest| publish(bucket, manifest, ShrinkGuard::MinPercent(50));
     let (one, other) = tokio::join!(publish(&newer), publish(&older));
     assert_eq!(one.unwrap(), Published::Latest);
-    assert_eq!(other.unwrap(), Published::Latest);
-    publish(&older).await.unwrap();
+    other.unwrap();
+    let again = publish(&older).await.unwrap();
 
     let expected = newer.snapshot.to_string();
     assert_eq!(latest(&world).unwrap()["snapshot"], expected);
+    let latest = newer.snapshot;
+    assert_eq!(again, Published::Outdated { latest }, "this is no success");
 }
 
 fn empty_manifest(started_at: &str) -> Manifest {

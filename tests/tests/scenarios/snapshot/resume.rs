@@ -11,7 +11,9 @@ use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::cognito::listing::{Chain, Page, Position};
+use shared::id::Id;
 use shared::person::Person;
+use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::s3::lease::{Lease, LeaseError, LeaseState, Term};
 use shared::snapshot::error::SnapshotError;
@@ -24,6 +26,12 @@ use crate::snapshot::{delete, hasten, journal, latest, manifest, populate, put};
 use crate::support::{email, files, invoke, object, snapshot, sub, tick, world};
 
 const PEOPLE: u32 = 1600;
+
+/// A snapshot that a worker starts now.
+fn started_now(pool: &PoolId) -> Progress {
+    let now = Timestamp::now();
+    Progress::start(Id::new(now), pool, now, None, "first", false)
+}
 
 /// Regions in which one snapshot has been taken in one invocation, and the next one needs several.
 async fn slow_world() -> (World, Vec<String>) {
@@ -200,7 +208,7 @@ async fn a_worker_that_hung_until_another_one_took_over_can_no_longer_change_any
         people: numbers.iter().map(|number| person(*number)).collect(),
         next,
     };
-    let begun = Progress::start(&pool, Timestamp::now(), None, "first", false);
+    let begun = started_now(&pool);
     let mut hung = Unfinished::start(bucket, begun);
     hung.add_page(chain, &page(&[1], Position::Token("one".into())))
         .await
@@ -236,7 +244,7 @@ async fn progress_is_stored_even_if_the_time_runs_out_during_the_write() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let pool = world.secondary.id.parse().unwrap();
-    let begun = Progress::start(&pool, Timestamp::now(), None, "first", false);
+    let begun = started_now(&pool);
     let mut unfinished = Unfinished::start(bucket, begun);
     let slow = Kind::Delay(Duration::from_millis(300));
     let fault = Fault::on(Service::S3, "PutObject", slow);

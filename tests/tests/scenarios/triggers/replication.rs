@@ -337,3 +337,21 @@ async fn a_refusal_under_a_code_that_has_nothing_to_do_with_it_does_not_cost_the
     assert_eq!(replica.status, UserStatus::Confirmed);
     assert_eq!(replica.attributes["name"], "Taro");
 }
+
+/// amplify-js#7300 and #11565: somebody who signed up here and was linked to a provider later stays CONFIRMED, has a password, and
+/// carries `identities`.
+#[tokio::test]
+async fn a_native_user_who_is_linked_to_a_provider_is_replicated_without_the_links() {
+    let world = world().await;
+    let event = include_bytes!("../../../fixtures/events/linked-native-user.json");
+
+    answer(&world.tokyo, REPLICATE_TRIGGER, event).await;
+
+    let twin = replica(&world, "linked@example.com").expect("a replica");
+    assert_eq!(twin.status, UserStatus::Confirmed);
+    assert!(!twin.attributes.contains_key("identities"));
+    assert_eq!(
+        counted(&world, &world.tokyo, REPLICATE_TRIGGER, "Skipped"),
+        0
+    );
+}

@@ -72,6 +72,22 @@ async fn given_a_pool_with_every_setting_when_one_is_given_then_the_others_are_l
     }
 }
 
+/// facts N9.
+#[tokio::test]
+async fn given_client_registration_in_part_when_updated_then_it_is_on_and_the_rest_is_lost() {
+    let local = Local::new(mfa_pool());
+    local.cognito.set_every_setting(&local.pool.id);
+    let mut request = unchanged(&local).await;
+    request["DcrConfiguration"] = json!({"AllowedScopes": ["openid"]});
+
+    local.ok("UpdateUserPool", request).await;
+
+    assert_eq!(
+        local.cognito.settings(&local.pool.id)["DcrConfiguration"],
+        json!({"AllowedScopes": ["openid"], "EnableStatus": "Enabled"})
+    );
+}
+
 #[tokio::test]
 async fn given_other_settings_when_updated_then_the_pool_acts_on_them() {
     let local = Local::new(mfa_pool());
