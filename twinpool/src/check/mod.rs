@@ -53,7 +53,7 @@ Exit codes:
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:DescribeUserPool, DescribeUserPoolClient, GetCSVHeader, GetUserPoolMfaConfig, GetWebACLForResource,
-ListUserPoolClients; wafv2:GetWebACLForResource, wafv2:GetWebACL";
+ListUserPoolClients; wafv2:GetWebACLForResource, wafv2:ListTagsForResource";
 
 #[derive(Debug, Serialize)]
 struct Report {

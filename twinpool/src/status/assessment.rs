@@ -146,6 +146,25 @@ fn fence_line(facts: &Facts) -> Line {
             "open".to_owned(),
             format!("unless this is a failover: twinpool fence close --pool {pool}"),
         ),
+        Asked::Known(Fence::PartlyOpen) => wrong(
+            what,
+            "closed, but a rule lets the public through".to_owned(),
+            format!("twinpool fence status --pool {pool} names the rules"),
+        ),
+        Asked::Known(Fence::Outdated) => warn(
+            what,
+            "of an earlier version of twinpool".to_owned(),
+            format!(
+                "unless this is a failover, upgrade: docs/deploy.md, \"Upgrade\"; in a failover, twinpool fence open --pool {pool} says \
+                 what to do first"
+            ),
+        ),
+        Asked::Known(Fence::Foreign) => warn(
+            what,
+            "the web ACL of the secondary is not twinpool's".to_owned(),
+            "make sure that it blocks the public on a normal day, and that somebody can open it"
+                .to_owned(),
+        ),
         Asked::Known(Fence::None) => warn(
             what,
             "none: whoever can read a user's mail can sign in to the secondary as that user"

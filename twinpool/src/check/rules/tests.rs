@@ -13,7 +13,7 @@ use super::compare_pools;
 use super::fence::fence;
 use crate::check::facts::PoolFacts;
 use crate::check::finding::{Findings, Severity};
-use crate::fence::Gate;
+use crate::fence::{FENCE_TAG, Foreign, Gate};
 
 const ORIGIN_SUB: &str = "custom:origin_sub";
 
@@ -75,7 +75,7 @@ fn pool(id: &str) -> PoolFacts {
 
 fn gate(default_action: &str) -> Gate {
     match json!({"Rules": [{"Name": "authorised-by-iam"}], "DefaultAction": {default_action: {}}}) {
-        serde_json::Value::Object(acl) => Gate::from(acl),
+        serde_json::Value::Object(acl) => Gate::of(acl, &[FENCE_TAG.to_owned()]),
         _ => unreachable!(),
     }
 }
@@ -451,6 +451,13 @@ fn a_fence_that_is_open_missing_or_foreign_is_a_warning() {
 
     assert_eq!(found(&gate("Block")), Severity::Good);
     assert_eq!(found(&gate("Allow")), Severity::Warn);
-    assert_eq!(found(&Gate::Foreign("acl".into())), Severity::Warn);
+    for is_outdated in [false, true] {
+        let acl = Foreign {
+            name: "acl".into(),
+            arn: "arn".into(),
+            is_outdated,
+        };
+        assert_eq!(found(&Gate::Foreign(acl)), Severity::Warn);
+    }
     assert_eq!(found(&Gate::None), Severity::Warn);
 }

@@ -125,6 +125,23 @@ fn an_open_fence_is_good_only_while_the_primary_is_lost() {
 }
 
 #[test]
+fn a_fence_that_is_not_simply_closed_is_never_good_on_a_quiet_day() {
+    for (fence, level) in [
+        (Fence::PartlyOpen, Level::Wrong),
+        (Fence::Outdated, Level::Warn),
+        (Fence::Foreign, Level::Warn),
+        (Fence::None, Level::Warn),
+    ] {
+        let facts = Facts {
+            fence: Asked::Known(fence),
+            ..facts()
+        };
+
+        assert_eq!(line(&facts, "fence").level, level, "{fence:?}");
+    }
+}
+
+#[test]
 fn a_primary_that_rejects_the_request_is_not_lost() {
     let with = |fence| Facts {
         primary: refused(),
