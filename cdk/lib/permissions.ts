@@ -72,6 +72,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
     'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
     'cognito-idp:AdminDeleteUser': ['secondary-pool'],
+    'cognito-idp:DescribeUserPool': ['primary-pool'],
   },
   'backup-fn-trigger': {
     's3:PutObject': ['snapshot-bucket/journal/password-reset/*', 'snapshot-bucket/journal/sign-up/*'],

@@ -50,7 +50,11 @@ export class PrimaryStack extends Stack {
       description: 'twinpool: replicates the sign-ups that wait in the outbox',
       codeOf,
       configuration,
-      environment: { ...environment, SOURCE_USER_POOL_ID: pool.id },
+      environment: {
+        ...environment,
+        SOURCE_USER_POOL_ID: pool.id,
+        TRIGGER_ARN: pool.ownFunction ?? trigger.lambda.functionArn,
+      },
       arns: { ...arns, 'primary-pool': pool.arn },
     });
     new Schedule(this, 'Schedule', worker.lambda, { Tick: EVERY_MINUTE });
@@ -78,6 +82,7 @@ export class PrimaryStack extends Stack {
       description:
         'A sign-up cannot be replicated, and retrying does not help. Its record was moved to conflicts/ in the outbox bucket and contains the reason.',
     });
+    monitoring.alarmOnDetachedTrigger(worker);
     monitoring.alarmOnFailures('Trigger', trigger, "The primary pool's trigger");
     monitoring.alarmOnFailures('Worker', worker, 'The worker that processes the outbox');
 

@@ -52,6 +52,7 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
         Ok(OutboxWorker {
             primary: sdk.clone()?.cognito(&source, RetryPolicy::NO_RETRY),
             source,
+            trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),
             replicator: replicator(RetryPolicy::WORKER)?,
             outbox: bucket(RetryPolicy::WORKER)?.ok_or(ConfigError::Missing {
                 name: "OUTBOX_BUCKET",

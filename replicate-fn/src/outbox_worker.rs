@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::aws::{AwsError, Failure, RateLimiter};
 use shared::cognito::pool::{Pool, PoolError};
-use shared::cognito::users;
+use shared::cognito::{trigger, users};
 use shared::confirmation::Confirmation;
 use shared::lambda::metrics::{Metric, Metrics};
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
@@ -43,6 +43,8 @@ pub struct OutboxWorker {
     pub primary: Client,
     /// The primary pool.
     pub source: PoolId,
+    /// The function that the primary pool should run after a confirmation, if that is known.
+    pub trigger_arn: Option<String>,
     /// Brings people into the secondary pool.
     pub replicator: Replicator,
     /// The outbox.
@@ -114,13 +116,20 @@ impl OutboxWorker {
             state: Mutex::default(),
         };
         let mut answer = Answer::default();
-        let drained = tick.drain(&mut answer).await;
+        let trigger_arn = self.trigger_arn.as_deref();
+        let (drained, detached) = tokio::join!(
+            tick.drain(&mut answer),
+            trigger::look(&self.primary, &self.source, trigger_arn)
+        );
         let state = tick
             .state
             .into_inner()
             .expect("no panic while it was locked");
         *metrics = state.metrics;
         metrics.set(Metric::Conflicts, answer.conflicts);
+        if let Some(detached) = detached {
+            metrics.set(Metric::TriggerDetached, detached.into());
+        }
         drained?;
         metrics.set(Metric::OutboxDepth, answer.failing);
         metrics.set(Metric::OutboxOldest, answer.oldest_s);

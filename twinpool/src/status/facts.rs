@@ -7,6 +7,7 @@ use aws_sdk_cognitoidentityprovider::Client;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::{AwsError, RetryPolicy, Sdk};
+use shared::import_csv::Rejection;
 use shared::journal::SIGN_UPS_PREFIX;
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::pool_id::PoolId;
@@ -95,6 +96,8 @@ pub struct Pool {
     /// The pool's ARN.
     #[serde(skip)]
     pub arn: String,
+    /// The function that it runs after a confirmation, if any.
+    pub post_confirmation: Option<String>,
 }
 
 /// The objects below a prefix of a bucket.
@@ -286,6 +289,10 @@ async fn pool(client: Client, pool: &PoolId) -> Asked<Pool> {
         let described = described.ok_or_else(|| incomplete("a pool"))?;
         Ok(Pool {
             users: described.estimated_number_of_users,
+            post_confirmation: described
+                .lambda_config()
+                .and_then(|triggers| triggers.post_confirmation())
+                .map(str::to_owned),
             arn: described.arn.ok_or_else(|| incomplete("an ARN"))?,
         })
     }))
