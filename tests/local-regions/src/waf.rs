@@ -308,6 +308,13 @@ impl Waf {
         });
     }
 
+    /// What GetWebACL answers for a web ACL.
+    pub fn web_acl(&self, id: &str) -> Option<Value> {
+        let acls = self.acls();
+        let acl = acls.iter().find(|acl| acl.shown["Id"] == id)?;
+        Some(json!({"WebACL": acl.shown, "LockToken": acl.lock_token}))
+    }
+
     /// Sets how long it takes until a change is in force. By default, changes are in force at once.
     // facts 11: seconds to minutes [D].
     pub fn set_propagation(&self, delay: Duration) {

@@ -7,7 +7,6 @@ use aws_sdk_cognitoidentityprovider::Client;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::{AwsError, RetryPolicy, Sdk};
-use shared::import_csv::Rejection;
 use shared::journal::SIGN_UPS_PREFIX;
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::pool_id::PoolId;
