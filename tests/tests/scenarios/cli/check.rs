@@ -87,8 +87,8 @@ async fn people_without_a_verified_address_are_a_warning_where_the_bucket_is_kno
     let unknown = twinpool(&world, &[&check[..], &with_bucket[2..]].concat()).await;
 
     for (ran, says) in [
-        (known, "way in: 1 user has no verified address"),
-        (unknown, "way in: not known"),
+        (known, r#""way in": "1 user has no verified address"#),
+        (unknown, r#""way in": "not known"#),
     ] {
         let warnings = found(&ran, "warn");
         let is_told = warnings.iter().any(|warning| warning.starts_with(says));
