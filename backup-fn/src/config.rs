@@ -61,6 +61,7 @@ pub async fn read(environment: &Environment) -> BackupFn {
                     .or::<u32>("SNAPSHOT_MIN_INTERVAL_S", 60, "whole seconds, e.g. 60")?
                     .into(),
             ),
+            trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),
         })
     })();
     BackupFn { trigger, worker }

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use shared::cognito::trigger;
 use shared::id::Id;
 use shared::lambda::invocation::Invocation;
 use shared::lambda::metrics::{Metric, Metrics};
@@ -25,6 +26,8 @@ pub struct Worker {
     pub snapshots: SnapshotWorker,
     /// No snapshot starts sooner after the last start, unless asked for.
     pub min_interval: SignedDuration,
+    /// The function that the pool should run after a confirmation, if that is known.
+    pub trigger_arn: Option<String>,
 }
 
 /// What a request is answered with.
@@ -58,7 +61,8 @@ impl Answer {
 }
 
 impl Worker {
-    /// Does what is asked. A tick also measures how old the last snapshot is, even if something else fails.
+    /// Does what is asked. A tick also measures how old the last snapshot is, and whether the pool still runs the trigger, even if
+    /// something else fails.
     ///
     /// # Errors
     ///
@@ -74,6 +78,11 @@ impl Worker {
             .await;
         if *request == Request::Tick {
             let measured = self.measure_latest(metrics).await;
+            let (client, pool) = (&self.snapshots.client, &self.snapshots.pool);
+            let detached = trigger::look(client, pool, self.trigger_arn.as_deref()).await;
+            if let Some(detached) = detached {
+                metrics.set(Metric::TriggerDetached, detached.into());
+            }
             return answer.and_then(|answer| Ok(measured.map(|()| answer)?));
         }
         answer

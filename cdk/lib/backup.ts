@@ -71,6 +71,7 @@ export class Backup extends Construct {
       environment: {
         S3_BUCKET_NAME: bucketName,
         USER_POOL_ID: pool.id,
+        TRIGGER_ARN: pool.ownFunction ?? trigger.lambda.functionArn,
         ORIGIN_SUB_ATTRIBUTE: configuration.originSubAttribute,
         LIST_USERS_RPS: variables.LIST_USERS_RPS,
         SNAPSHOT_MIN_INTERVAL_S: variables.SNAPSHOT_MIN_INTERVAL_S,
@@ -146,6 +147,7 @@ export class Backup extends Construct {
       description:
         'Within a day, the users that cannot be imported grew by more than 1 % of the pool. rejected.csv of the latest snapshot lists them with the reason.',
     });
+    monitoring.alarmOnDetachedTrigger(worker);
     monitoring.alarmOnFailures('Trigger', trigger, 'The trigger that records sign-ups');
     monitoring.alarmOnFailures('Worker', worker, 'The worker that takes snapshots');
     this.currentValues = [

@@ -28,6 +28,8 @@ export interface PoolChoice {
   region: string;
   pool: 'new' | 'existing';
   userPoolId: string;
+  /** Only for an existing pool: the ARN of its own post-confirmation function, which invokes twinpool's trigger. */
+  postConfirmation?: string;
 }
 
 export interface Twin extends PoolChoice, SecondaryOutputs {
@@ -186,7 +188,7 @@ function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
 }
 
 /** Checks the region, the kind and the id of a pool, and that they match each other. */
-function checkPool(name: string, { region, pool, userPoolId }: Unchecked, found: Mistakes): boolean {
+function checkPool(name: string, { region, pool, userPoolId, postConfirmation }: Unchecked, found: Mistakes): boolean {
   const notARegion = `${shown(region)}. Give an AWS region, such as 'ap-northeast-1'.`;
   const isRegion = found.expect(REGION.test(region), `${name}.region`, notARegion);
   const isNew = pool === 'new';
@@ -204,7 +206,21 @@ function checkPool(name: string, { region, pool, userPoolId }: Unchecked, found:
           isId || userPoolId === '',
           `Leave it empty (''): make deploy writes ${anId}. If the pool exists already, use pool: 'existing'.`,
         ];
+  checkOwnFunction(name, { region, pool, postConfirmation }, found);
   return found.expect(holds, `${name}.userPoolId`, `${shown(userPoolId)}. ${fix}`);
+}
+
+/** Checks the function that an existing pool runs after a confirmation instead of twinpool's trigger. */
+function checkOwnFunction(name: string, { region, pool, postConfirmation }: Unchecked, found: Mistakes): void {
+  const isFunction = FUNCTION_ARN.test(postConfirmation) && postConfirmation.split(':')[3] === region;
+  const [holds, fix] =
+    pool === 'new'
+      ? [postConfirmation === undefined, 'A new pool always runs the trigger itself: remove the line.']
+      : [
+          postConfirmation === undefined || isFunction,
+          `Give the ARN of a function in ${region}, or remove the line if the pool runs the trigger itself.`,
+        ];
+  found.expect(holds, `${name}.postConfirmation`, `${shown(postConfirmation)}. ${fix}`);
 }
 
 function checkNewPools({ newPools, originSubAttribute }: Unchecked, found: Mistakes): void {
@@ -279,9 +295,10 @@ function isWhole(value: unknown): boolean {
 }
 
 const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
-const POOL_PROPERTIES = ['region', 'pool', 'userPoolId'];
+const POOL_PROPERTIES = ['region', 'pool', 'userPoolId', 'postConfirmation'];
 const SNAPSHOT_PROPERTIES = { snapshotBucket: /^[a-z0-9.-]{3,63}$/, snapshotKeyId: /^[\w-]+$/ };
 const POOL_ID = /^[\w-]+_[0-9a-zA-Z]+$/;
+const FUNCTION_ARN = /^arn:[\w-]+:lambda:[\w-]+:\d{12}:function:[\w-]+(:[\w$-]+)?$/;
 const ATTRIBUTE = /^custom:\w{1,20}$/;
 const EMAIL = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 

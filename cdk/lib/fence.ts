@@ -1,5 +1,9 @@
-// The fence: a WAF web ACL on the secondary pool. On a normal day it allows only the operations that Cognito authorises by IAM. It
-// blocks the hosted pages and the operations that anybody may call, such as sign-up and sign-in. The operator opens it in a failover.
+// The fence: a WAF web ACL on the secondary pool. On a normal day it blocks everything that AWS WAF inspects in front of a pool: the
+// hosted pages and the operations that anybody may call, such as sign-up and sign-in. It allows only the public documents of the pool,
+// with which tokens are verified. Operations that Cognito authorises by IAM are not inspected at all. The operator opens the fence in a
+// failover, by its default action.
+//
+// No rule matches a header, because a client can choose the headers that it sends.
 //
 // While the fence is open, anybody who can read a person's mail can take over that person's user in the twin: the password is reset
 // by mail, and the first authenticator that is registered is accepted.
@@ -9,33 +13,38 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { CfnWebACL, CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
 import { Construct } from 'constructs';
-import { BY_IAM, TARGET_PREFIX } from './cognito-operations.ts';
+import type { Pool } from './pool.ts';
+
+/** The key of the tag by which twinpool knows its fence. */
+export const FENCE_TAG = 'twinpool:fence';
+
+/** The public documents of a pool, below `/<pool id>`: the keys that verify tokens, and the discovery document that names them. */
+export const PUBLIC_DOCUMENTS = ['/.well-known/jwks.json', '/.well-known/openid-configuration'] as const;
 
 export class Fence extends Construct {
   readonly arn: string;
 
-  constructor(scope: Construct, id: string, poolArn: string) {
+  constructor(scope: Construct, id: string, pool: Pool) {
     super(scope, id);
     const acl = new CfnWebACL(this, 'WebAcl', {
-      description: 'Fence of the secondary pool: allows only operations that Cognito authorises by IAM',
+      description: 'Fence of the secondary pool: closed to the public on a normal day',
       scope: 'REGIONAL',
       defaultAction: { block: {} },
       visibilityConfig: visibility('twinpool-fence-blocked'),
+      tags: [{ key: FENCE_TAG, value: 'secondary-pool' }],
       rules: [
         {
-          name: 'authorised-by-iam',
+          name: 'public-documents',
           priority: 0,
           action: { allow: {} },
           visibilityConfig: visibility('twinpool-fence-allowed'),
-          // The allowed operations are listed by name, so that an operation that Cognito adds later is blocked until it is listed.
-          // The rule does not test for an Authorization header, because anybody can send one.
           statement: {
             orStatement: {
-              statements: BY_IAM.map((operation) => ({
+              statements: PUBLIC_DOCUMENTS.map((document) => ({
                 byteMatchStatement: {
-                  fieldToMatch: { singleHeader: { Name: 'x-amz-target' } },
+                  fieldToMatch: { uriPath: {} },
                   positionalConstraint: 'EXACTLY',
-                  searchString: `${TARGET_PREFIX}.${operation}`,
+                  searchString: `/${pool.id}${document}`,
                   textTransformations: [{ priority: 0, type: 'NONE' }],
                 },
               })),
@@ -44,7 +53,10 @@ export class Fence extends Construct {
         },
       ],
     });
-    const association = new CfnWebACLAssociation(this, 'Association', { resourceArn: poolArn, webAclArn: acl.attrArn });
+    const association = new CfnWebACLAssociation(this, 'Association', {
+      resourceArn: pool.arn,
+      webAclArn: acl.attrArn,
+    });
     // The pool is kept when the stack is deleted, and must stay protected.
     acl.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
     association.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);

@@ -88,6 +88,19 @@ export class Monitoring extends Construct {
     this.alarms.push(alarm);
   }
 
+  /** Adds the alarm on a pool that does not run the trigger, which the tick of the pool's worker measures. */
+  alarmOnDetachedTrigger(worker: TwinpoolFunction): void {
+    this.addAlarm('TriggerDetached', {
+      metric: worker.maximum('TriggerDetached'),
+      threshold: 0,
+      // Silence of the worker is an alarm of its own.
+      missingData: 'ignore',
+      description:
+        'The pool does not run the trigger after a confirmation, so sign-ups are lost for twinpool. Attach it again (output TriggerArn), ' +
+        'and find out which tool or template detached it.',
+    });
+  }
+
   /** Adds alarms on the errors and throttles of a function, which Lambda counts. `name` begins their descriptions. */
   alarmOnFailures(id: string, monitored: TwinpoolFunction, name: string): void {
     const { lambda } = monitored;

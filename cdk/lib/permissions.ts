@@ -82,7 +82,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:AdminDeleteUser': ['secondary-pool'],
     'cognito-idp:AdminListGroupsForUser': ['secondary-pool'],
     'cognito-idp:AdminUpdateUserAttributes': ['secondary-pool'],
-    'cognito-idp:DescribeUserPool': ['secondary-pool'],
+    'cognito-idp:DescribeUserPool': ['primary-pool', 'secondary-pool'],
   },
   'backup-fn-trigger': {
     's3:PutObject': ['snapshot-bucket/journal/password-reset/*', 'snapshot-bucket/journal/sign-up/*'],

@@ -20,6 +20,8 @@ export interface Pool {
   readonly arn: string;
   /** Only of a pool that this stack creates. */
   readonly resource?: CfnUserPool;
+  /** Only of an existing pool: the owner's own post-confirmation function, which invokes the trigger. */
+  readonly ownFunction?: string;
 }
 
 /** Creates the pool of a stack, or refers to the existing one, as the configuration says. */
@@ -88,12 +90,12 @@ function createPool(scope: Construct, configuration: Configuration): Pool {
 }
 
 /** Refers to an existing pool, in any region. */
-export function referToPool(scope: Construct, { region, userPoolId }: PoolChoice): Pool {
+export function referToPool(scope: Construct, { region, userPoolId, postConfirmation }: PoolChoice): Pool {
   const arn = Stack.of(scope).formatArn({
     service: 'cognito-idp',
     region,
     resource: 'userpool',
     resourceName: userPoolId,
   });
-  return { id: userPoolId, arn };
+  return { id: userPoolId, arn, ...(postConfirmation && { ownFunction: postConfirmation }) };
 }

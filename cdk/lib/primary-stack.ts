@@ -56,6 +56,7 @@ export class PrimaryStack extends Stack {
         SOURCE_USER_POOL_ID: pool.id,
         S3_BUCKET_NAME: snapshots.bucketName,
         S3_BUCKET_REGION: snapshots.region,
+        TRIGGER_ARN: pool.ownFunction ?? trigger.lambda.functionArn,
       },
       arns: {
         ...arns,
@@ -89,6 +90,7 @@ export class PrimaryStack extends Stack {
       description:
         'A sign-up cannot be replicated, and retrying does not help. Its record was moved to conflicts/ in the outbox bucket and contains the reason.',
     });
+    monitoring.alarmOnDetachedTrigger(worker);
     monitoring.alarmOnFailures('Trigger', trigger, "The primary pool's trigger");
     monitoring.alarmOnFailures('Worker', worker, 'The worker that processes the outbox');
 

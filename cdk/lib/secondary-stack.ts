@@ -19,7 +19,7 @@ export class SecondaryStack extends Stack {
     monitoring.createDashboard(backup.currentValues, backup.graphs);
 
     const hasFence = secondary.pool === 'new' || secondary.fence === true;
-    const fence = hasFence ? new Fence(this, 'Fence', pool.arn) : undefined;
+    const fence = hasFence ? new Fence(this, 'Fence', pool) : undefined;
 
     new CfnOutput(this, 'UserPoolId', { value: pool.id, description: 'The secondary pool' });
     if (fence) {

@@ -285,3 +285,15 @@ test('an output without a line is reported, with the line to add', () => {
 
   assert.equal(readFileSync(path, 'utf8'), text);
 });
+
+test('an existing pool may name its own post-confirmation function, in its region; a new pool may not', async () => {
+  const withFunction = (pool: object, postConfirmation: string) =>
+    errorOf(file(`export default ${JSON.stringify({ ...AROUND_EXISTING, primary: { ...pool, postConfirmation } })};`));
+  const ours = 'arn:aws:lambda:ap-northeast-1:123456789012:function:ours';
+
+  assert.equal(await withFunction(AROUND_EXISTING.primary, ours).catch(() => 'accepted'), 'accepted');
+  const rejected = /primary\.postConfirmation is .* Give the ARN of a function in ap-northeast-1/;
+  assert.match(await withFunction(AROUND_EXISTING.primary, 'ours'), rejected);
+  assert.match(await withFunction(AROUND_EXISTING.primary, ours.replace('northeast-1', 'northeast-3')), rejected);
+  assert.match(await withFunction(FROM_NOTHING.primary, ours), /A new pool always runs the trigger itself/);
+});

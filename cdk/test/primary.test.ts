@@ -27,7 +27,11 @@ test('the worker has its documented variables', () => {
     [fromNothing, /^<UserPool\w+>$/],
     [existing, /^ap-northeast-1_Primary$/],
   ] as const) {
-    const { OUTBOX_BUCKET, SOURCE_USER_POOL_ID, S3_BUCKET_NAME, ...rest } = variables(template, 'ReplicateWorker');
+    const { OUTBOX_BUCKET, SOURCE_USER_POOL_ID, S3_BUCKET_NAME, TRIGGER_ARN, ...rest } = variables(
+      template,
+      'ReplicateWorker',
+    );
+    assert.match(TRIGGER_ARN ?? '', /^<ReplicateTriggerFunction\w+\.Arn>$/);
     assert.match(OUTBOX_BUCKET ?? '', /^<OutboxBucket/);
     assert.match(SOURCE_USER_POOL_ID ?? '', pool);
     assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
@@ -93,4 +97,24 @@ test('conflicts raise an alarm', () => {
   assert.equal(Properties.MetricName, 'Conflicts');
   assert.equal(Properties.Threshold, 0);
   assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+});
+
+test('a trigger that is detached raises an alarm', () => {
+  for (const template of [fromNothing, existing]) {
+    const { Properties } = one(template, 'AWS::CloudWatch::Alarm', 'WatchTriggerDetached');
+    assert.equal(Properties.MetricName, 'TriggerDetached');
+    assert.equal(Properties.Statistic, 'Maximum');
+    assert.equal(Properties.Threshold, 0);
+    assert.equal(Properties.TreatMissingData, 'ignore');
+    assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+  }
+});
+
+test('a pool with a post-confirmation function of its own, which invokes the trigger, is expected to run that function', () => {
+  const postConfirmation = 'arn:aws:lambda:ap-northeast-1:123456789012:function:ours';
+  const { primary } = templates({
+    ...AROUND_EXISTING,
+    primary: { ...AROUND_EXISTING.primary, postConfirmation },
+  });
+  assert.equal(variables(primary, 'ReplicateWorker')['TRIGGER_ARN'], postConfirmation);
 });

@@ -25,7 +25,8 @@ test('the worker has its documented variables', () => {
     [fromNothing, /^<UserPool\w+>$/],
     [existing, /^ap-northeast-3_Secondary$/],
   ] as const) {
-    const { S3_BUCKET_NAME, USER_POOL_ID, ...rest } = variables(template, 'BackupWorker');
+    const { S3_BUCKET_NAME, USER_POOL_ID, TRIGGER_ARN, ...rest } = variables(template, 'BackupWorker');
+    assert.match(TRIGGER_ARN ?? '', /^<BackupTriggerFunction\w+\.Arn>$/);
     assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
     assert.match(USER_POOL_ID ?? '', pool);
     assert.deepEqual(rest, { ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub' });
@@ -126,4 +127,11 @@ test('a jump of the users who cannot be imported raises an alarm', () => {
     ],
   );
   assert.equal(Properties.Threshold, 1);
+});
+
+test('a trigger that is detached raises an alarm', () => {
+  const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', 'WatchTriggerDetached');
+  assert.equal(Properties.MetricName, 'TriggerDetached');
+  assert.equal(Properties.Threshold, 0);
+  assert.match(text(Properties.Dimensions[0].Value), /^<BackupWorkerFunction/);
 });

@@ -55,6 +55,7 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
         Ok(OutboxWorker {
             primary: sdk.clone()?.cognito(&source, RetryPolicy::NO_RETRY),
             source,
+            trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),
             replicator: replicator(RetryPolicy::WORKER, true)?,
             snapshots: snapshot_bucket(environment, &sdk.clone()?)?,
             outbox: bucket(RetryPolicy::WORKER)?.ok_or(ConfigError::Missing {

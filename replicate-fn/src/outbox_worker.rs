@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::{AwsError, Failure, RateLimiter};
 use shared::cognito::pool::{Pool, PoolError};
-use shared::cognito::users;
+use shared::cognito::{trigger, users};
 use shared::confirmation::{Confirmation, Username};
 use shared::lambda::metrics::{Metric, Metrics};
 use shared::outbox::{CONFLICTS_PREFIX, MAX_REFUSALS, PENDING_PREFIX, PendingRecord};
@@ -44,6 +44,8 @@ pub struct OutboxWorker {
     pub primary: Client,
     /// The primary pool.
     pub source: PoolId,
+    /// The function that the primary pool should run after a confirmation, if that is known.
+    pub trigger_arn: Option<String>,
     /// Brings people into the secondary pool.
     pub replicator: Replicator,
     /// The outbox.
@@ -117,7 +119,11 @@ impl OutboxWorker {
             state: Mutex::default(),
         };
         let mut answer = Answer::default();
-        let drained = tick.drain(&mut answer).await;
+        let trigger_arn = self.trigger_arn.as_deref();
+        let (drained, detached) = tokio::join!(
+            tick.drain(&mut answer),
+            trigger::look(&self.primary, &self.source, trigger_arn)
+        );
         let state = tick
             .state
             .into_inner()
@@ -125,6 +131,9 @@ impl OutboxWorker {
         *metrics = state.metrics;
         metrics.set(Metric::Conflicts, answer.conflicts);
         metrics.set(Metric::Gone, answer.gone);
+        if let Some(detached) = detached {
+            metrics.set(Metric::TriggerDetached, detached.into());
+        }
         drained?;
         metrics.set(Metric::OutboxDepth, answer.failing);
         metrics.set(Metric::OutboxOldest, answer.oldest_s);

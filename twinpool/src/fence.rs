@@ -5,6 +5,7 @@ use std::fmt;
 use aws_sdk_cognitoidentityprovider as cognito;
 use aws_sdk_wafv2::Client;
 use aws_sdk_wafv2::types::Scope;
+use aws_smithy_types::base64;
 use serde::Serialize;
 use serde_json::{Value, json};
 use shared::aws::{AwsError, RetryPolicy, Sdk};
@@ -13,13 +14,14 @@ use shared::pool_id::PoolId;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::raw::{self, Object, RawAnswer};
-use crate::terminal::{GOOD, WARN};
+use crate::terminal::{GOOD, WARN, WRONG};
 
 /// Open or close the fence of the secondary pool, or show its state
 ///
-/// The fence is an AWS WAF web ACL. When it is closed, as on a normal day, only operations that Cognito authorises by IAM get
-/// through. When it is open, as in a failover, every operation gets through. The command changes the default action of the web ACL and
-/// nothing else. A change takes seconds to minutes to take effect everywhere.
+/// The fence is an AWS WAF web ACL. When it is closed, as on a normal day, the hosted pages and the public operations, such as sign-up
+/// and sign-in, are blocked; operations that Cognito authorises by IAM are not subject to it. When it is open, as in a failover,
+/// everything gets through. The command changes the default action of the web ACL and nothing else. A change takes seconds to minutes
+/// to take effect everywhere.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -42,18 +44,18 @@ Example:
 
 Exit codes:
   0  done, or nothing to do
-  1  the pool has no fence, or the fence cannot be changed safely
+  1  the pool has no fence, the fence cannot be changed safely, or a rule lets the public through a closed fence
   2  bad usage
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:GetWebACL,
-and to open or close it wafv2:UpdateWebACL";
+wafv2:ListTagsForResource, and to open or close it wafv2:UpdateWebACL";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Action {
-    /// Let every operation through: users can sign in, sign up and reset their passwords.
+    /// Let everything through: users can sign in, sign up and reset their passwords.
     Open,
-    /// Let only those operations through that Cognito authorises by IAM.
+    /// Block the hosted pages and the public operations.
     Close,
     /// Show the state of the fence, and change nothing.
     Status,
@@ -63,9 +65,9 @@ enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Only operations that Cognito authorises by IAM get through.
+    /// The hosted pages and the public operations are blocked.
     Closed,
-    /// Every operation gets through.
+    /// Everything gets through.
     Open,
 }
 
@@ -92,14 +94,34 @@ impl fmt::Display for State {
 pub enum Gate {
     /// No web ACL.
     None,
-    /// A web ACL that is not twinpool's, by its name.
-    Foreign(String),
+    /// A web ACL that is not twinpool's.
+    Foreign(Foreign),
     /// twinpool's fence.
     Fence(Fence),
 }
 
-/// Name of the rule that identifies the fence, as `cdk/lib/fence.ts` sets it.
-const FENCE_RULE: &str = "authorised-by-iam";
+/// A web ACL without the tag of the fence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreign {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Whether it has the rule of a fence that an earlier version of twinpool created. Such a fence had no tag.
+    pub is_outdated: bool,
+}
+
+/// Key of the tag by which the fence is known, as `cdk/lib/fence.ts` sets it.
+pub const FENCE_TAG: &str = "twinpool:fence";
+
+/// The rule of a fence that an earlier version of twinpool created.
+const OUTDATED_RULE: &str = "authorised-by-iam";
+
+/// The public documents of a pool, which a closed fence lets through: `cdk/lib/fence.ts` has the same list.
+const PUBLIC_DOCUMENTS: [&str; 2] = [
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+];
 
 /// Members that GetWebACL returns and UpdateWebACL does not accept (botocore 1.44.5: WebACL less UpdateWebACLRequest).
 const READ_ONLY: [&str; 7] = [
@@ -148,24 +170,83 @@ impl Gate {
             .await
             .map_err(|error| AwsError::from_sdk("GetWebACLForResource", arn, &error))?;
         // botocore: "If there is no associated resource, WAF returns a null web ACL".
-        Ok(answer.object("WebACL").map_or(Self::None, Self::from))
+        let Some(acl) = answer.object("WebACL") else {
+            return Ok(Self::None);
+        };
+        let tags = read_tag_keys(client, Fence(acl.clone()).text("ARN")).await?;
+        Ok(Self::of(acl, &tags))
+    }
+
+    /// Tells twinpool's fence by the keys of its tags. The names of rules prove nothing.
+    pub fn of(acl: Object, tags: &[String]) -> Self {
+        let acl = Fence(acl);
+        if tags.iter().any(|key| key == FENCE_TAG) {
+            return Self::Fence(acl);
+        }
+        Self::Foreign(Foreign {
+            name: acl.text("Name").to_owned(),
+            arn: acl.text("ARN").to_owned(),
+            is_outdated: acl.rules().any(|rule| name_of(rule) == OUTDATED_RULE),
+        })
     }
 }
 
-impl From<Object> for Gate {
-    fn from(acl: Object) -> Self {
-        let acl = Fence(acl);
-        let rules = acl.0.get("Rules").and_then(Value::as_array);
-        let is_fence = rules
-            .into_iter()
-            .flatten()
-            .any(|rule| rule.get("Name").and_then(Value::as_str) == Some(FENCE_RULE));
-        if is_fence {
-            Self::Fence(acl)
-        } else {
-            Self::Foreign(acl.text("Name").to_owned())
+impl Foreign {
+    /// The command that marks the web ACL as the fence.
+    fn tag_command(&self) -> String {
+        // arn:aws:wafv2:<region>:<account>:regional/webacl/<name>/<id>
+        let region = self.arn.split(':').nth(3).unwrap_or_default();
+        format!(
+            "aws wafv2 tag-resource --region {region} --resource-arn {} --tags Key={FENCE_TAG},Value=secondary-pool",
+            self.arn
+        )
+    }
+}
+
+/// The keys of a web ACL's tags.
+async fn read_tag_keys(client: &Client, arn: &str) -> Result<Vec<String>, AwsError> {
+    let mut keys = Vec::new();
+    let mut marker = None;
+    loop {
+        let page = client
+            .list_tags_for_resource()
+            .resource_arn(arn)
+            .set_next_marker(marker)
+            .send()
+            .await
+            .map_err(|error| AwsError::from_sdk("ListTagsForResource", arn, &error))?;
+        let tags = page.tag_info_for_resource.and_then(|tags| tags.tag_list);
+        keys.extend(tags.into_iter().flatten().map(|tag| tag.key));
+        marker = page.next_marker;
+        if marker.is_none() {
+            return Ok(keys);
         }
     }
+}
+
+fn name_of(rule: &Value) -> &str {
+    rule.get("Name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a statement matches only requests for the public documents of a pool.
+fn is_for_public_documents(statement: &Value) -> bool {
+    if let Some(or) = statement.get("OrStatement") {
+        let statements = or.get("Statements").and_then(Value::as_array);
+        return statements.is_some_and(|all| all.iter().all(is_for_public_documents));
+    }
+    let Some(matching) = statement.get("ByteMatchStatement") else {
+        return false;
+    };
+    let text = |name: &str| matching.get(name).and_then(Value::as_str);
+    let path = text("SearchString").and_then(|encoded| base64::decode(encoded).ok());
+    let is_document = path.is_some_and(|path| {
+        PUBLIC_DOCUMENTS
+            .iter()
+            .any(|document| path.ends_with(document.as_bytes()))
+    });
+    is_document
+        && matching.get("FieldToMatch") == Some(&json!({"UriPath": {}}))
+        && text("PositionalConstraint") == Some("EXACTLY")
 }
 
 /// The fence's web ACL, as GetWebACL returns it.
@@ -184,6 +265,20 @@ impl Fence {
         } else {
             State::Closed
         }
+    }
+
+    /// Names of the rules that let the public through while the fence is closed.
+    pub fn openings(&self) -> Vec<&str> {
+        let allowing = self.rules().filter(|rule| {
+            let allows = rule.get("Action").and_then(|action| action.get("Allow"));
+            allows.is_some() && !rule.get("Statement").is_some_and(is_for_public_documents)
+        });
+        allowing.map(name_of).collect()
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Value> {
+        let rules = self.0.get("Rules").and_then(Value::as_array);
+        rules.into_iter().flatten()
     }
 
     fn text(&self, name: &str) -> &str {
@@ -280,6 +375,8 @@ struct Report {
     web_acl: String,
     before: State,
     now: State,
+    /// Rules that let the public through although the fence is closed.
+    openings: Vec<String>,
     dry_run: bool,
 }
 
@@ -317,22 +414,39 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
             set => set?,
         }
     }
-    context.terminal.show(&Report {
+    let openings = match wanted {
+        State::Closed => fence.openings(),
+        State::Open => Vec::new(),
+    };
+    let report = Report {
         pool: pool.to_string(),
         web_acl: fence.text("Name").to_owned(),
         before,
         now: wanted,
+        openings: openings.into_iter().map(str::to_owned).collect(),
         dry_run,
-    })?;
-    Ok(Verdict::Good)
+    };
+    context.terminal.show(&report)?;
+    Ok(match report.openings.is_empty() {
+        true => Verdict::Good,
+        false => Verdict::Wrong,
+    })
 }
 
 fn no_fence(pool: &PoolId, gate: &Gate) -> Failure {
     let advice =
         "the stack of the secondary pool creates the fence: docs/deploy.md, \"What is made\"";
     Failure::Wrong(match gate {
-        Gate::Foreign(name) => format!(
-            "the web ACL {name} of {pool} is not the fence: it has no rule {FENCE_RULE}; it was not changed; {advice}"
+        Gate::Foreign(acl) if acl.is_outdated => format!(
+            "the web ACL {} of {pool} is the fence of an earlier version of twinpool: it has the rule {OUTDATED_RULE}, and not the tag \
+             {FENCE_TAG}; it was not changed; unless this is a failover, upgrade: docs/deploy.md, \"Upgrade\"; in a failover, mark it, \
+             and run the command again: {}",
+            acl.name,
+            acl.tag_command()
+        ),
+        Gate::Foreign(acl) => format!(
+            "the web ACL {} of {pool} is not the fence: it does not have the tag {FENCE_TAG}; it was not changed; {advice}",
+            acl.name
         ),
         _ => format!("the pool {pool} has no fence: no web ACL is associated with it; {advice}"),
     })
@@ -353,15 +467,24 @@ impl fmt::Display for Report {
         };
         write!(f, "fence of {pool} (web ACL {web_acl}): ")?;
         if before == now {
-            write!(f, "{style}{now}{style:#}")
+            write!(f, "{style}{now}{style:#}")?;
         } else if self.dry_run {
-            write!(f, "{before}; it would be {now}, but this was a dry run")
+            write!(f, "{before}; it would be {now}, but this was a dry run")?;
         } else {
             write!(
                 f,
                 "was {before}, is now {style}{now}{style:#}; the change takes seconds to minutes to take effect everywhere"
-            )
+            )?;
         }
+        if !self.openings.is_empty() {
+            write!(
+                f,
+                "\n{WRONG}these rules let the public through a closed fence{WRONG:#}: {}\n\
+                 Deploy the fence again (docs/deploy.md, \"Upgrade\"), or remove the rules in the AWS WAF console",
+                self.openings.join(", ")
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -380,18 +503,75 @@ mod tests {
         acl(json!({
             "Name": "fence", "Id": "id", "ARN": "arn", "Capacity": 300, "Description": "",
             "DefaultAction": {"Block": {}},
-            "Rules": [{"Name": "authorised-by-iam", "Statement": {"NewInWaf": {}}}],
+            "Rules": [{"Name": "public-documents", "Statement": {"NewInWaf": {}}}],
             "VisibilityConfig": {"MetricName": "m"}, "TokenDomains": ["example.jp"],
         }))
     }
 
-    #[test]
-    fn the_fence_is_identified_by_its_rule() {
-        let mut other = fence();
-        other["Rules"][0]["Name"] = "rate-limit".into();
+    fn rule(name: &str, action: &str, statement: Value) -> Value {
+        json!({"Name": name, "Priority": 0, "Action": {action: {}}, "Statement": statement})
+    }
 
-        assert!(matches!(Gate::from(fence()), Gate::Fence(_)));
-        assert_eq!(Gate::from(other), Gate::Foreign("fence".into()));
+    fn matches(field: Value, constraint: &str, text: &str) -> Value {
+        json!({"ByteMatchStatement": {
+            "FieldToMatch": field, "PositionalConstraint": constraint, "SearchString": base64::encode(text),
+            "TextTransformations": [{"Priority": 0, "Type": "NONE"}],
+        }})
+    }
+
+    fn with_rules(rules: Value) -> Fence {
+        let mut acl = fence();
+        acl["Rules"] = rules;
+        Fence(acl)
+    }
+
+    #[test]
+    fn the_fence_is_known_by_its_tag_and_not_by_a_rule() {
+        let tags = ["colour".to_owned(), FENCE_TAG.to_owned()];
+        let Fence(outdated) = with_rules(json!([rule(OUTDATED_RULE, "Allow", json!({}))]));
+
+        assert_eq!(Gate::of(fence(), &tags), Gate::Fence(Fence(fence())));
+        for (acl, is_outdated) in [(fence(), false), (outdated, true)] {
+            let foreign = Foreign {
+                name: "fence".into(),
+                arn: "arn".into(),
+                is_outdated,
+            };
+            assert_eq!(Gate::of(acl, &tags[..1]), Gate::Foreign(foreign));
+        }
+    }
+
+    #[test]
+    fn a_rule_that_allows_more_than_the_public_documents_opens_a_closed_fence() {
+        let path = || json!({"UriPath": {}});
+        let keys = || matches(path(), "EXACTLY", "/p_1/.well-known/jwks.json");
+        let discovery = || matches(path(), "EXACTLY", "/p_1/.well-known/openid-configuration");
+        let or = |statements: Value| json!({"OrStatement": {"Statements": statements}});
+        let header = json!({"SingleHeader": {"Name": "x-amz-target"}});
+        let by_header = || matches(header.clone(), "EXACTLY", "/p_1/.well-known/jwks.json");
+        let fence = with_rules(json!([
+            rule("documents", "Allow", or(json!([keys(), discovery()]))),
+            rule("keys", "Allow", keys()),
+            rule("blocks", "Block", by_header()),
+            rule("header", "Allow", by_header()),
+            rule("one-of-them", "Allow", or(json!([keys(), by_header()]))),
+            rule(
+                "prefix",
+                "Allow",
+                matches(path(), "STARTS_WITH", "/.well-known/jwks.json")
+            ),
+            rule("page", "Allow", matches(path(), "EXACTLY", "/login")),
+            rule(
+                "address",
+                "Allow",
+                json!({"IPSetReferenceStatement": {"ARN": "arn"}})
+            ),
+        ]));
+
+        assert_eq!(
+            fence.openings(),
+            ["header", "one-of-them", "prefix", "page", "address"]
+        );
     }
 
     #[test]
@@ -403,7 +583,7 @@ mod tests {
             json!({
                 "Name": "fence", "Id": "id", "Scope": "REGIONAL", "LockToken": "token",
                 "DefaultAction": {"Allow": {}},
-                "Rules": [{"Name": "authorised-by-iam", "Statement": {"NewInWaf": {}}}],
+                "Rules": [{"Name": "public-documents", "Statement": {"NewInWaf": {}}}],
                 "VisibilityConfig": {"MetricName": "m"}, "TokenDomains": ["example.jp"],
             })
         );

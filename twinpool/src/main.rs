@@ -1,5 +1,5 @@
-//! twinpool: the operator's command line. Each command has a module of its own. [`context`], [`failure`], [`pools`], [`raw`],
-//! [`table`] and [`terminal`] are shared by the commands.
+//! twinpool: the operator's command line. Each command has a module of its own. [`context`], [`failure`], [`pools`],
+//! [`post_confirmation`], [`raw`], [`recovery`], [`table`] and [`terminal`] are shared by the commands.
 
 mod attach;
 mod check;
@@ -9,7 +9,9 @@ mod failure;
 mod fence;
 mod mfa_reset;
 mod pools;
+mod post_confirmation;
 mod raw;
+mod recovery;
 mod restore;
 mod snapshot;
 mod status;

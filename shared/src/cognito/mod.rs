@@ -1,5 +1,6 @@
-//! A Cognito user pool: its description, its users as a listing, and the one place that looks up and writes a single user.
+//! A Cognito user pool: its description, its trigger, its users as a listing, and the one place that looks up and writes a single user.
 
 pub mod listing;
 pub mod pool;
+pub mod trigger;
 pub mod users;

@@ -27,7 +27,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// The reason's name in files.
-    pub fn as_str(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Unconfirmed => "unconfirmed",
             Self::ExternalProvider => "external-provider",

@@ -45,6 +45,8 @@ pub enum Metric {
     SnapshotRejected,
     /// 1 if the snapshot lists so few users that it was not made the latest, otherwise 0.
     SnapshotShrunk,
+    /// 1 if the pool does not run the trigger after a confirmation, otherwise 0.
+    TriggerDetached,
 }
 
 impl Metric {

@@ -1,15 +1,19 @@
 //! AWS WAF of one region, as far as the fence needs it: web ACLs for user pools, with rules that allow or block by the exact
-//! value of a header.
+//! path, or the exact value of a header.
+//!
+//! WAF inspects the hosted pages and the public operations of a pool. It never inspects an operation that IAM authorises (facts N8).
 //!
 //! A statement, action or scope that is not implemented is an error. Comments name their source in the same way as those of
 //! [`crate::cognito`]; here, `botocore` is the service model of wafv2.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value, json};
@@ -20,8 +24,11 @@ use crate::region::ACCOUNT_ID;
 
 type Answer = Result<Value, ApiError>;
 
-/// The source of the secondary pool's stack that lists the operations which the fence lets through.
-const OPERATIONS: &str = include_str!("../../../cdk/lib/cognito-operations.ts");
+/// The source of the fence in the secondary pool's stack, with its tag and the documents that it lets through.
+const FENCE: &str = include_str!("../../../cdk/lib/fence.ts");
+
+/// The prefix of the headers that Cognito itself adds to a request before WAF sees it.
+const ADDED_BY_COGNITO: &str = "x-amzn-cognito-";
 
 /// Members of a web ACL that are stored and returned, and have no effect here.
 // botocore UpdateWebACL: a member that is not given is removed, because the call "completely replaces the mutable
@@ -51,6 +58,7 @@ struct Acl {
     /// The web ACL as GetWebACL returns it.
     shown: Map<String, Value>,
     lock_token: String,
+    tags: BTreeMap<String, String>,
     /// The ARN of the one resource that it protects.
     resource: String,
     policy: Policy,
@@ -114,7 +122,10 @@ struct ByteMatch {
 #[derive(Clone, Deserialize)]
 enum Field {
     #[serde(rename_all = "PascalCase")]
-    SingleHeader { name: String },
+    SingleHeader {
+        name: String,
+    },
+    UriPath {},
 }
 
 #[derive(Clone, Deserialize)]
@@ -149,10 +160,53 @@ struct Visibility {
     _name: String,
 }
 
+/// What WAF sees of a request to a user pool.
+pub(crate) struct Inspected {
+    path: String,
+    headers: HeaderMap,
+}
+
+impl Inspected {
+    /// A request for a hosted page, or for a public document of a pool.
+    // facts N8: "Managed login requests only include the x-amzn-cognito-client-id header" [D].
+    pub(crate) fn page(path: &str, headers: &HeaderMap, client: Option<&str>) -> Self {
+        let headers = with_client(headers, client);
+        let path = path.to_owned();
+        Self { path, headers }
+    }
+
+    /// A call of a public operation.
+    // facts N8: the request includes x-amzn-cognito-operation-name, with a value such as SignUp [D].
+    pub(crate) fn operation(operation: &str, headers: &HeaderMap, client: Option<&str>) -> Self {
+        let mut headers = with_client(headers, client);
+        if let Ok(operation) = HeaderValue::from_str(operation) {
+            headers.insert("x-amzn-cognito-operation-name", operation);
+        }
+        let path = "/".to_owned();
+        Self { path, headers }
+    }
+}
+
+/// The client's headers, without those that only Cognito adds, and with the header that names the app client.
+// Whether WAF sees the client's own headers, such as x-amz-target, is not documented. [Inf] It does: that is worse for a rule that
+// trusts one of them.
+fn with_client(headers: &HeaderMap, client: Option<&str>) -> HeaderMap {
+    let own = headers
+        .iter()
+        .filter(|(name, _)| !name.as_str().starts_with(ADDED_BY_COGNITO));
+    let mut headers: HeaderMap = own
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if let Some(client) = client.and_then(|client| HeaderValue::from_str(client).ok()) {
+        headers.insert("x-amzn-cognito-client-id", client);
+    }
+    headers
+}
+
 impl Policy {
     /// The first matching rule in order of priority decides; if none matches, the default action does.
-    fn allows(&self, headers: &HeaderMap) -> bool {
-        let matching = self.rules.iter().filter(|r| r.statement.matches(headers));
+    fn allows(&self, request: &Inspected) -> bool {
+        let matching = self.rules.iter().filter(|r| r.statement.matches(request));
         let first = matching.min_by_key(|rule| rule.priority);
         let action = first.map_or(&self.default_action, |rule| &rule.action);
         matches!(action, Action::Allow {})
@@ -160,12 +214,17 @@ impl Policy {
 }
 
 impl Statement {
-    fn matches(&self, headers: &HeaderMap) -> bool {
+    fn matches(&self, request: &Inspected) -> bool {
         match self {
-            Self::Or(or) => or.statements.iter().any(|one| one.matches(headers)),
+            Self::Or(or) => or.statements.iter().any(|one| one.matches(request)),
             Self::ByteMatch(one) => {
-                let Field::SingleHeader { name } = &one.field_to_match;
-                let value = headers.get(name.to_ascii_lowercase());
+                let value = match &one.field_to_match {
+                    Field::SingleHeader { name } => request
+                        .headers
+                        .get(name.to_ascii_lowercase())
+                        .map(HeaderValue::as_bytes),
+                    Field::UriPath {} => Some(request.path.as_bytes()),
+                };
                 value.is_some_and(|value| STANDARD.encode(value) == one.search_string)
             }
         }
@@ -194,16 +253,14 @@ impl Acl {
 impl Waf {
     /// Creates the fence of a user pool, open, with the rules that `cdk/lib/fence.ts` gives it.
     pub fn put_fence(&self, region: &str, resource: &str) {
-        let (_, list) = OPERATIONS
-            .split_once("export const BY_IAM = [")
-            .expect("the source of the stack has the list");
-        let (list, _) = list.split_once(']').expect("the list has an end");
-        let operations = list.split('\'').skip(1).step_by(2);
-        let statements = operations.map(|operation| {
+        let pool = resource.rsplit('/').next().unwrap_or_default();
+        let documents = between("export const PUBLIC_DOCUMENTS = [", "]");
+        let documents = documents.split('\'').skip(1).step_by(2);
+        let statements = documents.map(|document| {
             json!({"ByteMatchStatement": {
-                "FieldToMatch": {"SingleHeader": {"Name": "x-amz-target"}},
+                "FieldToMatch": {"UriPath": {}},
                 "PositionalConstraint": "EXACTLY",
-                "SearchString": STANDARD.encode(format!("AWSCognitoIdentityProviderService.{operation}")),
+                "SearchString": STANDARD.encode(format!("/{pool}{document}")),
                 "TextTransformations": [{"Priority": 0, "Type": "NONE"}],
             }})
         });
@@ -212,20 +269,21 @@ impl Waf {
         let policy = json!({
             "DefaultAction": {"Allow": {}},
             "Rules": [{
-                "Name": "authorised-by-iam",
+                "Name": "public-documents",
                 "Priority": 0,
                 "Action": {"Allow": {}},
                 "Statement": {"OrStatement": {"Statements": statements}},
                 "VisibilityConfig": visibility("twinpool-fence-allowed"),
             }],
         });
-        let id = Uuid::new_v4().to_string();
+        // docs/runbook.md shows this id.
+        let id = "3f8a2c6e-1d4b-4c7a-9e52-6b0d8f1a2c3e";
         let name = "twinpool-fence";
         let mut shown = json!({
             "Name": name,
             "Id": id,
             "ARN": format!("arn:aws:wafv2:{region}:{ACCOUNT_ID}:regional/webacl/{name}/{id}"),
-            "Description": "The fence of the secondary pool: closed but for operations that Cognito authorises by IAM",
+            "Description": "Fence of the secondary pool: closed to the public on a normal day",
             "VisibilityConfig": visibility("twinpool-fence-blocked"),
             // https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-type-string-match.html: 2 for an exact match.
             "Capacity": 2 * statements.len(),
@@ -239,10 +297,22 @@ impl Waf {
         self.acls().push(Acl {
             shown: shown.as_object().cloned().expect("an object"),
             lock_token: Uuid::new_v4().to_string(),
+            tags: [(
+                between("export const FENCE_TAG = '", "'").to_owned(),
+                "secondary-pool".to_owned(),
+            )]
+            .into(),
             resource: resource.to_owned(),
             policy: serde_json::from_value(policy).expect("a policy"),
             before: None,
         });
+    }
+
+    /// What GetWebACL answers for a web ACL.
+    pub fn web_acl(&self, id: &str) -> Option<Value> {
+        let acls = self.acls();
+        let acl = acls.iter().find(|acl| acl.shown["Id"] == id)?;
+        Some(json!({"WebACL": acl.shown, "LockToken": acl.lock_token}))
     }
 
     /// Sets how long it takes until a change is in force. By default, changes are in force at once.
@@ -268,11 +338,13 @@ impl Waf {
         }
     }
 
-    /// Whether a request to a resource is allowed.
-    pub(crate) fn allows(&self, resource: &str, headers: &HeaderMap) -> bool {
+    /// Whether a request to a resource is allowed; without a resource, whether every web ACL of the region allows it.
+    pub(crate) fn allows(&self, resource: Option<&str>, request: &Inspected) -> bool {
         let acls = self.acls();
-        let mut before = acls.iter().filter(|acl| acl.resource == resource);
-        before.all(|acl| acl.in_force().allows(headers))
+        let mut before = acls
+            .iter()
+            .filter(|acl| resource.is_none_or(|resource| acl.resource == resource));
+        before.all(|acl| acl.in_force().allows(request))
     }
 
     /// Serves one request.
@@ -282,6 +354,9 @@ impl Waf {
             "GetWebACL" => self.get_web_acl(read(body)?),
             "ListWebACLs" => self.list_web_acls(read(body)?),
             "UpdateWebACL" => self.update_web_acl(body),
+            "ListTagsForResource" => self.list_tags(read(body)?),
+            "TagResource" => self.tag(read(body)?),
+            "UntagResource" => self.untag(read(body)?),
             other => Err(ApiError::new(
                 "UnknownOperationException",
                 format!("Operation {other} is not known here."),
@@ -386,11 +461,84 @@ impl Waf {
         Ok(json!({"NextLockToken": acl.lock_token}))
     }
 
+    /// One page has all tags: AWS allows 50 for each resource.
+    fn list_tags(&self, request: ListTags) -> Answer {
+        let mut acls = self.acls();
+        let acl = by_arn(&mut acls, &request.resource_arn)?;
+        let tags: Vec<_> = acl
+            .tags
+            .iter()
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect();
+        Ok(json!({"TagInfoForResource": {"ResourceARN": request.resource_arn, "TagList": tags}}))
+    }
+
+    fn tag(&self, request: TagResource) -> Answer {
+        let mut acls = self.acls();
+        let acl = by_arn(&mut acls, &request.resource_arn)?;
+        let tags = request.tags.into_iter().map(|tag| (tag.key, tag.value));
+        acl.tags.extend(tags);
+        Ok(json!({}))
+    }
+
+    fn untag(&self, request: UntagResource) -> Answer {
+        let mut acls = self.acls();
+        let acl = by_arn(&mut acls, &request.resource_arn)?;
+        acl.tags.retain(|key, _| !request.tag_keys.contains(key));
+        Ok(json!({}))
+    }
+
     fn acls(&self) -> MutexGuard<'_, Vec<Acl>> {
         self.acls
             .lock()
             .expect("no thread panicked while it held the lock")
     }
+}
+
+fn by_arn<'a>(acls: &'a mut [Acl], arn: &str) -> Result<&'a mut Acl, ApiError> {
+    let mut acls = acls.iter_mut();
+    acls.find(|acl| acl.shown["ARN"] == arn)
+        .ok_or_else(nonexistent)
+}
+
+/// The text of the fence's source between two others.
+fn between(before: &str, after: &str) -> &'static str {
+    let (_, rest) = FENCE
+        .split_once(before)
+        .unwrap_or_else(|| panic!("cdk/lib/fence.ts has no {before}"));
+    rest.split_once(after).expect("it has an end").0
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ListTags {
+    #[serde(rename = "ResourceARN")]
+    resource_arn: String,
+    #[serde(rename = "Limit")]
+    _limit: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct TagResource {
+    #[serde(rename = "ResourceARN")]
+    resource_arn: String,
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct UntagResource {
+    #[serde(rename = "ResourceARN")]
+    resource_arn: String,
+    tag_keys: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -241,10 +241,12 @@ async fn deploy(
     ];
     let lambda = tokyo.lambda();
     lambda.create_function(function(REPLICATE_TRIGGER, &replicate, trigger, &env));
+    let trigger_arn = lambda.arn(REPLICATE_TRIGGER);
     let of_worker = [
         ("SOURCE_USER_POOL_ID", primary.id.as_str()),
         ("S3_BUCKET_NAME", SNAPSHOTS),
         ("S3_BUCKET_REGION", OSAKA),
+        ("TRIGGER_ARN", &trigger_arn),
     ];
     let env = [&env[..], &of_worker].concat();
     lambda.create_function(function(REPLICATE_WORKER, &replicate, worker, &env));
@@ -266,7 +268,12 @@ async fn deploy(
     ];
     let lambda = osaka.lambda();
     lambda.create_function(function(BACKUP_TRIGGER, &backup, trigger, &env));
-    let env = [&env[..], &[("USER_POOL_ID", secondary.id.as_str())]].concat();
+    let trigger_arn = lambda.arn(BACKUP_TRIGGER);
+    let more = [
+        ("USER_POOL_ID", secondary.id.as_str()),
+        ("TRIGGER_ARN", &trigger_arn),
+    ];
+    let env = [&env[..], &more].concat();
     lambda.create_function(function(BACKUP_WORKER, &backup, worker, &env));
     osaka
         .cognito()

@@ -11,4 +11,5 @@ mod runbook;
 mod secrets;
 mod snapshot;
 mod support;
+mod trigger_detached;
 mod triggers;

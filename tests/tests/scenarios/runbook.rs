@@ -19,6 +19,8 @@ use aws_sdk_cognitoidentityprovider::types::{
 use harness::operator;
 use harness::people::Profile;
 use harness::visitor::Visitor;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use local_regions::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
 use local_regions::region::{Loss, Region};
 use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
@@ -195,6 +197,19 @@ impl Failover {
             ["aws", "lambda", "invoke", ref options @ .., "/dev/stdout"] => {
                 self.invoke(options).await
             }
+            ["aws", "wafv2", "get-web-acl", ref options @ .., ">", file] => {
+                let id = value_of(options, "--id");
+                let acl = self.world.osaka.waf().web_acl(id).expect("the fence");
+                let request = selected(&acl, value_of(options, "--query"));
+                std::fs::write(self.folder.path().join(file), request.to_string())
+                    .expect("it can be written");
+                String::new()
+            }
+            ["aws", "wafv2", "update-web-acl", ref options @ ..] => {
+                self.update_web_acl(value_of(options, "--cli-input-json"))
+                    .await
+            }
+            ["curl", ref options @ .., url] => self.curl(options, url).await,
             _ => panic!("this test does not implement a command of the page: {line}"),
         }
     }
@@ -222,11 +237,46 @@ impl Failover {
         format!("download: {from} to ./{}", name.display())
     }
 
+    /// Sends the request of a file to AWS WAF.
+    async fn update_web_acl(&self, file: &str) -> String {
+        let file = file.strip_prefix("file://").expect("a file");
+        let body = std::fs::read_to_string(self.folder.path().join(file)).expect("it is there");
+        let update = self.world.osaka.waf_client().update_web_acl();
+        let update = update.customize().mutate_request(move |request| {
+            let length = body.len().to_string();
+            request.headers_mut().insert("content-length", length);
+            *request.body_mut() = body.as_str().into();
+        });
+        let updated = update.send().await.expect("AWS WAF takes it");
+        format!("{{ \"NextLockToken\": {:?} }}", updated.next_lock_token())
+    }
+
+    /// Sends a request to Osaka, as anybody can, and returns its status.
+    async fn curl(&self, options: &[&str], url: &str) -> String {
+        let path = url.splitn(4, '/').nth(3).expect("a path");
+        let url = format!("{}/{path}", self.world.osaka.endpoint());
+        let mut request = hyper::Request::builder().uri(url);
+        let mut body = String::new();
+        for option in options.windows(2) {
+            match option {
+                ["-H", header] => {
+                    let (name, value) = header.split_once(": ").expect("a header");
+                    request = request.header(name, value);
+                }
+                ["-d", data] => {
+                    request = request.method("POST");
+                    body = (*data).to_owned();
+                }
+                _ => {}
+            }
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = client.request(request.body(body).expect("a request")).await;
+        answer.expect("an answer").status().as_u16().to_string()
+    }
+
     async fn invoke(&self, options: &[&str]) -> String {
-        let of = |option: &str| {
-            let at = options.iter().position(|word| *word == option);
-            options[at.unwrap_or_else(|| panic!("{option} is not given")) + 1]
-        };
+        let of = |option: &str| value_of(options, option);
         let World { tokyo, osaka, .. } = &self.world;
         let regions = [tokyo, osaka];
         let region = regions
@@ -335,6 +385,32 @@ impl Failover {
         let answer = invoke(&self.world.osaka, BACKUP_WORKER, &payload).await;
         assert_eq!(answer.expect("an answer")["status"], "complete");
     }
+}
+
+/// The value of an option.
+fn value_of<'a>(options: &[&'a str], option: &str) -> &'a str {
+    let at = options.iter().position(|word| *word == option);
+    options[at.unwrap_or_else(|| panic!("{option} is not given")) + 1]
+}
+
+/// What a query of the form `{Name: Path.To.It, Other: `literal`}` selects, in the language of the aws CLI.
+fn selected(answer: &Value, query: &str) -> Value {
+    let members = query
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    let members = members.expect("a hash").split(", ");
+    let members = members.map(|member| {
+        let (name, value) = member.split_once(": ").expect("Name: value");
+        let value = match value.strip_prefix('`') {
+            Some(literal) => serde_json::from_str(literal.trim_end_matches('`')).expect("JSON"),
+            None => answer
+                .pointer(&format!("/{}", value.replace('.', "/")))
+                .cloned()
+                .expect("it is in the answer"),
+        };
+        (name.to_owned(), value)
+    });
+    Value::Object(members.collect())
 }
 
 fn email(name: &str) -> String {

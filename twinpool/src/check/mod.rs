@@ -12,6 +12,10 @@ use std::fmt;
 use serde::Serialize;
 use shared::aws::{AwsError, RetryPolicy};
 use shared::environment::CustomAttribute;
+use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
+use shared::snapshot::latest::Latest;
+use shared::snapshot::manifest::Users;
 
 use self::facts::PoolFacts;
 use self::finding::{Finding, Severity};
@@ -24,13 +28,21 @@ use crate::terminal::{GOOD, WARN, WRONG};
 
 /// Check that both pools are ready for a failover and for the return
 ///
-/// Compares the settings, app clients and triggers of both pools, and looks at the fence. Lists everything that would make a
+/// Compares the settings, app clients and triggers of both pools, and looks at the fence and the latest snapshot. Lists everything that would make a
 /// failover or the return to the primary pool fail, each with what to do about it. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
     #[command(flatten)]
     pools: Pools,
+
+    /// The bucket of the snapshots. Without it, nobody knows who has no verified address.
+    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
+    bucket: Option<String>,
+
+    /// The region of that bucket, if it is not the secondary pool's.
+    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
+    bucket_region: Option<String>,
 
     /// The attribute that keeps a user's first sub: originSubAttribute of the deployment.
     #[arg(long, value_name = "ATTRIBUTE", default_value = "custom:origin_sub", value_parser = custom_attribute)]
@@ -53,7 +65,8 @@ Exit codes:
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:DescribeUserPool, DescribeUserPoolClient, GetCSVHeader, GetUserPoolMfaConfig, GetWebACLForResource,
-ListUserPoolClients; wafv2:GetWebACLForResource, wafv2:GetWebACL";
+ListUserPoolClients; wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
+with --bucket s3:GetObject and s3:ListBucket on the bucket, kms:Decrypt on its key";
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -78,10 +91,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let waf = fence::waf_client(&sdk, &secondary, RetryPolicy::WORKER);
     let gate = Gate::read(&waf, arn).await?;
 
+    let region = args.bucket_region.as_deref();
+    let region = region.unwrap_or(secondary.region());
+    let snapshot = match &args.bucket {
+        Some(bucket) => {
+            let sdk = sdk.s3_in(region, RetryPolicy::WORKER);
+            read_last_users(&Bucket::new(sdk, bucket.as_str())).await?
+        }
+        None => None,
+    };
+
     let mut findings = compare_pools(
         &primary_facts,
         &secondary_facts,
         &gate,
+        snapshot.as_ref(),
         args.origin_sub.as_str(),
     );
     findings.sort_by_key(|finding| finding.severity);
@@ -95,6 +119,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         0 => Verdict::Good,
         _ => Verdict::Wrong,
     })
+}
+
+/// How many users the latest snapshot contains; `None` if there is none.
+async fn read_last_users(bucket: &Bucket) -> Result<Option<Users>, JsonError> {
+    let Some((latest, _)) = Latest::read(bucket).await? else {
+        return Ok(None);
+    };
+    let manifest = latest.read_manifest(bucket).await?;
+    Ok(manifest.map(|manifest| manifest.users))
 }
 
 impl Report {

@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::post_confirmation::is_twinpools;
+use crate::recovery::{NO_VERIFIED_ATTRIBUTE, count_without_address, describe_without_address};
 use crate::status::facts::{Asked, Facts, Fence, Records, Snapshot, Unknown};
 
 /// How urgent a line is.
@@ -39,11 +41,9 @@ const SNAPSHOT_AGE_ALARM: SignedDuration = SignedDuration::from_hours(26);
 
 /// The lines of the table, in their order.
 pub fn assess(facts: &Facts) -> Vec<Line> {
-    let mut lines = vec![
-        primary_line(facts),
-        secondary_line(facts),
-        fence_line(facts),
-    ];
+    let mut lines = vec![primary_line(facts), secondary_line(facts)];
+    lines.extend(trigger_lines(facts));
+    lines.push(fence_line(facts));
     if let Some(outbox) = &facts.outbox {
         lines.push(outbox_line(facts, outbox));
     }
@@ -51,6 +51,7 @@ pub fn assess(facts: &Facts) -> Vec<Line> {
         lines.push(conflicts_line(facts, conflicts));
     }
     lines.push(snapshot_line(facts));
+    lines.extend(recovery_line(facts));
     match &facts.journal {
         Asked::Known(journal) => lines.extend([
             not_in_snapshot_line(facts, &journal.waiting),
@@ -127,6 +128,42 @@ fn secondary_line(facts: &Facts) -> Line {
     }
 }
 
+/// Whether each pool that answers runs twinpool's trigger. Its line says already that a pool does not answer.
+fn trigger_lines(facts: &Facts) -> impl Iterator<Item = Line> {
+    let lines = [
+        (
+            "primary trigger",
+            &facts.primary,
+            &facts.primary_pool,
+            "nobody is replicated",
+        ),
+        (
+            "secondary trigger",
+            &facts.secondary,
+            &facts.secondary_pool,
+            "newcomers are not recorded in the journal",
+        ),
+    ];
+    lines.into_iter().filter_map(|(what, pool, id, consequence)| {
+        let Asked::Known(pool) = pool else {
+            return None;
+        };
+        Some(match &pool.post_confirmation {
+            Some(function) if is_twinpools(function) => good(what, "attached".to_owned()),
+            Some(function) => warn(
+                what,
+                format!("the pool runs {function}: if this is not twinpool's, {consequence}"),
+                "make sure that this function is twinpool's, or that it invokes twinpool's".to_owned(),
+            ),
+            None => wrong(
+                what,
+                format!("detached: {consequence}"),
+                format!("twinpool attach --pool {id} --function ARN (output TriggerArn), and find out who detached it"),
+            ),
+        })
+    })
+}
+
 fn fence_line(facts: &Facts) -> Line {
     let what = "fence";
     let pool = &facts.secondary_pool;
@@ -145,6 +182,25 @@ fn fence_line(facts: &Facts) -> Line {
             what,
             "open".to_owned(),
             format!("unless this is a failover: twinpool fence close --pool {pool}"),
+        ),
+        Asked::Known(Fence::PartlyOpen) => wrong(
+            what,
+            "closed, but a rule lets the public through".to_owned(),
+            format!("twinpool fence status --pool {pool} names the rules"),
+        ),
+        Asked::Known(Fence::Outdated) => warn(
+            what,
+            "of an earlier version of twinpool".to_owned(),
+            format!(
+                "unless this is a failover, upgrade: docs/deploy.md, \"Upgrade\"; in a failover, twinpool fence open --pool {pool} says \
+                 what to do first"
+            ),
+        ),
+        Asked::Known(Fence::Foreign) => warn(
+            what,
+            "the web ACL of the secondary is not twinpool's".to_owned(),
+            "make sure that it blocks the public on a normal day, and that somebody can open it"
+                .to_owned(),
         ),
         Asked::Known(Fence::None) => warn(
             what,
@@ -212,6 +268,29 @@ fn snapshot_line(facts: &Facts) -> Line {
             }
         }
     }
+}
+
+/// How many users cannot get in at a failover, as far as the last snapshot tells: without a verified address, nobody can reset a
+/// password.
+fn recovery_line(facts: &Facts) -> Option<Line> {
+    let what = "no way in";
+    let Asked::Known(Some(last)) = &facts.snapshot else {
+        return None;
+    };
+    last.users?;
+    let count = count_without_address(&last.rejected);
+    if count == 0 {
+        return Some(good(what, "nobody".to_owned()));
+    }
+    Some(warn(
+        what,
+        describe_without_address(count),
+        format!(
+            "rejected.csv lists them (reason {NO_VERIFIED_ATTRIBUTE}): aws s3 cp s3://{}/snapshots/{}/rejected.csv .; verify their \
+             address in both pools",
+            facts.bucket, last.id
+        ),
+    ))
 }
 
 fn not_in_snapshot_line(facts: &Facts, records: &Records) -> Line {

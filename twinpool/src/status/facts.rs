@@ -95,6 +95,8 @@ pub struct Pool {
     /// The pool's ARN.
     #[serde(skip)]
     pub arn: String,
+    /// The function that it runs after a confirmation, if any.
+    pub post_confirmation: Option<String>,
 }
 
 /// The objects below a prefix of a bucket.
@@ -201,13 +203,19 @@ impl Facts {
 
 /// State of the fence of the secondary pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Fence {
-    /// Only operations that Cognito authorises by IAM get through.
+    /// The hosted pages and the public operations are blocked.
     Closed,
-    /// Every operation gets through.
+    /// Closed, but a rule lets the public through.
+    PartlyOpen,
+    /// Everything gets through.
     Open,
-    /// The pool has no web ACL, or one that is not twinpool's.
+    /// The fence of an earlier version of twinpool.
+    Outdated,
+    /// The pool has a web ACL that is not twinpool's.
+    Foreign,
+    /// The pool has no web ACL.
     None,
 }
 
@@ -280,6 +288,10 @@ async fn pool(client: Client, pool: &PoolId) -> Asked<Pool> {
         let described = described.ok_or_else(|| incomplete("a pool"))?;
         Ok(Pool {
             users: described.estimated_number_of_users,
+            post_confirmation: described
+                .lambda_config()
+                .and_then(|triggers| triggers.post_confirmation())
+                .map(str::to_owned),
             arn: described.arn.ok_or_else(|| incomplete("an ARN"))?,
         })
     }))
@@ -319,9 +331,12 @@ async fn last_snapshot(bucket: &Bucket) -> Asked<Option<Snapshot>> {
 impl Fence {
     fn of(gate: &Gate) -> Self {
         match gate {
-            Gate::Fence(fence) if fence.state() == fence::State::Closed => Self::Closed,
-            Gate::Fence(_) => Self::Open,
-            Gate::Foreign(_) | Gate::None => Self::None,
+            Gate::Fence(fence) if fence.state() == fence::State::Open => Self::Open,
+            Gate::Fence(fence) if fence.openings().is_empty() => Self::Closed,
+            Gate::Fence(_) => Self::PartlyOpen,
+            Gate::Foreign(acl) if acl.is_outdated => Self::Outdated,
+            Gate::Foreign(_) => Self::Foreign,
+            Gate::None => Self::None,
         }
     }
 }

@@ -51,7 +51,7 @@ Exit codes:
   2  bad usage
   3  there are no AWS credentials
 
-Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:GetWebACL;
+Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
 s3:ListBucket and s3:GetObject on the buckets, kms:Decrypt on their keys";
 
 #[derive(Debug, Serialize)]

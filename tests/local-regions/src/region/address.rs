@@ -4,6 +4,7 @@ use hyper::Method;
 use hyper::http::request::Parts;
 use serde_json::Value;
 
+use super::pages::Page;
 use crate::faults::Service;
 use crate::s3::Target;
 
@@ -25,6 +26,8 @@ pub(super) enum Address {
         /// `None` if the body is not JSON.
         body: Option<Value>,
     },
+    /// A hosted page of Cognito, or a public document of a pool.
+    Page(Page),
     /// The CSV of an import job, sent to a pre-signed URL.
     Upload,
     S3(Target),
@@ -32,6 +35,10 @@ pub(super) enum Address {
 
 impl Address {
     pub(super) fn of(parts: &Parts, body: &[u8]) -> Self {
+        // On these paths, the path alone decides: a header of the client cannot turn them into an operation.
+        if let Some(page) = Page::of(parts, body) {
+            return Self::Page(page);
+        }
         let target = parts.headers.get("x-amz-target");
         if let Some(target) = target.and_then(|target| target.to_str().ok()) {
             let known = TARGETS
@@ -54,7 +61,7 @@ impl Address {
     pub(super) fn service(&self) -> Service {
         match self {
             Self::Json { service, .. } => *service,
-            Self::Upload => Service::Cognito,
+            Self::Upload | Self::Page(_) => Service::Cognito,
             Self::S3(_) => Service::S3,
         }
     }
@@ -62,6 +69,7 @@ impl Address {
     pub(super) fn operation(&self) -> &str {
         match self {
             Self::Json { operation, .. } => operation,
+            Self::Page(page) => &page.path,
             Self::Upload => "Upload",
             Self::S3(target) => target.operation,
         }
@@ -81,6 +89,7 @@ impl Address {
             .find_map(|name| body.as_ref()?[name].as_str())
             .unwrap_or_default()
             .to_owned(),
+            Self::Page(page) => page.resource().to_owned(),
             Self::Upload => String::new(),
             Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
             Self::S3(target) => format!("{}/{}", target.bucket, target.key),

@@ -6,6 +6,7 @@
 mod address;
 mod answers;
 mod listener;
+mod pages;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,6 +24,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use s3_sdk::config::{BehaviorVersion, Credentials, SharedCredentialsProvider, SharedHttpClient};
 use s3s::Body;
+use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
@@ -35,7 +37,7 @@ use crate::lambda::Lambda;
 use crate::logs;
 use crate::s3::{self, Notification, S3};
 use crate::signature::{self, Scope};
-use crate::waf::Waf;
+use crate::waf::{Inspected, Waf};
 
 /// The AWS account that owns everything.
 pub const ACCOUNT_ID: &str = "123456789012";
@@ -182,12 +184,12 @@ impl Region {
         self.0.lambda.set_lost(false);
     }
 
-    /// Closes the fence of the region's pool: the web ACL allows only operations that IAM authorises.
+    /// Closes the fence of the region's pool: the web ACL blocks every request that its rules do not allow.
     pub fn close_fence(&self) {
         self.0.waf.set_default(false);
     }
 
-    /// Opens the fence: the web ACL allows every operation.
+    /// Opens the fence: the web ACL allows every request.
     pub fn open_fence(&self) {
         self.0.waf.set_default(true);
     }
@@ -306,6 +308,21 @@ impl Region {
                     Err(e) => refused(Service::S3, e.status, &e.code, &e.message),
                 }
             }
+            Address::Page(page) => {
+                let named = match (&page.pool, &page.client) {
+                    (Some(pool), _) => Some(json!({"UserPoolId": pool})),
+                    (None, client) => client.as_ref().map(|client| json!({"ClientId": client})),
+                };
+                let pool = named.and_then(|body| self.0.cognito.pool_of(&body));
+                let client = page.client.as_deref();
+                // Whether WAF sees requests for the public documents is not documented. [Inf] It does: that is worse for a fence
+                // without a rule for them.
+                let seen = Inspected::page(&page.path, &parts.headers, client);
+                match self.0.waf.allows(pool.as_deref(), &seen) {
+                    true => page.response(&self.0.name, pool.as_deref()),
+                    false => pages::blocked(),
+                }
+            }
             Address::Json {
                 service,
                 operation,
@@ -316,9 +333,12 @@ impl Region {
                 {
                     return refused(service, 400, e.code(), &e.to_string());
                 }
-                let pool = json.as_ref().filter(|_| service == Service::Cognito);
-                let pool = pool.and_then(|body| self.0.cognito.pool_of(body));
-                if pool.is_some_and(|arn| !self.0.waf.allows(&arn, &parts.headers)) {
+                // facts N8: operations that IAM authorises "are not inspected" [D].
+                let inspected = json.as_ref().filter(|_| public);
+                let pool = inspected.and_then(|body| self.0.cognito.pool_of(body));
+                let client = inspected.and_then(|body| body["ClientId"].as_str());
+                let seen = Inspected::operation(&operation, &parts.headers, client);
+                if pool.is_some_and(|arn| !self.0.waf.allows(Some(&arn), &seen)) {
                     // botocore ForbiddenException: "AWS WAF doesn't allow your request based on a web ACL that's
                     // associated with your user pool" [D].
                     let message = "Request not allowed due to WAF block.";

@@ -3,12 +3,17 @@
 use aws_sdk_cognitoidentityprovider as cognito;
 use std::time::Duration;
 
-use aws_sdk_wafv2::types::{AllowAction, BlockAction, DefaultAction, Scope};
+use aws_sdk_wafv2::primitives::Blob;
+use aws_sdk_wafv2::types::{
+    AllowAction, BlockAction, ByteMatchStatement, DefaultAction, FieldToMatch,
+    PositionalConstraint, Rule, RuleAction, Scope, SingleHeader, Statement, Tag,
+    TextTransformation, TextTransformationType, VisibilityConfig,
+};
 use local_regions::cognito::SeedUser;
 use local_regions::faults::Service;
 use local_regions::world::World;
 
-use super::{describe, world};
+use super::{describe, fetch, world};
 
 #[tokio::test]
 async fn a_closed_fence_blocks_people_but_not_the_operator() {
@@ -191,9 +196,177 @@ async fn stale_lock_tokens_and_unknown_scopes_and_resources_are_rejected() {
     let statement = rules[0].statement.as_ref().expect("a statement");
     let or = statement.or_statement.as_ref().expect("a list");
     let first = or.statements()[0].byte_match_statement();
-    let first = first.expect("an operation").search_string().as_ref();
+    let first = first.expect("a document").search_string().as_ref();
     assert_eq!(
         std::str::from_utf8(first),
-        Ok("AWSCognitoIdentityProviderService.AddCustomAttributes")
+        Ok("/ap-northeast-3_Secondary/.well-known/jwks.json")
     );
+}
+
+/// Sends a request without a signature to Osaka.
+async fn send(world: &World, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut request = hyper::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", world.osaka.endpoint()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    fetch(request.body(String::new()).expect("a request")).await
+}
+
+#[tokio::test]
+async fn a_closed_fence_blocks_the_hosted_pages_and_lets_the_public_documents_through() {
+    let world = world().await;
+    let login = format!("/login?client_id={}", world.secondary.client_id);
+    let pages = [
+        ("GET", login.as_str(), 200),
+        ("GET", "/login", 400),
+        ("GET", "/signup?client_id=secondaryappclient00000001", 200),
+        ("POST", "/oauth2/token", 400),
+        ("POST", "/forgotPassword", 501),
+    ];
+    let documents = ["jwks.json", "openid-configuration"]
+        .map(|d| format!("/{}/.well-known/{d}", world.secondary.id));
+
+    for (method, path, status) in pages {
+        world.osaka.open_fence();
+        assert_eq!(send(&world, method, path, &[]).await.0, status, "{path}");
+        world.osaka.close_fence();
+        assert_eq!(send(&world, method, path, &[]).await.0, 403, "{path}");
+    }
+    for document in documents {
+        assert_eq!(send(&world, "GET", &document, &[]).await.0, 200);
+    }
+    let (status, _) = send(&world, "GET", "/nobody/.well-known/jwks.json", &[]).await;
+    assert_eq!(status, 403);
+}
+
+/// A rule that allows by a header, as a web ACL of somebody may have it.
+fn allowing_by_header(name: &str, value: &str) -> Rule {
+    let header = SingleHeader::builder().name(name).build().expect("a name");
+    let matching = ByteMatchStatement::builder()
+        .field_to_match(FieldToMatch::builder().single_header(header).build())
+        .positional_constraint(PositionalConstraint::Exactly)
+        .search_string(Blob::new(value))
+        .text_transformations(
+            TextTransformation::builder()
+                .priority(0)
+                .r#type(TextTransformationType::None)
+                .build()
+                .expect("a transformation"),
+        );
+    let allow = AllowAction::builder().build();
+    let visibility = VisibilityConfig::builder()
+        .sampled_requests_enabled(true)
+        .cloud_watch_metrics_enabled(true)
+        .metric_name("allowed");
+    Rule::builder()
+        .name("by-header")
+        .priority(0)
+        .action(RuleAction::builder().allow(allow).build())
+        .statement(
+            Statement::builder()
+                .byte_match_statement(matching.build().expect("a match"))
+                .build(),
+        )
+        .visibility_config(visibility.build().expect("a metric"))
+        .build()
+        .expect("a rule")
+}
+
+/// Closes the web ACL in Osaka but for these rules.
+async fn block_except(world: &World, rules: Vec<Rule>) {
+    let client = world.osaka.waf_client();
+    let arn = world.osaka.cognito().pool_arn(&world.secondary.id);
+    let acl = client.get_web_acl_for_resource().resource_arn(arn);
+    let acl = acl.send().await.expect("served").web_acl.expect("a fence");
+    let get = client.get_web_acl().arn(acl.arn()).send().await;
+    let block = DefaultAction::builder().block(BlockAction::builder().build());
+    let update = client.update_web_acl().name(&acl.name).id(&acl.id);
+    let update = update
+        .scope(Scope::Regional)
+        .default_action(block.build())
+        .set_rules(Some(rules))
+        .set_visibility_config(acl.visibility_config)
+        .set_lock_token(get.expect("served").lock_token);
+    update.send().await.expect("updated");
+}
+
+#[tokio::test]
+async fn the_operation_is_told_by_the_header_that_cognito_sets_and_not_by_a_clients() {
+    let world = world().await;
+    let header = "x-amzn-cognito-operation-name";
+    block_except(&world, vec![allowing_by_header(header, "SignUp")]).await;
+    let client = world.osaka.cognito_client();
+    let app = &world.secondary.client_id;
+
+    let sign_up = client.sign_up().client_id(app).username("a@example.jp");
+    let sign_up = sign_up.password("Correct-horse-1").send().await;
+    let forgot = client.forgot_password().client_id(app);
+    let forgot = forgot
+        .username("a@example.jp")
+        .customize()
+        .mutate_request(|request| {
+            let headers = request.headers_mut();
+            headers.insert("x-amzn-cognito-operation-name", "SignUp");
+        });
+    let forgot = forgot.send().await.expect_err("fenced");
+    let (page, _) = send(&world, "GET", "/login", &[(header, "SignUp")]).await;
+
+    assert!(sign_up.is_ok(), "{sign_up:?}");
+    assert_eq!(describe(&forgot), "403 ForbiddenException");
+    assert_eq!(page, 403);
+}
+
+/// The path of a hosted page decides, so a rule that trusts the client's x-amz-target can be fooled.
+#[tokio::test]
+async fn a_rule_that_allows_by_x_amz_target_can_be_fooled_and_the_fence_cannot() {
+    let world = world().await;
+    let target = "AWSCognitoIdentityProviderService.AdminGetUser";
+    let spoofed = [("x-amz-target", target)];
+    let login = format!("/login?client_id={}", world.secondary.client_id);
+
+    world.osaka.close_fence();
+    let fence = send(&world, "GET", &login, &spoofed).await;
+    block_except(&world, vec![allowing_by_header("x-amz-target", target)]).await;
+    let fooled = send(&world, "GET", &login, &spoofed).await;
+
+    assert_eq!((fence.0, fooled.0), (403, 200));
+}
+
+#[tokio::test]
+async fn operations_that_iam_authorises_are_not_inspected() {
+    let world = world().await;
+    block_except(&world, Vec::new()).await;
+
+    let client = world.osaka.cognito_client();
+    let list = client.list_users().user_pool_id(&world.secondary.id);
+
+    assert!(list.send().await.is_ok());
+    let keys = format!("/{}/.well-known/jwks.json", world.secondary.id);
+    assert_eq!(send(&world, "GET", &keys, &[]).await.0, 403);
+}
+
+#[tokio::test]
+async fn the_fence_has_a_tag_that_can_be_removed_and_set() {
+    let world = world().await;
+    let client = world.osaka.waf_client();
+    let list = client.list_web_acls().scope(Scope::Regional).send().await;
+    let arn = list.expect("listed").web_acls()[0].arn().map(str::to_owned);
+    let arn = arn.expect("an ARN");
+    let tags = async || {
+        let tags = client.list_tags_for_resource().resource_arn(&arn).send();
+        let tags = tags.await.expect("listed").tag_info_for_resource;
+        let tags = tags.expect("tags").tag_list.unwrap_or_default();
+        tags.into_iter().map(|tag| tag.key).collect::<Vec<_>>()
+    };
+
+    assert_eq!(tags().await, ["twinpool:fence"]);
+    let untag = client.untag_resource().resource_arn(&arn);
+    untag.tag_keys("twinpool:fence").send().await.expect("done");
+    assert!(tags().await.is_empty());
+    let tag = Tag::builder().key("colour").value("red").build();
+    let put = client.tag_resource().resource_arn(&arn);
+    put.tags(tag.expect("a tag")).send().await.expect("done");
+    assert_eq!(tags().await, ["colour"]);
 }

@@ -1,9 +1,10 @@
 //! `twinpool check`: checks both pools and writes nothing.
 
-use local_regions::world::{World, WorldOptions};
+use local_regions::cognito::SeedUser;
+use local_regions::world::{SNAPSHOTS, World, WorldOptions};
 use serde_json::Value;
 
-use crate::support::{Ran, twinpool, world};
+use crate::support::{Ran, email, snapshot, twinpool, world};
 
 async fn check(world: &World) -> Ran {
     let (primary, secondary) = (&world.primary.id, &world.secondary.id);
@@ -67,4 +68,31 @@ async fn a_region_that_does_not_answer_cannot_be_checked() {
 
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.stderr.contains("no connection"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn people_without_a_verified_address_are_a_warning_where_the_bucket_is_known() {
+    let world = world().await;
+    let user = SeedUser {
+        attributes: [("email".to_owned(), email(1))].into(),
+        ..SeedUser::default()
+    };
+    world.osaka.cognito().put_user(&world.secondary.id, user);
+    snapshot(&world).await.unwrap();
+    let (primary, secondary) = (&world.primary.id, &world.secondary.id);
+    let check = ["check", "--primary", primary, "--secondary", secondary];
+    let with_bucket = ["--bucket", SNAPSHOTS, "--output", "json"];
+
+    let known = twinpool(&world, &[&check[..], &with_bucket].concat()).await;
+    let unknown = twinpool(&world, &[&check[..], &with_bucket[2..]].concat()).await;
+
+    for (ran, says) in [
+        (known, r#""way in": "1 user has no verified address"#),
+        (unknown, r#""way in": "not known"#),
+    ] {
+        let warnings = found(&ran, "warn");
+        let is_told = warnings.iter().any(|warning| warning.starts_with(says));
+        assert!(is_told, "{warnings:?}");
+        assert!(!ran.stdout.contains(&email(1)));
+    }
 }

@@ -1,7 +1,14 @@
 //! `twinpool fence`: opens and closes the fence of the secondary pool, and changes nothing else in the web ACL.
 
-use aws_sdk_wafv2::types::{AllowAction, DefaultAction, WebAcl};
+use aws_sdk_wafv2::primitives::Blob;
+use aws_sdk_wafv2::types::{
+    AllowAction, ByteMatchStatement, DefaultAction, FieldToMatch, PositionalConstraint, Scope,
+    SingleHeader, Statement, Tag, WebAcl,
+};
 use harness::visitor::Visitor;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::World;
 use serde_json::json;
@@ -121,21 +128,166 @@ async fn a_change_by_somebody_else_in_between_is_taken_into_account_once() {
 }
 
 #[tokio::test]
-async fn a_pool_without_a_fence_or_with_another_web_acl_is_found_wrong() {
+async fn a_pool_without_a_fence_is_found_wrong() {
     let world = world().await;
-    let answers = [
-        json!({}),
-        json!({"WebACL": {"Name": "rate-limit", "Id": "id", "Rules": [], "DefaultAction": {"Allow": {}}}}),
-    ];
-    for (answer, word) in answers.into_iter().zip(["no fence", "rate-limit"]) {
-        world.osaka.faults().clear();
-        let there = Fault::on(Service::Waf, "GetWebACLForResource", Kind::Answer(answer));
-        world.osaka.faults().add(there);
+    let nothing = Kind::Answer(json!({}));
+    let there = Fault::on(Service::Waf, "GetWebACLForResource", nothing);
+    world.osaka.faults().add(there);
 
-        let ran = fence(&world, "open", &[]).await;
+    let ran = fence(&world, "open", &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("no fence"), "{ran:?}");
+    assert_eq!(updates(&world), 0);
+}
+
+/// Removes the tag by which the fence is known.
+async fn untag(world: &World) {
+    let untag = world.osaka.waf_client().untag_resource();
+    let untag = untag.resource_arn(web_acl(world).await.arn);
+    untag.tag_keys("twinpool:fence").send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_web_acl_without_the_tag_is_not_the_fence_whatever_its_rules_are() {
+    let world = world().await;
+    world.osaka.close_fence();
+    untag(&world).await;
+
+    let ran = fence(&world, "open", &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("not the fence"), "{ran:?}");
+    assert!(ran.stderr.contains("twinpool:fence"), "{ran:?}");
+    assert_eq!(updates(&world), 0);
+}
+
+/// Gives the fence the rule of an earlier version, which allows by a header that a client chooses, and removes the tag, which
+/// that version did not set.
+async fn downgrade(world: &World) {
+    let client = world.osaka.waf_client();
+    let acl = web_acl(world).await;
+    let header = SingleHeader::builder().name("x-amz-target").build();
+    let matching = ByteMatchStatement::builder()
+        .field_to_match(
+            FieldToMatch::builder()
+                .single_header(header.unwrap())
+                .build(),
+        )
+        .positional_constraint(PositionalConstraint::Exactly)
+        .search_string(Blob::new("AWSCognitoIdentityProviderService.ListUsers"))
+        .set_text_transformations(
+            acl.rules()[0]
+                .statement()
+                .and_then(|statement| statement.or_statement())
+                .and_then(|or| or.statements()[0].byte_match_statement())
+                .map(|matching| matching.text_transformations().to_vec()),
+        );
+    let mut rule = acl.rules()[0].clone();
+    rule.name = "authorised-by-iam".to_owned();
+    rule.statement = Some(
+        Statement::builder()
+            .byte_match_statement(matching.build().unwrap())
+            .build(),
+    );
+    let get = client.get_web_acl().arn(acl.arn()).send().await.unwrap();
+    let update = client.update_web_acl().name(&acl.name).id(&acl.id);
+    let update = update
+        .scope(Scope::Regional)
+        .set_default_action(acl.default_action)
+        .set_visibility_config(acl.visibility_config)
+        .rules(rule)
+        .set_lock_token(get.lock_token);
+    update.send().await.unwrap();
+    untag(world).await;
+}
+
+#[tokio::test]
+async fn the_fence_of_an_earlier_version_is_named_with_the_command_that_marks_it() {
+    let world = world().await;
+    world.osaka.close_fence();
+    downgrade(&world).await;
+    world.clear_calls();
+
+    let before = fence(&world, "open", &[]).await;
+    let arn = web_acl(&world).await.arn;
+    let command = format!(
+        "aws wafv2 tag-resource --region ap-northeast-3 --resource-arn {arn} --tags Key=twinpool:fence,Value=secondary-pool"
+    );
+    assert_eq!((before.code, updates(&world)), (1, 0), "{before:?}");
+    assert!(before.stderr.contains("earlier version"), "{before:?}");
+    assert!(before.stderr.contains(&command), "{before:?}");
+    // What the command does.
+    let tag = Tag::builder().key("twinpool:fence").value("secondary-pool");
+    let mark = world.osaka.waf_client().tag_resource().resource_arn(&arn);
+    mark.tags(tag.build().unwrap()).send().await.unwrap();
+    let marked = fence(&world, "open", &[]).await;
+
+    assert_eq!(marked.code, 0, "{marked:?}");
+    assert!(lets_people_through(&world).await);
+}
+
+#[tokio::test]
+async fn a_fence_with_a_rule_that_lets_the_public_through_is_not_simply_closed() {
+    let world = world().await;
+    downgrade(&world).await;
+    let tag = Tag::builder().key("twinpool:fence").value("secondary-pool");
+    let mark = world.osaka.waf_client().tag_resource();
+    let mark = mark.resource_arn(web_acl(&world).await.arn);
+    mark.tags(tag.build().unwrap()).send().await.unwrap();
+
+    for action in ["close", "status"] {
+        let ran = fence(&world, action, &[]).await;
 
         assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.stderr.contains(word), "{ran:?}");
+        assert_eq!(ran.json()["now"], "closed");
+        assert_eq!(ran.json()["openings"], json!(["authorised-by-iam"]));
     }
-    assert_eq!(updates(&world), 0);
+}
+
+/// The status of a request that anybody can send to Osaka.
+async fn status_of(world: &World, path: &str, header: Option<(&str, &str)>) -> u16 {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let url = format!("{}{path}", world.osaka.endpoint());
+    let mut request = hyper::Request::get(url);
+    if let Some((name, value)) = header {
+        request = request.header(name, value);
+    }
+    let request = request.body(Full::<bytes::Bytes>::default()).unwrap();
+    client.request(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_closed_fence_keeps_the_pages_from_everybody_whatever_header_they_send_and_never_the_keys()
+ {
+    let world = world().await;
+    let pool = &world.secondary.id;
+    let login = format!("/login?client_id={}", world.secondary.client_id);
+    let pages = [login.as_str(), "/oauth2/token", "/signup"];
+    let keys = ["jwks.json", "openid-configuration"];
+    let keys = keys.map(|document| format!("/{pool}/.well-known/{document}"));
+    let spoofed = [
+        (
+            "x-amz-target",
+            "AWSCognitoIdentityProviderService.AdminGetUser",
+        ),
+        ("x-amzn-cognito-operation-name", "AdminGetUser"),
+        ("authorization", "Basic Zm9vOmJhcg=="),
+    ];
+
+    for (action, is_open) in [("close", false), ("open", true)] {
+        fence(&world, action, &[]).await;
+
+        for page in pages {
+            for header in spoofed.map(Some).into_iter().chain([None]) {
+                let status = status_of(&world, page, header).await;
+                assert_eq!(status != 403, is_open, "{page}, {header:?}: {status}");
+            }
+        }
+        for document in &keys {
+            assert_eq!(status_of(&world, document, None).await, 200);
+        }
+        let users = world.osaka.cognito_client().list_users();
+        assert!(users.user_pool_id(pool).send().await.is_ok());
+    }
 }

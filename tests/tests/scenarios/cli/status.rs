@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use local_regions::cognito::SeedUser;
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::{Loss, Region};
 use local_regions::world::{OUTBOX, SNAPSHOTS, World};
@@ -180,4 +181,48 @@ async fn conflicts_and_newcomers_are_counted_and_nobody_is_named() {
     for number in 1..=3 {
         assert!(!ran.stdout.contains(&email(number)));
     }
+}
+
+#[tokio::test]
+async fn a_trigger_that_another_tool_detached_is_not_safe() {
+    let world = world().await;
+    world.osaka.close_fence();
+    snapshot(&world).await.unwrap();
+    let client = world.osaka.cognito_client();
+    let update = client.update_user_pool().user_pool_id(&world.secondary.id);
+    update.send().await.unwrap();
+
+    let (code, status) = json(&world).await;
+
+    assert_eq!(code, 1, "{status}");
+    assert_eq!(line(&status, "primary trigger")["level"], "good");
+    let detached = line(&status, "secondary trigger");
+    assert_eq!(detached["level"], "wrong");
+    let to_do = detached["to_do"].as_str().unwrap_or_default();
+    assert!(to_do.contains("twinpool attach"), "{status}");
+}
+
+#[tokio::test]
+async fn people_without_a_verified_address_are_counted_from_the_last_snapshot() {
+    let world = world().await;
+    world.osaka.close_fence();
+    for number in 1..=2 {
+        let user = SeedUser {
+            attributes: [("email".to_owned(), email(number))].into(),
+            ..SeedUser::default()
+        };
+        world.osaka.cognito().put_user(&world.secondary.id, user);
+    }
+    snapshot(&world).await.unwrap();
+
+    let (code, status) = json(&world).await;
+
+    assert_eq!(code, 0, "{status}");
+    let found = line(&status, "no way in");
+    assert_eq!(found["level"], "warn");
+    let state = found["state"].as_str().unwrap_or_default();
+    assert!(
+        state.starts_with("2 users have no verified address"),
+        "{status}"
+    );
 }

@@ -1,21 +1,40 @@
 //! Whether the secondary pool is closed to the public on a normal day.
 
 use crate::check::finding::Findings;
-use crate::fence::{Gate, State};
+use crate::fence::{FENCE_TAG, Gate, State};
 
 /// The secondary pool should be protected by twinpool's fence, and the fence should be closed.
 pub fn fence(gate: &Gate, findings: &mut Findings) {
     let topic = "fence";
     match gate {
-        Gate::Fence(fence) if fence.state() == State::Closed => findings.good(topic, "closed"),
-        Gate::Fence(_) => findings.warn(
+        Gate::Fence(fence) if fence.state() == State::Open => findings.warn(
             topic,
             "open: whoever can read a user's mail can sign in to the secondary as that user",
             "unless this is a failover: twinpool fence close",
         ),
-        Gate::Foreign(name) => findings.warn(
+        Gate::Fence(fence) if fence.openings().is_empty() => findings.good(topic, "closed"),
+        Gate::Fence(fence) => findings.wrong(
             topic,
-            format!("the web ACL {name} of the secondary is not twinpool's fence"),
+            format!(
+                "closed, but these rules let the public through: {}",
+                fence.openings().join(", ")
+            ),
+            "deploy the fence again (docs/deploy.md, \"Upgrade\"), or remove the rules in the AWS WAF console",
+        ),
+        Gate::Foreign(acl) if acl.is_outdated => findings.warn(
+            topic,
+            format!(
+                "the web ACL {} of the secondary is the fence of an earlier version of twinpool",
+                acl.name
+            ),
+            "unless this is a failover, upgrade: docs/deploy.md, \"Upgrade\"",
+        ),
+        Gate::Foreign(acl) => findings.warn(
+            topic,
+            format!(
+                "the web ACL {} of the secondary is not twinpool's fence: it does not have the tag {FENCE_TAG}",
+                acl.name
+            ),
             "make sure that it blocks the public operations on a normal day, and that somebody can open it",
         ),
         Gate::None => findings.warn(

@@ -9,16 +9,19 @@ mod pool;
 mod sign_in;
 mod sign_up;
 mod triggers;
+mod way_in;
 
 use crate::check::facts::PoolFacts;
 use crate::check::finding::{Finding, Findings};
 use crate::fence::Gate;
+use shared::snapshot::manifest::Users;
 
-/// Applies all rules to two pools and to the web ACL that protects the secondary pool.
+/// Applies all rules to two pools, to the web ACL that protects the secondary pool, and to what the latest snapshot has counted.
 pub fn compare_pools(
     primary: &PoolFacts,
     secondary: &PoolFacts,
     gate: &Gate,
+    snapshot: Option<&Users>,
     origin_sub: &str,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
@@ -44,6 +47,7 @@ pub fn compare_pools(
     }
     first_sub::first_sub(primary, secondary, origin_sub, &mut findings);
     fence::fence(gate, &mut findings);
+    way_in::way_in(snapshot, &mut findings);
     findings.into_vec()
 }
 

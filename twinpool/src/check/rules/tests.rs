@@ -11,9 +11,11 @@ use serde_json::json;
 
 use super::compare_pools;
 use super::fence::fence;
+use super::way_in::way_in;
 use crate::check::facts::PoolFacts;
 use crate::check::finding::{Findings, Severity};
-use crate::fence::Gate;
+use crate::fence::{FENCE_TAG, Foreign, Gate};
+use shared::snapshot::manifest::Users;
 
 const ORIGIN_SUB: &str = "custom:origin_sub";
 
@@ -75,7 +77,7 @@ fn pool(id: &str) -> PoolFacts {
 
 fn gate(default_action: &str) -> Gate {
     match json!({"Rules": [{"Name": "authorised-by-iam"}], "DefaultAction": {default_action: {}}}) {
-        serde_json::Value::Object(acl) => Gate::from(acl),
+        serde_json::Value::Object(acl) => Gate::of(acl, &[FENCE_TAG.to_owned()]),
         _ => unreachable!(),
     }
 }
@@ -85,7 +87,9 @@ fn after(change: impl FnOnce(&mut PoolFacts, &mut PoolFacts)) -> Vec<(Severity, 
     let mut primary = pool("ap-northeast-1_Primary01");
     let mut secondary = pool("ap-northeast-3_Secondary");
     change(&mut primary, &mut secondary);
-    let findings = compare_pools(&primary, &secondary, &gate("Block"), ORIGIN_SUB);
+    let everybody = Users::default();
+    let gate = gate("Block");
+    let findings = compare_pools(&primary, &secondary, &gate, Some(&everybody), ORIGIN_SUB);
     let bad = findings
         .iter()
         .filter(|finding| finding.severity != Severity::Good);
@@ -451,6 +455,34 @@ fn a_fence_that_is_open_missing_or_foreign_is_a_warning() {
 
     assert_eq!(found(&gate("Block")), Severity::Good);
     assert_eq!(found(&gate("Allow")), Severity::Warn);
-    assert_eq!(found(&Gate::Foreign("acl".into())), Severity::Warn);
+    for is_outdated in [false, true] {
+        let acl = Foreign {
+            name: "acl".into(),
+            arn: "arn".into(),
+            is_outdated,
+        };
+        assert_eq!(found(&Gate::Foreign(acl)), Severity::Warn);
+    }
     assert_eq!(found(&Gate::None), Severity::Warn);
+}
+
+#[test]
+fn people_who_cannot_reset_their_password_in_a_failover_are_a_warning_with_their_number() {
+    let found = |snapshot: Option<&Users>| {
+        let mut findings = Findings::default();
+        way_in(snapshot, &mut findings);
+        findings.into_vec().remove(0)
+    };
+    let with = |count| Users {
+        rejected: [("no-verified-attribute".into(), count)].into(),
+        ..Users::default()
+    };
+
+    assert_eq!(found(Some(&Users::default())).severity, Severity::Good);
+    assert_eq!(found(None).severity, Severity::Warn);
+    for (count, text) in [(1, "1 user has"), (3, "3 users have")] {
+        let finding = found(Some(&with(count)));
+        assert_eq!(finding.severity, Severity::Warn);
+        assert!(finding.what.starts_with(text), "{}", finding.what);
+    }
 }

@@ -7,6 +7,7 @@ use aws_sdk_cognitoidentityprovider::types::LambdaConfigType;
 use crate::check::facts::PoolFacts;
 use crate::check::finding::Findings;
 use crate::check::names::join_names;
+use crate::post_confirmation::is_twinpools;
 
 /// Both pools must run twinpool's function after a confirmation, and should have the same other triggers.
 pub fn triggers(primary: &PoolFacts, secondary: &PoolFacts, findings: &mut Findings) {
@@ -61,14 +62,6 @@ pub fn triggers(primary: &PoolFacts, secondary: &PoolFacts, findings: &mut Findi
             "attach the same functions to the secondary; otherwise it behaves differently in a failover",
         );
     }
-}
-
-/// Whether a function has a name that twinpool's stacks give, or the name of one of its binaries.
-fn is_twinpools(arn: &str) -> bool {
-    let name = arn.split(':').nth(6).unwrap_or_default().to_lowercase();
-    ["twinpool", "replicate-fn", "backup-fn"]
-        .iter()
-        .any(|ours| name.contains(ours))
 }
 
 /// The triggers that are set, except post-confirmation.

@@ -32,6 +32,9 @@ fn facts() -> Facts {
         Asked::Known(Pool {
             users: 7,
             arn: "arn".into(),
+            post_confirmation: Some(
+                "arn:aws:lambda:ap-northeast-1:1:function:twinpool-trigger".into(),
+            ),
         })
     };
     let nothing = || Asked::Known(Records::default());
@@ -87,6 +90,54 @@ fn a_quiet_day_is_safe() {
 }
 
 #[test]
+fn a_trigger_that_is_detached_is_wrong_and_an_unknown_one_a_warning() {
+    let with = |post_confirmation: Option<&str>| Facts {
+        primary: Asked::Known(Pool {
+            users: 7,
+            arn: "arn".into(),
+            post_confirmation: post_confirmation.map(str::to_owned),
+        }),
+        ..facts()
+    };
+
+    let detached = line(&with(None), "primary trigger");
+    let other = with(Some("arn:aws:lambda:ap-northeast-1:1:function:welcome"));
+
+    assert_eq!(detached.level, Level::Wrong);
+    let to_do = detached.to_do.unwrap();
+    assert!(
+        to_do.contains("attach --pool ap-northeast-1_Primary01"),
+        "{to_do}"
+    );
+    assert_eq!(line(&other, "primary trigger").level, Level::Warn);
+    assert_eq!(line(&other, "secondary trigger").level, Level::Good);
+    let lost = assess(&Facts {
+        primary: lost(),
+        ..facts()
+    });
+    assert!(lost.iter().all(|line| line.what != "primary trigger"));
+}
+
+#[test]
+fn people_who_cannot_reset_their_password_in_a_failover_are_counted() {
+    let mut facts = facts();
+    assert_eq!(line(&facts, "no way in").level, Level::Good);
+    if let Asked::Known(Some(last)) = &mut facts.snapshot {
+        last.rejected.insert("no-verified-attribute".into(), 3);
+    }
+
+    let line = line(&facts, "no way in");
+
+    assert_eq!(line.level, Level::Warn);
+    assert!(line.state.starts_with("3 users"), "{}", line.state);
+    let to_do = line.to_do.unwrap();
+    assert!(
+        to_do.contains("s3://snapshots/snapshots/20261120T110000Z-00000000/rejected.csv"),
+        "{to_do}"
+    );
+}
+
+#[test]
 fn when_the_primary_is_lost_the_advice_is_to_open_the_fence() {
     let facts = Facts {
         primary: lost(),
@@ -122,6 +173,23 @@ fn an_open_fence_is_good_only_while_the_primary_is_lost() {
     assert!(line(&failover, "fence").state.contains("failover"));
     let to_do = line(&failover, "primary pool").to_do.unwrap();
     assert!(!to_do.contains("open the fence"), "{to_do}");
+}
+
+#[test]
+fn a_fence_that_is_not_simply_closed_is_never_good_on_a_quiet_day() {
+    for (fence, level) in [
+        (Fence::PartlyOpen, Level::Wrong),
+        (Fence::Outdated, Level::Warn),
+        (Fence::Foreign, Level::Warn),
+        (Fence::None, Level::Warn),
+    ] {
+        let facts = Facts {
+            fence: Asked::Known(fence),
+            ..facts()
+        };
+
+        assert_eq!(line(&facts, "fence").level, level, "{fence:?}");
+    }
 }
 
 #[test]
