@@ -1,10 +1,11 @@
 //! Random histories of both regions: see [`harness::chaos`]. It prints the seed and the steps of every history that breaks a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
 use futures_util::{StreamExt, stream};
 use harness::chaos::{self, Counts, History, Kind, Kinds, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -59,8 +60,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         .map(|seed| {
             let history = History::generate(seed, kinds);
             async move {
-                let outcome = tokio::spawn(async move { chaos::play(&history).await }).await?;
-                anyhow::Ok((seed, outcome?))
+                let played = tokio::spawn(async move { chaos::play(&history).await });
+                let outcome = played.await.map_err(anyhow::Error::from).flatten();
+                anyhow::Ok((seed, outcome.with_context(|| format!("seed {seed}"))?))
             }
         })
         .buffer_unordered(arguments.jobs.into());
@@ -68,36 +70,34 @@ async fn main() -> anyhow::Result<ExitCode> {
     while let Some(played) = histories.next().await {
         let (seed, outcome) = played?;
         bar.inc(1);
-        bar.suspend(|| print(seed, &outcome, &arguments));
+        if !outcome.violations.is_empty() || arguments.verbose {
+            let story = story(seed, &outcome, &arguments.without);
+            bar.suspend(|| println!("{story}"));
+        }
         summary.add(seed, &outcome);
         bar.set_message(format!("{} broken", summary.broken.len()));
     }
     bar.finish_and_clear();
     summary.print(begun.elapsed());
-    Ok(match summary.broken.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(ExitCode::from(summary.exit_code()))
 }
 
-/// Prints the steps of a history that broke a rule, and what it broke.
-fn print(seed: u64, outcome: &Outcome, arguments: &Arguments) {
-    if outcome.violations.is_empty() && !arguments.verbose {
-        return;
-    }
-    println!("\nseed {seed}");
+/// The steps of a history, the rules that it broke, and how it is played again.
+fn story(seed: u64, outcome: &Outcome, without: &[Kind]) -> String {
+    let mut text = format!("\nseed {seed}");
     for line in &outcome.story {
-        println!("  {line}");
+        text.push_str(&format!("\n  {line}"));
     }
     for violation in &outcome.violations {
-        println!("  ! {}: {}", violation.rule, violation.what);
+        text.push_str(&format!("\n  ! {}: {}", violation.rule, violation.what));
     }
     let mut again = format!("--seed {seed}");
-    for kind in &arguments.without {
-        let value = clap::ValueEnum::to_possible_value(kind).expect("no kind is hidden");
-        again = format!("{again} --without {}", value.get_name());
+    for kind in without {
+        let kind = kind.to_possible_value().expect("no kind is hidden");
+        again.push_str(&format!(" --without {}", kind.get_name()));
     }
-    println!("  again: make chaos ARGS=\"{again}\"");
+    text.push_str(&format!("\n  again: make chaos ARGS=\"{again}\""));
+    text
 }
 
 /// What all histories have in common.
@@ -119,9 +119,13 @@ impl Summary {
             self.broken.push(seed);
         }
         let rules = outcome.violations.iter().map(|violation| violation.rule);
-        for rule in rules.collect::<std::collections::BTreeSet<_>>() {
+        for rule in rules.collect::<BTreeSet<_>>() {
             *self.rules.entry(rule).or_default() += 1;
         }
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.broken.is_empty())
     }
 
     fn print(&self, took: Duration) {
@@ -153,6 +157,47 @@ impl Summary {
         }
         if !self.broken.is_empty() {
             println!("\nseeds of broken histories: {:?}", self.broken);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::chaos::Violation;
+
+    use super::*;
+
+    fn outcome(violations: Vec<Violation>) -> Outcome {
+        Outcome {
+            counts: Counts::default(),
+            story: vec!["1. p0 confirms: done".to_owned()],
+            violations,
+        }
+    }
+
+    #[test]
+    fn one_broken_rule_fails_the_run_and_its_seed_and_steps_are_told() {
+        let broken = outcome(vec![Violation {
+            rule: "nobody is there twice",
+            what: "two users".to_owned(),
+        }]);
+        let mut summary = Summary::default();
+        summary.add(6, &outcome(Vec::new()));
+        assert_eq!(summary.exit_code(), 0);
+        summary.add(7, &broken);
+        summary.add(8, &outcome(Vec::new()));
+
+        let told = story(7, &broken, &[Kind::Moves]);
+
+        assert_eq!(summary.exit_code(), 1);
+        assert_eq!(summary.broken, [7]);
+        for part in [
+            "seed 7",
+            "1. p0 confirms: done",
+            "! nobody is there twice: two users",
+            "make chaos ARGS=\"--seed 7 --without moves\"",
+        ] {
+            assert!(told.contains(part), "{told}");
         }
     }
 }

@@ -23,8 +23,10 @@ pub struct Evidence {
     pub outbox: BTreeSet<String>,
     /// The `sub` of each reported conflict at the end.
     pub conflicts: BTreeSet<String>,
-    /// How many people the primary pool's trigger counted as lost.
-    pub lost: u64,
+    /// The `sub` of each sign-up in the journal at the end, restored or not.
+    pub journal: BTreeSet<String>,
+    /// How many people the triggers of the primary pool and of the secondary pool counted as lost.
+    pub lost: [u64; 2],
     /// The restores that said they were complete.
     pub complete_restores: Vec<CompleteRestore>,
     /// What the pointers to the latest snapshots named, in the order in which it was seen.

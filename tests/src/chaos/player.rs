@@ -659,20 +659,27 @@ impl Player<'_> {
     fn collect(mut self) -> anyhow::Result<Evidence> {
         self.evidence.primary = self.users(Place::Tokyo);
         self.evidence.secondary = self.users(Place::Osaka);
-        let subs = |prefix: &str| -> BTreeSet<String> {
-            let keys = self.world.tokyo.s3().keys(OUTBOX, prefix).into_iter();
+        let subs = |place, bucket, prefix: &str| -> BTreeSet<String> {
+            let keys = self.region(place).s3().keys(bucket, prefix).into_iter();
             keys.filter_map(|key| {
                 let name = key.strip_prefix(prefix)?.strip_suffix(".json")?;
                 Some(name.to_owned())
             })
             .collect()
         };
-        self.evidence.outbox = subs("outbox/");
-        self.evidence.conflicts = subs("conflicts/");
+        let outbox = subs(Place::Tokyo, OUTBOX, "outbox/");
+        let conflicts = subs(Place::Tokyo, OUTBOX, "conflicts/");
+        let waiting = subs(Place::Osaka, SNAPSHOTS, "journal/sign-up/");
+        let restored = subs(Place::Osaka, SNAPSHOTS, "journal/restored/");
+        self.evidence.outbox = outbox;
+        self.evidence.conflicts = conflicts;
+        self.evidence.journal = &waiting | &restored;
         for (place, function) in FUNCTIONS {
             let log = self.world.log(self.region(place), function);
-            if function == REPLICATE_TRIGGER {
-                self.evidence.lost = sum_of_metric(&log, "Lost");
+            match function {
+                REPLICATE_TRIGGER => self.evidence.lost[0] = sum_of_metric(&log, "Lost"),
+                BACKUP_TRIGGER => self.evidence.lost[1] = sum_of_metric(&log, "Lost"),
+                _ => {}
             }
             self.evidence.logs.push((function, log));
         }

@@ -24,12 +24,13 @@ pub struct Violation {
 type Rule = fn(&Evidence) -> Vec<String>;
 
 /// All rules by their names.
-pub const RULES: [(&str, Rule); 8] = [
+pub const RULES: [(&str, Rule); 9] = [
     ("no sign-up fails or waits", sign_ups_succeed_in_time),
     (
         "everyone of Tokyo is a replica, waits, or is reported",
         nobody_is_missing,
     ),
+    ("every newcomer is in the journal", newcomers_are_recorded),
     ("nobody is there twice", nobody_is_there_twice),
     ("complete means that everyone is home", complete_is_true),
     (
@@ -132,9 +133,36 @@ pub fn nobody_is_missing(evidence: &Evidence) -> Vec<String> {
             )),
         }
     }
-    if lost > evidence.lost {
-        let counted = evidence.lost;
+    let counted = evidence.lost[0];
+    if lost > counted {
         broken.push(format!("{lost} people are lost, and {counted} are counted"));
+    }
+    broken
+}
+
+/// Everyone who confirmed in Osaka has a record in the journal, or is a counted loss that nothing could have prevented.
+pub fn newcomers_are_recorded(evidence: &Evidence) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut lost = 0;
+    for person in &evidence.people {
+        let is_newcomer = person.home == Place::Osaka && person.confirmed && !person.deleted;
+        if !is_newcomer || evidence.journal.contains(&person.sub) {
+            continue;
+        }
+        match person.excuse {
+            Some(Excuse::Killed) => {}
+            Some(Excuse::StoreDown) => lost += 1,
+            None => broken.push(format!(
+                "{} is confirmed in Osaka and not in the journal",
+                person.sub
+            )),
+        }
+    }
+    let counted = evidence.lost[1];
+    if lost > counted {
+        broken.push(format!(
+            "{lost} newcomers are lost, and {counted} are counted"
+        ));
     }
     broken
 }
@@ -305,6 +333,7 @@ mod tests {
             }],
             primary,
             secondary,
+            journal: BTreeSet::from(["n".to_owned()]),
             pointers: vec![pointer("2"), pointer("2"), pointer("3")],
             logs: vec![("replicate-fn", "a was replicated".to_owned())],
             personal: vec![("an address".to_owned(), "a@x".to_owned())],
@@ -361,7 +390,7 @@ mod tests {
         assert_eq!(broken(&waiting), [""; 0]);
         assert_eq!(broken(&reported), [""; 0]);
         assert_eq!(broken(&lost), [RULES[1].0]);
-        lost.lost = 1;
+        lost.lost[0] = 1;
         assert_eq!(broken(&lost), [""; 0]);
     }
 
@@ -372,7 +401,7 @@ mod tests {
 
         let rules = broken(&evidence);
 
-        assert_eq!(rules, [RULES[1].0, RULES[6].0]);
+        assert_eq!(rules, [RULES[1].0, RULES[7].0]);
     }
 
     #[test]
@@ -384,14 +413,26 @@ mod tests {
     }
 
     #[test]
+    fn a_newcomer_without_a_record_is_seen_unless_the_loss_is_counted() {
+        let mut evidence = all_is_well();
+        evidence.journal.clear();
+
+        assert_eq!(broken(&evidence), [RULES[2].0]);
+        evidence.people[2].excuse = Some(Excuse::StoreDown);
+        assert_eq!(broken(&evidence), [RULES[2].0]);
+        evidence.lost[1] = 1;
+        assert_eq!(broken(&evidence), [""; 0]);
+    }
+
+    #[test]
     fn two_users_of_one_person_are_seen_in_each_pool() {
         let mut in_osaka = all_is_well();
         in_osaka.secondary.push(user("a2", "a2@x", Some("a")));
         let mut in_tokyo = all_is_well();
         in_tokyo.primary.push(user("n2", "n2@x", Some("n")));
 
-        assert_eq!(broken(&in_osaka), [RULES[2].0]);
-        assert_eq!(broken(&in_tokyo), [RULES[2].0]);
+        assert_eq!(broken(&in_osaka), [RULES[3].0]);
+        assert_eq!(broken(&in_tokyo), [RULES[3].0]);
     }
 
     #[test]
@@ -404,7 +445,7 @@ mod tests {
         stranger.complete_restores[0].primary[2] = user("s", "other@x", None);
 
         for evidence in [away, unconfirmed, stranger] {
-            assert_eq!(broken(&evidence), [RULES[3].0]);
+            assert_eq!(broken(&evidence), [RULES[4].0]);
         }
     }
 
@@ -415,8 +456,8 @@ mod tests {
         let mut backwards = all_is_well();
         backwards.pointers[2].snapshot = "1".to_owned();
 
-        assert_eq!(broken(&incomplete), [RULES[4].0]);
-        assert_eq!(broken(&backwards), [RULES[4].0]);
+        assert_eq!(broken(&incomplete), [RULES[5].0]);
+        assert_eq!(broken(&backwards), [RULES[5].0]);
     }
 
     #[test]
@@ -427,8 +468,8 @@ mod tests {
         password.logs[0].1.push_str(&" x".repeat(3));
         password.logs[0].1.push_str(&"y".repeat(100));
 
-        assert_eq!(broken(&address), [RULES[5].0]);
-        assert_eq!(broken(&password), [RULES[5].0]);
+        assert_eq!(broken(&address), [RULES[6].0]);
+        assert_eq!(broken(&password), [RULES[6].0]);
     }
 
     #[test]
@@ -437,7 +478,7 @@ mod tests {
         evidence.primary[0] = user("a", "moved@x", None);
         evidence.primary.push(user("c", "a@x", None));
 
-        assert_eq!(broken(&evidence), [RULES[6].0]);
+        assert_eq!(broken(&evidence), [RULES[7].0]);
         evidence.conflicts.insert("c".to_owned());
         assert_eq!(broken(&evidence), [""; 0]);
     }
@@ -447,6 +488,6 @@ mod tests {
         let mut evidence = all_is_well();
         evidence.unquiet.push("the restore does not end".to_owned());
 
-        assert_eq!(broken(&evidence), [RULES[7].0]);
+        assert_eq!(broken(&evidence), [RULES[8].0]);
     }
 }
