@@ -244,7 +244,7 @@ enum Choice {
 #[rustfmt::skip]
 const CHOICES: [(Choice, [u32; 3]); 17] = [
     (Choice::Newcomer,            [30, 34, 14]),
-    (Choice::Confirm,             [18, 14,  8]),
+    (Choice::Confirm,             [18, 10, 14]),
     (Choice::Reset,               [ 4,  5,  5]),
     (Choice::Move,                [ 8,  0,  5]),
     (Choice::Delete,              [ 5,  3,  4]),
@@ -452,7 +452,7 @@ impl Draft {
             state: State::Unconfirmed,
         });
         self.steps.push(Step::SignUp(person, home, address));
-        if !self.chance(Kind::LateConfirmations, 0.25) {
+        if !self.chance(Kind::LateConfirmations, 0.35) {
             self.confirm(person);
         }
     }

@@ -35,6 +35,8 @@ const QUIET_ATTEMPTS: usize = 10;
 const OWN_ATTEMPTS: usize = 8;
 /// So many failing calls in a row use up the time that the trigger has for the PUT that keeps a person.
 const SURVIVABLE_FAILURES: usize = 3;
+/// How often the pointers are looked at while a worker runs.
+const POINTER_INTERVAL: Duration = Duration::from_millis(50);
 /// Pointers to the latest snapshots.
 const POINTERS: [&str; 2] = ["latest.json", "latest-newcomers.json"];
 
@@ -498,7 +500,10 @@ impl Player<'_> {
         let region = self.region(place).clone();
         let invocations = (0..copies).map(|_| invoke(&region, function, &payload));
         let invocations = futures_util::future::join_all(invocations);
-        let (answers, killed) = self.kill_during(place, function, kill, invocations).await;
+        let working = self.kill_during(place, function, kill, invocations);
+        let mut pointers = self.evidence.pointers.clone();
+        let (answers, killed) = self.watch_pointers(&mut pointers, working).await;
+        self.evidence.pointers = pointers;
         if killed && answers.iter().any(Result::is_err) {
             self.evidence.counts.kills += 1;
         }
@@ -616,13 +621,35 @@ impl Player<'_> {
 
     /// Notes what the pointers name now, if that has changed.
     fn look_at_pointers(&mut self) {
+        let mut seen = std::mem::take(&mut self.evidence.pointers);
+        self.add_changed_pointers(&mut seen);
+        self.evidence.pointers = seen;
+    }
+
+    /// Runs something, and meanwhile looks again and again at what the pointers name.
+    async fn watch_pointers<T>(
+        &self,
+        seen: &mut Vec<PointerSeen>,
+        running: impl Future<Output = T>,
+    ) -> T {
+        let watching = async {
+            loop {
+                tokio::time::sleep(POINTER_INTERVAL).await;
+                self.add_changed_pointers(seen);
+            }
+        };
+        tokio::select! {
+            result = running => result,
+            () = watching => unreachable!("it never ends"),
+        }
+    }
+
+    fn add_changed_pointers(&self, seen: &mut Vec<PointerSeen>) {
         for key in POINTERS {
-            let last = (self.evidence.pointers.iter())
-                .rfind(|seen| seen.key == key)
-                .cloned();
+            let last = seen.iter().rfind(|seen| seen.key == key).cloned();
             let now = self.pointer(key, last.is_some());
             if let Some(now) = now.filter(|now| last.as_ref() != Some(now)) {
-                self.evidence.pointers.push(now);
+                seen.push(now);
             }
         }
     }

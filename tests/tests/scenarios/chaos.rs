@@ -13,11 +13,11 @@ const KINDS: Kinds = Kinds::ALL
     .without(Kind::ReusedAddresses)
     .without(Kind::SameAddressInBoth);
 
-const CONCURRENT_HISTORIES: usize = 3;
+const CONCURRENT_HISTORIES: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_random_histories_nobody_is_missing_and_nothing_is_falsely_complete() {
-    let histories = (1..=10).map(|seed| History::generate(seed, KINDS));
+    let histories = (1..=8).map(|seed| History::generate(seed, KINDS));
 
     let played: Vec<_> = stream::iter(histories)
         .map(async |history| (history.seed, chaos::play(&history).await))
