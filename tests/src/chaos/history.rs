@@ -176,6 +176,7 @@ impl History {
             let length = draft.random.random_range(3..=10);
             draft.phase(Phase::Return, length);
         }
+        draft.confirmation_after_a_snapshot();
         Self {
             seed,
             kinds,
@@ -302,6 +303,30 @@ impl Draft {
         if lost {
             self.steps.push(Step::Return(Place::Tokyo));
         }
+    }
+
+    /// Every newcomer is unconfirmed for some seconds, and a snapshot may be taken just then.
+    fn confirmation_after_a_snapshot(&mut self) {
+        if !self.chance(Kind::LateConfirmations, 0.2) || !self.kinds.has(Kind::EarlyRestores) {
+            return;
+        }
+        let job = |job| Step::Work {
+            job,
+            copies: 1,
+            kill: None,
+        };
+        let (person, address) = (self.people.len(), self.address());
+        self.people.push(Expected {
+            home: Place::Osaka,
+            address,
+            state: State::Confirmed,
+        });
+        self.steps.extend([
+            Step::SignUp(person, Place::Osaka, address),
+            job(Job::Snapshot),
+            Step::Confirm(person, None),
+            job(Job::Restore),
+        ]);
     }
 
     fn add(&mut self, choice: Choice, phase: Phase) {
