@@ -1,4 +1,4 @@
-# The commands of this repository. drill, test, regions and bench need only Rust; cdk/ needs Node.js 20.
+# The commands of this repository. drill, chaos, test, regions and bench need only Rust; cdk/ needs Node.js 20.
 
 # The binaries are started directly, because `cargo run` would compile the AWS SDKs again with the features of one package.
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
@@ -6,11 +6,16 @@ BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 
-.PHONY: bench build deploy deploy-local drill lint lint-templates regions test
+.PHONY: bench build chaos deploy deploy-local drill lint lint-templates regions test
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
 	$(BUILT)/drill $(ARGS)
+
+# Plays random histories of both regions, and checks what must hold after each. The seed of one that breaks a rule is printed, and
+# plays it again. make chaos ARGS="--seed N --count N --jobs N --without KIND"
+chaos: build
+	$(BUILT)/chaos $(ARGS)
 
 # Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 are skipped, and without Node.js
 # the tests of cdk/. Both print a message, and are errors in CI.
