@@ -216,6 +216,13 @@ impl TargetPool {
             Found::Home(_) => return UserState::Present,
             Found::IdentityTwice => return UserState::IdentityTwice,
             Found::NameOfAnother => return UserState::NameOfAnother,
+            // The holder is the user of the snapshot with whom this one shares the name.
+            Found::AnotherPerson(holder)
+                if namesakes.group(&who.name).is_some()
+                    && namesakes.has_identity(&holder.identity) =>
+            {
+                return UserState::NameOfAnother;
+            }
             Found::AnotherPerson(holder) => {
                 let holder = self.wanted.get(&holder.name);
                 return UserState::AnotherPerson(holder.map(|holder| holder.sub.clone()));

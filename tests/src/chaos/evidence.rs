@@ -56,6 +56,12 @@ pub struct PersonSeen {
     pub excuse: Option<Excuse>,
     /// Whether an administrator has deleted them since.
     pub deleted: bool,
+    /// Whether their address in Tokyo has changed since their last confirmation. No trigger is invoked for such a change, so
+    /// twinpool cannot know of it.
+    pub moved_unseen: bool,
+    /// Whether they have reset the password in Tokyo after such a change. Their replica still has the old address, and cannot be
+    /// found by identity, so a second one is created.
+    pub reset_after_move: bool,
 }
 
 /// Why nothing could have kept a confirmation.
