@@ -2,19 +2,18 @@
 
 use jiff::SignedDuration;
 use shared::aws::{RetryPolicy, Sdk};
-use shared::environment::{CustomAttribute, Environment};
+use shared::environment::{ConfigError, CustomAttribute, Environment};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::snapshot::worker::{
     DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, SnapshotWorker,
 };
 
-use crate::BackupFn;
 use crate::trigger::Trigger;
 use crate::worker::Worker;
 
 /// Reads the variables of both roles.
-pub async fn read(environment: &Environment) -> BackupFn {
+pub fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>) {
     let sdk = Sdk::from_environment(environment);
     let bucket = |policy| {
         let name = environment.required(
@@ -64,7 +63,7 @@ pub async fn read(environment: &Environment) -> BackupFn {
             trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),
         })
     })();
-    BackupFn { trigger, worker }
+    (trigger, worker)
 }
 
 struct Percent(u8);

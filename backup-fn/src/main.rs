@@ -29,7 +29,11 @@ struct BackupFn {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let served = function::run(&[env!("CARGO_CRATE_NAME")], config::read).await;
+    let set_up = async |environment: &_| {
+        let (trigger, worker) = config::read(environment);
+        BackupFn { trigger, worker }
+    };
+    let served = function::run(&[env!("CARGO_CRATE_NAME")], set_up).await;
     served.map_err(anyhow::Error::from_boxed)
 }
 

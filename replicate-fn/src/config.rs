@@ -9,7 +9,6 @@ use shared::environment::{ConfigError, CustomAttribute, Environment};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 
-use crate::ReplicateFn;
 use crate::outbox_worker::OutboxWorker;
 use crate::replicator::Replicator;
 use crate::secondary::{Secondary, Settings};
@@ -27,7 +26,7 @@ struct Replication {
 }
 
 /// Reads the environment variables of both roles.
-pub async fn read(environment: &Environment) -> ReplicateFn {
+pub fn read(environment: &Environment) -> (Trigger, Result<OutboxWorker, ConfigError>) {
     let sdk = Sdk::from_environment(environment);
     let replication = Replication::of(environment);
     let bucket = |policy| {
@@ -68,7 +67,7 @@ pub async fn read(environment: &Environment) -> ReplicateFn {
         replicator: replicator(RetryPolicy::TRIGGER, false).map(Arc::new),
         outbox: bucket(RetryPolicy::OUTBOX_WRITE),
     };
-    ReplicateFn { trigger, worker }
+    (trigger, worker)
 }
 
 /// The snapshot bucket, in which withheld replicas are kept. Without it nobody is moved or withheld.

@@ -44,7 +44,11 @@ enum Action {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let served = function::run(&[env!("CARGO_CRATE_NAME")], config::read).await;
+    let set_up = async |environment: &_| {
+        let (trigger, worker) = config::read(environment);
+        ReplicateFn { trigger, worker }
+    };
+    let served = function::run(&[env!("CARGO_CRATE_NAME")], set_up).await;
     served.map_err(anyhow::Error::from_boxed)
 }
 

@@ -353,8 +353,8 @@ impl Fence {
 }
 
 /// A WAF client for a pool's region.
-pub fn waf_client(sdk: &Sdk, pool: &PoolId, patience: RetryPolicy) -> Client {
-    Client::new(&sdk.config(pool.region(), patience))
+pub fn waf_client(sdk: &Sdk, pool: &PoolId, policy: RetryPolicy) -> Client {
+    Client::new(&sdk.config(pool.region(), policy))
 }
 
 /// The ARN of a pool. It contains the account, so it cannot be derived from the pool id.
