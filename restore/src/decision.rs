@@ -2,7 +2,26 @@
 
 use crate::reason::Reason;
 use crate::request::Scope;
-use crate::target_pool::UserState;
+use shared::person::Status;
+
+/// What the target pool has of a user of the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserState {
+    /// This person, as a confirmed user.
+    Present,
+    /// Another person has the name: their `sub`, if it is known.
+    AnotherPerson(Option<String>),
+    /// Two users with the person's identity.
+    IdentityTwice,
+    /// The name belongs to another user of the snapshot, whose name is the same one in the target pool.
+    NameOfAnother,
+    /// An unconfirmed user with the name: their `sub`.
+    Unconfirmed(String),
+    /// A user with the name, in another state.
+    Other(Status),
+    /// Nobody.
+    Absent,
+}
 
 /// How many import jobs may try a row that failed because of an internal error of Cognito.
 const IMPORT_ATTEMPTS_PER_ROW: u32 = 3;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 
+use crate::decision::UserState;
 use crate::names::{IdentityHash, NameHash, PersonKey};
 use crate::namesakes::Namesakes;
 use crate::who::{Addresses, Comparison, Who};
@@ -14,25 +15,6 @@ use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::import_csv::Format;
 use shared::person::{Attributes, Person, Status};
-
-/// What the target pool has of a user of the snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UserState {
-    /// This person, as a confirmed user.
-    Present,
-    /// Another person has the name: their `sub`, if it is known.
-    AnotherPerson(Option<String>),
-    /// Two users with the person's identity.
-    IdentityTwice,
-    /// The name belongs to another user of the snapshot, whose name is the same one in the target pool.
-    NameOfAnother,
-    /// An unconfirmed user with the name: their `sub`.
-    Unconfirmed(String),
-    /// A user with the name, in another state.
-    Other(Status),
-    /// Nobody.
-    Absent,
-}
 
 /// A confirmed user of the target pool whom the restore wants to know more about.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Phase 3: what to do about each user of the snapshot.
 
-use crate::decision::{Candidate, Decision, decide};
+use crate::decision::{Candidate, Decision, UserState, decide};
 use crate::error::RestoreError;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
-use crate::target_pool::{TargetPool, TargetUser, UserState};
+use crate::target_pool::{TargetPool, TargetUser};
 use crate::who::Who;
 use shared::import_csv::rules::{self, RowRules};
 

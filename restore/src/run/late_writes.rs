@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::decision::{Decision, NewcomerState, can_be_created, not_restored};
+use crate::decision::{Decision, NewcomerState, UserState, can_be_created, not_restored};
 use crate::error::RestoreError;
 use crate::names::PersonKey;
 use crate::reason::Reason;
@@ -12,7 +12,6 @@ use crate::run::config::Step;
 use crate::run::decide::Situation;
 use crate::run::prepare::Prepared;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
-use crate::target_pool::UserState;
 use crate::writes::{Creation, Creator, NewUser};
 use shared::cognito::users::{self, RefusedAttribute};
 use shared::person::{Attributes, Person, Status, is_cognitos_own};

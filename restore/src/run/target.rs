@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::decision::UserState;
 use crate::error::RestoreError;
 use crate::run::config::Step;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
 use crate::snapshot_users::SnapshotEntry;
-use crate::target_pool::{TargetPool, UserState};
+use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
 
