@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use crate::decision::NewcomerState;
 use crate::error::RestoreError;
 use crate::names::{IdentityHash, PersonKey};
-use crate::snapshot_users::who_of_leftover;
 use crate::source::SourceSnapshot;
 use crate::who::{Addresses, Comparison, Who};
 use shared::cognito::pool::{Pool, PoolError};
@@ -228,7 +227,7 @@ impl Newcomers {
             let Some(record) = possible_names.iter().find(is_unjoined) else {
                 continue;
             };
-            let (record, who) = ((*record).to_owned(), who_of_leftover(comparison, &leftover));
+            let (record, who) = ((*record).to_owned(), leftover.who(comparison));
             if leftover.reason == "unconfirmed" {
                 let is_archived = self.records.remove(&record).is_some_and(|r| r.is_archived);
                 self.unmatched.push(UnmatchedRecord {

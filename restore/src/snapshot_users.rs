@@ -78,7 +78,7 @@ impl<'a> SnapshotUsers<'a> {
         while let Some(leftover) = self.leftovers.next().await? {
             if !leftover.is_attribute() {
                 return Ok(Some(SnapshotUser {
-                    who: who_of_leftover(self.comparison, &leftover),
+                    who: leftover.who(self.comparison),
                     username: leftover.username.clone(),
                     entry: SnapshotEntry::Leftover(leftover),
                 }));
@@ -100,13 +100,4 @@ impl<'a> SnapshotUsers<'a> {
             .who(username, identity.as_deref(), addresses);
         Ok(who)
     }
-}
-
-/// Who a user is whom the import files leave out.
-pub fn who_of_leftover(comparison: &Comparison, leftover: &Leftover) -> Who {
-    let attributes = &leftover.attributes;
-    let sub = Some(leftover.sub.as_str()).filter(|sub| !sub.is_empty());
-    let identity = attributes.identity(comparison.origin()).or(sub);
-    let addresses = comparison.addresses_of(attributes);
-    comparison.who(&leftover.username, identity, addresses)
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::RestoreError;
 use crate::request::SnapshotChoice;
+use crate::who::{Comparison, Who};
 use shared::id::Id;
 use shared::import_csv::reader::{Cells, Header, Lines};
 use shared::person::Attributes;
@@ -43,6 +44,14 @@ pub struct Leftover {
 }
 
 impl Leftover {
+    /// Who this user is.
+    pub fn who(&self, comparison: &Comparison) -> Who {
+        let sub = Some(self.sub.as_str()).filter(|sub| !sub.is_empty());
+        let identity = self.attributes.identity(comparison.origin()).or(sub);
+        let addresses = comparison.addresses_of(&self.attributes);
+        comparison.who(&self.username, identity, addresses)
+    }
+
     /// Whether only an attribute was left out: the user is in the import files.
     pub fn is_attribute(&self) -> bool {
         shared::import_csv::Unwritable::ALL
