@@ -13,6 +13,7 @@ use shared::cognito::{trigger, users};
 use shared::confirmation::{Confirmation, Username};
 use shared::lambda::metrics::{Metric, Metrics};
 use shared::outbox::{CONFLICTS_PREFIX, MAX_REFUSALS, PENDING_PREFIX, PendingRecord};
+use shared::person::Attributes;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
@@ -83,6 +84,16 @@ struct Tick<'a> {
     deadline: Instant,
     began: Timestamp,
     state: Mutex<TickState>,
+}
+
+/// What the primary pool says of the person of a record.
+enum Original {
+    /// They have been deleted.
+    Gone,
+    /// They are there, with these attributes. They win over the recorded ones.
+    Present(Attributes),
+    /// The record names nobody who could be looked up.
+    Unnamed,
 }
 
 /// What the concurrent records of a tick have in common.
@@ -298,11 +309,22 @@ impl Tick<'_> {
         let sub = confirmation.log_name();
         let replicator = &self.worker.replicator;
         let secondary = &replicator.secondary;
-        let replica = Replica::of(confirmation, secondary.origin())?;
-        if self.is_gone(confirmation).await? {
-            tracing::info!(sub, "no longer in the primary pool: dropped");
-            return Ok(RecordOutcome::Gone);
-        }
+        let recorded = Replica::of(confirmation, secondary.origin())?;
+        let replica = match self.look_up_original(confirmation).await? {
+            Original::Gone => {
+                tracing::info!(sub, "no longer in the primary pool: dropped");
+                return Ok(RecordOutcome::Gone);
+            }
+            // Since the record was written, the person may have left an address that somebody else uses now.
+            Original::Present(attributes) => {
+                let mut present = confirmation.clone();
+                for (name, value) in attributes.iter() {
+                    present.attributes.insert(name, value);
+                }
+                Replica::of(&present, secondary.origin()).unwrap_or(recorded)
+            }
+            Original::Unnamed => recorded,
+        };
         let holders = Holders {
             primary: &self.primary,
             secondary,
@@ -335,8 +357,11 @@ impl Tick<'_> {
         Ok(RecordOutcome::Drained)
     }
 
-    /// Whether the person has been deleted from the primary pool, which is asked before every replay.
-    async fn is_gone(&self, confirmation: &Confirmation) -> Result<bool, NotReplicated> {
+    /// Asks the primary pool for the person, before every replay.
+    async fn look_up_original(
+        &self,
+        confirmation: &Confirmation,
+    ) -> Result<Original, NotReplicated> {
         if let Some(pool) = &confirmation.pool
             && pool != self.worker.source.as_str()
         {
@@ -346,10 +371,13 @@ impl Tick<'_> {
         let username = confirmation.username.as_ref();
         let person = confirmation.sub.as_deref();
         let Some(person) = person.or(username.map(Username::as_str)) else {
-            return Ok(false);
+            return Ok(Original::Unnamed);
         };
         let person = users::look_up(&self.primary, person).await;
-        Ok(person.map_err(NotReplicated::Primary)?.is_none())
+        let person = person.map_err(NotReplicated::Primary)?;
+        Ok(person.map_or(Original::Gone, |person| {
+            Original::Present(person.attributes)
+        }))
     }
 
     /// Writes an object with the same name to `conflicts/`. False when S3 did not accept it.

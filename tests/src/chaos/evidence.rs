@@ -56,6 +56,8 @@ pub struct PersonSeen {
     pub excuse: Option<Excuse>,
     /// Whether an administrator has deleted them since.
     pub deleted: bool,
+    /// The address with which they last confirmed or reset the password.
+    pub confirmed_address: String,
     /// Whether their address in Tokyo has changed since their last confirmation. No trigger is invoked for such a change, so
     /// twinpool cannot know of it.
     pub moved_unseen: bool,

@@ -266,6 +266,7 @@ impl Player<'_> {
                     confirmed: false,
                     excuse: None,
                     deleted: false,
+                    confirmed_address: email(self.history.seed, address),
                     moved_unseen: false,
                     reset_after_move: false,
                 });
@@ -369,6 +370,7 @@ impl Player<'_> {
             Place::Osaka => BACKUP_TRIGGER,
         };
         let visitor = self.visitor(place).clone();
+        let reset_address = address.clone();
         let resetting = async move { visitor.reset_password(&address, &password).await };
         let (reset, waited, _) = self.wait_for(place, trigger, None, resetting).await;
         let failure = reset.err().map(|error| format!("{error:#}"));
@@ -380,6 +382,7 @@ impl Player<'_> {
         if place == Place::Tokyo
             && let Some(seen) = self.seen(person)
         {
+            seen.confirmed_address = reset_address;
             seen.reset_after_move |= seen.moved_unseen;
             seen.moved_unseen = false;
         }

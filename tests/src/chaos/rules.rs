@@ -116,8 +116,14 @@ pub fn nobody_is_missing(evidence: &Evidence) -> Vec<String> {
         let Some(user) = user.filter(|user| is_there(user) && person.confirmed) else {
             continue;
         };
+        // As twinpool last saw them.
+        let mut user = user.clone();
+        if person.moved_unseen {
+            let address = person.confirmed_address.clone();
+            user.attributes.insert("email".to_owned(), address);
+        }
         let is_replica = |replica: &UserView| {
-            is_there(replica) && is_same_person(user, replica, primary, secondary)
+            is_there(replica) && is_same_person(&user, replica, primary, secondary)
         };
         let is_kept =
             evidence.outbox.contains(&person.sub) || evidence.conflicts.contains(&person.sub);
@@ -255,10 +261,9 @@ pub fn addresses_belong_to_their_owners(evidence: &Evidence) -> Vec<String> {
     for owner in evidence.primary.iter().filter(|user| is_there(user)) {
         let is_reported =
             evidence.conflicts.contains(&owner.sub) || evidence.outbox.contains(&owner.sub);
-        let is_unseen = evidence
-            .people
-            .iter()
-            .any(|person| person.sub == owner.sub && person.moved_unseen);
+        let is_unseen = evidence.people.iter().any(|person| {
+            person.sub == owner.sub && (person.moved_unseen || person.excuse.is_some())
+        });
         let replicas = evidence.secondary.iter().filter(|replica| {
             replica.attributes.contains_key(ORIGIN_SUB) && email(replica) == email(owner)
         });
@@ -306,6 +311,7 @@ mod tests {
             confirmed: true,
             excuse,
             deleted: false,
+            confirmed_address: String::new(),
             moved_unseen: false,
             reset_after_move: false,
         }

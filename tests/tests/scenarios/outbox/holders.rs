@@ -72,6 +72,28 @@ async fn a_replica_whose_person_moved_is_moved_and_its_former_address_goes_to_it
 }
 
 #[tokio::test]
+async fn a_person_who_moved_while_they_waited_is_created_with_their_present_address() {
+    let world = world().await;
+    put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
+    in_primary(&world, user(1, &email(9)));
+    // Somebody else has signed up in the secondary pool with the address that they have left.
+    let newcomer = user(2, &email(1));
+    world
+        .osaka
+        .cognito()
+        .put_user(&world.secondary.id, newcomer);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let moved = replica(&world, &email(9)).unwrap();
+    assert_eq!(moved.attributes[ORIGIN_SUB], sub(1));
+    let newcomer = replica(&world, &email(1)).unwrap();
+    assert_eq!(newcomer.sub, sub(2));
+    assert!(!newcomer.attributes.contains_key(ORIGIN_SUB));
+}
+
+#[tokio::test]
 async fn a_replica_is_not_moved_to_an_address_that_somebody_else_has() {
     let world = world().await;
     in_primary(&world, user(1, &email(9)));
