@@ -12,6 +12,7 @@ use shared::s3::bucket::Bucket;
 use shared::withheld::{self, Why, Withheld};
 
 use crate::pool_rules::ADDRESSES;
+use crate::replica::{Name, Replica};
 use crate::secondary::{Held, NotReplicated, Secondary};
 
 /// What the outbox worker needs to free a name.
@@ -85,6 +86,47 @@ impl Holders<'_> {
         }
     }
 
+    /// Decides which replica to create for somebody whose name has changed since it was recorded: as they are at present, unless a
+    /// replica with the recorded name may be theirs. One that is theirs is moved to the present address first, so that nobody gets two.
+    ///
+    /// # Errors
+    ///
+    /// The secondary pool did not answer, or refused the address.
+    pub async fn follow(
+        &self,
+        recorded: Replica,
+        present: Replica,
+    ) -> Result<Replica, NotReplicated> {
+        if recorded.username == present.username {
+            return Ok(present);
+        }
+        let pool = self.secondary.pool();
+        let holder = users::look_up(pool, recorded.username.as_str()).await;
+        let Some(holder) = holder.map_err(NotReplicated::Secondary)? else {
+            return Ok(present);
+        };
+        let Some(origin) = self.secondary.origin() else {
+            // Without identities nobody can tell whose it is.
+            return Ok(recorded);
+        };
+        let is_theirs = present.identity.is_some()
+            && holder.attributes.origin(Some(origin)) == present.identity.as_deref();
+        if !is_theirs {
+            return Ok(present);
+        }
+        let sub = holder.sub().unwrap_or(&holder.username);
+        let Name::Address { attribute, .. } = present.username else {
+            return Ok(recorded);
+        };
+        match verified(&present.attributes, attribute) {
+            Some(address) if !self.secondary.is_held_by_another(address, sub).await? => {
+                self.move_to(sub, attribute, address).await?;
+                Ok(present)
+            }
+            _ => Ok(recorded),
+        }
+    }
+
     /// The holder's person in the primary pool: by `sub`, else by a name of the replica if its user has the same identity.
     async fn find_original(
         &self,
@@ -128,7 +170,7 @@ impl Holders<'_> {
         tracing::warn!(
             holder = sub,
             attribute,
-            "a replica held the name of somebody else: moved to the address that its person has now"
+            "a replica was moved to the address that its person has now"
         );
         Ok(())
     }

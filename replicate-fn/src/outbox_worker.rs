@@ -310,6 +310,11 @@ impl Tick<'_> {
         let replicator = &self.worker.replicator;
         let secondary = &replicator.secondary;
         let recorded = Replica::of(confirmation, secondary.origin())?;
+        let holders = Holders {
+            primary: &self.primary,
+            secondary,
+            snapshots: self.worker.snapshots.as_ref(),
+        };
         let replica = match self.look_up_original(confirmation).await? {
             Original::Gone => {
                 tracing::info!(sub, "no longer in the primary pool: dropped");
@@ -321,14 +326,12 @@ impl Tick<'_> {
                 for (name, value) in attributes.iter() {
                     present.attributes.insert(name, value);
                 }
-                Replica::of(&present, secondary.origin()).unwrap_or(recorded)
+                match Replica::of(&present, secondary.origin()) {
+                    Ok(present) => holders.follow(recorded, present).await?,
+                    Err(_) => recorded,
+                }
             }
             Original::Unnamed => recorded,
-        };
-        let holders = Holders {
-            primary: &self.primary,
-            secondary,
-            snapshots: self.worker.snapshots.as_ref(),
         };
         // Right before the calls whose quota it is, so that a slow answer from elsewhere does not make them come at once.
         self.limiter.acquire().await;

@@ -116,14 +116,17 @@ pub fn nobody_is_missing(evidence: &Evidence) -> Vec<String> {
         let Some(user) = user.filter(|user| is_there(user) && person.confirmed) else {
             continue;
         };
-        // As twinpool last saw them.
-        let mut user = user.clone();
+        // As they are, and as twinpool may have seen them last.
+        let mut known = vec![user.clone()];
         if person.moved_unseen {
+            let mut before = user.clone();
             let address = person.confirmed_address.clone();
-            user.attributes.insert("email".to_owned(), address);
+            before.attributes.insert("email".to_owned(), address);
+            known.push(before);
         }
         let is_replica = |replica: &UserView| {
-            is_there(replica) && is_same_person(&user, replica, primary, secondary)
+            let is_same = |user| is_same_person(user, replica, primary, secondary);
+            is_there(replica) && known.iter().any(is_same)
         };
         let is_kept =
             evidence.outbox.contains(&person.sub) || evidence.conflicts.contains(&person.sub);

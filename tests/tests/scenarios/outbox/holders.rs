@@ -94,6 +94,28 @@ async fn a_person_who_moved_while_they_waited_is_created_with_their_present_addr
 }
 
 #[tokio::test]
+async fn a_half_made_replica_whose_person_moved_is_completed_under_the_present_address() {
+    let world = world().await;
+    put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
+    in_primary(&world, user(1, &email(9)));
+    let mut half_made = user(7, &email(1));
+    half_made.status = UserStatus::ForceChangePassword;
+    half_made.attributes.insert(ORIGIN_SUB.into(), sub(1));
+    world
+        .osaka
+        .cognito()
+        .put_user(&world.secondary.id, half_made);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let completed = replica(&world, &email(9)).unwrap();
+    assert_eq!(completed.sub, sub(7));
+    assert_eq!(completed.status, UserStatus::Confirmed);
+    assert_eq!(replica(&world, &email(1)), None);
+}
+
+#[tokio::test]
 async fn a_replica_is_not_moved_to_an_address_that_somebody_else_has() {
     let world = world().await;
     in_primary(&world, user(1, &email(9)));
