@@ -116,17 +116,15 @@ pub fn nobody_is_missing(evidence: &Evidence) -> Vec<String> {
         let Some(user) = user.filter(|user| is_there(user) && person.confirmed) else {
             continue;
         };
-        // As they are, and as twinpool may have seen them last.
-        let mut known = vec![user.clone()];
-        if person.moved_unseen {
-            let mut before = user.clone();
-            let address = person.confirmed_address.clone();
-            before.attributes.insert("email".to_owned(), address);
-            known.push(before);
-        }
+        // Somebody who signed up in Osaka with the same address was the same person by name when they confirmed, and nothing tells
+        // that they have moved since.
+        let was_same_by_name = |user: &UserView| {
+            let address = Some(person.confirmed_address.to_lowercase());
+            person.moved_unseen && identity(user) == user.sub && email(user) == address
+        };
         let is_replica = |replica: &UserView| {
-            let is_same = |user| is_same_person(user, replica, primary, secondary);
-            is_there(replica) && known.iter().any(is_same)
+            let is_same = is_same_person(user, replica, primary, secondary);
+            is_there(replica) && (is_same || was_same_by_name(replica))
         };
         let is_kept =
             evidence.outbox.contains(&person.sub) || evidence.conflicts.contains(&person.sub);
