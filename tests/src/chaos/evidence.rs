@@ -95,6 +95,8 @@ pub struct CompleteRestore {
     pub primary: Vec<UserView>,
     /// The secondary pool after the restore.
     pub secondary: Vec<UserView>,
+    /// Whether a listing was late at some time before.
+    pub was_listing_late: bool,
 }
 
 /// What a pointer to the latest snapshot named.

@@ -57,6 +57,7 @@ pub async fn play(history: &History) -> anyhow::Result<Evidence> {
         addresses: BTreeMap::new(),
         faults: Vec::new(),
         longest_lag: Duration::ZERO,
+        is_quiet: false,
         lateness: Lateness::watch(),
     };
     player.set_up();
@@ -88,6 +89,8 @@ struct Player<'a> {
     faults: Vec<(Place, Fault)>,
     /// The longest time that a listing was late.
     longest_lag: Duration,
+    /// Whether all faults have ended, and the listings have caught up.
+    is_quiet: bool,
     lateness: Lateness,
 }
 
@@ -539,6 +542,7 @@ impl Player<'_> {
                     newcomers,
                     primary: self.users(Place::Tokyo),
                     secondary: self.users(Place::Osaka),
+                    was_listing_late: self.longest_lag > Duration::ZERO && !self.is_quiet,
                 });
             }
         }
@@ -591,6 +595,7 @@ impl Player<'_> {
         }
         // A restore cannot tell an address that changed hands from its former owner while the listing hides that owner's replica.
         tokio::time::sleep(self.longest_lag).await;
+        self.is_quiet = true;
         let knobs = self.world.tokyo.cognito().knobs();
         knobs.set_import(ImportKnobs::default());
         self.limit_workers(QUIET_TIME_LIMIT);

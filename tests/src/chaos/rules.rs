@@ -211,7 +211,14 @@ pub fn complete_is_true(evidence: &Evidence) -> Vec<String> {
             let is_home = |user: &UserView| {
                 is_there(user) && is_same_person(user, newcomer, primary, secondary)
             };
-            if !primary.iter().any(is_home) {
+            // Somebody of Tokyo has moved to the newcomer's address, and a late listing can hide the replica that tells them apart.
+            let cannot_be_told = |user: &UserView| {
+                let mut people = evidence.people.iter();
+                let has_moved = people.any(|person| person.sub == user.sub && person.moved_unseen);
+                restore.was_listing_late && has_moved && email(user) == email(newcomer)
+            };
+            let mut users = primary.iter();
+            if !users.any(|user| is_home(user) || cannot_be_told(user)) {
                 away.insert(newcomer.sub.as_str());
             }
         }
@@ -350,6 +357,7 @@ mod tests {
                 newcomers: vec!["n".to_owned()],
                 primary: primary.clone(),
                 secondary: secondary.clone(),
+                was_listing_late: false,
             }],
             primary,
             secondary,
