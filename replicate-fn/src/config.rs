@@ -11,8 +11,8 @@ use shared::s3::bucket::Bucket;
 
 use crate::outbox_worker::OutboxWorker;
 use crate::replicator::Replicator;
-use crate::secondary::{Secondary, Settings};
 use crate::trigger::Trigger;
+use replication::secondary::{Secondary, Settings};
 
 const EXPECTED_POOL_ID: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
 

@@ -8,12 +8,8 @@
 //! in [`holder`] whether it can be freed.
 
 mod config;
-mod holder;
 mod outbox_worker;
-mod pool_rules;
-mod replica;
 mod replicator;
-mod secondary;
 mod trigger;
 
 use std::time::Instant;

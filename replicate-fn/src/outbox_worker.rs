@@ -18,10 +18,10 @@ use shared::pool_id::PoolId;
 use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
 
-use crate::holder::Holders;
-use crate::replica::Replica;
 use crate::replicator::{Replicator, report_replicated};
-use crate::secondary::{NotReplicated, Prospect};
+use replication::holder::Holders;
+use replication::replica::Replica;
+use replication::secondary::{NotReplicated, Prospect};
 
 /// Records a second: most of the quota of AdminSetUserPassword (DG:quotas, UserAccountRecovery: 30, not adjustable), which nobody
 /// else needs in a pool whose region has just come back.

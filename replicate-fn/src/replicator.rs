@@ -5,8 +5,8 @@ use std::time::Duration;
 use shared::confirmation::Confirmation;
 use shared::lambda::metrics::{Metric, Metrics};
 
-use crate::replica::Replica;
-use crate::secondary::{NotReplicated, Replicated, Secondary};
+use replication::replica::Replica;
+use replication::secondary::{NotReplicated, Replicated, Secondary};
 
 /// Brings people into the secondary pool.
 pub struct Replicator {

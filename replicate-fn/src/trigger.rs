@@ -13,7 +13,7 @@ use shared::outbox::PENDING_PREFIX;
 use shared::s3::bucket::Bucket;
 
 use crate::replicator::{Replicator, report_replicated};
-use crate::secondary::Replicated;
+use replication::secondary::Replicated;
 
 /// Time kept of the time to answer, for writing a record to the outbox.
 const OUTBOX_WRITE_TIME: Duration = Duration::from_millis(1200);

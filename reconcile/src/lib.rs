@@ -1,0 +1,25 @@
+//! Reconcile: a one-way mirror of the primary pool. It makes the secondary pool whole, and keeps it so.
+//!
+//! A trigger sees only new confirmations. Reconcile brings the people who were there before twinpool, and whatever changes without a
+//! trigger: attributes, disabled and deleted people, people whom an administrator made, groups.
+//!
+//! - [`request`]: what a run is asked for, and what it answers
+//! - [`report`]: `reconciles/<id>/report.json` and the pointer to the latest one
+
+pub mod error;
+pub mod report;
+pub mod request;
+
+/// Runs reconcile: begins a run, or goes on with one that was cut off.
+///
+/// # Errors
+///
+/// Nothing may be written, or a service did not answer.
+pub async fn run(
+    config: &request::ReconcileConfig,
+    request: &request::Request,
+    context: &request::RunContext<'_>,
+) -> Result<request::Answer, error::ReconcileError> {
+    let _ = (config, request, context);
+    Err(error::ReconcileError::Refused("not built yet".into()))
+}
