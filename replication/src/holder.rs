@@ -260,6 +260,7 @@ mod tests {
                 ("email_verified", verified),
             ]),
             created_at: None,
+            mfa: false,
         }
     }
 

@@ -466,6 +466,7 @@ mod tests {
             enabled: true,
             attributes,
             created_at: None,
+            mfa: false,
         };
         (name.to_owned(), person)
     }

@@ -118,6 +118,7 @@ mod tests {
             enabled: true,
             attributes: attributes.iter().copied().collect(),
             created_at: Some(Timestamp::UNIX_EPOCH),
+            mfa: false,
         }
     }
 

@@ -1,10 +1,18 @@
 //! The journal: confirmations that the secondary pool's trigger saw, one S3 object each, in the snapshot bucket.
+//!
+//! Only people with a record can have changed anything in the secondary pool, because a replica's password is random. A record holds
+//! what they were when it was written.
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::aws::error::AwsError;
-use crate::confirmation::{object_name, person_of_object};
-use crate::s3::bucket::{Bucket, ListedObject, Listing};
+use crate::confirmation::{Confirmation, object_name, person_of_object};
+use crate::environment::CustomAttribute;
+use crate::person::Attributes;
+use crate::s3::bucket::{Bucket, Condition, ListedObject, Listing};
+use crate::s3::json::{JsonError, to_json};
 
 /// Prefix of sign-ups whose people wait to be brought into the primary pool.
 pub const SIGN_UPS_PREFIX: &str = "journal/sign-up/";
@@ -18,10 +26,78 @@ pub const RESTORED_PREFIX: &str = "journal/restored/";
 /// How long after the second of its date a record may first appear in a listing: the longest life of a trigger.
 pub const MAX_LISTING_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
+/// Number of records to read concurrently.
+const CONCURRENT_READS: usize = 16;
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Somebody signed up in the secondary pool, and waits to be brought into the primary pool.
+    SignUp,
+    /// Somebody signed up in the secondary pool, and has been brought into the primary pool.
+    Restored,
+    /// Somebody set a password in the secondary pool.
+    PasswordReset,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::SignUp, Self::Restored, Self::PasswordReset];
+
+    /// The prefix of the records of this kind.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::SignUp => SIGN_UPS_PREFIX,
+            Self::Restored => RESTORED_PREFIX,
+            Self::PasswordReset => PASSWORD_RESETS_PREFIX,
+        }
+    }
+}
+
+/// A record as it is in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredRecord {
+    #[serde(flatten)]
+    confirmation: Confirmation,
+    /// The person's `sub` in the primary pool, once they are there. Records that were archived by an earlier version lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    primary_sub: Option<String>,
+}
+
+/// Somebody who has used the secondary pool.
+#[derive(Clone, Debug)]
+pub struct UsedSecondary {
+    /// Of their records, the one that was recorded latest.
+    pub record: Confirmation,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key.
+    pub key: String,
+    /// Its entity tag.
+    pub etag: String,
+    /// Their `sub` in the primary pool, if one of their records says it.
+    pub primary_sub: Option<String>,
+    /// The kinds of all their records.
+    pub kinds: Vec<Kind>,
+}
+
+/// Whose a record is, for an index of everyone who has used the secondary pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedPerson {
+    /// Their identity, as the record has it; the record's name, where the record cannot be read.
+    pub identity: String,
+    /// The record's name: their `sub` in the secondary pool, or a username where the event had no `sub`.
+    pub person: String,
+    /// Their `sub` in the primary pool, if the record says it.
+    pub primary_sub: Option<String>,
+    /// The record's kind.
+    pub kind: Kind,
+}
+
 /// A record in a listing of the journal.
 #[derive(Clone, Debug)]
 pub struct ListedRecord {
-    /// Whose it is: a `sub`, or a username where the event had no `sub`.
+    /// Whose it is, as the object's name says: a `sub`, or a username where the event had no `sub`.
     pub person: String,
     /// When it was written, in whole seconds.
     pub last_modified: Timestamp,
@@ -68,33 +144,268 @@ pub fn record_key(prefix: &str, person: &str) -> String {
 
 /// Whether a person has used the secondary pool: the trigger has recorded that they signed up there or set a password there.
 /// Nobody else can have changed anything in that pool, because a replica's password is random. `person` is their `sub` in the
-/// secondary pool.
+/// secondary pool. In contrast to [`read_record`], a record that cannot be read counts too.
 ///
 /// # Errors
 ///
 /// S3 refused or did not answer.
 pub async fn has_used_secondary(bucket: &Bucket, person: &str) -> Result<bool, AwsError> {
-    for prefix in [SIGN_UPS_PREFIX, RESTORED_PREFIX, PASSWORD_RESETS_PREFIX] {
-        if bucket.get(&record_key(prefix, person)).await?.is_some() {
+    for kind in Kind::ALL {
+        if bucket
+            .get(&record_key(kind.prefix(), person))
+            .await?
+            .is_some()
+        {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Moves the sign-up record of a person who is in the primary pool now to `journal/restored/`. False when there is no record.
+/// Reads the records of a person; none when they have not used the secondary pool. `person` is their `sub` in the secondary pool.
+///
+/// # Errors
+///
+/// S3 refused or did not answer, or a record cannot be read.
+pub async fn read_record(
+    bucket: &Bucket,
+    person: &str,
+) -> Result<Option<UsedSecondary>, JsonError> {
+    let mut records = Vec::new();
+    for kind in Kind::ALL {
+        let key = record_key(kind.prefix(), person);
+        if let Some((record, etag)) = bucket.get_json::<StoredRecord>(&key).await? {
+            records.push((kind, key, etag, record));
+        }
+    }
+    Ok(latest_of(records))
+}
+
+/// Chooses the record that was recorded latest, and tells what all of them say.
+fn latest_of(mut records: Vec<(Kind, String, String, StoredRecord)>) -> Option<UsedSecondary> {
+    let kinds = records.iter().map(|(kind, ..)| *kind).collect();
+    let mut primary_subs = records
+        .iter()
+        .filter_map(|(.., record)| record.primary_sub.as_ref());
+    let primary_sub = primary_subs.next().cloned();
+    records.sort_by_key(|(.., record)| record.confirmation.recorded_at);
+    let (kind, key, etag, record) = records.pop()?;
+    Some(UsedSecondary {
+        record: record.confirmation,
+        kind,
+        key,
+        etag,
+        primary_sub,
+        kinds,
+    })
+}
+
+/// Brings the attributes of a record up to date, unless it has changed since it was read: then this is false.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn update_attributes(
+    bucket: &Bucket,
+    used: &UsedSecondary,
+    attributes: Attributes,
+) -> Result<bool, AwsError> {
+    let is_restored = used.kind == Kind::Restored;
+    let record = StoredRecord {
+        confirmation: Confirmation {
+            attributes,
+            ..used.record.clone()
+        },
+        primary_sub: used.primary_sub.clone().filter(|_| is_restored),
+    };
+    let unchanged = Condition::Unchanged(&used.etag);
+    let written = bucket
+        .put_if(&used.key, to_json(&record), unchanged)
+        .await?;
+    Ok(written.is_some())
+}
+
+/// When the newest record was written, of whatever kind; none in an empty journal.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn newest_record(bucket: &Bucket) -> Result<Option<Timestamp>, AwsError> {
+    let mut newest = None;
+    for kind in Kind::ALL {
+        let mut records = Records::list(bucket, kind.prefix());
+        while let Some(page) = records.next_page().await? {
+            let of_page = page.iter().map(|record| record.last_modified).max();
+            newest = newest.max(of_page);
+        }
+    }
+    Ok(newest)
+}
+
+/// Reads all records, and calls `found` for each of them: everyone who has used the secondary pool, some more than once. `origin` is
+/// the attribute that carries identities.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn read_everyone(
+    bucket: &Bucket,
+    origin: Option<&CustomAttribute>,
+    mut found: impl FnMut(RecordedPerson),
+) -> Result<(), AwsError> {
+    for kind in Kind::ALL {
+        let mut records = Records::list(bucket, kind.prefix());
+        while let Some(page) = records.next_page().await? {
+            let mut people = stream::iter(page)
+                .map(|listed| read_person(bucket, kind, listed.person, origin))
+                .buffer_unordered(CONCURRENT_READS);
+            while let Some(person) = people.try_next().await? {
+                found(person);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whose a listed record is. One that is gone meanwhile, or cannot be read, counts by its name.
+async fn read_person(
+    bucket: &Bucket,
+    kind: Kind,
+    person: String,
+    origin: Option<&CustomAttribute>,
+) -> Result<RecordedPerson, AwsError> {
+    let key = record_key(kind.prefix(), &person);
+    let record = match bucket.get_json::<StoredRecord>(&key).await {
+        Ok(record) => record.map(|(record, _)| record),
+        Err(JsonError::Malformed { .. }) => {
+            tracing::error!(
+                prefix = kind.prefix(),
+                "an object of the journal is not a record"
+            );
+            None
+        }
+        Err(JsonError::Aws(error)) => return Err(error),
+    };
+    let identity = record.as_ref().and_then(|record| {
+        let identity = record.confirmation.attributes.identity(origin)?;
+        Some(identity.to_owned())
+    });
+    Ok(RecordedPerson {
+        identity: identity.unwrap_or_else(|| person.clone()),
+        person,
+        primary_sub: record.and_then(|record| record.primary_sub),
+        kind,
+    })
+}
+
+/// Moves the sign-up record of a person who is in the primary pool now to `journal/restored/`, with their `sub` there, if it is known.
+/// False when there is no record.
 ///
 /// # Errors
 ///
 /// S3 refused or did not answer. The record is in one of the two places then, or in both.
-pub async fn archive_sign_up(bucket: &Bucket, person: &str) -> Result<bool, AwsError> {
+pub async fn archive_sign_up(
+    bucket: &Bucket,
+    person: &str,
+    primary_sub: Option<&str>,
+) -> Result<bool, AwsError> {
     let key = record_key(SIGN_UPS_PREFIX, person);
     let Some(record) = bucket.get(&key).await? else {
         return Ok(false);
     };
+    let archived = with_primary_sub(record.body, primary_sub);
     bucket
-        .put(&record_key(RESTORED_PREFIX, person), record.body)
+        .put(&record_key(RESTORED_PREFIX, person), archived)
         .await?;
     bucket.delete_if(&key, &record.etag).await?;
     Ok(true)
+}
+
+/// A record with the person's `sub` in the primary pool. What cannot be read is kept as it is.
+fn with_primary_sub(record: Vec<u8>, primary_sub: Option<&str>) -> Vec<u8> {
+    let Some(primary_sub) = primary_sub else {
+        return record;
+    };
+    match serde_json::from_slice::<StoredRecord>(&record) {
+        Ok(stored) => to_json(&StoredRecord {
+            primary_sub: Some(primary_sub.to_owned()),
+            ..stored
+        }),
+        Err(_) => record,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(recorded_at: i64, email: &str) -> serde_json::Value {
+        serde_json::json!({
+            "version": 1, "trigger": "PostConfirmation_ConfirmSignUp", "pool": "ap-northeast-3_Example01",
+            "username": "s-2", "sub": "s-2", "recorded_at": Timestamp::from_second(recorded_at).unwrap(),
+            "attributes": {"sub": "s-2", "email": email},
+        })
+    }
+
+    fn stored(kind: Kind, record: serde_json::Value) -> (Kind, String, String, StoredRecord) {
+        let key = record_key(kind.prefix(), "s-2");
+        (
+            kind,
+            key,
+            "etag".into(),
+            serde_json::from_value(record).unwrap(),
+        )
+    }
+
+    #[test]
+    fn an_archived_record_says_who_its_person_is_in_the_primary_pool() {
+        let archived = with_primary_sub(to_json(&record(7, "taro@example.jp")), Some("s-1"));
+
+        let mut expected = record(7, "taro@example.jp");
+        expected["primary_sub"] = "s-1".into();
+        let archived: serde_json::Value = serde_json::from_slice(&archived).unwrap();
+        assert_eq!(archived, expected);
+    }
+
+    #[test]
+    fn a_record_of_an_unknown_form_is_archived_as_it_is() {
+        for body in ["[1,2]", "no JSON", r#"{"version":9}"#] {
+            assert_eq!(with_primary_sub(body.into(), Some("s-1")), body.as_bytes());
+        }
+        let unchanged = to_json(&record(7, "taro@example.jp"));
+        assert_eq!(with_primary_sub(unchanged.clone(), None), unchanged);
+    }
+
+    #[test]
+    fn the_latest_record_gives_the_attributes_and_any_record_the_sub_in_the_primary_pool() {
+        let mut restored = record(100, "old@example.jp");
+        restored["primary_sub"] = "s-1".into();
+        let reset = record(200, "new@example.jp");
+
+        let used = latest_of(vec![
+            stored(Kind::Restored, restored),
+            stored(Kind::PasswordReset, reset),
+        ]);
+
+        let used = used.unwrap();
+        assert_eq!(used.record.attributes.get("email"), Some("new@example.jp"));
+        assert_eq!(used.kind, Kind::PasswordReset);
+        assert_eq!(used.key, "journal/password-reset/s-2.json");
+        assert_eq!(used.primary_sub.as_deref(), Some("s-1"));
+        assert_eq!(used.kinds, [Kind::Restored, Kind::PasswordReset]);
+        assert!(latest_of(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_record_without_a_sub_in_the_primary_pool_can_be_read_and_is_written_without_one() {
+        let old = stored(Kind::Restored, record(7, "taro@example.jp"));
+
+        let used = latest_of(vec![old.clone()]).unwrap();
+
+        assert_eq!(used.primary_sub, None);
+        assert_eq!(
+            serde_json::to_value(&old.3).unwrap(),
+            record(7, "taro@example.jp")
+        );
+    }
 }

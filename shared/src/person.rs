@@ -214,6 +214,9 @@ pub struct Person {
     /// When the user was created, where it was asked for.
     #[serde(skip)]
     pub created_at: Option<Timestamp>,
+    /// Whether the user has enrolled an authenticator app, where AdminGetUser was asked: ListUsers does not say it.
+    #[serde(skip)]
+    pub mfa: bool,
 }
 
 impl Person {
@@ -231,6 +234,7 @@ impl From<UserType> for Person {
             enabled: user.enabled,
             attributes: user.attributes.unwrap_or_default().into(),
             created_at: None,
+            mfa: false,
         }
     }
 }
@@ -258,6 +262,7 @@ mod tests {
             enabled: true,
             attributes: Attributes::from_iter([("sub", "0a1b"), ("email", "taro@example.jp")]),
             created_at: None,
+            mfa: false,
         };
 
         let debug = format!("{person:?}");

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::error::AwsError;
 use crate::confirmation::object_name;
+use crate::journal::Records;
 use crate::person::Attributes;
 use crate::s3::bucket::Bucket;
-use crate::s3::json::to_json;
+use crate::s3::json::{JsonError, to_json};
 
 /// Prefix of the records of withheld replicas.
 pub const WITHHELD_PREFIX: &str = "withheld/";
@@ -51,6 +52,32 @@ pub fn withheld_key(identity: &str) -> String {
 pub async fn keep(bucket: &Bucket, identity: &str, withheld: &Withheld) -> Result<(), AwsError> {
     let key = withheld_key(identity);
     bucket.put(&key, to_json(withheld)).await
+}
+
+/// Reads the record of an identity, with its entity tag; none when twinpool has not withheld this person.
+///
+/// # Errors
+///
+/// S3 refused or did not answer, or the object cannot be read.
+pub async fn read(
+    bucket: &Bucket,
+    identity: &str,
+) -> Result<Option<(Withheld, String)>, JsonError> {
+    bucket.get_json(&withheld_key(identity)).await
+}
+
+/// Removes the record of an identity if it still has this entity tag; false when it has been replaced since.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn remove(bucket: &Bucket, identity: &str, etag: &str) -> Result<bool, AwsError> {
+    bucket.delete_if(&withheld_key(identity), etag).await
+}
+
+/// Begins to list the records: whose they are says the identity, and when they were written `last_modified`.
+pub fn list(bucket: &Bucket) -> Records {
+    Records::list(bucket, WITHHELD_PREFIX)
 }
 
 #[cfg(test)]

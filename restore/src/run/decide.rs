@@ -17,7 +17,7 @@ pub(super) struct Situation<'a> {
     pub(super) results: &'a JobResults,
 }
 
-impl Situation<'_> {
+impl<'a> Situation<'a> {
     /// Decides what to do about a user of the snapshot. Whether Cognito would accept the user's row is a question of its own:
     /// [`Self::row_problem`].
     pub(super) fn decide(&self, user: &SnapshotUser) -> Decision {
@@ -51,7 +51,7 @@ impl Situation<'_> {
     }
 
     /// The user of the target pool who is this user of the snapshot, if they are home.
-    pub(super) fn home_user(&self, who: &Who) -> Option<&TargetUser> {
+    pub(super) fn home_user(&self, who: &Who) -> Option<&'a TargetUser> {
         match self.state_of(who) {
             UserState::Present => self.target.home_user(who, &self.prepared.namesakes),
             _ => None,

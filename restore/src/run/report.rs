@@ -11,6 +11,7 @@ use crate::files::{ReportEntry, ReportHeader, ReportWriter, SubMapWriter, report
 use crate::newcomers::UnmatchedCause;
 use crate::reason::Reason;
 use crate::request::{Counts, Response, Status};
+use crate::run::archive::RecordToArchive;
 use crate::run::classify::{Category, Facts, classify, count, is_record_archived};
 use crate::run::decide::Situation;
 use crate::run::late_writes::LateWrites;
@@ -27,8 +28,8 @@ pub(super) struct UnfinishedReport {
     attributes_missing: Value,
     /// Whether the report names sign-up records that are not explained by a deletion.
     has_unexplained_records: bool,
-    /// The names of the sign-up records to archive.
-    pub(super) records_to_archive: Vec<String>,
+    /// The sign-up records to archive.
+    pub(super) records_to_archive: Vec<RecordToArchive>,
 }
 
 /// Classifies and counts every user of the snapshot and every unmatched sign-up record. Writes the map of subs, and the report except
@@ -74,12 +75,13 @@ pub(super) async fn write_report(
         let facts = gather_facts(situation, late_writes, &rules, &user)?;
         let category = classify(facts);
         let lacks_attribute = lacking.contains(user.username.as_str());
-        report
-            .add_user(situation, &user, &category, lacks_attribute)
-            .await?;
+        let target_sub = sub_in_target(situation, late_writes, &user);
         if matches!(category, Category::Present(_)) {
-            write_subs(situation, late_writes, &user, &mut sub_map).await?;
+            write_subs(situation, &user, target_sub, &mut sub_map).await?;
         }
+        report
+            .add_user(situation, &user, &category, lacks_attribute, target_sub)
+            .await?;
     }
     report
         .add_unmatched_records(situation, &mut sub_map)
@@ -113,11 +115,23 @@ fn gather_facts<'a>(
     })
 }
 
+/// The `sub` in the target pool of a user who is home.
+fn sub_in_target<'a>(
+    situation: Situation<'a>,
+    late_writes: &'a LateWrites,
+    user: &SnapshotUser,
+) -> Option<&'a str> {
+    let listed = situation.home_user(&user.who);
+    let listed = listed.map(|listed| listed.sub.as_str());
+    let created = late_writes.created.get(&user.who.key);
+    listed.or_else(|| created?.as_deref().ok())
+}
+
 /// Writes the two subs of a newcomer who is in the target pool.
 async fn write_subs(
     situation: Situation<'_>,
-    late_writes: &LateWrites,
     user: &SnapshotUser,
+    target_sub: Option<&str>,
     sub_map: &mut SubMapWriter,
 ) -> Result<(), RestoreError> {
     let newcomers = &situation.prepared.newcomers;
@@ -125,12 +139,8 @@ async fn write_subs(
     if newcomers.state_of(key) == NewcomerState::NotNewcomer {
         return Ok(());
     }
-    let listed = situation.home_user(&user.who);
-    let listed = listed.map(|listed| listed.sub.as_str());
-    let created = late_writes.created.get(key);
-    let created = created.and_then(|created| created.as_deref().ok());
     let source_sub = newcomers.record_of(key).unwrap_or_default();
-    let target_sub = listed.or(created).unwrap_or_default();
+    let target_sub = target_sub.unwrap_or_default();
     sub_map
         .write(&user.username, source_sub, target_sub)
         .await?;
@@ -145,6 +155,7 @@ impl UnfinishedReport {
         user: &SnapshotUser,
         category: &Category,
         lacks_attribute: bool,
+        target_sub: Option<&str>,
     ) -> Result<(), RestoreError> {
         let prepared = situation.prepared;
         let newcomer = prepared.newcomers.state_of(&user.who.key);
@@ -152,7 +163,11 @@ impl UnfinishedReport {
         let is_in_scope = is_in_scope(prepared.request.scope, newcomer);
         count(&mut self.counts, category, newcomer, is_in_scope);
         if is_record_archived(category, newcomer, lacks_attribute) {
-            self.records_to_archive.extend(record.map(str::to_owned));
+            self.records_to_archive
+                .extend(record.map(|record| RecordToArchive {
+                    record: record.to_owned(),
+                    target_sub: target_sub.map(str::to_owned),
+                }));
         }
         if let Category::NotRestored(reason) = category {
             let sub = match &user.entry {
@@ -179,7 +194,10 @@ impl UnfinishedReport {
             if let Some(user) = situation.home_user(&unmatched.who) {
                 sub_map.write(username, record, &user.sub).await?;
                 if !is_archived {
-                    self.records_to_archive.push(record.clone());
+                    self.records_to_archive.push(RecordToArchive {
+                        record: record.clone(),
+                        target_sub: Some(user.sub.clone()),
+                    });
                 }
                 continue;
             }

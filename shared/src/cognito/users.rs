@@ -35,7 +35,10 @@ pub async fn look_up(pool: &Pool, username: &str) -> Result<Option<Person>, Pool
         .user_status
         .ok_or_else(|| AwsError::incomplete_response("AdminGetUser", pool.id(), "a status"))?;
     let created_at = user.user_create_date.and_then(|at| at.to_millis().ok());
+    // Methods of SMS and email follow from addresses, and do not tell that the person was ever here.
+    let mut mfa_methods = user.user_mfa_setting_list.iter().flatten();
     Ok(Some(Person {
+        mfa: mfa_methods.any(|method| method == "SOFTWARE_TOKEN_MFA"),
         username: user.username,
         status: Status::from(status.as_str()),
         enabled: user.enabled,
@@ -111,6 +114,66 @@ pub async fn disable(pool: &Pool, username: &str) -> Result<(), PoolError> {
             .admin_disable_user()
             .user_pool_id(pool.id().as_str())
             .username(username)
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// AdminEnableUser.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn enable(pool: &Pool, username: &str) -> Result<(), PoolError> {
+    pool.call_with_retry("AdminEnableUser", || {
+        pool.client()
+            .admin_enable_user()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// AdminUserGlobalSignOut: the user's refresh tokens are worth nothing afterwards.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn global_sign_out(pool: &Pool, username: &str) -> Result<(), PoolError> {
+    pool.call_with_retry("AdminUserGlobalSignOut", || {
+        pool.client()
+            .admin_user_global_sign_out()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// AdminDeleteUserAttributes: the user has none of these attributes afterwards.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn delete_attributes(
+    pool: &Pool,
+    username: &str,
+    names: &[&str],
+) -> Result<(), PoolError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    pool.call_with_retry("AdminDeleteUserAttributes", || {
+        pool.client()
+            .admin_delete_user_attributes()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .set_user_attribute_names(Some(names.clone()))
             .send()
     })
     .await
@@ -264,6 +327,42 @@ pub async fn groups(pool: &Pool, username: &str) -> Result<Vec<String>, PoolErro
             return Ok(names);
         }
     }
+}
+
+/// AdminAddUserToGroup. A group that does not exist is a `ResourceNotFoundException`.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn add_to_group(pool: &Pool, username: &str, group: &str) -> Result<(), PoolError> {
+    pool.call_with_retry("AdminAddUserToGroup", || {
+        pool.client()
+            .admin_add_user_to_group()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .group_name(group)
+            .send()
+    })
+    .await
+    .map(|_| ())
+}
+
+/// AdminRemoveUserFromGroup.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn remove_from_group(pool: &Pool, username: &str, group: &str) -> Result<(), PoolError> {
+    pool.call_with_retry("AdminRemoveUserFromGroup", || {
+        pool.client()
+            .admin_remove_user_from_group()
+            .user_pool_id(pool.id().as_str())
+            .username(username)
+            .group_name(group)
+            .send()
+    })
+    .await
+    .map(|_| ())
 }
 
 /// Without empty values, which Cognito would store.

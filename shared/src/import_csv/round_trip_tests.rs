@@ -53,6 +53,7 @@ fn person() -> impl Strategy<Value = Person> {
         .prop_map(
             |(email, [name, phone, note], birthdate, phone_flag, updated_at)| Person {
                 created_at: None,
+                mfa: false,
                 username: "u".into(),
                 status: Status::Confirmed,
                 enabled: true,

@@ -372,6 +372,7 @@ mod tests {
         ];
         Person {
             created_at: None,
+            mfa: false,
             username: "s-1".into(),
             status: Status::Confirmed,
             enabled: true,

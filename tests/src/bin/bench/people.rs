@@ -56,6 +56,7 @@ pub fn person(number: u64) -> Person {
         enabled: true,
         attributes: attributes.chain([sub]).collect(),
         created_at: None,
+        mfa: false,
     }
 }
 

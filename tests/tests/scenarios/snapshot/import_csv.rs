@@ -45,6 +45,7 @@ fn person() -> impl Strategy<Value = Person> {
     (email, [text(), text(), text(), text()], date, flag).prop_map(
         |(email, [name, nickname, phone, note], birthdate, phone_flag)| Person {
             created_at: None,
+            mfa: false,
             username: "u".into(),
             status: Status::Confirmed,
             enabled: true,

@@ -202,6 +202,7 @@ async fn a_worker_that_hung_until_another_one_took_over_can_no_longer_change_any
         enabled: true,
         attributes: [("sub", sub(number))].into_iter().collect(),
         created_at: None,
+        mfa: false,
     };
     let chain = Chain::all().nth(1).unwrap();
     let page = |numbers: &[u32], next| Page {
