@@ -4,11 +4,13 @@
 //! trigger: attributes, disabled and deleted people, people whom an administrator made, groups.
 //!
 //! - [`request`]: what a run is asked for, and what it answers
+//! - [`settings`]: settings of the pools with which nothing may be written
 //! - [`report`]: `reconciles/<id>/report.json` and the pointer to the latest one
 
 pub mod error;
 pub mod report;
 pub mod request;
+pub mod settings;
 
 /// Runs reconcile: begins a run, or goes on with one that was cut off.
 ///
