@@ -5,10 +5,12 @@
 //!
 //! - [`request`]: what a run is asked for, and what it answers
 //! - [`report`]: `reconciles/<id>/report.json` and the pointer to the latest one
+//! - [`sorted`]: what was listed of millions of people, sorted and joined in flat memory
 
 pub mod error;
 pub mod report;
 pub mod request;
+pub mod sorted;
 
 /// Runs reconcile: begins a run, or goes on with one that was cut off.
 ///
