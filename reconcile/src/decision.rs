@@ -57,8 +57,7 @@ pub struct AttributeChanges {
 impl AttributeChanges {
     /// Whether an address changes.
     pub fn change_an_address(&self) -> bool {
-        let deletes = |name: &String| ADDRESSES.contains(&name.as_str());
-        !self.addresses.is_empty() || !self.unverify.is_empty() || self.delete.iter().any(deletes)
+        !self.names_of_addresses().is_empty()
     }
 
     /// Leaves the addresses as they are.
@@ -75,6 +74,13 @@ impl AttributeChanges {
             && self.unverify.is_empty()
             && self.write.is_empty()
             && self.delete.is_empty()
+    }
+
+    /// The names of the addresses that change.
+    pub fn names_of_addresses(&self) -> Vec<String> {
+        let mut names = self.names();
+        names.retain(|name| ADDRESSES.contains(&name.as_str()));
+        names
     }
 
     /// The names of the attributes that are written or deleted.

@@ -154,7 +154,7 @@ impl Mirror<'_> {
     async fn pair(
         &self,
         primary: &Person,
-        mut secondary: Person,
+        secondary: Person,
         record: Option<UsedSecondary>,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
@@ -174,12 +174,7 @@ impl Mirror<'_> {
         match secondary.status {
             Status::Confirmed | Status::ResetRequired => {}
             Status::ForceChangePassword if !self.activate => {}
-            Status::ForceChangePassword if is_enabled => {
-                match self.complete(&pair, primary, outcome).await? {
-                    Some(completed) => secondary = completed,
-                    None => return Ok(()),
-                }
-            }
+            Status::ForceChangePassword if is_enabled => self.activate(&pair, outcome).await?,
             Status::ForceChangePassword => return Ok(()),
             _ => {
                 outcome.report(&pair, "status-in-secondary", Vec::new());
@@ -264,32 +259,19 @@ impl Mirror<'_> {
         }
     }
 
-    /// Completes a replica that was left half made. Gives the user as they are then; none when they could not be completed.
-    async fn complete(
+    /// Activates a replica that was left half made: with a temporary password its person could not use "forgot password".
+    async fn activate(
         &self,
         pair: &Pair,
-        primary: &Person,
         outcome: &mut Outcome,
-    ) -> Result<Option<Person>, ReconcileError> {
-        let Ok(replica) = Replica::of_person(primary, self.comparison.origin()) else {
-            return Ok(None);
-        };
-        if self.is_dry_run {
-            outcome.line(pair, "activate", Vec::new(), Done::Planned);
-            outcome.counts.created += 1;
-            return Ok(None);
-        }
-        // By name: where the address of the half-made replica is out of date, the attributes come first.
-        match self.secondary.replicate(&replica).await {
-            Ok(_) => {}
-            Err(error) => {
-                self.not_replicated(pair, "activate", error, outcome)?;
-                return Ok(None);
-            }
-        }
-        outcome.line(pair, "activate", Vec::new(), Done::Done);
-        outcome.counts.created += 1;
-        Ok(users::look_up(self.lookups, pair.secondary()).await?)
+    ) -> Result<(), ReconcileError> {
+        let activated = self
+            .write(outcome, pair, "activate", Vec::new(), async {
+                users::set_random_password(self.secondary.pool(), pair.secondary()).await
+            })
+            .await?;
+        outcome.counts.created += u64::from(activated);
+        Ok(())
     }
 
     async fn mirror_attributes(
@@ -324,7 +306,7 @@ impl Mirror<'_> {
             changes.write.insert(origin.as_str(), identity);
         }
         if changes.change_an_address() && !self.admit(Kind::ChangeAddress) {
-            let addresses = changes.clone_addresses();
+            let addresses = changes.names_of_addresses();
             outcome.line(pair, "update", addresses, Done::Held);
             changes = changes.without_addresses();
         }
