@@ -146,6 +146,24 @@ pub fn decide(
     })
 }
 
+/// Decides what a fill does about a user: it imports rows, and leaves everyone else to reconcile. `is_skipped` says that the person's
+/// user in the target pool was deleted although the person had used it.
+pub fn decide_fill(state: UserState, candidate: Candidate<'_>, is_skipped: bool) -> Decision {
+    let left = |reason: &str| Decision::NotRestored(Reason::LeftToReconcile(reason.to_owned()));
+    match (&state, candidate) {
+        (UserState::Present, _) => Decision::AlreadyPresent,
+        _ if is_skipped => Decision::NotRestored(Reason::DeletedThere),
+        (_, Candidate::LeftOut(reason)) => left(reason),
+        (_, Candidate::RowToCreate) => left("immutable-attribute"),
+        // A replica that is half made, for example.
+        (UserState::Other(_), _) => left("exists-in-secondary"),
+        (_, Candidate::Row(_)) => {
+            let newcomer = NewcomerState::NotNewcomer;
+            decide(Scope::Users, true, newcomer, state, candidate)
+        }
+    }
+}
+
 /// Why somebody is not restored of whom the target pool has this.
 pub fn not_restored(state: UserState) -> Reason {
     match state {
@@ -331,6 +349,59 @@ mod tests {
                 Decision::NotRestored(Reason::RestoredBefore)
             );
         }
+    }
+
+    #[test]
+    fn a_fill_imports_rows_and_takes_the_name_from_an_unconfirmed_holder() {
+        assert_eq!(
+            decide_fill(UserState::Absent, ROW, false),
+            Decision::Restore { reclaim: None }
+        );
+        assert_eq!(
+            decide_fill(UserState::Unconfirmed("s".into()), ROW, false),
+            Decision::Restore {
+                reclaim: Some("s".into())
+            }
+        );
+    }
+
+    #[test]
+    fn a_fill_creates_nobody_one_by_one_and_is_complete_without_them() {
+        for (state, candidate) in [
+            (UserState::Absent, Candidate::LeftOut("disabled")),
+            (UserState::Absent, Candidate::LeftOut("not-activated")),
+            (UserState::Absent, Candidate::RowToCreate),
+            (UserState::Unconfirmed("s".into()), Candidate::RowToCreate),
+            (UserState::Other(Status::ForceChangePassword), ROW),
+        ] {
+            let Decision::NotRestored(reason) = decide_fill(state, candidate, false) else {
+                panic!("somebody is created");
+            };
+            assert!(reason.is_not_restorable(), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_fill_does_not_bring_back_somebody_who_was_deleted_in_the_secondary_pool() {
+        assert_eq!(
+            decide_fill(UserState::Absent, ROW, true),
+            Decision::NotRestored(Reason::DeletedThere)
+        );
+        assert_eq!(
+            decide_fill(UserState::Present, ROW, true),
+            Decision::AlreadyPresent
+        );
+    }
+
+    #[test]
+    fn a_fill_never_overwrites_another_persons_replica() {
+        let state = UserState::AnotherPerson(Some("s".into()));
+
+        let decision = decide_fill(state, ROW, false);
+
+        let another = Reason::AnotherPerson(Some("s".into()));
+        assert!(!another.is_not_restorable());
+        assert_eq!(decision, Decision::NotRestored(another));
     }
 
     #[test]

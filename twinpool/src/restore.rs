@@ -142,6 +142,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         role: args.role,
         origin: args.origin_sub,
         same_pool: false,
+        fill: None,
     };
     let request = Request {
         snapshot: args.snapshot,

@@ -48,6 +48,9 @@ pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, R
     let mut users = prepared.users_with_late_writes();
     while let Some(user) = users.next().await? {
         if prepared.is_created_one_by_one(&user) {
+            if prepared.config.fill.is_some() {
+                continue;
+            }
             let Some(created) = create_user(situation, &user).await? else {
                 continue;
             };

@@ -27,7 +27,7 @@ mod results;
 mod rounds;
 mod target;
 
-pub use self::config::{NotARole, RestoreConfig, RoleArn, RunContext, Step};
+pub use self::config::{Fill, NotARole, RestoreConfig, RoleArn, RunContext, Step};
 
 use std::time::Duration;
 

@@ -105,7 +105,14 @@ impl<'a> Prepared<'a> {
             check_not_stale(&source, &newcomers)?;
         }
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
-        let late_attributes = late_attributes(request, &source, &newcomers).await?;
+        let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
+        if config.fill.is_some() {
+            let is_known = |name: &str| rules.header().position(name).is_some();
+            for late in late_attributes.values_mut() {
+                let known = late.attributes.iter().filter(|(name, _)| is_known(name));
+                late.attributes = known.collect();
+            }
+        }
         let immutable = immutable_attributes(&described);
         let has_immutable = |attributes: &Attributes| {
             let mut names = attributes.iter().map(|(name, _)| name);

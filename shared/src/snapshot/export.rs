@@ -25,6 +25,7 @@ use crate::snapshot::error::SnapshotError;
 use crate::snapshot::files::SnapshotFiles;
 use crate::snapshot::manifest::{File, Manifest, PoolSummary, Users, write_manifest};
 use crate::snapshot::progress::Progress;
+use crate::snapshot::purpose::Purpose;
 use crate::snapshot::sign_ups::{JournalEntry, SignUps};
 use crate::snapshot::unfinished::Unfinished;
 use crate::time::now;
@@ -44,6 +45,8 @@ pub struct ExportTask<'a> {
     pub bucket: &'a Bucket,
     /// The attribute whose column carries everyone's identity.
     pub origin_sub: Option<&'a CustomAttribute>,
+    /// What the snapshot is for.
+    pub purpose: Purpose,
     /// Receives the number of users listed so far.
     pub listed_users: &'a watch::Sender<u64>,
     /// When to leave the rest to the next worker.
@@ -318,7 +321,8 @@ impl<'a> Export<'a> {
         is_newcomer: bool,
     ) -> Result<(), SnapshotError> {
         self.users.listed += 1;
-        let row = match self.format.row(person) {
+        let row = self.task.purpose.check(person);
+        let row = match row.and_then(|()| self.format.row(person)) {
             Ok(row) => row,
             Err(rejection) => return self.write_rejection(person, &rejection).await,
         };
