@@ -47,6 +47,8 @@ pub enum Candidate<'a> {
     RowToCreate,
     /// The snapshot left the user out of its import files, for this reason.
     LeftOut(&'a str),
+    /// Twinpool disabled the user because the person was deleted in the primary pool, and the request does not bring such people.
+    Withheld,
 }
 
 /// What the import jobs of a restore did with a row.
@@ -75,6 +77,8 @@ pub enum Decision {
         /// The `sub` of the unconfirmed user who holds the name and must be deleted first.
         reclaim: Option<String>,
     },
+    /// Nothing: the person was deleted on purpose.
+    Withheld,
     /// Nothing, and the report names the user.
     NotRestored(Reason),
 }
@@ -120,6 +124,9 @@ pub fn decide(
             _ => Decision::NotRestored(Reason::NotInPrimary),
         };
     }
+    if candidate == Candidate::Withheld && newcomer != NewcomerState::Pending {
+        return Decision::Withheld;
+    }
     if let Candidate::LeftOut(reason) = candidate
         && !can_be_created(reason)
     {
@@ -154,6 +161,7 @@ pub fn decide_fill(state: UserState, candidate: Candidate<'_>, is_skipped: bool)
         (UserState::Present, _) => Decision::AlreadyPresent,
         _ if is_skipped => Decision::NotRestored(Reason::DeletedThere),
         (_, Candidate::LeftOut(reason)) => left(reason),
+        (_, Candidate::Withheld) => left("disabled"),
         (_, Candidate::RowToCreate) => left("immutable-attribute"),
         // A replica that is half made, for example.
         (UserState::Other(_), _) => left("exists-in-secondary"),
@@ -223,6 +231,31 @@ mod tests {
                 Decision::Restore { reclaim: None }
             );
         }
+    }
+
+    #[test]
+    fn whom_twinpool_withheld_as_deleted_is_left_out_unless_they_wait_to_be_brought_home() {
+        let withheld = |scope, newcomer, state| {
+            let candidate = Candidate::Withheld;
+            decide(scope, false, newcomer, state, candidate)
+        };
+
+        for scope in [Scope::Missing, Scope::Users] {
+            for newcomer in [NewcomerState::NotNewcomer, NewcomerState::Archived] {
+                let decision = withheld(scope, newcomer, UserState::Absent);
+                assert_eq!(decision, Decision::Withheld);
+            }
+            let back = withheld(scope, NewcomerState::NotNewcomer, UserState::Present);
+            assert_eq!(back, Decision::AlreadyPresent);
+        }
+        assert_eq!(
+            withheld(Scope::Users, NewcomerState::Pending, UserState::Absent),
+            Decision::Restore { reclaim: None }
+        );
+        assert_eq!(
+            withheld(Scope::Newcomers, NewcomerState::Archived, UserState::Absent),
+            Decision::NotRestored(Reason::RestoredBefore)
+        );
     }
 
     #[test]

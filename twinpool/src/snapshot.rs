@@ -81,7 +81,7 @@ Exit codes:
   2  bad usage
   3  AWS refused or did not answer
 
-Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser; s3:ListBucket, s3:GetObject, s3:PutObject \
+Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser, ListGroups, AdminListGroupsForUser; s3:ListBucket, s3:GetObject, s3:PutObject \
 and s3:AbortMultipartUpload on the bucket, kms:Decrypt and kms:GenerateDataKey on its key";
 
 /// How long to retry the calls that read the pool's settings.

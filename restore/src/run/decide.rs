@@ -30,6 +30,11 @@ impl<'a> Situation<'a> {
                 let holder = self.target.address_holder(key);
                 Candidate::Row(self.results.of(key, holder))
             }
+            SnapshotEntry::Leftover(leftover)
+                if leftover.is_withheld_as_deleted() && !self.prepared.request.withheld =>
+            {
+                Candidate::Withheld
+            }
             SnapshotEntry::Leftover(leftover) => Candidate::LeftOut(&leftover.reason),
         };
         let prepared = self.prepared;

@@ -11,9 +11,11 @@
 //! - [`unfinished`]: the users listed so far, stored as parts, so that the next worker can resume
 //! - [`sign_ups`]: who is a newcomer, according to the journal
 //! - [`purpose`]: who is left out because of what the snapshot is for
+//! - [`details`]: what a listing does not say of a user
 //! - [`export`]: lists the pool and writes each user as a row, a rejection or a leftover
 //! - [`files`]: the files of a snapshot
 
+pub mod details;
 pub mod error;
 pub mod export;
 pub mod files;
