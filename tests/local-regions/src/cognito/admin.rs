@@ -3,12 +3,11 @@
 use serde_json::json;
 
 use super::error::{Answer, ApiError};
-use super::mail::new_code;
 use super::params::{PASSWORD, POOL_ID, Params, USERNAME};
 use super::password::PasswordHash;
 use super::pool::PoolState;
 use super::settings::{Alias, Contact};
-use super::user::{User, UserStatus, new_sub};
+use super::user::{Moment, User, UserStatus, new_sub};
 use super::{DAY, Inner, lock, seconds};
 
 impl PoolState {
@@ -27,7 +26,7 @@ impl PoolState {
 
     /// Rejects a preferred username that is an alias for a user who is not confirmed.
     // amplify-js#1669; that AdminCreateUser answers the same is [Inf] (facts N11.4).
-    fn check_preferred_username(
+    pub(super) fn check_preferred_username(
         &self,
         status: UserStatus,
         given: &[(&str, &str)],
@@ -44,6 +43,22 @@ impl PoolState {
             ));
         }
         Ok(())
+    }
+
+    /// Disables or enables a user.
+    // botocore AdminDisableUser: it "revokes all access tokens for the user" [D].
+    pub(super) fn enable(&mut self, sub: u128, enabled: bool, at: Moment) {
+        self.change(sub, at, |user| user.enabled = enabled);
+        if !enabled {
+            self.sign_out(sub);
+        }
+    }
+
+    /// Revokes all tokens of a user.
+    fn sign_out(&mut self, sub: u128) {
+        if let Some(secrets) = self.users.secrets(sub) {
+            secrets.sign_ins.clear();
+        }
     }
 
     fn set_temporary_password(&self, user: &mut User, password: &str, now: u64) {
@@ -183,21 +198,6 @@ impl Inner {
         Ok(answer)
     }
 
-    // botocore AdminListGroupsForUser [D]. All groups are on one page.
-    pub(super) fn admin_list_groups_for_user(&self, mut p: Params<'_>) -> Answer {
-        let pool_id = p.required("UserPoolId", &POOL_ID);
-        let username = p.required("Username", &USERNAME);
-        p.check()?;
-        let pool = self.pool(pool_id)?;
-        let pool = lock(&pool);
-        let (sub, _) = pool.must_find(username)?;
-        let groups = pool.groups.get(&sub).into_iter().flatten();
-        let groups: Vec<_> = groups
-            .map(|name| json!({"GroupName": name, "UserPoolId": pool_id}))
-            .collect();
-        Ok(json!({"Groups": groups}))
-    }
-
     pub(super) fn admin_delete_user(&self, mut p: Params<'_>) -> Answer {
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let username = p.required("Username", &USERNAME);
@@ -216,58 +216,19 @@ impl Inner {
         let pool = self.pool(pool_id)?;
         let mut pool = lock(&pool);
         let (sub, _) = pool.must_find(username)?;
-        pool.change(sub, self.moment(), |user| user.enabled = enabled);
+        pool.enable(sub, enabled, self.moment());
         Ok(json!({}))
     }
 
-    pub(super) fn admin_update_user_attributes(&self, mut p: Params<'_>) -> Answer {
+    // botocore AdminUserGlobalSignOut: the user's tokens are no longer accepted [D].
+    pub(super) fn admin_user_global_sign_out(&self, mut p: Params<'_>) -> Answer {
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let username = p.required("Username", &USERNAME);
-        let given = p.required_attributes("UserAttributes");
         p.check()?;
         let pool = self.pool(pool_id)?;
         let mut pool = lock(&pool);
-        let (sub, former) = pool.must_find(username)?;
-        let writes = pool.schema.checked_writes(&given, false)?;
-        pool.check_preferred_username(former.status, &given)?;
-        let mut user = former.clone();
-        user.attributes.write(&writes, true);
-        let mut notify = Vec::new();
-        for contact in [Contact::Email, Contact::PhoneNumber] {
-            let (before, after) = (&former.attributes, &user.attributes);
-            let value = |of| {
-                pool.schema
-                    .value(of, contact.attribute())
-                    .map(str::to_owned)
-            };
-            let said = given.iter().any(|(name, _)| *name == contact.verified());
-            if value(before) == value(after) || said {
-                continue;
-            }
-            // DG:user-pool-settings-attributes: a changed contact becomes unverified, and a code is sent to it if the pool
-            // verifies that attribute [R].
-            let verified = pool
-                .schema
-                .id(contact.verified())
-                .expect("a standard attribute");
-            if let Some(destination) =
-                value(after).filter(|_| pool.settings.auto_verified.contains(&contact))
-            {
-                notify.push(destination);
-            }
-            user.attributes.write(&[(verified, "false")], false);
-        }
-        pool.check_verified(&user)?;
-        let at = self.moment();
-        // facts N11.11: in alias pools a verified address is taken from its holder, without an error (boto3#3213); in pools that sign
-        // in by an address it is AliasExistsException (aws-sdk-net#4387) [I].
-        let takes = !pool.signs_in_by_contact();
-        pool.claim_aliases(sub, &user, takes, at)?;
-        for destination in notify {
-            lock(&self.mail).send(&destination, &new_code());
-        }
-        user.modified = at.now;
-        pool.put(sub, user, at);
+        let (sub, _) = pool.must_find(username)?;
+        pool.sign_out(sub);
         Ok(json!({}))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::error::{Answer, ApiError};
 use super::params::{CLIENT_ID, Params, SESSION, TOKEN, USER_CODE};
@@ -198,7 +199,7 @@ impl Inner {
             return Err(ApiError::disabled());
         }
         match status {
-            UserStatus::Confirmed => Ok(self.after_password(&pool, client_id, sub)),
+            UserStatus::Confirmed => Ok(self.after_password(&mut pool, client_id, sub)),
             UserStatus::Unconfirmed => Err(ApiError::new(
                 "UserNotConfirmedException",
                 "User is not confirmed.",
@@ -258,7 +259,7 @@ impl Inner {
     /// The step after a correct password: a code, the registration of an authenticator, or tokens.
     // facts 5; DG:user-pool-settings-mfa-totp [D]. In an OPTIONAL pool, everyone who has registered
     // an authenticator is asked for a code: the MFA preference, which is separate in Cognito, is not modelled.
-    fn after_password(&self, pool: &PoolState, client_id: &str, sub: u128) -> Value {
+    fn after_password(&self, pool: &mut PoolState, client_id: &str, sub: u128) -> Value {
         let user = pool.users.get(sub);
         let name = user.map(|user| user.name(sub)).unwrap_or_default();
         let has_totp = user.is_some_and(|user| user.totp().is_some());
@@ -276,8 +277,12 @@ impl Inner {
         }
     }
 
-    fn signed_in(&self, pool: &PoolState, client_id: &str, sub: u128, username: &str) -> Value {
-        let tokens = self.tokens(&pool.id, client_id, sub, username);
+    fn signed_in(&self, pool: &mut PoolState, client_id: &str, sub: u128, username: &str) -> Value {
+        let origin = Uuid::new_v4();
+        if let Some(secrets) = pool.users.secrets(sub) {
+            secrets.sign_ins.push(origin);
+        }
+        let tokens = self.tokens(&pool.id, client_id, sub, username, origin);
         json!({"ChallengeParameters": {}, "AuthenticationResult": tokens})
     }
 
@@ -308,16 +313,16 @@ impl Inner {
             ("NEW_PASSWORD_REQUIRED", Stage::NewPassword) => {
                 self.set_new_password(&mut pool, &client, sub, given)?;
                 self.close_session(session_id)?;
-                Ok(self.after_password(&pool, client_id, sub))
+                Ok(self.after_password(&mut pool, client_id, sub))
             }
             ("SOFTWARE_TOKEN_MFA", Stage::SoftwareToken) => {
                 pool.take_code(sub, text(given, "SOFTWARE_TOKEN_MFA_CODE")?)?;
                 self.close_session(session_id)?;
-                Ok(self.signed_in(&pool, client_id, sub, &name))
+                Ok(self.signed_in(&mut pool, client_id, sub, &name))
             }
             ("MFA_SETUP", Stage::MfaVerified) => {
                 self.close_session(session_id)?;
-                Ok(self.signed_in(&pool, client_id, sub, &name))
+                Ok(self.signed_in(&mut pool, client_id, sub, &name))
             }
             _ => Err(ApiError::invalid_session()),
         }

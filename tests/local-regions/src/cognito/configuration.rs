@@ -1,7 +1,8 @@
 //! The configuration of a pool, which CreateUserPool sets, DescribeUserPool returns and UpdateUserPool replaces as a whole.
 //!
 //! It is stored as the API writes it. These settings have an effect here: the name, MFA, password policy, auto-verified
-//! attributes, recovery, self sign-up and the PostConfirmation trigger. All others are stored and returned without an effect.
+//! attributes, those that are verified before an update, recovery, self sign-up and the PostConfirmation trigger. All others
+//! are stored and returned without an effect.
 
 use serde_json::{Map, Value, json};
 
@@ -31,6 +32,7 @@ impl PoolState {
             })
             .collect();
         settings.auto_verified = contacts(&configuration["AutoVerifiedAttributes"]);
+        settings.verified_before_update = contacts(before_update(&configuration));
         settings.password_policy =
             PasswordPolicy::read(&configuration["Policies"]["PasswordPolicy"]);
         settings.mfa = match configuration["MfaConfiguration"].as_str() {
@@ -113,6 +115,12 @@ pub(super) fn of(settings: &PoolSettings, region: &str) -> Value {
         },
         "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": settings.admin_create_only},
     });
+    if !settings.verified_before_update.is_empty() {
+        let names = settings.verified_before_update.iter();
+        let names = names.map(|c| c.attribute()).collect::<Vec<_>>();
+        given["UserAttributeUpdateSettings"] =
+            json!({"AttributesRequireVerificationBeforeUpdate": names});
+    }
     if !settings.recovery.is_empty() {
         let ways = settings.recovery.iter().zip(1..).map(|(way, priority)| {
             let name = match way {
@@ -206,6 +214,16 @@ pub(super) fn check(configuration: &Value, region: &str) -> Result<(), ApiError>
     if let Value::Object(triggers) = &configuration["LambdaConfig"] {
         check_triggers(triggers, region)?;
     }
+    let auto_verified = contacts(&configuration["AutoVerifiedAttributes"]);
+    if contacts(before_update(configuration))
+        .iter()
+        .any(|contact| !auto_verified.contains(contact))
+    {
+        // facts N11.18: https://github.com/ekristen/aws-nuke/issues/477 [I].
+        return invalid(
+            "All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes",
+        );
+    }
     let by_code = has("/VerificationMessageTemplate/EmailMessage");
     if by_code && has("/VerificationMessageTemplate/EmailMessageByLink") {
         return invalid("EmailMessage and EmailMessageByLink cannot both be set.");
@@ -281,6 +299,11 @@ fn check_triggers(triggers: &Map<String, Value>, region: &str) -> Result<(), Api
         ));
     }
     Ok(())
+}
+
+/// The names of the attributes that stay as they are until their new value is verified.
+fn before_update(configuration: &Value) -> &Value {
+    &configuration["UserAttributeUpdateSettings"]["AttributesRequireVerificationBeforeUpdate"]
 }
 
 /// The names of contact attributes as a list.

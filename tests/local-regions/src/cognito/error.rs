@@ -54,6 +54,12 @@ impl ApiError {
         Self::new("PreconditionNotMetException", message)
     }
 
+    // [R]
+    pub(super) fn alias_exists(attribute: &str) -> Self {
+        let message = format!("An account with the {attribute} already exists.");
+        Self::new("AliasExistsException", message)
+    }
+
     pub(super) fn user_not_found() -> Self {
         Self::new("UserNotFoundException", "User does not exist.")
     }

@@ -1,5 +1,5 @@
-//! The settings that a test can change while a region runs: its clock, the delay and the pages of ListUsers, quotas and
-//! imports.
+//! The settings that a test can change while a region runs: its clock, the delay and the pages of listings, groups, quotas
+//! and imports.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ pub(super) fn system_time(at: Millis) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(at)
 }
 
-/// The lengths of the pages of ListUsers.
+/// The lengths of the pages of ListUsers and ListUsersInGroup.
 // botocore ListUsers, Limit: "might return fewer items than you specify" short of the end [D].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pages {
@@ -96,6 +96,9 @@ pub struct Knobs {
 #[derive(Default)]
 struct Turned {
     list_lag: Duration,
+    group_lag: Duration,
+    most_groups: Option<usize>,
+    update_group_keeps: bool,
     pages: Pages,
     quotas_lifted: bool,
     quota_of: HashMap<Category, u32>,
@@ -114,7 +117,37 @@ impl Knobs {
         self.turned().list_lag = lag;
     }
 
-    /// Sets the lengths of the pages of ListUsers. The default is full pages.
+    /// Sets the time after which ListUsersInGroup shows a change of a membership. The default is zero. What it shows of a member
+    /// is as old as in ListUsers.
+    pub fn set_group_lag(&self, lag: Duration) {
+        self.turned().group_lag = lag;
+    }
+
+    pub(super) fn group_lag(&self) -> Duration {
+        self.turned().group_lag
+    }
+
+    /// Sets how many groups a pool can have.
+    // facts N2: 10,000, not adjustable [D].
+    pub fn set_most_groups(&self, most: usize) {
+        self.turned().most_groups = Some(most);
+    }
+
+    pub(super) fn most_groups(&self) -> usize {
+        self.turned().most_groups.unwrap_or(10_000)
+    }
+
+    /// Sets whether UpdateGroup keeps what the request leaves out. By default, that is cleared.
+    // facts N2: which of the two is unknown [U].
+    pub fn set_update_group_keeps(&self, keeps: bool) {
+        self.turned().update_group_keeps = keeps;
+    }
+
+    pub(super) fn update_group_keeps(&self) -> bool {
+        self.turned().update_group_keeps
+    }
+
+    /// Sets the lengths of the pages of ListUsers and ListUsersInGroup. The default is full pages.
     pub fn set_pages(&self, pages: Pages) {
         self.turned().pages = pages;
     }

@@ -1,4 +1,4 @@
-//! ListUsers: its pages, tokens, filters and delay.
+//! ListUsers: its pages, tokens, filters and delay. The listings of groups have the same pages and tokens.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ use super::user::{User, sub_text};
 use super::{HOUR, Inner, lock};
 
 // botocore QueryLimitType [D].
-const LONGEST_PAGE: u64 = 60;
+pub(super) const LONGEST_PAGE: u64 = 60;
 
 /// A filter: one attribute, `=` or `^=`, a value.
 #[derive(Debug, PartialEq)]
@@ -125,50 +125,78 @@ impl Filter {
     }
 }
 
-/// The position in a chain of pages.
-struct Place {
-    after: Option<u128>,
-    page: u64,
-    issued: u64,
+/// The position in a chain of pages of users.
+pub(super) struct Place {
+    pub(super) after: Option<u128>,
+    pub(super) page: u64,
+}
+
+impl Place {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![u8::from(self.after.is_some())];
+        bytes.extend(self.after.unwrap_or_default().to_be_bytes());
+        bytes.extend(self.page.to_be_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (after, page) = bytes.get(1..)?.split_first_chunk()?;
+        let after = u128::from_be_bytes(*after);
+        Some(Self {
+            after: (bytes[0] == 1).then_some(after),
+            page: u64::from_be_bytes(page.try_into().ok()?),
+        })
+    }
+}
+
+fn invalid_token() -> ApiError {
+    ApiError::invalid_parameter("Invalid pagination token given.")
 }
 
 impl Inner {
-    /// A token, which is valid for an hour, and only for this pool with this filter.
-    fn page_token(&self, place: &Place, pool_id: &str, filter: &str) -> String {
-        let mut bytes = Vec::with_capacity(65);
-        bytes.push(u8::from(place.after.is_some()));
-        bytes.extend(place.after.unwrap_or_default().to_be_bytes());
-        bytes.extend(place.page.to_be_bytes());
-        bytes.extend(place.issued.to_be_bytes());
-        let mac = self.mac(&[&bytes, pool_id.as_bytes(), filter.as_bytes()]);
+    /// A token with the position in a listing, which is valid for an hour, and only for the same request.
+    pub(super) fn seal(&self, place: &[u8], request: &[&str]) -> String {
+        let mut bytes = self.clock.now().to_be_bytes().to_vec();
+        bytes.extend(place);
+        let mac = self.seal_mac(&bytes, request);
         bytes.extend(mac);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn read_page_token(&self, token: &str, pool_id: &str, filter: &str) -> Result<Place, ApiError> {
-        let invalid = || ApiError::invalid_parameter("Invalid pagination token given.");
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-        let (place, mac) = bytes.split_at_checked(33).ok_or_else(invalid)?;
-        if mac != self.mac(&[place, pool_id.as_bytes(), filter.as_bytes()]) {
-            return Err(invalid());
+    /// The position that a token was made with.
+    // facts 4: a token of ListUsers is valid for one hour [D]; those of groups are assumed to be the same [Inf].
+    pub(super) fn unseal(&self, token: &str, request: &[&str]) -> Result<Vec<u8>, ApiError> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid_token())?;
+        let split = bytes.len().checked_sub(32).ok_or_else(invalid_token)?;
+        let (sealed, mac) = bytes.split_at(split);
+        if mac != self.seal_mac(sealed, request) {
+            return Err(invalid_token());
         }
-        let number =
-            |at: usize| u64::from_be_bytes(place[at..at + 8].try_into().expect("eight bytes"));
-        let after = u128::from_be_bytes(place[1..17].try_into().expect("sixteen bytes"));
-        let place = Place {
-            after: (place[0] == 1).then_some(after),
-            page: number(17),
-            issued: number(25),
-        };
-        // facts 4: a token is valid for one hour [D].
-        if place.issued + HOUR <= self.clock.now() {
-            return Err(invalid());
+        let (issued, place) = sealed.split_first_chunk().ok_or_else(invalid_token)?;
+        if u64::from_be_bytes(*issued) + HOUR <= self.clock.now() {
+            return Err(invalid_token());
         }
-        Ok(place)
+        Ok(place.to_vec())
+    }
+
+    fn seal_mac(&self, sealed: &[u8], request: &[&str]) -> [u8; 32] {
+        let request = request.iter().map(|part| part.as_bytes());
+        self.mac(&[sealed].into_iter().chain(request).collect::<Vec<_>>())
+    }
+
+    /// The position that a token stands for, or the beginning.
+    pub(super) fn place(&self, token: Option<&str>, request: &[&str]) -> Result<Place, ApiError> {
+        match token {
+            Some(token) => Place::read(&self.unseal(token, request)?).ok_or_else(invalid_token),
+            None => Ok(Place {
+                after: None,
+                page: 0,
+            }),
+        }
     }
 
     /// How many users the page may have, and whether there is a token after the last user.
-    fn shape(&self, limit: usize, place: &Place) -> (usize, bool) {
+    pub(super) fn shape(&self, limit: usize, place: &Place) -> (usize, bool) {
         let dice = |seed: u64, of: u64| {
             let at = place.after.unwrap_or_default().to_be_bytes();
             let parts: [&[u8]; 3] = [&seed.to_be_bytes(), &place.page.to_be_bytes(), &at];
@@ -200,14 +228,8 @@ impl Inner {
             text => Some(Filter::parse(text)?),
         };
         let now = self.clock.now();
-        let place = match token {
-            Some(token) => self.read_page_token(token, pool_id, filter_text)?,
-            None => Place {
-                after: None,
-                page: 0,
-                issued: now,
-            },
-        };
+        let request = ["ListUsers", pool_id, filter_text];
+        let place = self.place(token, &request)?;
         // The model allows a limit of 0; it is treated as no limit [Inf].
         let limit = limit.filter(|&limit| limit > 0).unwrap_or(LONGEST_PAGE) as usize;
         let (count, linger) = self.shape(limit, &place);
@@ -239,9 +261,8 @@ impl Inner {
             let next = Place {
                 after,
                 page: place.page + 1,
-                issued: now,
             };
-            answer["PaginationToken"] = self.page_token(&next, pool_id, filter_text).into();
+            answer["PaginationToken"] = self.seal(&next.to_bytes(), &request).into();
         }
         Ok(answer)
     }

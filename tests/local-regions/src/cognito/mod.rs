@@ -1,7 +1,7 @@
 //! The user pools of one region over Cognito's JSON protocol, in memory.
 //!
 //! It behaves as Cognito is documented to, including errors, limits and delays. It implements only what a replicated pool
-//! needs: sign-up, sign-in with an authenticator app, recovery, administration, listing and import. An operation or a member
+//! needs: sign-up, sign-in with an authenticator app, recovery, administration, groups, listing and import. An operation or a member
 //! of a request that is not implemented is an error and never ignored.
 //!
 //! Comments name their source. `facts <section>` is `docs/cognito-facts.md` of this repository, `botocore` AWS's service
@@ -12,8 +12,10 @@
 mod admin;
 mod auth;
 mod configuration;
+mod editing;
 mod error;
 mod every_setting;
+mod groups;
 pub mod import_csv;
 mod import_job;
 mod knobs;
@@ -43,7 +45,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use editing::Editor;
 pub use error::ApiError;
+pub use groups::GroupView;
 pub(crate) use import_job::ImportLog;
 pub use knobs::{ImportKnobs, Knobs, Pages};
 pub use password::PasswordPolicy;
@@ -211,7 +215,9 @@ impl Cognito {
         } else if let Some(client) = text("ClientId") {
             inner.client(client).ok()?.0
         } else if let Some(token) = text("AccessToken") {
-            inner.pool(&inner.access_token(token).ok()?.0).ok()?
+            inner
+                .pool(&inner.read_access_token(token).ok()?.pool_id)
+                .ok()?
         } else {
             let session = inner.session(text("Session")?).ok()?;
             inner.pool(&session.pool_id).ok()?
@@ -251,12 +257,22 @@ impl Cognito {
             "AdminCreateUser" => inner.admin_create_user(p),
             "AdminSetUserPassword" => inner.admin_set_user_password(p),
             "AdminGetUser" => inner.admin_get_user(p),
-            "AdminListGroupsForUser" => inner.admin_list_groups_for_user(p),
+            "AdminUserGlobalSignOut" => inner.admin_user_global_sign_out(p),
             "AdminDeleteUser" => inner.admin_delete_user(p),
             "AdminDisableUser" => inner.admin_enable(p, false),
             "AdminEnableUser" => inner.admin_enable(p, true),
             "AdminDeleteSoftwareToken" => inner.admin_delete_software_token(p),
             "AdminUpdateUserAttributes" => inner.admin_update_user_attributes(p),
+            "AdminDeleteUserAttributes" => inner.admin_delete_user_attributes(p),
+            "AdminAddUserToGroup" => inner.admin_add_user_to_group(p),
+            "AdminRemoveUserFromGroup" => inner.admin_remove_user_from_group(p),
+            "AdminListGroupsForUser" => inner.admin_list_groups_for_user(p),
+            "CreateGroup" => inner.create_group(p),
+            "GetGroup" => inner.get_group(p),
+            "UpdateGroup" => inner.update_group(p),
+            "DeleteGroup" => inner.delete_group(p),
+            "ListGroups" => inner.list_groups(p),
+            "ListUsersInGroup" => inner.list_users_in_group(p),
             "ListUsers" => inner.list_users(p),
             "InitiateAuth" => inner.initiate_auth(p),
             "RespondToAuthChallenge" => inner.respond_to_auth_challenge(p),
@@ -369,14 +385,6 @@ impl Cognito {
             pool.put(sub, user, Moment { now, listed: now });
         });
         user::sub_text(sub)
-    }
-
-    /// Puts a user into a group without an API call.
-    pub fn add_to_group(&self, pool_id: &str, username: &str, group: &str) {
-        self.state(pool_id, |pool| {
-            let (sub, _) = pool.find(username).expect("a user of the pool");
-            pool.groups.entry(sub).or_default().push(group.to_owned());
-        });
     }
 
     /// The current state of a user, found by the same names as in AdminGetUser.

@@ -58,6 +58,8 @@ pub(super) const NAME: Text = text(1, 128, r"[\w\s+=,.@-]+", |t| {
         is_word(c) || c.is_ascii_whitespace() || "+=,.@-".contains(c)
     })
 });
+pub(super) const GROUP_NAME: Text = text(1, 128, VISIBLE, |t| all(t, is_visible));
+pub(super) const DESCRIPTION: Text = text(0, 2048, "", |_| true);
 pub(super) const JOB_ID: Text = text(1, 55, r"import-[0-9a-zA-Z-]+", |t| {
     let id = t.strip_prefix("import-").unwrap_or_default();
     all(id, |c| c.is_ascii_alphanumeric() || c == '-')
@@ -352,6 +354,19 @@ impl<'a> Params<'a> {
             attributes.push((attribute, value));
         }
         attributes
+    }
+
+    /// A required list of names of attributes.
+    pub(super) fn required_attribute_names(&mut self, name: &'static str) -> Vec<&'a str> {
+        if self.member(name).is_none() {
+            self.missing(name);
+        }
+        let names = self.texts(name).unwrap_or_default();
+        for (i, attribute) in names.iter().enumerate() {
+            let path = format!("{}.{}.member", lower_first(name), i + 1);
+            self.apply(&ATTRIBUTE_NAME, attribute, &path);
+        }
+        names
     }
 
     /// A required list of attributes.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::configuration;
 use super::error::ApiError;
+use super::groups::Groups;
 use super::import_job::Job;
 use super::knobs::Millis;
 use super::schema::{
@@ -36,8 +37,7 @@ pub(super) struct PoolState {
     pub(super) schema: Schema,
     pub(super) clients: HashMap<String, ClientSettings>,
     pub(super) users: Users,
-    /// The groups of each user who is in one, by `sub`.
-    pub(super) groups: BTreeMap<u128, Vec<String>>,
+    pub(super) groups: Groups,
     pub(super) jobs: BTreeMap<String, Job>,
     /// The current configuration, by the names in UpdateUserPool.
     pub(super) configuration: Value,
@@ -73,7 +73,7 @@ impl PoolState {
             settings,
             clients: HashMap::new(),
             users: Users::default(),
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             jobs: BTreeMap::new(),
             created: now,
             modified: now,
@@ -138,12 +138,17 @@ impl PoolState {
         self.find(name).ok_or_else(ApiError::user_not_found)
     }
 
-    /// Another user who already has one of the names that `user` would have.
-    pub(super) fn holder(&self, sub: u128, user: &User) -> Option<(String, u128)> {
-        self.names(sub, user).into_iter().find_map(|name| {
+    /// The names that `user` would have and another user already has.
+    fn holders(&self, sub: u128, user: &User) -> impl Iterator<Item = (String, u128)> {
+        self.names(sub, user).into_iter().filter_map(move |name| {
             let holder = self.users.by_name(&name).filter(|&holder| holder != sub)?;
             Some((name, holder))
         })
+    }
+
+    /// Another user who already has one of the names that `user` would have.
+    pub(super) fn holder(&self, sub: u128, user: &User) -> Option<(String, u128)> {
+        self.holders(sub, user).next()
     }
 
     /// Stores a user, new or changed.
@@ -174,6 +179,8 @@ impl PoolState {
             .map(|old| self.names(sub, old))
             .unwrap_or_default();
         self.users.set(sub, None, (old, Vec::new()), at);
+        // What becomes of the memberships of a deleted user is not documented; they end [Inf].
+        self.groups.leave_all(sub, at);
     }
 
     /// Checks that nobody else has an alias of the user; with `force`, takes the alias away from them.
@@ -184,8 +191,10 @@ impl PoolState {
         force: bool,
         at: Moment,
     ) -> Result<(), ApiError> {
-        if force && let Some((alias, holder)) = self.holder(sub, user) {
-            self.release_alias(holder, &alias, at);
+        if force {
+            for (alias, holder) in self.holders(sub, user).collect::<Vec<_>>() {
+                self.release_alias(holder, &alias, at);
+            }
         }
         match self.holder(sub, user) {
             None => Ok(()),
@@ -195,9 +204,7 @@ impl PoolState {
                     _ if name.contains('@') => "email",
                     _ => "preferred_username",
                 };
-                // [R]
-                let message = format!("An account with the {kind} already exists.");
-                Err(ApiError::new("AliasExistsException", message))
+                Err(ApiError::alias_exists(kind))
             }
         }
     }

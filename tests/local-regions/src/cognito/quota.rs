@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::knobs::Knobs;
 
 /// A quota category. All pools of the account in the region share its rate.
-// facts 4 [D]; the two categories of app clients, and the category of MFA and custom attributes of a pool, are [R].
+// facts 4, N3 [D]; the two categories of app clients, and the category of MFA and custom attributes of a pool, are [R].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Category {
     /// Creating and confirming users.
@@ -23,19 +23,21 @@ pub enum Category {
     UserAuthentication,
     /// Reading one user.
     UserRead,
-    /// ListUsers.
+    /// ListUsers, ListUsersInGroup.
     UserList,
-    /// Changing one user.
+    /// Changing one user, or their membership in a group.
     UserUpdate,
+    /// The groups of one user.
+    UserResourceRead,
     /// Software tokens.
     UserResourceUpdate,
     /// DescribeUserPool, ListUserPools.
     UserPoolRead,
     /// CreateUserPool, UpdateUserPool.
     UserPoolUpdate,
-    /// GetCSVHeader, and reading import jobs and MFA settings.
+    /// GetCSVHeader, and reading groups, import jobs and MFA settings.
     UserPoolResourceRead,
-    /// Creating, starting and stopping import jobs; adding custom attributes; setting MFA.
+    /// Changing groups; creating, starting and stopping import jobs; adding custom attributes; setting MFA.
     UserPoolResourceUpdate,
     /// DescribeUserPoolClient, ListUserPoolClients.
     UserPoolClientRead,
@@ -64,21 +66,31 @@ impl Category {
             | "ResendConfirmationCode" => Self::UserAccountRecovery,
             "InitiateAuth" | "RespondToAuthChallenge" => Self::UserAuthentication,
             "AdminGetUser" | "GetUser" => Self::UserRead,
-            "ListUsers" => Self::UserList,
-            "AdminUpdateUserAttributes"
+            "ListUsers" | "ListUsersInGroup" => Self::UserList,
+            "AdminAddUserToGroup"
+            | "AdminRemoveUserFromGroup"
+            | "AdminDeleteUserAttributes"
+            | "AdminUserGlobalSignOut"
+            | "AdminUpdateUserAttributes"
             | "AdminDisableUser"
             | "AdminEnableUser"
             | "AdminDeleteUser" => Self::UserUpdate,
+            "AdminListGroupsForUser" => Self::UserResourceRead,
             "AdminDeleteSoftwareToken" | "AssociateSoftwareToken" | "VerifySoftwareToken" => {
                 Self::UserResourceUpdate
             }
             "DescribeUserPool" | "ListUserPools" => Self::UserPoolRead,
             "CreateUserPool" | "UpdateUserPool" => Self::UserPoolUpdate,
             "GetCSVHeader"
+            | "GetGroup"
+            | "ListGroups"
             | "DescribeUserImportJob"
             | "ListUserImportJobs"
             | "GetUserPoolMfaConfig" => Self::UserPoolResourceRead,
-            "CreateUserImportJob"
+            "CreateGroup"
+            | "UpdateGroup"
+            | "DeleteGroup"
+            | "CreateUserImportJob"
             | "StartUserImportJob"
             | "StopUserImportJob"
             | "AddCustomAttributes"
@@ -92,7 +104,7 @@ impl Category {
     /// The default quota of requests a second.
     pub(super) fn default_rate(self) -> u32 {
         match self {
-            Self::UserCreation => 50,
+            Self::UserCreation | Self::UserResourceRead => 50,
             Self::UserAccountRecovery | Self::UserList => 30,
             Self::UserAuthentication | Self::UserRead => 120,
             Self::UserUpdate | Self::UserResourceUpdate => 25,

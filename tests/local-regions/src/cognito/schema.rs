@@ -137,6 +137,11 @@ impl Schema {
         &self.0[usize::from(id)].name
     }
 
+    /// Whether every sign-up must have the attribute.
+    pub(super) fn is_required(&self, id: u8) -> bool {
+        self.0[usize::from(id)].required
+    }
+
     /// The value that a user has of an attribute.
     pub(super) fn value<'u>(&self, attributes: &'u Attributes, name: &str) -> Option<&'u str> {
         attributes.get(self.id(name)?)

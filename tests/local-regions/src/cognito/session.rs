@@ -43,6 +43,13 @@ pub(super) struct Session {
 #[derive(Default)]
 pub(super) struct Sessions(HashMap<String, (Session, Millis)>);
 
+/// What an access token says.
+pub(super) struct AccessToken {
+    pub(super) pool_id: String,
+    sub: u128,
+    origin: String,
+}
+
 impl Inner {
     /// Begins a step of a sign-in.
     pub(super) fn open_session(&self, session: Session) -> String {
@@ -93,6 +100,7 @@ impl Inner {
         client_id: &str,
         sub: u128,
         username: &str,
+        origin: Uuid,
     ) -> Value {
         let issued = self.clock.now() / 1000;
         let claims = |kind: &str| {
@@ -103,6 +111,8 @@ impl Inner {
                 "auth_time": issued,
                 "iat": issued,
                 "exp": issued + HOUR / 1000,
+                // DG:token-revocation: all tokens of one sign-in have the same [R].
+                "origin_jti": origin.to_string(),
                 "jti": Uuid::new_v4().to_string(),
             });
             if kind == "access" {
@@ -132,8 +142,25 @@ impl Inner {
         })
     }
 
-    /// The pool and the user of an access token.
+    /// The pool and the user of an access token that is not revoked.
     pub(super) fn access_token(&self, token: &str) -> Result<(String, u128), ApiError> {
+        let read = self.read_access_token(token)?;
+        let pool = self.pool(&read.pool_id)?;
+        let pool = lock(&pool);
+        // The operations themselves answer for a user who does not exist any more.
+        let revoked = pool.users.get(read.sub).is_some_and(|user| {
+            let mut sign_ins = user.secrets().into_iter().flat_map(|s| &s.sign_ins);
+            !sign_ins.any(|origin| origin.to_string() == read.origin)
+        });
+        if revoked {
+            // botocore AdminUserGlobalSignOut [D].
+            return Err(ApiError::not_authorized("Access Token has been revoked"));
+        }
+        Ok((read.pool_id, read.sub))
+    }
+
+    /// What an access token of this region says, whether it is revoked or not.
+    pub(super) fn read_access_token(&self, token: &str) -> Result<AccessToken, ApiError> {
         let invalid = || ApiError::not_authorized("Invalid Access Token");
         let (body, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
         if URL_SAFE_NO_PAD.encode(self.mac(&[body.as_bytes()])) != signature {
@@ -155,8 +182,11 @@ impl Inner {
             .as_str()
             .and_then(|issuer| issuer.rsplit_once('/'));
         let sub = claims["sub"].as_str().and_then(parse_sub);
-        Option::zip(pool, sub)
-            .map(|((_, pool), sub)| (pool.to_owned(), sub))
-            .ok_or_else(invalid)
+        let ((_, pool), sub) = pool.zip(sub).ok_or_else(invalid)?;
+        Ok(AccessToken {
+            pool_id: pool.to_owned(),
+            sub,
+            origin: claims["origin_jti"].as_str().unwrap_or_default().to_owned(),
+        })
     }
 }

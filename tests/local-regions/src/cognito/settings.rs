@@ -146,6 +146,8 @@ pub struct PoolSettings {
     pub mfa: Mfa,
     /// The attributes that are verified by the code of a sign-up.
     pub auto_verified: Vec<Contact>,
+    /// The attributes that stay as they are until their new value is verified; each must be auto-verified.
+    pub verified_before_update: Vec<Contact>,
     /// Standard attributes that every sign-up must have.
     pub required_attributes: Vec<String>,
     /// Custom attributes.
@@ -172,6 +174,7 @@ impl Default for PoolSettings {
             case_sensitive: true,
             mfa: Mfa::Off,
             auto_verified: Vec::new(),
+            verified_before_update: Vec::new(),
             required_attributes: Vec::new(),
             custom_attributes: Vec::new(),
             password_policy: PasswordPolicy::default(),

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::editing::Unproved;
 use super::knobs::Millis;
 use super::password::PasswordHash;
 
@@ -208,6 +209,10 @@ pub(super) struct Secrets {
     pub(super) recovery: Option<Code>,
     pub(super) confirmation_tries: Attempts,
     pub(super) recovery_tries: Attempts,
+    /// New addresses that wait for the code which was sent to them.
+    pub(super) unproved: Vec<Unproved>,
+    /// The `origin_jti` of each sign-in whose tokens are not revoked.
+    pub(super) sign_ins: Vec<Uuid>,
     pub(super) failed_sign_ins: u32,
     pub(super) locked_until: Millis,
 }

@@ -2,6 +2,8 @@
 
 mod administration;
 mod configuring;
+mod editing;
+mod grouping;
 mod importing;
 mod listing;
 mod recovering;

@@ -211,3 +211,34 @@ async fn given_a_temporary_password_when_used_then_a_new_one_is_demanded_until_i
             .starts_with("Temporary password has expired")
     );
 }
+
+#[tokio::test]
+async fn given_tokens_when_the_user_is_signed_out_or_disabled_then_they_are_revoked_and_new_ones_are_not()
+ {
+    let local = Local::new(email_pool());
+    let sub = local.seed("taro@e.jp", UserStatus::Confirmed);
+    let nobody = json!({"Username": "nobody@e.jp"});
+    assert!(
+        local
+            .refused("AdminUserGlobalSignOut", nobody)
+            .await
+            .starts_with("UserNotFoundException")
+    );
+    for operation in ["AdminUserGlobalSignOut", "AdminDisableUser"] {
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            let signed_in = local.sign_in(&sub, PASSWORD).await.expect("tokens");
+            let token = signed_in["AuthenticationResult"]["AccessToken"].clone();
+            tokens.push(json!({"AccessToken": token}));
+            local.ok("GetUser", tokens[0].clone()).await;
+        }
+        local.ok(operation, json!({"Username": sub})).await;
+        local.ok("AdminEnableUser", json!({"Username": sub})).await;
+        for token in tokens {
+            assert_eq!(
+                local.refused("GetUser", token).await,
+                "NotAuthorizedException: Access Token has been revoked"
+            );
+        }
+    }
+}
