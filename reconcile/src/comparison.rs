@@ -155,7 +155,7 @@ fn short(digest: Sha256) -> u64 {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use aws_sdk_cognitoidentityprovider::types::{SchemaAttributeType, UsernameConfigurationType};
 
     use super::*;

@@ -86,6 +86,15 @@ impl Guard {
         }
     }
 
+    /// Changes that this run has made and no operator has accepted: the runs of the next 24 hours count them too.
+    pub fn made_without_operator(&self) -> Kinds {
+        let made = self.made.iter().map(|(kind, made)| {
+            let accepted = self.accepted.get(kind).copied().unwrap_or_default();
+            (*kind, made.saturating_sub(accepted))
+        });
+        made.filter(|(_, made)| *made > 0).collect()
+    }
+
     /// Changes held back, of all kinds.
     pub fn total_held(&self) -> u64 {
         self.held.values().sum()
@@ -123,7 +132,11 @@ mod tests {
             (0, 11, false),
         ] {
             let mut guard = guard(pairs, planned, 0);
-            assert_eq!(guard.admit(Kind::Withhold), is_admitted, "{planned} of {pairs}");
+            assert_eq!(
+                guard.admit(Kind::Withhold),
+                is_admitted,
+                "{planned} of {pairs}"
+            );
         }
     }
 

@@ -5,23 +5,37 @@ use shared::person::{Person, Status};
 use shared::pool_id::PoolId;
 
 use crate::comparison::Comparison;
-use crate::sorted::{Record, hash16};
-
-/// The length of a `sub` as text: a UUID.
-const SUB_LENGTH: usize = 36;
+use crate::sorted::Record;
+use crate::sorted::hash::hash16;
 
 /// A `sub`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sub([u8; SUB_LENGTH]);
 
+const SUB_LENGTH: usize = Sub::LENGTH;
+
 impl Sub {
+    /// The length of the longest one as text: a UUID.
+    pub const LENGTH: usize = 36;
+
     /// The text.
     pub fn as_str(&self) -> &str {
         let text = std::str::from_utf8(&self.0).unwrap_or_default();
         text.trim_end_matches('\0')
     }
 
-    fn of(sub: &str) -> Option<Self> {
+    /// The bytes, to be stored.
+    pub fn bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
+    /// The `sub` with these bytes, of which there are [`Self::LENGTH`].
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.try_into().expect("the length of a sub"))
+    }
+
+    /// A `sub` from its text; none if it is too long to be one.
+    pub fn of(sub: &str) -> Option<Self> {
         let mut bytes = [0; SUB_LENGTH];
         bytes.get_mut(..sub.len())?.copy_from_slice(sub.as_bytes());
         Some(Self(bytes))
@@ -74,6 +88,8 @@ pub struct Listed {
     pub has_origin: bool,
     /// Whether the user has a verified address to reset the password with.
     pub has_way_in: bool,
+    /// When twinpool withheld the user, in seconds since 1970; 0 where it did not.
+    pub withheld_since: u32,
 }
 
 impl Listed {
@@ -100,6 +116,7 @@ impl Listed {
             has_way_in: ["email_verified", "phone_number_verified"]
                 .iter()
                 .any(|flag| person.attributes.is_true(flag)),
+            withheld_since: 0,
         })
     }
 
@@ -111,10 +128,9 @@ impl Listed {
     fn flags(&self) -> u8 {
         let state = self.state as u8;
         let flags = [self.enabled, self.has_origin, self.has_way_in];
-        flags
-            .iter()
-            .enumerate()
-            .fold(state, |bits, (at, flag)| bits | (u8::from(*flag) << (at + 2)))
+        flags.iter().enumerate().fold(state, |bits, (at, flag)| {
+            bits | (u8::from(*flag) << (at + 2))
+        })
     }
 
     fn write_rest(&self, out: &mut Vec<u8>) {
@@ -122,14 +138,16 @@ impl Listed {
         out.extend_from_slice(&self.addresses.to_le_bytes());
         out.extend_from_slice(&self.others.to_le_bytes());
         out.push(self.flags());
+        out.extend_from_slice(&self.withheld_since.to_le_bytes());
     }
 
     fn read_from(bytes: &[u8], identity: usize, name: usize) -> Self {
         let hash = |at: usize| bytes[at..at + 16].try_into().expect("sixteen bytes");
-        let number = |at: usize| {
-            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
-        };
-        let flags = bytes[32 + SUB_LENGTH + 16];
+        let number =
+            |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        let flags_at = 32 + SUB_LENGTH + 16;
+        let flags = bytes[flags_at];
+        let since = bytes[flags_at + 1..flags_at + 5].try_into();
         let is_set = |at: u8| flags >> (at + 2) & 1 == 1;
         Self {
             identity: hash(identity),
@@ -146,12 +164,13 @@ impl Listed {
             enabled: is_set(0),
             has_origin: is_set(1),
             has_way_in: is_set(2),
+            withheld_since: u32::from_le_bytes(since.expect("four bytes")),
         }
     }
 }
 
 impl Record for Listed {
-    const SIZE: usize = 16 + 16 + SUB_LENGTH + 8 + 8 + 1;
+    const SIZE: usize = 16 + 16 + SUB_LENGTH + 8 + 8 + 1 + 4;
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.identity);
@@ -204,11 +223,11 @@ pub struct WithheldMark {
     /// The hash of the identity.
     pub identity: [u8; 16],
     /// When the record was written, in seconds.
-    pub since: i64,
+    pub since: u32,
 }
 
 impl Record for WithheldMark {
-    const SIZE: usize = 16 + 8;
+    const SIZE: usize = 16 + 4;
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.identity);
@@ -218,7 +237,7 @@ impl Record for WithheldMark {
     fn read(bytes: &[u8]) -> Self {
         Self {
             identity: bytes[..16].try_into().expect("sixteen bytes"),
-            since: i64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes")),
+            since: u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes")),
         }
     }
 
@@ -232,7 +251,7 @@ impl Record for WithheldMark {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use shared::person::Attributes;
 
     use super::*;
@@ -257,11 +276,21 @@ pub mod tests {
     fn a_record_is_read_as_it_was_written() {
         let mut listed = listed(
             "57c4aab8-5061-7015-8b3b-1a2f6c0d9e11",
-            &[("email", "taro@example.jp"), ("email_verified", "true"), (ORIGIN, "s-1")],
+            &[
+                ("email", "taro@example.jp"),
+                ("email_verified", "true"),
+                (ORIGIN, "s-1"),
+            ],
         );
-        for state in [State::Active, State::NeverSignedIn, State::Unconfirmed, State::Other] {
+        for state in [
+            State::Active,
+            State::NeverSignedIn,
+            State::Unconfirmed,
+            State::Other,
+        ] {
             listed.state = state;
             listed.enabled = !listed.enabled;
+            listed.withheld_since += 1;
             let (mut by_identity, mut by_name) = (Vec::new(), Vec::new());
             listed.write(&mut by_identity);
             ByName(listed).write(&mut by_name);

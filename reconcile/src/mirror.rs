@@ -25,7 +25,7 @@ use crate::listed::State;
 use crate::outcome::{Done, Outcome, Pair};
 use crate::plan::Candidate;
 use crate::refused::RefusedValues;
-use crate::sorted::hash16;
+use crate::sorted::hash::hash16;
 
 /// How many holders of one address are dealt with.
 const MAX_HOLDERS: u32 = 3;
@@ -145,7 +145,9 @@ impl Mirror<'_> {
         };
         match relation(&original, secondary, origin) {
             // The pools compare letter case alike, so a name in another case is the same name.
-            Relation::CannotTell if self.comparison.sign_in_name(secondary) == name => Relation::Same,
+            Relation::CannotTell if self.comparison.sign_in_name(secondary) == name => {
+                Relation::Same
+            }
             relation => relation,
         }
     }
@@ -162,7 +164,9 @@ impl Mirror<'_> {
         if self.comparison.origin().is_none() {
             return self.report_differences(&pair, primary, &secondary, outcome);
         }
-        let is_enabled = self.mirror_enabled(&pair, primary, &secondary, outcome).await?;
+        let is_enabled = self
+            .mirror_enabled(&pair, primary, &secondary, outcome)
+            .await?;
         if State::of(&primary.status) != State::Active {
             outcome.counts.skipped += 1;
             return Ok(());
@@ -260,11 +264,7 @@ impl Mirror<'_> {
     }
 
     /// Activates a replica that was left half made: with a temporary password its person could not use "forgot password".
-    async fn activate(
-        &self,
-        pair: &Pair,
-        outcome: &mut Outcome,
-    ) -> Result<(), ReconcileError> {
+    async fn activate(&self, pair: &Pair, outcome: &mut Outcome) -> Result<(), ReconcileError> {
         let activated = self
             .write(outcome, pair, "activate", Vec::new(), async {
                 users::set_random_password(self.secondary.pool(), pair.secondary()).await
@@ -314,7 +314,9 @@ impl Mirror<'_> {
             self.free_addresses(pair, &mut changes, outcome).await?;
         }
         if !changes.is_empty() {
-            let is_written = self.write_changes(pair, primary, &changes, &mut refused, outcome).await?;
+            let is_written = self
+                .write_changes(pair, primary, &changes, &mut refused, outcome)
+                .await?;
             outcome.counts.updated += u64::from(is_written);
             if !self.is_dry_run {
                 refused.save(self.bucket, identity).await?;
@@ -347,7 +349,8 @@ impl Mirror<'_> {
         for (attribute, address) in &changes.addresses {
             for _ in 0..=MAX_HOLDERS {
                 let holder = users::look_up(self.lookups, address).await?;
-                let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary())) else {
+                let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary()))
+                else {
                     break;
                 };
                 let freed = match holder.status {
@@ -406,7 +409,11 @@ impl Mirror<'_> {
         let pool = self.secondary.pool();
         let mut failed: Vec<(String, String)> = Vec::new();
         let not_written = users::write_attributes(pool, pair.secondary(), &written).await?;
-        failed.extend(not_written.into_iter().map(|refused| (refused.name, refused.code)));
+        failed.extend(
+            not_written
+                .into_iter()
+                .map(|refused| (refused.name, refused.code)),
+        );
         for name in &changes.delete {
             match users::delete_attributes(pool, pair.secondary(), &[name]).await {
                 Ok(()) => {}
@@ -419,12 +426,22 @@ impl Mirror<'_> {
         let is_flag = |name: &str| crate::comparison::address_of_flag(name).is_some();
         for (name, _) in failed.iter().filter(|(name, _)| !is_flag(name)) {
             let value = written.get(name).or_else(|| primary.attributes.get(name));
-            refused.insert(name, value.filter(|_| !changes.delete.contains(name)).unwrap_or_default());
+            refused.insert(
+                name,
+                value
+                    .filter(|_| !changes.delete.contains(name))
+                    .unwrap_or_default(),
+            );
         }
         let is_refused = |name: &String| failed.iter().any(|(refused, _)| refused == name);
         let (not_done, done): (Vec<_>, Vec<_>) = names.into_iter().partition(is_refused);
         for (name, code) in failed.iter().filter(|(name, _)| not_done.contains(name)) {
-            outcome.line(pair, "update", vec![name.clone()], Done::Refused(code.clone()));
+            outcome.line(
+                pair,
+                "update",
+                vec![name.clone()],
+                Done::Refused(code.clone()),
+            );
         }
         if !not_done.is_empty() {
             outcome.report(pair, "refused", not_done);
@@ -470,7 +487,11 @@ impl Mirror<'_> {
         let on_reclaimed = |holder: &str| {
             tracing::warn!(holder, "an unconfirmed user held the username: deleted");
         };
-        match self.holders(&may_delete).replicate(&replica, on_reclaimed).await {
+        match self
+            .holders(&may_delete)
+            .replicate(&replica, on_reclaimed)
+            .await
+        {
             Ok(replicated) if replicated.already => {}
             Ok(replicated) => {
                 outcome.counts.created += 1;
@@ -485,21 +506,27 @@ impl Mirror<'_> {
     }
 
     /// A user of the secondary pool whose person has no user in the primary pool, as the listings say.
-    async fn alone(
-        &self,
-        secondary: Person,
-        outcome: &mut Outcome,
-    ) -> Result<(), ReconcileError> {
+    async fn alone(&self, secondary: Person, outcome: &mut Outcome) -> Result<(), ReconcileError> {
         let pair = Pair::of(None, secondary.sub());
-        if matches!(State::of(&secondary.status), State::Unconfirmed | State::Other) {
+        if matches!(
+            State::of(&secondary.status),
+            State::Unconfirmed | State::Other
+        ) {
             return Ok(());
         }
         let origin = self.comparison.origin();
         let record = self.record(&secondary).await?;
-        let primary_sub = record.as_ref().and_then(|record| record.primary_sub.clone());
-        let known_as = secondary.attributes.origin(origin).map(str::to_owned).or(primary_sub);
+        let primary_sub = record
+            .as_ref()
+            .and_then(|record| record.primary_sub.clone());
+        let known_as = secondary
+            .attributes
+            .origin(origin)
+            .map(str::to_owned)
+            .or(primary_sub);
         let Some(known_as) = known_as else {
-            let is_newcomer = record.is_some_and(|record| record.kinds.contains(&RecordKind::SignUp));
+            let is_newcomer =
+                record.is_some_and(|record| record.kinds.contains(&RecordKind::SignUp));
             match is_newcomer {
                 true => outcome.counts.newcomers += 1,
                 false => outcome.report(&pair, "unpaired", Vec::new()),
@@ -519,7 +546,11 @@ impl Mirror<'_> {
             outcome.report(&pair, "not-in-primary", Vec::new());
             return Ok(());
         }
-        let identity = secondary.attributes.identity(origin).unwrap_or(&known_as).to_owned();
+        let identity = secondary
+            .attributes
+            .identity(origin)
+            .unwrap_or(&known_as)
+            .to_owned();
         self.withhold_or_delete(&pair, &secondary, &identity, record.is_some(), outcome)
             .await
     }
@@ -540,8 +571,14 @@ impl Mirror<'_> {
         let Some(since) = since.filter(|_| !secondary.enabled) else {
             // An earlier run ended before it could disable them: since when they are missed stays.
             let done = match since {
-                Some(_) => self.disable(pair, Kind::Withhold, "withhold", outcome).await?,
-                None => self.withhold(pair, secondary, identity, Why::Deleted, outcome).await?,
+                Some(_) => {
+                    self.disable(pair, Kind::Withhold, "withhold", outcome)
+                        .await?
+                }
+                None => {
+                    self.withhold(pair, secondary, identity, Why::Deleted, outcome)
+                        .await?
+                }
             };
             outcome.counts.withheld += u64::from(done);
             return Ok(());
@@ -559,12 +596,14 @@ impl Mirror<'_> {
         }
         let deleted = self
             .write(outcome, pair, "delete", Vec::new(), async {
-                users::delete(self.secondary.pool(), pair.secondary()).await.map(|_| ())
+                users::delete(self.secondary.pool(), pair.secondary())
+                    .await
+                    .map(|_| ())
             })
             .await?;
         outcome.counts.removed += u64::from(deleted);
         if !deleted {
-            self.guard().not_made(Kind::Delete);
+            self.locked_guard().not_made(Kind::Delete);
         }
         Ok(())
     }
@@ -629,13 +668,17 @@ impl Mirror<'_> {
             })
             .await?;
         if !disabled {
-            self.guard().not_made(kind);
+            self.locked_guard().not_made(kind);
         }
         Ok(disabled)
     }
 
     /// Carries a write out, unless this is a dry run, and keeps a line about it. True if it was done, or is planned.
-    async fn write(
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer.
+    pub async fn write(
         &self,
         outcome: &mut Outcome,
         pair: &Pair,
@@ -688,7 +731,38 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    async fn record(&self, secondary: &Person) -> Result<Option<UsedSecondary>, ReconcileError> {
+    /// The user of somebody of the primary pool in the secondary pool, found by the names that they have now.
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer.
+    pub async fn find_pair(&self, primary: &Person) -> Result<Option<Person>, ReconcileError> {
+        let origin = self.comparison.origin();
+        let Ok(replica) = Replica::of_person(primary, origin) else {
+            return Ok(None);
+        };
+        let identity = primary.attributes.identity(origin);
+        let name = Some(replica.username.as_str());
+        // Somebody who signed up in the secondary pool has their identity as `sub` there.
+        for name in [name, identity].into_iter().flatten() {
+            if let Some(found) = users::look_up(self.lookups, name).await?
+                && self.relation(primary, &found, None) == Relation::Same
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The journal record of somebody; none when they have not used the secondary pool.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn record(
+        &self,
+        secondary: &Person,
+    ) -> Result<Option<UsedSecondary>, ReconcileError> {
         let person = secondary.sub().unwrap_or(&secondary.username);
         Ok(journal::read_record(self.bucket, person).await?)
     }
@@ -709,7 +783,10 @@ impl Mirror<'_> {
             })
             .await?;
         let names = [primary.attributes.identity(origin), primary.sub()];
-        Ok(names.into_iter().flatten().any(|name| used.contains(&hash16(name))))
+        Ok(names
+            .into_iter()
+            .flatten()
+            .any(|name| used.contains(&hash16(name))))
     }
 
     fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {
@@ -728,12 +805,22 @@ impl Mirror<'_> {
         self.admit(Kind::Withhold) && self.admit(Kind::Delete)
     }
 
-    /// Whether one more change of this kind may be made.
-    pub fn admit(&self, kind: Kind) -> bool {
-        self.guard().admit(kind)
+    /// Counts a change that the listings suggest.
+    pub fn plan(&self, kind: Kind) {
+        self.locked_guard().plan(kind);
     }
 
-    fn guard(&self) -> std::sync::MutexGuard<'_, Guard> {
+    /// Whether one more change of this kind may be made.
+    pub fn admit(&self, kind: Kind) -> bool {
+        self.locked_guard().admit(kind)
+    }
+
+    /// The guard as it has counted so far.
+    pub fn guard(&self) -> Guard {
+        self.locked_guard().clone()
+    }
+
+    fn locked_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
         self.guard.lock().expect("no panic while it is locked")
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::guard::Kind;
 use crate::listed::{Listed, State};
 
-/// Somebody to look at. The users are given by `sub`.
+/// Somebody to look at, as a line of a plan. The users are given by `sub`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Their user in the primary pool.
@@ -55,8 +55,7 @@ pub enum Suggestion {
 }
 
 /// What the listings suggest about a pair. `is_withheld` says whether there is a record that twinpool disabled the replica;
-/// `carries_identity` whether the user in the secondary pool should be given the origin attribute, and `by_name` that only the name tells
-/// that they are a pair.
+/// `needs_identity` whether the replica is to be given its person's identity, because only the name has matched them.
 pub fn of_pair(
     primary: &Listed,
     secondary: &Listed,
@@ -91,8 +90,7 @@ pub fn of_pair(
     }
 }
 
-/// What the listings suggest about somebody who has a user in the primary pool alone. `namesake` is a user of the secondary pool with
-/// the same sign-in name who is no pair of anybody.
+/// What the listings suggest about somebody who has a user in the primary pool alone.
 pub fn of_primary_alone(primary: &Listed) -> Suggestion {
     match (primary.state, primary.enabled) {
         (State::Active, true) => Suggestion::Look {
@@ -107,24 +105,19 @@ pub fn of_primary_alone(primary: &Listed) -> Suggestion {
     }
 }
 
-/// What the listings suggest about a user of the secondary pool whose person has none in the primary pool. `withheld_for` is how long ago
-/// twinpool disabled the user, in seconds, and `withhold_for` how long that lasts until the user is deleted.
-pub fn of_secondary_alone(
-    secondary: &Listed,
-    withheld_for: Option<i64>,
-    withhold_for: i64,
-) -> Suggestion {
+/// What the listings suggest about a user of the secondary pool whose person has none in the primary pool. A user is deleted who was
+/// withheld before the second `delete_before`.
+pub fn of_secondary_alone(secondary: &Listed, delete_before: i64) -> Suggestion {
     if secondary.state == State::Unconfirmed || secondary.state == State::Other {
         return Suggestion::Skipped;
     }
-    let kinds = match (secondary.has_origin, withheld_for) {
+    let is_withheld = secondary.withheld_since > 0 && !secondary.enabled;
+    let kinds = match secondary.has_origin {
         // Newcomers, mostly.
-        (false, _) => vec![],
-        (true, Some(withheld_for)) if !secondary.enabled && withheld_for >= withhold_for => {
-            vec![Kind::Delete]
-        }
-        (true, Some(_)) if !secondary.enabled => vec![],
-        (true, _) => vec![Kind::Withhold],
+        false => vec![],
+        true if !is_withheld => vec![Kind::Withhold],
+        true if i64::from(secondary.withheld_since) <= delete_before => vec![Kind::Delete],
+        true => vec![],
     };
     Suggestion::Look {
         stage: Stage::Restrict,
@@ -168,7 +161,10 @@ mod tests {
         let (primary, secondary) = pair();
 
         assert_eq!(primary.identity, secondary.identity);
-        assert_eq!(of_pair(&primary, &secondary, false, false), Suggestion::Unchanged);
+        assert_eq!(
+            of_pair(&primary, &secondary, false, false),
+            Suggestion::Unchanged
+        );
     }
 
     #[test]
@@ -199,10 +195,16 @@ mod tests {
         let (mut primary, secondary) = pair();
         primary.state = State::NeverSignedIn;
         primary.others += 1;
-        assert_eq!(of_pair(&primary, &secondary, false, false), Suggestion::Skipped);
+        assert_eq!(
+            of_pair(&primary, &secondary, false, false),
+            Suggestion::Skipped
+        );
 
         primary.enabled = false;
-        assert_eq!(kinds(of_pair(&primary, &secondary, false, false)), [Kind::Disable]);
+        assert_eq!(
+            kinds(of_pair(&primary, &secondary, false, false)),
+            [Kind::Disable]
+        );
     }
 
     #[test]
@@ -213,7 +215,11 @@ mod tests {
         primary.enabled = false;
         assert_eq!(of_primary_alone(&primary), Suggestion::Skipped);
         for state in [State::NeverSignedIn, State::Unconfirmed, State::Other] {
-            let invited = Listed { enabled: true, state, ..primary };
+            let invited = Listed {
+                enabled: true,
+                state,
+                ..primary
+            };
             assert_eq!(of_primary_alone(&invited), Suggestion::Skipped);
         }
     }
@@ -221,16 +227,16 @@ mod tests {
     #[test]
     fn whose_person_is_gone_is_withheld_and_deleted_after_some_time() {
         let (_, mut secondary) = pair();
-        let of = |secondary: &Listed, withheld_for| {
-            kinds(of_secondary_alone(secondary, withheld_for, 100))
-        };
+        let of = |secondary: &Listed| kinds(of_secondary_alone(secondary, 100));
 
-        assert_eq!(of(&secondary, None), [Kind::Withhold]);
-        assert_eq!(of(&secondary, Some(500)), [Kind::Withhold], "enabled again");
+        assert_eq!(of(&secondary), [Kind::Withhold]);
+        secondary.withheld_since = 100;
+        assert_eq!(of(&secondary), [Kind::Withhold], "enabled again");
         secondary.enabled = false;
-        assert_eq!(of(&secondary, Some(99)), []);
-        assert_eq!(of(&secondary, Some(100)), [Kind::Delete]);
+        assert_eq!(of(&secondary), [Kind::Delete]);
+        secondary.withheld_since = 101;
+        assert_eq!(of(&secondary), []);
         secondary.has_origin = false;
-        assert_eq!(of(&secondary, Some(100)), [], "perhaps a newcomer");
+        assert_eq!(of(&secondary), [], "perhaps a newcomer");
     }
 }

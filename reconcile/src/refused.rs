@@ -11,7 +11,7 @@ use shared::s3::upload::hex;
 
 use crate::error::ReconcileError;
 use crate::report::RECONCILES_PREFIX;
-use crate::sorted::hash16;
+use crate::sorted::hash::hash16;
 
 /// The values that were refused for one person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

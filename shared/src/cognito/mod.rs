@@ -2,6 +2,7 @@
 //! writes a single user.
 
 pub mod clients;
+pub mod groups;
 pub mod listing;
 pub mod pool;
 pub mod trigger;
