@@ -240,7 +240,7 @@ test('reconcile is a one-way mirror: the worker only reads the primary pool', ()
   }
 });
 
-test('no function may delete a group, and none may set the pointers of snapshots but the one that takes them', () => {
+test('no function may delete a group, and only the worker that takes snapshots may write latest.json', () => {
   for (const { stack, template } of DEPLOYED) {
     for (const id of functionsOf(stack)) {
       const granted = statements(template, id);
