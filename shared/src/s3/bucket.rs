@@ -208,27 +208,30 @@ impl Bucket {
         from: u64,
         length: usize,
     ) -> Result<Vec<u8>, AwsError> {
-        let mut bytes = Vec::with_capacity(length);
+        let incomplete = |missing| AwsError::incomplete_response("GetObject", &self.name, missing);
         let end = from + length as u64 - 1;
+        let mut bytes = Vec::with_capacity(length);
         for _ in 0..=MAX_RESUMPTIONS {
             let rest = from + bytes.len() as u64;
             let request = self.client.get_object().bucket(&self.name).key(key);
             let response = request.range(format!("bytes={rest}-{end}")).send().await;
-            let response = response.map_err(|e| AwsError::from_sdk("GetObject", &self.name, &e))?;
-            let mut body = response.body;
+            let mut response =
+                response.map_err(|e| AwsError::from_sdk("GetObject", &self.name, &e))?;
+            // RFC 9110, 14.4. Without it, the body is something else.
+            let expected = format!("bytes {rest}-");
+            let range = response.content_range;
+            if !range.is_some_and(|range| range.starts_with(&expected)) {
+                return Err(incomplete("the range that was requested"));
+            }
             // Whatever ends the body early, the next request is for the rest.
-            while let Some(Ok(chunk)) = body.next().await {
+            while let Some(Ok(chunk)) = response.body.next().await {
                 bytes.extend_from_slice(&chunk);
             }
             if bytes.len() == length {
                 return Ok(bytes);
             }
         }
-        Err(AwsError::incomplete_response(
-            "GetObject",
-            &self.name,
-            "all the bytes of its range",
-        ))
+        Err(incomplete("all bytes of the range"))
     }
 
     /// Deletes an object if it still has this entity tag; false when it has been overwritten. An object that is gone already

@@ -11,6 +11,7 @@ mod restore;
 mod runbook;
 mod secrets;
 mod snapshot;
+mod sorted_runs;
 mod support;
 mod trigger_detached;
 mod triggers;
