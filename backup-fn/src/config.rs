@@ -5,6 +5,7 @@ use shared::aws::{RetryPolicy, Sdk};
 use shared::environment::{ConfigError, CustomAttribute, Environment};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
+use shared::snapshot::purpose::Purpose;
 use shared::snapshot::worker::{
     DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, SnapshotWorker,
 };
@@ -52,6 +53,7 @@ pub fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>)
                 .into(),
             origin_sub: environment
                 .optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
+            purpose: Purpose::Backup,
         };
         Ok(Worker {
             snapshots,

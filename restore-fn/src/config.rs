@@ -29,5 +29,6 @@ pub fn read(environment: &Environment) -> Result<RestoreConfig, ConfigError> {
         )?,
         origin: environment.optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
         same_pool: environment.or("SAME_POOL", false, "true or false")?,
+        fill: None,
     })
 }

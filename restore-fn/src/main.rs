@@ -21,7 +21,7 @@ struct RestoreFn(Result<RestoreConfig, ConfigError>);
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the payload asks for no restore ({0}): send {{\"snapshot\":\"latest\",\"scope\":\"newcomers\",\"dry_run\":true}}; \
-     further members are reclaim_unconfirmed, allow_stale and same_pool"
+     further members are reclaim_unconfirmed, allow_stale, same_pool and withheld"
 )]
 struct NotARequest(serde_json::Error);
 

@@ -47,6 +47,8 @@ pub enum Candidate<'a> {
     RowToCreate,
     /// The snapshot left the user out of its import files, for this reason.
     LeftOut(&'a str),
+    /// Twinpool disabled the user because the person was deleted in the primary pool, and the request does not bring such people.
+    Withheld,
 }
 
 /// What the import jobs of a restore did with a row.
@@ -75,6 +77,8 @@ pub enum Decision {
         /// The `sub` of the unconfirmed user who holds the name and must be deleted first.
         reclaim: Option<String>,
     },
+    /// Nothing: the person was deleted on purpose.
+    Withheld,
     /// Nothing, and the report names the user.
     NotRestored(Reason),
 }
@@ -120,6 +124,9 @@ pub fn decide(
             _ => Decision::NotRestored(Reason::NotInPrimary),
         };
     }
+    if candidate == Candidate::Withheld && newcomer != NewcomerState::Pending {
+        return Decision::Withheld;
+    }
     if let Candidate::LeftOut(reason) = candidate
         && !can_be_created(reason)
     {
@@ -144,6 +151,25 @@ pub fn decide(
         }
         RowResult::Unknown | RowResult::Failed(..) => return Decision::Restore { reclaim },
     })
+}
+
+/// Decides what a fill does about a user: it imports rows, and leaves everyone else to reconcile. `is_skipped` says that the person's
+/// user in the target pool was deleted although the person had used it.
+pub fn decide_fill(state: UserState, candidate: Candidate<'_>, is_skipped: bool) -> Decision {
+    let left = |reason: &str| Decision::NotRestored(Reason::LeftToReconcile(reason.to_owned()));
+    match (&state, candidate) {
+        (UserState::Present, _) => Decision::AlreadyPresent,
+        _ if is_skipped => Decision::NotRestored(Reason::DeletedThere),
+        (_, Candidate::LeftOut(reason)) => left(reason),
+        (_, Candidate::Withheld) => left("disabled"),
+        (_, Candidate::RowToCreate) => left("immutable-attribute"),
+        // A replica that is half made, for example.
+        (UserState::Other(_), _) => left("exists-in-secondary"),
+        (_, Candidate::Row(_)) => {
+            let newcomer = NewcomerState::NotNewcomer;
+            decide(Scope::Users, true, newcomer, state, candidate)
+        }
+    }
 }
 
 /// Why somebody is not restored of whom the target pool has this.
@@ -205,6 +231,31 @@ mod tests {
                 Decision::Restore { reclaim: None }
             );
         }
+    }
+
+    #[test]
+    fn whom_twinpool_withheld_as_deleted_is_left_out_unless_they_wait_to_be_brought_home() {
+        let withheld = |scope, newcomer, state| {
+            let candidate = Candidate::Withheld;
+            decide(scope, false, newcomer, state, candidate)
+        };
+
+        for scope in [Scope::Missing, Scope::Users] {
+            for newcomer in [NewcomerState::NotNewcomer, NewcomerState::Archived] {
+                let decision = withheld(scope, newcomer, UserState::Absent);
+                assert_eq!(decision, Decision::Withheld);
+            }
+            let back = withheld(scope, NewcomerState::NotNewcomer, UserState::Present);
+            assert_eq!(back, Decision::AlreadyPresent);
+        }
+        assert_eq!(
+            withheld(Scope::Users, NewcomerState::Pending, UserState::Absent),
+            Decision::Restore { reclaim: None }
+        );
+        assert_eq!(
+            withheld(Scope::Newcomers, NewcomerState::Archived, UserState::Absent),
+            Decision::NotRestored(Reason::RestoredBefore)
+        );
     }
 
     #[test]
@@ -331,6 +382,59 @@ mod tests {
                 Decision::NotRestored(Reason::RestoredBefore)
             );
         }
+    }
+
+    #[test]
+    fn a_fill_imports_rows_and_takes_the_name_from_an_unconfirmed_holder() {
+        assert_eq!(
+            decide_fill(UserState::Absent, ROW, false),
+            Decision::Restore { reclaim: None }
+        );
+        assert_eq!(
+            decide_fill(UserState::Unconfirmed("s".into()), ROW, false),
+            Decision::Restore {
+                reclaim: Some("s".into())
+            }
+        );
+    }
+
+    #[test]
+    fn a_fill_creates_nobody_one_by_one_and_is_complete_without_them() {
+        for (state, candidate) in [
+            (UserState::Absent, Candidate::LeftOut("disabled")),
+            (UserState::Absent, Candidate::LeftOut("not-activated")),
+            (UserState::Absent, Candidate::RowToCreate),
+            (UserState::Unconfirmed("s".into()), Candidate::RowToCreate),
+            (UserState::Other(Status::ForceChangePassword), ROW),
+        ] {
+            let Decision::NotRestored(reason) = decide_fill(state, candidate, false) else {
+                panic!("somebody is created");
+            };
+            assert!(reason.is_not_restorable(), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_fill_does_not_bring_back_somebody_who_was_deleted_in_the_secondary_pool() {
+        assert_eq!(
+            decide_fill(UserState::Absent, ROW, true),
+            Decision::NotRestored(Reason::DeletedThere)
+        );
+        assert_eq!(
+            decide_fill(UserState::Present, ROW, true),
+            Decision::AlreadyPresent
+        );
+    }
+
+    #[test]
+    fn a_fill_never_overwrites_another_persons_replica() {
+        let state = UserState::AnotherPerson(Some("s".into()));
+
+        let decision = decide_fill(state, ROW, false);
+
+        let another = Reason::AnotherPerson(Some("s".into()));
+        assert!(!another.is_not_restorable());
+        assert_eq!(decision, Decision::NotRestored(another));
     }
 
     #[test]

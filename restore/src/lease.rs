@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use shared::id::Id;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
 use shared::s3::lease::{Holder, Lease, LeaseState, Term};
 use shared::time::now;
 
 use crate::error::RestoreError;
-use crate::request::{Request, Status};
+use crate::request::{Request, SnapshotChoice, Status};
 
 const LEASE_KEY: &str = "restores/open.json";
 
@@ -134,6 +135,16 @@ pub async fn take_lease(
     }
 }
 
+/// Reads what the last restore has left; none before the first one.
+///
+/// # Errors
+///
+/// S3 failed, or the object cannot be read.
+pub async fn read_state(bucket: &Bucket) -> Result<Option<RestoreState>, JsonError> {
+    let state = bucket.get_json(LEASE_KEY).await?;
+    Ok(state.map(|(state, _)| state))
+}
+
 /// Releases the lease, with how far the restore has come.
 ///
 /// # Errors
@@ -155,6 +166,13 @@ impl RestoreState {
             holder: None,
             jobs: Vec::new(),
         }
+    }
+
+    /// Whether this is a restore of a snapshot into a pool that has come to its end.
+    pub fn has_ended(&self, pool: &PoolId, snapshot: &Id) -> bool {
+        self.status != Status::InProgress
+            && self.pool == pool.as_str()
+            && self.request.snapshot == SnapshotChoice::Named(snapshot.clone())
     }
 
     fn can_be_resumed(&self, pool: &PoolId, request: &Request) -> bool {

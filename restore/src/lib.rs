@@ -22,12 +22,14 @@
 //! - [`lease`]: the lease on restores, and what a later run needs to resume one
 //! - [`files`]: what a restore writes to the bucket
 //! - [`run`]: one run of a restore, phase by phase
+//! - [`fill`]: the first fill of the secondary pool: a snapshot of the primary pool, and a restore into the secondary one
 //!
 //! [`error`]: why a restore failed.
 
 pub mod decision;
 pub mod error;
 pub mod files;
+pub mod fill;
 pub mod import_job;
 pub mod lease;
 pub mod names;

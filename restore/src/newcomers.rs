@@ -218,7 +218,7 @@ impl Newcomers {
         let joined: HashSet<_> = self.record_of.values().flatten().cloned().collect();
         let mut leftovers = source.leftovers();
         while let Some(leftover) = leftovers.next().await? {
-            if leftover.is_attribute() {
+            if leftover.has_row() {
                 continue;
             }
             let possible_names = [leftover.sub.as_str(), leftover.username.as_str()];

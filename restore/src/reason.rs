@@ -35,6 +35,10 @@ pub enum Reason {
     GoneSinceImport,
     /// The snapshot left the user out of its import files, for this reason.
     LeftOut(String),
+    /// A fill leaves the user to reconcile, for this reason.
+    LeftToReconcile(String),
+    /// The user of this person in the target pool was deleted, although the person had used it.
+    DeletedThere,
     /// AdminCreateUser failed, with Cognito's error.
     CreateFailed(String),
     /// Signed up after the snapshot was taken.
@@ -62,7 +66,8 @@ impl Reason {
             Self::ImportFailed(_) => "import-failed",
             Self::NotImported => "not-imported",
             Self::GoneSinceImport => "gone-since-import",
-            Self::LeftOut(reason) => reason,
+            Self::LeftOut(reason) | Self::LeftToReconcile(reason) => reason,
+            Self::DeletedThere => "deleted-in-secondary",
             Self::CreateFailed(_) => "create-failed",
             Self::NewerThanSnapshot => "newer-than-snapshot",
             Self::DeletedInSecondary => "deleted-in-secondary",
@@ -70,10 +75,14 @@ impl Reason {
         }
     }
 
-    /// Whether no restore can bring this user back, and none needs to: they have never confirmed their sign-up, or sign in with
-    /// another identity provider.
+    /// Whether this restore cannot bring the user, and need not: they have never confirmed their sign-up, or sign in with another
+    /// identity provider; or a fill leaves them out.
     pub fn is_not_restorable(&self) -> bool {
-        matches!(self, Self::LeftOut(reason) if matches!(reason.as_str(), "unconfirmed" | "external-provider"))
+        match self {
+            Self::LeftOut(reason) => matches!(reason.as_str(), "unconfirmed" | "external-provider"),
+            Self::LeftToReconcile(_) | Self::DeletedThere => true,
+            _ => false,
+        }
     }
 
     /// The details of the reason, if it has any.
@@ -143,6 +152,10 @@ impl Reason {
                 "compromised" | "archived" => "decide by hand what to do with the user",
                 _ => "fix it in the snapshot's pool, take a snapshot, and restore again",
             },
+            Self::LeftToReconcile(_) => "nothing to do here: reconcile decides about this user",
+            Self::DeletedThere => {
+                "the person had used the secondary pool, and somebody deleted their user there: create the user by hand if they need it"
+            }
             Self::CreateFailed(_) => {
                 "look up the code in the documentation of AdminCreateUser, and create the user by hand"
             }

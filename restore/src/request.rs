@@ -23,6 +23,8 @@ pub struct Request {
     pub allow_stale: bool,
     /// Restore even if the snapshot was taken from the target pool itself.
     pub same_pool: bool,
+    /// Bring back, enabled, the users whom twinpool disabled because they were deleted in the primary pool.
+    pub withheld: bool,
 }
 
 /// A snapshot, by its name or as the latest one.
@@ -60,6 +62,7 @@ struct Payload {
     reclaim_unconfirmed: Option<bool>,
     allow_stale: Option<bool>,
     same_pool: Option<bool>,
+    withheld: Option<bool>,
 }
 
 impl From<Payload> for Request {
@@ -71,6 +74,7 @@ impl From<Payload> for Request {
             reclaim_unconfirmed: payload.reclaim_unconfirmed.unwrap_or_default(),
             allow_stale: payload.allow_stale.unwrap_or_default(),
             same_pool: payload.same_pool.unwrap_or_default(),
+            withheld: payload.withheld.unwrap_or_default(),
         }
     }
 }
@@ -155,10 +159,16 @@ pub struct Counts {
     /// Users who have never confirmed their sign-up, or sign in with another identity provider: no restore can create them.
     /// Named in the report.
     pub not_restorable: u64,
+    /// Users whom twinpool disabled because they were deleted in the primary pool. They are left out.
+    pub withheld: u64,
     /// Users to whom attributes were written that an import file cannot carry.
     pub attributes_written: u64,
     /// Attributes that could not be written to users in the target pool. Named in the report.
     pub attributes_missing: u64,
+    /// Memberships of newcomers in groups that were written.
+    pub groups_written: u64,
+    /// Memberships that were not written, because there is no such group in the target pool or the write was refused. Named in the report.
+    pub groups_missing: u64,
     /// Sign-up records moved to `journal/restored/`.
     pub filed: u64,
     /// Sign-up records of people who are not in the snapshot. Named in the report.
@@ -181,13 +191,13 @@ mod tests {
             Request::default()
         );
         let request = read(
-            r#"{"snapshot":"20261120T095959Z-0a1b2c3d","scope":"missing","dry_run":true,"allow_stale":true,"same_pool":true}"#,
+            r#"{"snapshot":"20261120T095959Z-0a1b2c3d","scope":"missing","dry_run":true,"allow_stale":true,"same_pool":true,"withheld":true}"#,
         )
         .unwrap();
         assert_eq!(request.snapshot.to_string(), "20261120T095959Z-0a1b2c3d");
         assert_eq!(request.scope, Scope::Missing);
         assert!(request.dry_run && request.allow_stale && !request.reclaim_unconfirmed);
-        assert!(request.same_pool);
+        assert!(request.same_pool && request.withheld);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl<'a> SnapshotUsers<'a> {
             }));
         }
         while let Some(leftover) = self.leftovers.next().await? {
-            if !leftover.is_attribute() {
+            if !leftover.has_row() {
                 return Ok(Some(SnapshotUser {
                     who: leftover.who(self.comparison),
                     username: leftover.username.clone(),

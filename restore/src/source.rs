@@ -9,14 +9,17 @@ use crate::error::RestoreError;
 use crate::request::SnapshotChoice;
 use crate::who::{Comparison, Who};
 use shared::id::Id;
+use shared::import_csv::Unwritable;
 use shared::import_csv::reader::{Cells, Header, Lines};
 use shared::person::Attributes;
 use shared::s3::bucket::Bucket;
 use shared::s3::download::Download;
 use shared::s3::upload::hex;
+use shared::snapshot::export::GROUPS;
 use shared::snapshot::latest::Latest;
 use shared::snapshot::layout::manifest_key;
 use shared::snapshot::manifest::{File, Manifest, Role};
+use shared::withheld::Why;
 
 /// A complete snapshot in the bucket.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ pub struct SourceSnapshot {
     pub header: Header,
 }
 
-/// A line of `leftovers-0001.jsonl`: a user whom the import files leave out, or one attribute that they leave out.
+/// A line of `leftovers-0001.jsonl`: a user whom the import files leave out; or one attribute, or the groups, of a user who has a row.
 #[derive(Deserialize)]
 pub struct Leftover {
     /// What the user signs in with.
@@ -37,8 +40,14 @@ pub struct Leftover {
     pub sub: String,
     /// Whether the user is enabled.
     pub enabled: bool,
-    /// Why the user or the attribute was left out.
+    /// Why the user, the attribute or the groups were left out.
     pub reason: String,
+    /// Why twinpool has disabled the user, if it has.
+    #[serde(default)]
+    pub withheld: Option<Why>,
+    /// The groups of a newcomer.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// All attributes of the user; or, if only one attribute was left out, that attribute.
     pub attributes: Attributes,
 }
@@ -52,11 +61,15 @@ impl Leftover {
         comparison.who(&self.username, identity, addresses)
     }
 
-    /// Whether only an attribute was left out: the user is in the import files.
-    pub fn is_attribute(&self) -> bool {
-        shared::import_csv::Unwritable::ALL
-            .iter()
-            .any(|unwritable| unwritable.as_str() == self.reason)
+    /// Whether twinpool has disabled the user because the person was deleted in the primary pool.
+    pub fn is_withheld_as_deleted(&self) -> bool {
+        self.withheld == Some(Why::Deleted)
+    }
+
+    /// Whether the user is in the import files: only an attribute or the groups were left out.
+    pub fn has_row(&self) -> bool {
+        let unwritable = Unwritable::ALL.iter().map(|reason| reason.as_str());
+        unwritable.chain([GROUPS]).any(|part| part == self.reason)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::terminal::{GOOD, HEAD, Output, Terminal, WARN, WRONG};
 /// Restore users from a snapshot into the primary pool: after a failover, those who signed up in the secondary pool.
 ///
 /// Finds out which users the pool already has, imports the others with one import job at a time, and checks the result. Then writes
-/// what no import file can carry (disabled users, attributes with line breaks and the like), and moves the sign-up records of the
+/// what no import file can carry (disabled users, attributes with line breaks, groups and the like), and moves the sign-up records of the
 /// restored users to journal/restored/. At the end it lists every user who is not restored, with the reason and what to do.
 ///
 /// With --dry-run it changes nothing in the pool or the journal, and leaves the import file that it would upload.
@@ -81,6 +81,11 @@ pub struct Args {
     /// Continue although users have signed up since the snapshot. They are not restored, and are listed.
     #[arg(long)]
     allow_stale: bool,
+
+    /// Also bring back users whom twinpool disabled in the secondary pool because they were deleted in the primary pool. They are
+    /// enabled. For the scopes missing and users.
+    #[arg(long)]
+    withheld: bool,
 }
 
 const EXAMPLE: &str = "\
@@ -142,6 +147,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         role: args.role,
         origin: args.origin_sub,
         same_pool: false,
+        fill: None,
     };
     let request = Request {
         snapshot: args.snapshot,
@@ -150,6 +156,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         reclaim_unconfirmed: args.reclaim_unconfirmed,
         allow_stale: args.allow_stale,
         same_pool: args.same_pool,
+        withheld: args.withheld,
     };
     let progress = Progress::new(&context.terminal);
     let run = RunContext {
@@ -261,6 +268,7 @@ struct Report {
     counts: Counts,
     not_home: Vec<NotRestored>,
     attributes_missing: Vec<MissingAttribute>,
+    groups_missing: Vec<MissingGroup>,
     estimated_seconds: Option<u64>,
 }
 
@@ -281,6 +289,14 @@ struct MissingAttribute {
     code: String,
 }
 
+#[derive(Deserialize)]
+struct MissingGroup {
+    username: String,
+    sub: String,
+    group: String,
+    code: String,
+}
+
 /// The report as text.
 struct Summary<'a> {
     report: &'a Report,
@@ -297,6 +313,7 @@ impl fmt::Display for Summary<'_> {
             counts,
             not_home,
             attributes_missing,
+            groups_missing,
             estimated_seconds,
         } = self.report;
         let dry = if *dry_run {
@@ -328,6 +345,14 @@ impl fmt::Display for Summary<'_> {
             (
                 "never confirmed, or from another identity provider".to_owned(),
                 counts.not_restorable,
+            ),
+            (
+                "withheld, because they were deleted in the primary pool".to_owned(),
+                counts.withheld,
+            ),
+            (
+                would("added to groups", "would be added to groups"),
+                counts.groups_written,
             ),
             (
                 "given attributes that no import file can carry".to_owned(),
@@ -388,6 +413,19 @@ impl fmt::Display for Summary<'_> {
                 f,
                 "{WARN}{username} ({sub}) is restored without {attribute}:{WARN:#} AdminUpdateUserAttributes answered {code}; write the \
                  value yourself"
+            )?;
+        }
+        for missing in groups_missing {
+            let MissingGroup {
+                username,
+                sub,
+                group,
+                code,
+            } = missing;
+            writeln!(
+                f,
+                "{WARN}{username} ({sub}) is not in the group {group}:{WARN:#} AdminAddUserToGroup answered {code}; create the group if \
+                 there is none, and add the user yourself"
             )?;
         }
         if let Some(seconds) = estimated_seconds {

@@ -15,6 +15,7 @@ use shared::s3::bucket::Bucket;
 use shared::snapshot::error::SnapshotError;
 use shared::snapshot::layout::folder;
 use shared::snapshot::manifest::Manifest;
+use shared::snapshot::purpose::Purpose;
 use shared::snapshot::worker::{
     BucketState, DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, LeaseRequest,
     Outcome, SnapshotWorker,
@@ -80,7 +81,7 @@ Exit codes:
   2  bad usage
   3  AWS refused or did not answer
 
-Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser; s3:ListBucket, s3:GetObject, s3:PutObject \
+Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser, ListGroups, AdminListGroupsForUser; s3:ListBucket, s3:GetObject, s3:PutObject \
 and s3:AbortMultipartUpload on the bucket, kms:Decrypt and kms:GenerateDataKey on its key";
 
 /// How long to retry the calls that read the pool's settings.
@@ -108,6 +109,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         calls_per_second: rate,
         shrink_guard_percent: DEFAULT_SHRINK_GUARD_PERCENT.into(),
         origin_sub,
+        purpose: Purpose::Backup,
     };
     let state = worker.inspect_bucket().await?;
     if let Some(state) = &state {

@@ -31,6 +31,8 @@ pub(super) enum Category {
     Present(Origin),
     /// In a dry run: a real run would restore the user.
     WouldBeRestored(Origin),
+    /// Counted: the person was deleted in the primary pool, and twinpool withholds them.
+    Withheld,
     /// Named in the report.
     NotRestored(Reason),
 }
@@ -55,6 +57,7 @@ pub(super) fn classify(facts: Facts<'_>) -> Category {
     }
     match facts.decision {
         Decision::Ignore => Category::Ignored,
+        Decision::Withheld => Category::Withheld,
         Decision::AlreadyPresent if facts.may_be_imported => Category::Present(Origin::Imported),
         Decision::AlreadyPresent => Category::Present(Origin::Earlier),
         Decision::NotRestored(reason) => Category::NotRestored(reason),
@@ -83,6 +86,7 @@ pub(super) fn count(
 ) {
     match category {
         Category::Ignored => {}
+        Category::Withheld => counts.withheld += 1,
         Category::Present(origin) => {
             if is_in_scope || newcomer == NewcomerState::Archived {
                 counts.in_scope += 1;
@@ -129,7 +133,7 @@ pub(super) fn is_record_archived(
     match category {
         Category::Present(_) => is_pending && !lacks_attribute,
         Category::WouldBeRestored(_) => is_pending,
-        Category::NotRestored(_) | Category::Ignored => false,
+        Category::NotRestored(_) | Category::Withheld | Category::Ignored => false,
     }
 }
 
@@ -235,6 +239,7 @@ mod tests {
             Category::NotRestored(Reason::NotImported),
             Category::NotRestored(Reason::GoneSinceImport),
             Category::NotRestored(Reason::LeftOut("unconfirmed".into())),
+            Category::Withheld,
             Category::Ignored,
         ] {
             count(&mut counts, &category, NewcomerState::Pending, true);
@@ -248,6 +253,7 @@ mod tests {
             not_home: 2,
             not_in_primary: 0,
             not_restorable: 1,
+            withheld: 1,
             ..Counts::default()
         };
         assert_eq!(counts, expected);

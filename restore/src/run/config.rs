@@ -1,8 +1,10 @@
 //! What a run needs to know: the pool and the bucket, its deadline, and who is informed of its progress.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use crate::names::IdentityHash;
 use shared::aws::Sdk;
 use shared::environment::CustomAttribute;
 use shared::pool_id::PoolId;
@@ -23,6 +25,17 @@ pub struct RestoreConfig {
     pub origin: Option<CustomAttribute>,
     /// Whether every restore may be into the pool that the snapshot was taken from: there is no other pool.
     pub same_pool: bool,
+    /// Set if the restore fills the secondary pool with the people of the primary pool. It is not in the request, because nobody asks a
+    /// function for it.
+    pub fill: Option<Fill>,
+}
+
+/// A restore that fills the secondary pool: it imports rows and writes what they cannot carry, and creates nobody one by one. Whoever
+/// is left is dealt with by reconcile.
+#[derive(Clone, Debug, Default)]
+pub struct Fill {
+    /// People who are left out: their user in the secondary pool was deleted although they had used it.
+    pub skip: HashSet<IdentityHash>,
 }
 
 /// The ARN of a role.

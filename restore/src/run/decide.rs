@@ -1,6 +1,6 @@
 //! Phase 3: what to do about each user of the snapshot.
 
-use crate::decision::{Candidate, Decision, UserState, decide};
+use crate::decision::{Candidate, Decision, UserState, decide, decide_fill};
 use crate::error::RestoreError;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
@@ -30,9 +30,19 @@ impl<'a> Situation<'a> {
                 let holder = self.target.address_holder(key);
                 Candidate::Row(self.results.of(key, holder))
             }
+            SnapshotEntry::Leftover(leftover)
+                if leftover.is_withheld_as_deleted() && !self.prepared.request.withheld =>
+            {
+                Candidate::Withheld
+            }
             SnapshotEntry::Leftover(leftover) => Candidate::LeftOut(&leftover.reason),
         };
         let prepared = self.prepared;
+        if let Some(fill) = &prepared.config.fill {
+            let identity = user.who.identity.as_ref();
+            let is_skipped = identity.is_some_and(|identity| fill.skip.contains(identity));
+            return decide_fill(self.state_of(&user.who), candidate, is_skipped);
+        }
         decide(
             prepared.request.scope,
             prepared.request.reclaim_unconfirmed,

@@ -1,6 +1,6 @@
 //! Phase 5: what no import file can carry, written with the user API after the import.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -13,8 +13,13 @@ use crate::run::decide::Situation;
 use crate::run::prepare::Prepared;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
 use crate::writes::{Creation, Creator, NewUser};
+use shared::aws::Failure;
+use shared::cognito::pool::PoolError;
 use shared::cognito::users::{self, RefusedAttribute};
 use shared::person::{Attributes, Person, Status, is_cognitos_own};
+
+/// The code with which Cognito refuses to add somebody to a group that does not exist.
+const NO_SUCH_GROUP: &str = "ResourceNotFoundException";
 
 /// What was written after the import.
 #[derive(Default)]
@@ -25,6 +30,21 @@ pub(super) struct LateWrites {
     pub(super) attributes_written: u64,
     /// Attributes that could not be written.
     pub(super) attributes_missing: Vec<MissingAttribute>,
+    /// Number of memberships in groups that were written.
+    pub(super) groups_written: u64,
+    /// Memberships that could not be written.
+    pub(super) groups_missing: Vec<MissingGroup>,
+    /// The groups that the target pool does not have.
+    absent_groups: HashSet<String>,
+}
+
+/// A group that a newcomer of the target pool is still not in, as the report names it.
+#[derive(Serialize)]
+pub(super) struct MissingGroup {
+    username: String,
+    sub: String,
+    group: String,
+    code: String,
 }
 
 /// An attribute that a user of the target pool still lacks, as the report names it.
@@ -36,7 +56,7 @@ pub(super) struct MissingAttribute {
     code: String,
 }
 
-/// Creates the users whom no import file can carry, and writes the attributes that no import file can carry.
+/// Creates the users whom no import file can carry, and writes the attributes and the groups that no import file can carry.
 ///
 /// # Errors
 ///
@@ -47,22 +67,28 @@ pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, R
     let mut users_written = 0;
     let mut users = prepared.users_with_late_writes();
     while let Some(user) = users.next().await? {
+        let mut is_written = false;
         if prepared.is_created_one_by_one(&user) {
-            let Some(created) = create_user(situation, &user).await? else {
+            if prepared.config.fill.is_some() {
                 continue;
-            };
-            late_writes.created.insert(user.who.key, created);
+            }
+            if let Some(created) = create_user(situation, &user).await? {
+                late_writes.created.insert(user.who.key, created);
+                is_written = true;
+            }
         } else if let Some((sub, attributes)) = attributes_to_write(situation, &user) {
             let pool = &prepared.target_writes;
             let refused = users::write_attributes(pool, &sub, &attributes).await?;
             let late = prepared.late_attributes.get(&user.who.key);
             let source_sub = late.map_or("", |late| &late.sub);
             late_writes.add_attributes(&user.username, source_sub, refused);
-        } else {
-            continue;
+            is_written = true;
         }
-        users_written += 1;
-        (prepared.run.on_progress)(Step::WritingUsers(users_written));
+        is_written |= write_groups(situation, &user, &mut late_writes).await?;
+        if is_written {
+            users_written += 1;
+            (prepared.run.on_progress)(Step::WritingUsers(users_written));
+        }
     }
     Ok(late_writes)
 }
@@ -95,29 +121,80 @@ fn attributes_to_write(
     (!missing.is_empty()).then(|| (home.sub.clone(), missing))
 }
 
-/// Number of users to whom a real run would write attributes that no import file can carry.
-pub(super) async fn count_expected_attribute_writes(
+/// Adds a newcomer to the groups that they were in, if this restore brought them, or they wait to be brought home and are there now.
+/// Returns whether there was something to write. Adding somebody to a group twice changes nothing (facts N2).
+async fn write_groups(
     situation: Situation<'_>,
-) -> Result<u64, RestoreError> {
+    user: &SnapshotUser,
+    late_writes: &mut LateWrites,
+) -> Result<bool, RestoreError> {
+    let (prepared, key) = (situation.prepared, &user.who.key);
+    let groups = prepared.groups_of(user);
+    let created = late_writes.created.get(key);
+    let created = created.and_then(|created| created.as_deref().ok());
+    let home = situation.home_user(&user.who).filter(|_| {
+        situation.results.in_files.contains(key)
+            || prepared.newcomers.state_of(key) == NewcomerState::Pending
+    });
+    let sub = created.or_else(|| home.map(|home| home.sub.as_str()));
+    let Some(sub) = sub.filter(|_| !groups.is_empty()).map(str::to_owned) else {
+        return Ok(false);
+    };
+    for group in groups {
+        let refusal = match late_writes.absent_groups.contains(group) {
+            true => NO_SUCH_GROUP.to_owned(),
+            false => match users::add_to_group(&prepared.target_writes, &sub, group).await {
+                Ok(()) => {
+                    late_writes.groups_written += 1;
+                    continue;
+                }
+                // Also a missing permission: the person is home, and a group can be given by hand.
+                Err(PoolError::Aws(error)) if error.failure() == Failure::Refused => {
+                    error.code().to_owned()
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if refusal == NO_SUCH_GROUP {
+            late_writes.absent_groups.insert(group.clone());
+        }
+        late_writes.groups_missing.push(MissingGroup {
+            username: user.username.clone(),
+            sub: sub.clone(),
+            group: group.clone(),
+            code: refusal,
+        });
+    }
+    Ok(true)
+}
+
+/// What a real run would write that no import file can carry: numbers only.
+pub(super) async fn expected_late_writes(
+    situation: Situation<'_>,
+) -> Result<LateWrites, RestoreError> {
     let prepared = situation.prepared;
-    let mut expected = 0;
+    let mut expected = LateWrites::default();
     let mut users = prepared.users_with_late_writes();
     while let Some(user) = users.next().await? {
         let key = &user.who.key;
-        let Some(late) = prepared.late_attributes.get(key) else {
-            continue;
-        };
-        if prepared.is_created_one_by_one(&user) {
-            continue;
-        }
-        let is_expected = match situation.home_user(&user.who) {
-            Some(home) => {
-                prepared.newcomers.state_of(key) == NewcomerState::Pending
-                    && !home.missing(&late.attributes).is_empty()
-            }
+        let home = situation.home_user(&user.who);
+        let is_restored = match home {
+            Some(_) => prepared.newcomers.state_of(key) == NewcomerState::Pending,
             None => matches!(situation.decide(&user), Decision::Restore { .. }),
         };
-        expected += u64::from(is_expected);
+        if !is_restored {
+            continue;
+        }
+        expected.groups_written += prepared.groups_of(&user).len() as u64;
+        let late = prepared.late_attributes.get(key);
+        let Some(late) = late.filter(|_| !prepared.is_created_one_by_one(&user)) else {
+            continue;
+        };
+        let is_missing = match home {
+            Some(home) => !home.missing(&late.attributes).is_empty(),
+            None => !late.attributes.is_empty(),
+        };
+        expected.attributes_written += u64::from(is_missing);
     }
     Ok(expected)
 }
@@ -134,7 +211,10 @@ async fn create_user(
     let may_be_half_made = situation.state_of(who) == UserState::Other(Status::ForceChangePassword)
         && prepared.is_in_scope(&who.key)
         && match &user.entry {
-            SnapshotEntry::Leftover(leftover) => can_be_created(&leftover.reason),
+            SnapshotEntry::Leftover(leftover) => {
+                let is_wanted = !leftover.is_withheld_as_deleted() || prepared.request.withheld;
+                is_wanted && can_be_created(&leftover.reason)
+            }
             SnapshotEntry::ImportRow(_) => true,
         };
     let is_to_be_created = matches!(situation.decide(user), Decision::Restore { .. });
@@ -164,7 +244,8 @@ fn new_user(prepared: &Prepared<'_>, user: &SnapshotUser) -> Result<NewUser, Res
     let record = || prepared.newcomers.record_of(&key).map(str::to_owned);
     let (enabled, sub, mut attributes) = match &user.entry {
         SnapshotEntry::Leftover(leftover) => (
-            leftover.enabled,
+            // Who is brought back although twinpool withheld them can sign in again.
+            leftover.enabled || (leftover.is_withheld_as_deleted() && prepared.request.withheld),
             Some(leftover.sub.clone()).filter(|sub| !sub.is_empty()),
             leftover.attributes.clone(),
         ),

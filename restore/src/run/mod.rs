@@ -27,7 +27,7 @@ mod results;
 mod rounds;
 mod target;
 
-pub use self::config::{NotARole, RestoreConfig, RoleArn, RunContext, Step};
+pub use self::config::{Fill, NotARole, RestoreConfig, RoleArn, RunContext, Step};
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ use serde_json::json;
 use self::archive::archive_records;
 use self::decide::Situation;
 use self::jobs::JobRunner;
-use self::late_writes::{LateWrites, count_expected_attribute_writes, write_late};
+use self::late_writes::{expected_late_writes, write_late};
 use self::plan::{estimate_seconds, write_import_files};
 use self::prepare::Prepared;
 use self::report::write_report;
@@ -195,10 +195,7 @@ async fn dry_run(
         results: &JobResults::default(),
     };
     let plan = write_import_files(situation, &restore, 1).await?;
-    let late_writes = LateWrites {
-        attributes_written: count_expected_attribute_writes(situation).await?,
-        ..LateWrites::default()
-    };
+    let late_writes = expected_late_writes(situation).await?;
     let more = json!({ "estimated_seconds": estimate_seconds(&target, plan.rows) });
     let report = write_report(situation, &late_writes, &restore, started_at).await?;
     let would_be_archived = report.records_to_archive.len() as u64;

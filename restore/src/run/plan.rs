@@ -92,11 +92,20 @@ pub(super) async fn write_import_files(
             }
         }
     }
-    if missing.people > 0 {
+    let columns: Vec<_> = missing.columns.into_iter().collect();
+    if prepared.config.fill.is_some() {
+        // As the trigger does: an attribute that only the primary pool knows is left out, and the person is brought.
+        for attribute in &columns {
+            tracing::warn!(
+                attribute,
+                "the pool lacks an attribute: people are brought without it"
+            );
+        }
+    } else if missing.people > 0 {
         files.abort().await;
         return Err(RestoreError::MissingAttributes {
             pool: prepared.config.pool.clone(),
-            columns: missing.columns.into_iter().collect(),
+            columns,
             people: missing.people,
         });
     }

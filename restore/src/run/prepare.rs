@@ -49,18 +49,20 @@ pub(super) struct Prepared<'a> {
     pub(super) namesakes: Namesakes,
     /// The users to find in the target pool.
     pub(super) wanted: WantedUsers,
-    /// The attributes of users in scope that no import file can carry.
+    /// The attributes and groups of users in scope that no import file can carry.
     pub(super) late_attributes: HashMap<PersonKey, LateAttributes>,
     /// Of the users with such attributes, those who have one that can be given only when a user is created.
     pub(super) rows_to_create: HashSet<PersonKey>,
 }
 
-/// The attributes of a user that no import file can carry.
+/// What an import file cannot carry of a user who has a row.
 #[derive(Default)]
 pub(super) struct LateAttributes {
     /// The user's `sub` in the snapshot's pool.
     pub(super) sub: String,
     pub(super) attributes: Attributes,
+    /// The groups of a newcomer.
+    pub(super) groups: Vec<String>,
 }
 
 impl<'a> Prepared<'a> {
@@ -105,7 +107,14 @@ impl<'a> Prepared<'a> {
             check_not_stale(&source, &newcomers)?;
         }
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
-        let late_attributes = late_attributes(request, &source, &newcomers).await?;
+        let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
+        if config.fill.is_some() {
+            let is_known = |name: &str| rules.header().position(name).is_some();
+            for late in late_attributes.values_mut() {
+                let known = late.attributes.iter().filter(|(name, _)| is_known(name));
+                late.attributes = known.collect();
+            }
+        }
         let immutable = immutable_attributes(&described);
         let has_immutable = |attributes: &Attributes| {
             let mut names = attributes.iter().map(|(name, _)| name);
@@ -172,6 +181,17 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// The groups that a newcomer was in.
+    pub(super) fn groups_of<'u>(&'u self, user: &'u SnapshotUser) -> &'u [String] {
+        match &user.entry {
+            SnapshotEntry::ImportRow(_) => {
+                let late = self.late_attributes.get(&user.who.key);
+                late.map_or(&[], |late| &late.groups)
+            }
+            SnapshotEntry::Leftover(leftover) => &leftover.groups,
+        }
+    }
+
     /// Whether a user of the snapshot is in the scope of the request.
     pub(super) fn is_in_scope(&self, key: &PersonKey) -> bool {
         is_in_scope(self.request.scope, self.newcomers.state_of(key))
@@ -229,7 +249,7 @@ fn check_not_stale(source: &SourceSnapshot, newcomers: &Newcomers) -> Result<(),
     }
 }
 
-/// The attributes that no import file can carry, of every user in scope.
+/// The attributes and groups that no import file can carry, of every user in scope who has a row.
 async fn late_attributes(
     request: &Request,
     source: &SourceSnapshot,
@@ -239,12 +259,13 @@ async fn late_attributes(
     let mut leftovers = source.leftovers();
     while let Some(leftover) = leftovers.next().await? {
         let key = PersonKey::of(&leftover.username);
-        if leftover.is_attribute() && is_in_scope(request.scope, newcomers.state_of(&key)) {
+        if leftover.has_row() && is_in_scope(request.scope, newcomers.state_of(&key)) {
             let late = late.entry(key).or_default();
             for (attribute, value) in leftover.attributes.iter() {
                 late.attributes.insert(attribute, value);
             }
             late.sub = leftover.sub;
+            late.groups.extend(leftover.groups);
         }
     }
     Ok(late)

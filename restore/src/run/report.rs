@@ -26,6 +26,7 @@ pub(super) struct UnfinishedReport {
     restore: Id,
     counts: Counts,
     attributes_missing: Value,
+    groups_missing: Value,
     /// Whether the report names sign-up records that are not explained by a deletion.
     has_unexplained_records: bool,
     /// The sign-up records to archive.
@@ -60,9 +61,12 @@ pub(super) async fn write_report(
         counts: Counts {
             attributes_written: late_writes.attributes_written,
             attributes_missing: late_writes.attributes_missing.len() as u64,
+            groups_written: late_writes.groups_written,
+            groups_missing: late_writes.groups_missing.len() as u64,
             ..Counts::default()
         },
         attributes_missing: json!(late_writes.attributes_missing),
+        groups_missing: json!(late_writes.groups_missing),
         has_unexplained_records: false,
         records_to_archive: Vec::new(),
     };
@@ -239,6 +243,7 @@ impl UnfinishedReport {
             _ => serde_json::Map::new(),
         };
         more.insert("attributes_missing".to_owned(), self.attributes_missing);
+        more.insert("groups_missing".to_owned(), self.groups_missing);
         self.writer.finish(status, &counts, more).await?;
         tracing::info!(restore = %self.restore, ?status, ?counts, "the restore has ended");
         Ok(Response {

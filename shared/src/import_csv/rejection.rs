@@ -9,6 +9,8 @@ pub enum Rejection {
     ExternalProvider,
     /// The person is disabled, and an import would enable them again.
     Disabled,
+    /// The person has not taken up an invitation: their password is the temporary one that an administrator sent.
+    NotActivated,
     /// Threat protection has disabled the person.
     Compromised,
     /// Cognito has archived the person.
@@ -32,6 +34,7 @@ impl Rejection {
             Self::Unconfirmed => "unconfirmed",
             Self::ExternalProvider => "external-provider",
             Self::Disabled => "disabled",
+            Self::NotActivated => "not-activated",
             Self::Compromised => "compromised",
             Self::Archived => "archived",
             Self::UnknownStatus => "unknown-status",

@@ -1,4 +1,6 @@
 //! Objects in an S3 bucket: read, written under a condition, deleted and listed.
+//!
+//! [`Bucket::below`] makes a bucket of a prefix, so that an engine that has keys of its own can be run there a second time.
 
 use std::time::Duration;
 
@@ -15,11 +17,13 @@ const MAX_CONFLICT_RETRIES: u32 = 5;
 /// The pause before the first of these retries; it grows by itself each time.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A bucket.
+/// A bucket, or what is below a prefix in it. All keys that it is given, and all that it returns, are relative to that prefix.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     client: Client,
     name: String,
+    /// Empty, or ended by a slash.
+    prefix: String,
 }
 
 /// What must hold for a write to take place.
@@ -50,7 +54,7 @@ pub struct Object {
 /// An object in a listing.
 #[derive(Clone, Debug)]
 pub struct ListedObject {
-    /// Its whole key.
+    /// Its key.
     pub key: String,
     /// When it was written, in whole seconds.
     pub last_modified: Timestamp,
@@ -62,7 +66,22 @@ impl Bucket {
         Self {
             client,
             name: name.into(),
+            prefix: String::new(),
         }
+    }
+
+    /// What is below a prefix, as a bucket. The prefix ends with a slash.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> Self {
+        Self {
+            prefix: self.full_key(prefix),
+            ..self.clone()
+        }
+    }
+
+    /// The key in the whole bucket.
+    pub fn full_key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
     }
 
     /// Its name.
@@ -122,6 +141,7 @@ impl Bucket {
         body: Vec<u8>,
         condition: Option<Condition<'_>>,
     ) -> Result<String, AwsError> {
+        let key = self.full_key(key);
         let request = self.client.put_object().bucket(&self.name).key(key);
         let request = match condition {
             None => request,
@@ -161,6 +181,7 @@ impl Bucket {
         key: &str,
         rest: Option<(u64, &str)>,
     ) -> Result<Option<GetObjectOutput>, AwsError> {
+        let key = self.full_key(key);
         let request = self.client.get_object().bucket(&self.name).key(key);
         let request = match rest {
             None => request,
@@ -186,7 +207,7 @@ impl Bucket {
             .client
             .delete_object()
             .bucket(&self.name)
-            .key(key)
+            .key(self.full_key(key))
             .if_match(etag)
             .send()
             .await;
@@ -245,15 +266,16 @@ impl Listing {
             NextPage::Token(token) => Some(token),
             NextPage::None => return Ok(None),
         };
-        let name = &self.bucket.name;
+        let bucket = &self.bucket;
+        let name = &bucket.name;
+        let start_after = self.start_after.as_ref().filter(|_| token.is_none());
         let incomplete = |missing| AwsError::incomplete_response("ListObjectsV2", name, missing);
-        let response = self
-            .bucket
+        let response = bucket
             .client
             .list_objects_v2()
             .bucket(name)
-            .prefix(&self.prefix)
-            .set_start_after(self.start_after.clone().filter(|_| token.is_none()))
+            .prefix(bucket.full_key(&self.prefix))
+            .set_start_after(start_after.map(|key| bucket.full_key(key)))
             .set_continuation_token(token)
             .send()
             .await
@@ -269,7 +291,7 @@ impl Listing {
         let objects = objects.filter_map(|object| {
             let millis = object.last_modified?.to_millis().ok()?;
             Some(ListedObject {
-                key: object.key?,
+                key: object.key?.strip_prefix(&bucket.prefix)?.to_owned(),
                 last_modified: Timestamp::from_millisecond(millis).ok()?,
             })
         });

@@ -43,7 +43,7 @@ impl Bucket {
             Ok(value) => Ok(Some((value, object.etag))),
             Err(error) => Err(JsonError::Malformed {
                 bucket: self.name().to_owned(),
-                key: key.to_owned(),
+                key: self.full_key(key),
                 line: error.line(),
             }),
         }

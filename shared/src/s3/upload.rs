@@ -82,13 +82,14 @@ impl Upload {
 
     async fn send_part(&mut self) -> Result<(), AwsError> {
         let (client, name) = (self.bucket.client(), self.bucket.name());
+        let key = self.bucket.full_key(&self.key);
         let multipart = match &mut self.multipart {
             Some(multipart) => multipart,
             none @ None => {
                 let response = client
                     .create_multipart_upload()
                     .bucket(name)
-                    .key(&self.key)
+                    .key(&key)
                     // The SDK sends this checksum with each part; S3 must know it beforehand.
                     .checksum_algorithm(ChecksumAlgorithm::Crc32)
                     .send()
@@ -107,7 +108,7 @@ impl Upload {
         let response = client
             .upload_part()
             .bucket(name)
-            .key(&self.key)
+            .key(&key)
             .upload_id(&multipart.id)
             .part_number(number)
             .body(ByteStream::from(std::mem::take(&mut self.buffer)))
@@ -167,7 +168,7 @@ impl Upload {
             client
                 .complete_multipart_upload()
                 .bucket(name)
-                .key(&self.key)
+                .key(self.bucket.full_key(&self.key))
                 .upload_id(&multipart.id)
                 .multipart_upload(parts)
                 .send()
@@ -184,7 +185,7 @@ impl Upload {
             let aborted = client
                 .abort_multipart_upload()
                 .bucket(name)
-                .key(&self.key)
+                .key(self.bucket.full_key(&self.key))
                 .upload_id(multipart.id)
                 .send()
                 .await;

@@ -18,22 +18,31 @@ use crate::confirmation::{Confirmation, Username};
 use crate::environment::CustomAttribute;
 use crate::import_csv::{Format, Rejection};
 use crate::journal::{SIGN_UPS_PREFIX, record_key};
-use crate::person::{Attributes, Person, Status};
+use crate::person::{Attributes, Person};
 use crate::s3::bucket::Bucket;
 use crate::s3::json::{JsonError, to_json};
+use crate::snapshot::details::{Details, UserToExport};
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::files::SnapshotFiles;
 use crate::snapshot::manifest::{File, Manifest, PoolSummary, Users, write_manifest};
 use crate::snapshot::progress::Progress;
-use crate::snapshot::sign_ups::{JournalEntry, SignUps};
+use crate::snapshot::purpose::Purpose;
+use crate::snapshot::sign_ups::SignUps;
 use crate::snapshot::unfinished::Unfinished;
 use crate::time::now;
+use crate::withheld::Why;
 
 /// Listed pages that may wait to be written. More would only use memory.
 const MAX_WAITING_PAGES: usize = 4;
 
 /// Newcomers who are looked up concurrently, under the pool's one rate limit.
 const CONCURRENT_LOOKUPS: usize = 8;
+
+/// So many stored users are completed and written together: as many as a page of a listing has.
+const USERS_PER_BATCH: usize = 60;
+
+/// The reason of a leftover line that says nothing but a newcomer's groups.
+pub const GROUPS: &str = "groups";
 
 /// What is exported, and where to.
 #[derive(Debug)]
@@ -44,6 +53,8 @@ pub struct ExportTask<'a> {
     pub bucket: &'a Bucket,
     /// The attribute whose column carries everyone's identity.
     pub origin_sub: Option<&'a CustomAttribute>,
+    /// What the snapshot is for.
+    pub purpose: Purpose,
     /// Receives the number of users listed so far.
     pub listed_users: &'a watch::Sender<u64>,
     /// When to leave the rest to the next worker.
@@ -151,6 +162,7 @@ async fn save_for_next_worker(
 /// An export that is being written.
 struct Export<'a> {
     task: &'a ExportTask<'a>,
+    details: Details<'a>,
     format: Format,
     sign_ups: SignUps,
     files: SnapshotFiles,
@@ -169,6 +181,7 @@ impl<'a> Export<'a> {
         let header = format.header_line();
         Self {
             task,
+            details: Details::new(task),
             files: SnapshotFiles::new(task.bucket, &progress.snapshot, header),
             format,
             sign_ups: SignUps::default(),
@@ -187,9 +200,10 @@ impl<'a> Export<'a> {
             self.list_users(unfinished, false).await?;
             unfinished.save().await?;
             self.read_journal(unfinished.progress()).await?;
-            let mut users = pin!(unfinished.stored_users());
-            while let Some(person) = users.next().await {
-                self.export_listed_user(person?).await?;
+            let mut users = pin!(unfinished.stored_users().try_chunks(USERS_PER_BATCH));
+            while let Some(people) = users.next().await {
+                self.export_listed_users(people.map_err(|error| error.1)?)
+                    .await?;
             }
         } else {
             self.read_journal(unfinished.progress()).await?;
@@ -262,9 +276,7 @@ impl<'a> Export<'a> {
                 unfinished.add_page(chain, &page).await?;
                 listed_users.send_replace(unfinished.users());
                 if write {
-                    for person in page.people {
-                        self.export_listed_user(person).await?;
-                    }
+                    self.export_listed_users(page.people).await?;
                 }
             }
             Ok::<_, SnapshotError>(())
@@ -273,33 +285,42 @@ impl<'a> Export<'a> {
         Ok(expired)
     }
 
-    /// Exports a user whom the listing shows. A recent newcomer whom it shows as unconfirmed is looked up: ListUsers may lag behind.
-    async fn export_listed_user(&mut self, person: Person) -> Result<(), SnapshotError> {
-        let entry = self.sign_ups.entry(person.sub(), &person.username);
-        let may_lag = entry == JournalEntry::Recent && person.status == Status::Unconfirmed;
-        let person = if may_lag {
-            let current = users::look_up(self.task.pool, &person.username).await?;
-            // Another user may have the name by now, and is listed separately.
-            current
-                .filter(|current| current.sub() == person.sub())
-                .unwrap_or(person)
-        } else {
-            person
-        };
-        self.sign_ups.mark_found(person.sub(), &person.username);
-        self.write_user(&person, entry != JournalEntry::None).await
+    /// Exports users whom the listing shows.
+    async fn export_listed_users(&mut self, people: Vec<Person>) -> Result<(), SnapshotError> {
+        let entry = |person: &Person| self.sign_ups.entry(person.sub(), &person.username);
+        let listed = people.into_iter().map(|person| (entry(&person), person));
+        let listed: Vec<_> = listed.collect();
+        let users: Vec<_> = stream::iter(listed)
+            .map(|(entry, person)| self.details.of_listed(person, entry))
+            .buffered(CONCURRENT_LOOKUPS)
+            .try_collect()
+            .await?;
+        for user in users {
+            let person = &user.person;
+            self.sign_ups.mark_found(person.sub(), &person.username);
+            self.write_user(&user).await?;
+        }
+        Ok(())
     }
 
     /// Looks up and exports the newcomers whom the listing did not show: ListUsers is eventually consistent (botocore ListUsers).
     async fn export_unlisted_newcomers(&mut self) -> Result<(), SnapshotError> {
-        let task = self.task;
-        let mut lookups = stream::iter(self.sign_ups.recent_not_found())
-            .map(|record| look_up_newcomer(task, record))
-            .buffer_unordered(CONCURRENT_LOOKUPS);
-        while let Some(person) = lookups.next().await {
-            // A newcomer who is not found has been deleted since.
-            if let Some(person) = person? {
-                self.write_user(&person, true).await?;
+        let not_found = self.sign_ups.recent_not_found();
+        for records in not_found.chunks(USERS_PER_BATCH) {
+            let (task, details) = (self.task, &self.details);
+            let users: Vec<_> = stream::iter(records)
+                .map(async |record| {
+                    Ok::<_, SnapshotError>(match look_up_newcomer(task, record).await? {
+                        Some(person) => Some(details.of(person, true).await?),
+                        // Deleted since.
+                        None => None,
+                    })
+                })
+                .buffer_unordered(CONCURRENT_LOOKUPS)
+                .try_collect()
+                .await?;
+            for user in users.into_iter().flatten() {
+                self.write_user(&user).await?;
             }
         }
         let deleted = self.sign_ups.old_not_found();
@@ -312,79 +333,103 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    async fn write_user(
-        &mut self,
-        person: &Person,
-        is_newcomer: bool,
-    ) -> Result<(), SnapshotError> {
+    async fn write_user(&mut self, user: &UserToExport) -> Result<(), SnapshotError> {
+        let person = &user.person;
         self.users.listed += 1;
-        let row = match self.format.row(person) {
+        let row = self.task.purpose.check(person);
+        let row = match row.and_then(|()| self.format.row(person)) {
             Ok(row) => row,
-            Err(rejection) => return self.write_rejection(person, &rejection).await,
+            Err(rejection) => return self.write_rejection(user, &rejection).await,
         };
         self.users.exported += 1;
         self.files.users.write_row(row.line.as_bytes()).await?;
-        if is_newcomer {
+        if user.is_newcomer {
             self.users.newcomers += 1;
             self.files.newcomers.write_row(row.line.as_bytes()).await?;
         }
         for (attribute, reason) in &row.left_out {
             count(&mut self.dropped_attributes, reason.as_str());
+            self.write_rejected(person, attribute, reason.as_str())
+                .await?;
             let value = person.attributes.get(attribute).unwrap_or_default();
             let left_out = Attributes::from_iter([(attribute, value)]);
-            self.write_leftover(person, Some(attribute), reason.as_str(), &left_out)
-                .await?;
+            let leftover = Leftover {
+                attributes: &left_out,
+                ..self.leftover(person, reason.as_str())
+            };
+            let line = to_json(&leftover);
+            self.files.leftovers.write_row(&line).await?;
+        }
+        if !user.groups.is_empty() {
+            let leftover = Leftover {
+                attributes: &Attributes::default(),
+                groups: &user.groups,
+                ..self.leftover(person, GROUPS)
+            };
+            let line = to_json(&leftover);
+            self.files.leftovers.write_row(&line).await?;
         }
         Ok(())
     }
 
     async fn write_rejection(
         &mut self,
-        person: &Person,
+        user: &UserToExport,
         rejection: &Rejection,
     ) -> Result<(), SnapshotError> {
         let reason = rejection.as_str();
         count(&mut self.users.rejected, reason);
-        self.write_leftover(person, rejection.attribute(), reason, &person.attributes)
-            .await
+        let attribute = rejection.attribute().unwrap_or_default();
+        self.write_rejected(&user.person, attribute, reason).await?;
+        let leftover = Leftover {
+            withheld: user.withheld,
+            groups: &user.groups,
+            ..self.leftover(&user.person, reason)
+        };
+        let line = to_json(&leftover);
+        Ok(self.files.leftovers.write_row(&line).await?)
     }
 
-    /// Writes what is left out of the import files to `rejected.csv`, and with all values to the leftovers.
-    async fn write_leftover(
+    /// Names in `rejected.csv` who or what is left out of the import files.
+    async fn write_rejected(
         &mut self,
         person: &Person,
-        attribute: Option<&str>,
+        attribute: &str,
         reason: &str,
-        attributes: &Attributes,
     ) -> Result<(), SnapshotError> {
         let username = self.format.sign_in_name(person);
         let sub = person.sub().unwrap_or_default();
-        let row = rfc_4180_row([username, sub, attribute.unwrap_or_default(), reason]);
-        self.files.rejected.write_row(&row).await?;
-        let leftover = Leftover {
-            username,
-            sub,
+        let row = rfc_4180_row([username, sub, attribute, reason]);
+        Ok(self.files.rejected.write_row(&row).await?)
+    }
+
+    /// A line of the leftovers, with all attributes of the person.
+    fn leftover<'p>(&self, person: &'p Person, reason: &'p str) -> Leftover<'p> {
+        Leftover {
+            username: self.format.sign_in_name(person),
+            sub: person.sub().unwrap_or_default(),
             status: person.status.to_string(),
             enabled: person.enabled,
             reason,
-            attributes,
-        };
-        Ok(self.files.leftovers.write_row(&to_json(&leftover)).await?)
+            withheld: None,
+            groups: &[],
+            attributes: &person.attributes,
+        }
     }
 }
 
 /// Looks up the person of a sign-up record in the pool; none when they are not there.
 async fn look_up_newcomer(
     task: &ExportTask<'_>,
-    record: String,
+    record: &str,
 ) -> Result<Option<Person>, SnapshotError> {
-    let key = record_key(SIGN_UPS_PREFIX, &record);
+    let key = record_key(SIGN_UPS_PREFIX, record);
     let username = match task.bucket.get_json::<Confirmation>(&key).await {
         Ok(confirmation) => confirmation.and_then(|(confirmation, _)| confirmation.username),
         Err(JsonError::Malformed { .. }) => None,
         Err(JsonError::Aws(error)) => return Err(error.into()),
     };
-    let username = username.as_ref().map_or(&*record, Username::as_str);
+    let username = username.as_ref().map_or(record, Username::as_str);
     let person = match users::look_up(task.pool, username).await {
         // No user of any pool can have such a name. Any other refusal is not about the name.
         Err(PoolError::Aws(error)) if error.code() == "InvalidParameterException" => {
@@ -394,7 +439,7 @@ async fn look_up_newcomer(
         person => person?,
     };
     // Another user may have the name by now, and is listed separately.
-    Ok(person.filter(|person| [person.sub(), Some(&person.username)].contains(&Some(&record))))
+    Ok(person.filter(|person| [person.sub(), Some(&person.username)].contains(&Some(record))))
 }
 
 /// A line of `leftovers-0001.jsonl`.
@@ -405,6 +450,12 @@ struct Leftover<'a> {
     status: String,
     enabled: bool,
     reason: &'a str,
+    /// Why twinpool has disabled the user, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Why>,
+    /// The groups of a newcomer.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    groups: &'a [String],
     attributes: &'a Attributes,
 }
 

@@ -10,9 +10,12 @@
 //! - [`worker`]: one worker at a time, under the lease; decides whether a snapshot is taken, resumed or only published
 //! - [`unfinished`]: the users listed so far, stored as parts, so that the next worker can resume
 //! - [`sign_ups`]: who is a newcomer, according to the journal
+//! - [`purpose`]: who is left out because of what the snapshot is for
+//! - [`details`]: what a listing does not say of a user
 //! - [`export`]: lists the pool and writes each user as a row, a rejection or a leftover
 //! - [`files`]: the files of a snapshot
 
+pub mod details;
 pub mod error;
 pub mod export;
 pub mod files;
@@ -21,6 +24,7 @@ pub mod layout;
 pub mod lease;
 pub mod manifest;
 pub mod progress;
+pub mod purpose;
 pub mod sign_ups;
 pub mod unfinished;
 pub mod worker;

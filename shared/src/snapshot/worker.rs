@@ -23,6 +23,7 @@ use crate::snapshot::layout::{LEASE_KEY, manifest_key, progress_key};
 use crate::snapshot::lease::{self, Finished, SnapshotLease};
 use crate::snapshot::manifest::Manifest;
 use crate::snapshot::progress::Progress;
+use crate::snapshot::purpose::Purpose;
 use crate::snapshot::sign_ups::{NewSignUps, sign_ups_since};
 use crate::snapshot::unfinished::Unfinished;
 use crate::time::{is_in_future, now};
@@ -60,6 +61,8 @@ pub struct SnapshotWorker {
     pub shrink_guard_percent: u64,
     /// The attribute whose column carries everyone's identity.
     pub origin_sub: Option<CustomAttribute>,
+    /// What the snapshots are for.
+    pub purpose: Purpose,
 }
 
 /// Who holds the lease, and for how long.
@@ -207,7 +210,9 @@ impl SnapshotWorker {
             Some(latest) => latest.read_manifest(&self.bucket).await?,
             None => None,
         };
-        if let Some(manifest) = &manifest
+        // Fills have no bucket of their own, and a primary pool that was made anew has another id.
+        if self.purpose == Purpose::Backup
+            && let Some(manifest) = &manifest
             && manifest.pool.id != self.pool.as_str()
         {
             return Err(SnapshotError::OtherPool {
@@ -411,6 +416,7 @@ impl SnapshotWorker {
             pool: &pool,
             bucket: &self.bucket,
             origin_sub: self.origin_sub.as_ref(),
+            purpose: self.purpose,
             listed_users,
             deadline,
         };

@@ -5,6 +5,7 @@ mod buckets;
 mod command;
 mod faults;
 mod fence;
+mod groups;
 mod import_jobs;
 mod lambda;
 mod routing;
