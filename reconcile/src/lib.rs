@@ -6,11 +6,13 @@
 //! - [`request`]: what a run is asked for, and what it answers
 //! - [`settings`]: settings of the pools with which nothing may be written
 //! - [`report`]: `reconciles/<id>/report.json` and the pointer to the latest one
+//! - [`sorted`]: what was listed of millions of people, sorted and joined in flat memory
 
 pub mod error;
 pub mod report;
 pub mod request;
 pub mod settings;
+pub mod sorted;
 
 /// Runs reconcile: begins a run, or goes on with one that was cut off.
 ///
