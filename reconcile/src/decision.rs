@@ -64,7 +64,8 @@ impl AttributeChanges {
     pub fn without_addresses(mut self) -> Self {
         self.addresses.clear();
         self.unverify.clear();
-        self.delete.retain(|name| !ADDRESSES.contains(&name.as_str()));
+        self.delete
+            .retain(|name| !ADDRESSES.contains(&name.as_str()));
         self
     }
 
@@ -88,7 +89,10 @@ impl AttributeChanges {
         let addresses = self.addresses.keys().chain(&self.unverify);
         let addresses = addresses.map(|name| (*name).to_owned());
         let written = self.write.iter().map(|(name, _)| name.to_owned());
-        let mut names: Vec<_> = addresses.chain(written).chain(self.delete.clone()).collect();
+        let mut names: Vec<_> = addresses
+            .chain(written)
+            .chain(self.delete.clone())
+            .collect();
         names.sort_unstable();
         names
     }
@@ -173,7 +177,10 @@ pub fn new_base(
             Some(value) => {
                 updated.insert(name, value);
                 if is_address {
-                    updated.insert(flag, secondary.is_true(&format!("{name}_verified")).to_string());
+                    updated.insert(
+                        flag,
+                        secondary.is_true(&format!("{name}_verified")).to_string(),
+                    );
                 }
             }
             None => {
@@ -198,13 +205,21 @@ mod tests {
         attributes(&[("email", address), ("email_verified", verified)])
     }
 
-    fn decided(primary: &Attributes, secondary: &Attributes, base: Option<&Attributes>) -> AttributeChanges {
+    fn decided(
+        primary: &Attributes,
+        secondary: &Attributes,
+        base: Option<&Attributes>,
+    ) -> AttributeChanges {
         decide(&comparison(), primary, secondary, base, |_, _| false)
     }
 
     #[test]
     fn somebody_who_has_not_used_the_secondary_pool_is_made_equal() {
-        let primary = attributes(&[("name", "Taro"), ("email", "new@example.jp"), ("email_verified", "true")]);
+        let primary = attributes(&[
+            ("name", "Taro"),
+            ("email", "new@example.jp"),
+            ("email_verified", "true"),
+        ]);
         let secondary = attributes(&[
             ("name", "Jiro"),
             ("updated_at", "1"),
@@ -254,9 +269,13 @@ mod tests {
     fn what_was_refused_or_can_never_be_written_is_reported() {
         let primary = attributes(&[("name", "Taro"), ("custom:fixed", "1")]);
 
-        let changes = decide(&comparison(), &primary, &Attributes::default(), None, |name, _| {
-            name == "name"
-        });
+        let changes = decide(
+            &comparison(),
+            &primary,
+            &Attributes::default(),
+            None,
+            |name, _| name == "name",
+        );
 
         assert!(changes.is_empty());
         assert_eq!(changes.reported[&Finding::Refused], ["name"]);

@@ -123,7 +123,11 @@ mod tests {
             (0, 11, false),
         ] {
             let mut guard = guard(pairs, planned, 0);
-            assert_eq!(guard.admit(Kind::Withhold), is_admitted, "{planned} of {pairs}");
+            assert_eq!(
+                guard.admit(Kind::Withhold),
+                is_admitted,
+                "{planned} of {pairs}"
+            );
         }
     }
 

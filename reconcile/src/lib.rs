@@ -5,10 +5,15 @@
 //!
 //! - [`request`]: what a run is asked for, and what it answers
 //! - [`settings`]: settings of the pools with which nothing may be written
+//! - [`prefer`]: carries out what an operator decides on people whom a run has reported
 //! - [`report`]: `reconciles/<id>/report.json` and the pointer to the latest one
 //! - [`sorted`]: what was listed of millions of people, sorted and joined in flat memory
 
+pub mod comparison;
+pub mod decision;
 pub mod error;
+pub mod guard;
+pub mod prefer;
 pub mod report;
 pub mod request;
 pub mod settings;

@@ -149,9 +149,9 @@ impl Holders<'_> {
                     _ => keep("somebody else holds the address that they have now"),
                 }
             }
-            Decision::Withhold if !(self.may_delete)() => {
-                keep("their person is gone, but so many people are that an operator must look first")
-            }
+            Decision::Withhold if !(self.may_delete)() => keep(
+                "their person is gone, but so many people are that an operator must look first",
+            ),
             Decision::Withhold => self.withhold(snapshots, sub, identity).await,
         }
     }
