@@ -14,6 +14,7 @@
 //! - writing: [`write`](mod@write) looks at everybody in the plan, [`mirror`] at one person, [`decision`] says what is done with their
 //!   attributes; [`guard`] holds mass changes, [`refused`] remembers values in vain; [`outcome`] and [`changes`] keep what was done
 //! - [`groups`]: groups and their members
+//! - [`prefer`]: carries out what an operator decides on people whom a run has reported
 
 pub mod changes;
 pub mod compare;
@@ -28,6 +29,7 @@ pub mod mirror;
 pub mod outcome;
 pub mod plan;
 pub mod plan_lines;
+pub mod prefer;
 pub mod progress;
 pub mod refused;
 pub mod report;

@@ -7,6 +7,7 @@ mod cli;
 mod configuration;
 mod outbox;
 mod permissions;
+mod reconcile;
 mod restore;
 mod runbook;
 mod secrets;
