@@ -73,7 +73,12 @@ impl Comparing<'_> {
             {
                 return Ok(false);
             }
-            self.join_shard(progress, changes).await?;
+            let before = progress.clone();
+            if let Err(error) = self.join_shard(progress, changes).await {
+                // A later worker joins the whole shard.
+                *progress = before;
+                return Err(error);
+            }
             progress.shard += 1;
             (self.on_progress)(Step::Comparing(
                 progress.counts.unchanged + progress.planned,

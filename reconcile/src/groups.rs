@@ -46,7 +46,7 @@ const CONCURRENT_MEMBERS: usize = 8;
 const BATCH: usize = 32;
 
 /// How far the groups of a run are.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GroupProgress {
     step: GroupStep,
@@ -204,7 +204,8 @@ impl Groups<'_> {
                 if self.is_time_up() {
                     return Ok(GroupsDone::Partly);
                 }
-                self.join_shard(progress).await?;
+                let plan = self.join_shard(progress).await?;
+                progress.groups.plan.extend(plan);
                 progress.groups.shard += 1;
             }
             progress.groups.step = GroupStep::Writing;
@@ -293,31 +294,35 @@ impl Groups<'_> {
         let mut of_primary = sorter("members-primary", &progress.groups.primary);
         let mut of_secondary = sorter("members-secondary", &progress.groups.secondary);
         let names = progress.groups.names.clone();
-        let mut is_complete = true;
-        while progress.groups.listed < names.len() {
+        let mut listed = progress.groups.listed;
+        let mut result = Ok(true);
+        while listed < names.len() {
             if self.is_time_up() {
-                is_complete = false;
+                result = Ok(false);
                 break;
             }
-            let batch = progress.groups.listed
-                ..(progress.groups.listed + CONCURRENT_GROUPS).min(names.len());
-            let (primary, secondary) = tokio::try_join!(
-                self.members_of(self.listed_primary, &names, batch.clone(), &mut of_primary),
-                self.members_of(
-                    self.listed_secondary,
-                    &names,
-                    batch.clone(),
-                    &mut of_secondary
-                ),
-            )?;
-            let ((), ()) = (primary, secondary);
-            progress.groups.listed = batch.end;
-            (self.on_progress)(Step::Groups(batch.end as u64, names.len() as u64));
+            let batch = listed..(listed + CONCURRENT_GROUPS).min(names.len());
+            let primary =
+                self.members_of(self.listed_primary, &names, batch.clone(), &mut of_primary);
+            let secondary = self.members_of(
+                self.listed_secondary,
+                &names,
+                batch.clone(),
+                &mut of_secondary,
+            );
+            if let Err(error) = tokio::try_join!(primary, secondary) {
+                result = Err(error);
+                break;
+            }
+            listed = batch.end;
+            (self.on_progress)(Step::Groups(listed as u64, names.len() as u64));
         }
+        // Together, so that no member is left out after a failure. Whoever is listed again counts once.
         progress.groups.primary = of_primary.flush().await?.to_vec();
         progress.groups.secondary = of_secondary.flush().await?.to_vec();
+        progress.groups.listed = listed;
         progress.store(bucket).await?;
-        Ok(is_complete)
+        result
     }
 
     async fn members_of(
@@ -359,7 +364,8 @@ impl Groups<'_> {
         Ok(())
     }
 
-    async fn join_shard(&self, progress: &mut Progress) -> Result<(), ReconcileError> {
+    /// Joins a shard. Gives the files of the plan.
+    async fn join_shard(&self, progress: &Progress) -> Result<Vec<String>, ReconcileError> {
         let (bucket, shard) = (self.mirror.bucket, progress.groups.shard);
         let part = progress.part(&format!("plan-groups-{shard:x}"));
         let key = move |number| format!("{part}-{number}.jsonl");
@@ -390,11 +396,7 @@ impl Groups<'_> {
             plan.write_row(&to_json(&difference)).await?;
         }
         let files = plan.finish().await?.into_iter();
-        progress
-            .groups
-            .plan
-            .extend(files.map(|file| file.object.key));
-        Ok(())
+        Ok(files.map(|file| file.object.key).collect())
     }
 
     /// Looks at every difference. False when the time is up.
@@ -418,8 +420,15 @@ impl Groups<'_> {
                 let mut outcomes = stream::iter(&batch)
                     .map(|difference| self.look(difference, &names))
                     .buffer_unordered(CONCURRENT_MEMBERS);
+                let mut error = None;
                 while let Some(outcome) = outcomes.next().await {
-                    changes.add(outcome?, progress).await?;
+                    match outcome {
+                        Ok(outcome) => changes.add(outcome, progress).await?,
+                        Err(failed) => error = error.or(Some(failed)),
+                    }
+                }
+                if let Some(error) = error {
+                    return Err(error);
                 }
                 progress.groups.line += read;
             }

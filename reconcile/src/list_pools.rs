@@ -58,22 +58,14 @@ pub async fn list_both(
         sorter(bucket, primary_part, &mut progress.primary),
         sorter(bucket, secondary_part, &mut progress.secondary),
     );
+    // It becomes the progress only together with the runs, so that nobody is left out after a failure.
+    let mut reached = (progress.primary.clone(), progress.secondary.clone());
     let mut last_saved = Instant::now();
     // A chain whose token has expired is listed again; whoever is listed twice counts once.
     loop {
         let (sender, mut messages) = mpsc::channel(MAX_WAITING_PAGES);
-        let primary = list_chains(
-            pools.0,
-            Side::Primary,
-            unlisted(&progress.primary),
-            sender.clone(),
-        );
-        let secondary = list_chains(
-            pools.1,
-            Side::Secondary,
-            unlisted(&progress.secondary),
-            sender,
-        );
+        let primary = list_chains(pools.0, Side::Primary, unlisted(&reached.0), sender.clone());
+        let secondary = list_chains(pools.1, Side::Secondary, unlisted(&reached.1), sender);
         let listing = async { tokio::try_join!(primary, secondary) };
         let mut listing = std::pin::pin!(listing);
         let mut listed = None;
@@ -92,8 +84,8 @@ pub async fn list_both(
                 break;
             };
             let (of_pool, sorter, pool) = match side {
-                Side::Primary => (&mut progress.primary, &mut sorters.0, pools.0),
-                Side::Secondary => (&mut progress.secondary, &mut sorters.1, pools.1),
+                Side::Primary => (&mut reached.0, &mut sorters.0, pools.0),
+                Side::Secondary => (&mut reached.1, &mut sorters.1, pools.1),
             };
             match message {
                 Message::Page(chain, page) => {
@@ -110,16 +102,13 @@ pub async fn list_both(
                     has_expired = true;
                 }
             }
-            on_progress(Step::Listing(
-                progress.primary.listed,
-                progress.secondary.listed,
-            ));
+            on_progress(Step::Listing(reached.0.listed, reached.1.listed));
             if last_saved.elapsed() >= SAVE_INTERVAL {
-                save(&mut sorters, bucket, progress).await?;
+                save(&mut sorters, &mut reached, bucket, progress).await?;
                 last_saved = Instant::now();
             }
         }
-        save(&mut sorters, bucket, progress).await?;
+        save(&mut sorters, &mut reached, bucket, progress).await?;
         listed.unwrap_or(Ok(((), ())))?;
         if !has_expired {
             return Ok(());
@@ -161,11 +150,13 @@ fn sorter(bucket: &Bucket, part: String, pool: &mut PoolProgress) -> Sorter<List
 
 async fn save(
     sorters: &mut (Sorter<Listed>, Sorter<Listed>),
+    reached: &mut (PoolProgress, PoolProgress),
     bucket: &Bucket,
     progress: &mut Progress,
 ) -> Result<(), ReconcileError> {
-    progress.primary.runs = sorters.0.flush().await?.to_vec();
-    progress.secondary.runs = sorters.1.flush().await?.to_vec();
+    reached.0.runs = sorters.0.flush().await?.to_vec();
+    reached.1.runs = sorters.1.flush().await?.to_vec();
+    (progress.primary, progress.secondary) = reached.clone();
     progress.store(bucket).await
 }
 

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::cognito::listing::{CHAIN_COUNT, Position};
 use shared::id::Id;
-use shared::s3::bucket::Bucket;
-use shared::s3::json::{JsonError, to_json};
+use shared::s3::bucket::{Bucket, Condition};
+use shared::s3::json::JsonError;
 use shared::s3::lease::{Holder, LeaseState};
 use shared::time::{is_in_future, now};
 
@@ -39,7 +39,7 @@ pub enum Phase {
 }
 
 /// A pool of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolProgress {
     /// The pool.
     pub pool: String,
@@ -66,7 +66,7 @@ impl PoolProgress {
 }
 
 /// How far a run has come.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     version: u32,
     /// The run.
@@ -119,6 +119,9 @@ pub struct Progress {
     pub groups: GroupProgress,
     /// Workers that have written parts, so that each has names of its own.
     pub workers: u32,
+    /// The entity tag of the object; none before it was stored.
+    #[serde(skip)]
+    etag: Option<String>,
 }
 
 impl Progress {
@@ -151,6 +154,7 @@ impl Progress {
             reported: Vec::new(),
             groups: GroupProgress::default(),
             workers: 0,
+            etag: None,
         }
     }
 
@@ -161,7 +165,8 @@ impl Progress {
     /// S3 refused or did not answer.
     pub async fn read(bucket: &Bucket, run: &Id) -> Result<Option<Self>, ReconcileError> {
         match bucket.get_json::<Self>(&progress_key(run)).await {
-            Ok(Some((progress, _))) => {
+            Ok(Some((mut progress, etag))) => {
+                progress.etag = Some(etag);
                 let age = now().duration_since(progress.stored_at);
                 let is_usable =
                     age <= MAX_AGE_TO_RESUME && !is_in_future(progress.stored_at, now());
@@ -176,14 +181,18 @@ impl Progress {
         }
     }
 
-    /// Stores it. Under the lease, nobody else does.
+    /// Stores it, unless a worker that has taken over the lease has.
     ///
     /// # Errors
     ///
-    /// S3 refused or did not answer.
+    /// Another worker has stored its progress, or S3 refused or did not answer.
     pub async fn store(&mut self, bucket: &Bucket) -> Result<(), ReconcileError> {
         self.stored_at = now();
-        bucket.put(&progress_key(&self.run), to_json(self)).await?;
+        let key = progress_key(&self.run);
+        let condition = Condition::since_read(self.etag.as_deref());
+        let is_ours = |there: &Self| there.workers == self.workers;
+        let stored = bucket.put_json_if(&key, self, condition, is_ours).await?;
+        self.etag = Some(stored.ok_or(ReconcileError::TakenOver)?);
         Ok(())
     }
 

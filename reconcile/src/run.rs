@@ -87,6 +87,11 @@ pub async fn run(
         Some(run) if request.accept.is_none() => Progress::read(bucket, run).await?,
         _ => None,
     };
+    // A run of other pools is not gone on with.
+    let unfinished = unfinished.filter(|progress| {
+        (&*progress.primary.pool, &*progress.secondary.pool)
+            == (config.primary.as_str(), config.secondary.as_str())
+    });
     if let Some(status) = reason_to_wait(config, request, &lease, unfinished.is_some()).await? {
         return Ok(answer(status));
     }
@@ -95,11 +100,6 @@ pub async fn run(
         Some(progress) => progress,
         None => begin(config, request, &lease).await?,
     };
-    check_pools(
-        config,
-        [&progress.primary.pool, &progress.secondary.pool],
-        &progress.run,
-    )?;
     lease.unfinished = Some(progress.run.clone());
     if is_new {
         lease.last_start = Some(progress.started_at);
