@@ -4,7 +4,8 @@
 //! - In a `console` block, a line that begins with `$ ` is a command, and the lines after it are its whole output; `…`
 //!   stands for any text. Ids, times and the widths of columns may differ.
 //! - The exit code of a command is 0, unless the next command is `$ echo $?`.
-//! - The name of a snapshot in a command is replaced by that of the latest snapshot.
+//! - The name of a snapshot in a command is replaced by that of the latest snapshot, and that of a run of reconcile, after `--of` or below
+//!   `reconciles/`, by that of the latest run.
 //! - `<!-- meanwhile: … -->` is an event between two commands, see [`Failover::meanwhile`].
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use aws_sdk_cognitoidentityprovider::types::{
-    AccountRecoverySettingType, DeletionProtectionType, EmailConfigurationType,
+    AccountRecoverySettingType, AttributeType, DeletionProtectionType, EmailConfigurationType,
     EmailSendingAccountType, RecoveryOptionNameType, RecoveryOptionType, UserPoolMfaType,
     VerifiedAttributeType,
 };
@@ -21,13 +22,16 @@ use harness::people::Profile;
 use harness::visitor::Visitor;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use jiff::SignedDuration;
 use local_regions::cognito::{Pool, PoolSettings, SeedUser, UserStatus};
 use local_regions::region::{Loss, Region};
 use local_regions::world::{BACKUP_WORKER, SNAPSHOTS, World, pool};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{invoke, object, ran, twinpool_command, world};
+use crate::support::{
+    RECONCILE, invoke, object, put_object, put_reconcile_report, ran, twinpool_command, world,
+};
 
 const PAGE: &str = include_str!("../../../docs/runbook.md");
 const PASSWORD: &str = "Correct-horse-7-battery";
@@ -176,9 +180,17 @@ impl Failover {
             return self.code.to_string();
         }
         let mut words = words(line, &self.variables);
-        let latest = object(&self.world, "latest.json");
+        let snapshot = object(&self.world, "latest.json");
+        let reconcile = object(&self.world, "reconciles/latest.json");
+        let mut is_of_reconcile = false;
         for word in &mut words {
-            *word = with_snapshot(word, latest.as_ref());
+            let latest = if is_of_reconcile || word.contains("/reconciles/") {
+                reconcile.as_ref().map(|latest| &latest["reconcile"])
+            } else {
+                snapshot.as_ref().map(|latest| &latest["snapshot"])
+            };
+            is_of_reconcile = word == "--of";
+            *word = with_id(word, latest);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.code = 0;
@@ -311,6 +323,7 @@ impl Failover {
                     signs_up(tokyo, primary, &[("email", &email(name))]).await;
                 }
                 self.snapshot().await;
+                put_reconcile_report(&self.world, SignedDuration::from_mins(20), json!({})).await;
             }
             "Tokyo is lost" => tokyo.lose(Loss::Hang),
             "people go on in Osaka" => {
@@ -359,6 +372,9 @@ impl Failover {
                 osaka.close_fence();
                 self.snapshot().await;
             }
+            "Taro had changed a note in Osaka, and reconcile has run" => {
+                self.taro_changes_a_note_and_reconcile_reports_it().await;
+            }
             "the bucket of a single pool" => {
                 tokyo
                     .s3()
@@ -378,6 +394,37 @@ impl Failover {
             }
             _ => panic!("this test does not implement an event of the page: {what}"),
         }
+    }
+
+    async fn taro_changes_a_note_and_reconcile_reports_it(&self) {
+        let World {
+            tokyo,
+            osaka,
+            primary,
+            secondary,
+            ..
+        } = &self.world;
+        let name = email("taro");
+        let note = AttributeType::builder()
+            .name("custom:note")
+            .value("changed in Osaka");
+        let update = osaka.cognito_client().admin_update_user_attributes();
+        let update = update.user_pool_id(&secondary.id).username(&name);
+        let update = update.user_attributes(note.build().expect("it has a name"));
+        update.send().await.expect("updated");
+        let original = tokyo.cognito().user(&primary.id, &name).expect("Taro");
+        let replica = osaka.cognito().user(&secondary.id, &name).expect("Taro");
+        let of_taro = json!({
+            "sub": original.sub, "secondary_sub": replica.sub, "attributes": ["custom:note"],
+        });
+        let (mut reported, mut line) = (of_taro.clone(), of_taro);
+        reported["reason"] = "changed-in-secondary".into();
+        line["action"] = "report".into();
+        line["outcome"] = "changed-in-secondary".into();
+        let key = format!("reconciles/{RECONCILE}/changes-0001.jsonl");
+        put_object(&self.world, &key, line.to_string()).await;
+        let report = json!({"counts": {"reported": 1}, "reported": [reported]});
+        put_reconcile_report(&self.world, SignedDuration::from_mins(1), report).await;
     }
 
     async fn snapshot(&self) {
@@ -464,10 +511,10 @@ async fn before_twinpool(region: &Region, pool: &Pool) {
 }
 
 /// Replaces the name of a snapshot in a word by that of the latest one.
-fn with_snapshot(word: &str, latest: Option<&Value>) -> String {
+fn with_id(word: &str, latest: Option<&Value>) -> String {
     let is_id = |part: &str| part.len() == 25 && part.as_bytes()[15] == b'Z';
     let parts = word.split('/').map(|part| match latest {
-        Some(latest) if is_id(part) => latest["snapshot"].as_str().expect("an id"),
+        Some(latest) if is_id(part) => latest.as_str().expect("an id"),
         _ => part,
     });
     parts.collect::<Vec<_>>().join("/")

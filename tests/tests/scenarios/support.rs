@@ -126,6 +126,38 @@ pub fn object(world: &World, key: &str) -> Option<Value> {
     Some(serde_json::from_slice(&object).expect("JSON"))
 }
 
+/// Writes an object of the snapshot bucket.
+pub async fn put_object(world: &World, key: &str, text: String) {
+    let put = world.osaka.s3_client().put_object();
+    let put = put
+        .bucket(SNAPSHOTS)
+        .key(key)
+        .body(text.into_bytes().into());
+    put.send().await.expect("it is written");
+}
+
+/// The name of the run whose report [`put_reconcile_report`] writes.
+pub const RECONCILE: &str = "20261120T101500Z-0a1b2c3d";
+
+/// Writes the report of a run of reconcile that began this long ago, with these members instead of those of a run that found nothing.
+pub async fn put_reconcile_report(world: &World, age: SignedDuration, members: Value) {
+    let started_at = (Timestamp::now() - age).to_string();
+    let folder = format!("reconciles/{RECONCILE}");
+    let mut report = json!({
+        "version": 1, "reconcile": RECONCILE, "status": "complete", "started_at": started_at, "finished_at": started_at,
+        "primary": {"pool": world.primary.id, "listed": 7}, "secondary": {"pool": world.secondary.id, "listed": 7},
+        "counts": {"unchanged": 7}, "newly_reported": 0, "pairs": 7, "held": {}, "made": {}, "reported": [],
+    });
+    for (name, value) in members.as_object().expect("an object") {
+        report[name] = value.clone();
+    }
+    let latest = json!({
+        "version": 1, "reconcile": RECONCILE, "report": format!("{folder}/report.json"), "started_at": started_at,
+    });
+    put_object(world, &format!("{folder}/report.json"), report.to_string()).await;
+    put_object(world, "reconciles/latest.json", latest.to_string()).await;
+}
+
 /// The concatenated text of all files with one role of a snapshot.
 pub fn files(world: &World, manifest: &Value, role: &str) -> String {
     let files = manifest["files"].as_array().expect("files");

@@ -1,5 +1,6 @@
 //! `twinpool reconcile --prefer`: shows what a decision would write, asks, and writes it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{IsTerminal, stdin};
 
@@ -126,7 +127,10 @@ impl fmt::Display for Decided {
         let would = if self.dry_run { "would be " } else { "" };
         let people = |reported: &[Reported]| {
             let subs = reported.iter().map(|person| &person.sub);
-            subs.collect::<std::collections::BTreeSet<_>>().len()
+            match subs.collect::<BTreeSet<_>>().len() {
+                1 => "1 person".to_owned(),
+                number => format!("{number} people"),
+            }
         };
         if !written.is_empty() {
             people_table(f, "written, because it was", written)?;
@@ -138,7 +142,7 @@ impl fmt::Display for Decided {
         let style = if not_written.is_empty() { GOOD } else { WARN };
         write!(
             f,
-            "{style}Values of {} people {would}written from the {kept} to the {other}, of {} not.{style:#}",
+            "{style}{would}written from the {kept} to the {other}: values of {}; not written: of {}{style:#}",
             people(written),
             people(not_written)
         )

@@ -4,6 +4,7 @@ mod attach;
 mod check;
 mod fence;
 mod mfa_reset;
+mod reconcile;
 mod restore;
 mod snapshot;
 mod status;

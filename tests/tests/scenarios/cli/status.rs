@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use local_regions::cognito::SeedUser;
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::{Loss, Region};
 use local_regions::world::{OUTBOX, SNAPSHOTS, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Ran, email, snapshot, sub, twinpool, world};
+use crate::support::{RECONCILE, Ran, email, put_reconcile_report, snapshot, sub, twinpool, world};
 
 async fn status(world: &World, more: &[&str]) -> Ran {
     let status = [
@@ -25,7 +26,7 @@ async fn status(world: &World, more: &[&str]) -> Ran {
     twinpool(world, &[&status[..], more].concat()).await
 }
 
-async fn json(world: &World) -> (i32, Value) {
+async fn status_json(world: &World) -> (i32, Value) {
     let ran = status(world, &["--output", "json"]).await;
     (ran.code, ran.json())
 }
@@ -41,11 +42,14 @@ async fn a_quiet_day_is_safe() {
     let world = world().await;
     world.osaka.close_fence();
     snapshot(&world).await.unwrap();
+    put_reconcile_report(&world, SignedDuration::from_hours(2), json!({})).await;
 
-    let (code, status) = json(&world).await;
+    let (code, status) = status_json(&world).await;
 
     assert_eq!((code, &status["safe"]), (0, &Value::Bool(true)), "{status}");
     assert_eq!(status["snapshot"]["users"], 0);
+    assert_eq!(status["reconcile"]["id"], RECONCILE);
+    assert_eq!(status["reconcile"]["findings"]["reported"], 0);
     assert_eq!(status["fence"], "closed");
 }
 
@@ -72,7 +76,7 @@ async fn a_lost_region_is_a_line_of_the_table_and_not_the_end() {
         world.tokyo.lose(loss);
         let begun = Instant::now();
 
-        let (code, status) = json(&world).await;
+        let (code, status) = status_json(&world).await;
 
         assert_eq!(code, 1, "{status}");
         assert!(begun.elapsed() < Duration::from_secs(15));
@@ -117,9 +121,9 @@ async fn a_primary_that_refuses_is_no_failover() {
     let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
     world.tokyo.faults().add(denied);
 
-    let (code, closed) = json(&world).await;
+    let (code, closed) = status_json(&world).await;
     world.osaka.open_fence();
-    let (_, open) = json(&world).await;
+    let (_, open) = status_json(&world).await;
 
     assert_eq!(code, 1, "{closed}");
     let pool = line(&closed, "primary pool");
@@ -192,7 +196,7 @@ async fn a_trigger_that_another_tool_detached_is_not_safe() {
     let update = client.update_user_pool().user_pool_id(&world.secondary.id);
     update.send().await.unwrap();
 
-    let (code, status) = json(&world).await;
+    let (code, status) = status_json(&world).await;
 
     assert_eq!(code, 1, "{status}");
     assert_eq!(line(&status, "primary trigger")["level"], "good");
@@ -214,8 +218,9 @@ async fn people_without_a_verified_address_are_counted_from_the_last_snapshot() 
         world.osaka.cognito().put_user(&world.secondary.id, user);
     }
     snapshot(&world).await.unwrap();
+    put_reconcile_report(&world, SignedDuration::from_hours(2), json!({})).await;
 
-    let (code, status) = json(&world).await;
+    let (code, status) = status_json(&world).await;
 
     assert_eq!(code, 0, "{status}");
     let found = line(&status, "no way in");
@@ -225,4 +230,30 @@ async fn people_without_a_verified_address_are_counted_from_the_last_snapshot() 
         state.starts_with("2 users have no verified address"),
         "{status}"
     );
+}
+
+#[tokio::test]
+async fn a_twin_that_was_never_reconciled_is_not_safe_and_one_whose_run_found_something_says_what()
+{
+    let world = world().await;
+    world.osaka.close_fence();
+    snapshot(&world).await.unwrap();
+
+    let (never_code, never) = status_json(&world).await;
+    let found = json!({"counts": {"reported": 2, "no_way_in": 3}});
+    put_reconcile_report(&world, SignedDuration::from_hours(2), found).await;
+    let (code, reported) = status_json(&world).await;
+    put_reconcile_report(&world, SignedDuration::from_hours(4), json!({})).await;
+    let (late_code, late) = status_json(&world).await;
+
+    assert_eq!((never_code, code, late_code), (1, 0, 1));
+    let state = |status: &Value| line(status, "reconcile")["state"].to_string();
+    assert!(state(&never).contains("never"), "{never}");
+    assert_eq!(line(&never, "reconcile")["level"], "wrong");
+    assert_eq!(line(&reported, "reconcile")["level"], "warn");
+    assert!(state(&reported).contains("2 reported"), "{reported}");
+    assert!(state(&reported).contains("3 with no way in"), "{reported}");
+    assert_eq!(line(&late, "reconcile")["level"], "wrong");
+    let to_do = line(&late, "reconcile")["to_do"].to_string();
+    assert!(to_do.contains("twinpool reconcile --primary"), "{late}");
 }

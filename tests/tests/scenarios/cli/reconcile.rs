@@ -1,0 +1,287 @@
+//! `twinpool reconcile`: usage, and decisions on what a run has reported.
+
+use jiff::SignedDuration;
+use local_regions::cognito::{SeedUser, UserView};
+use local_regions::world::{SNAPSHOTS, World};
+use serde_json::{Value, json};
+
+use crate::restore::{person, with};
+use crate::support::{
+    RECONCILE, Ran, email, object, put_object, put_reconcile_report, ran, sub, twinpool,
+    twinpool_command, world,
+};
+
+async fn reconcile(world: &World, arguments: &[&str]) -> Ran {
+    let mut command = twinpool_command(world).await;
+    command
+        .env("TWINPOOL_PRIMARY", &world.primary.id)
+        .env("TWINPOOL_SECONDARY", &world.secondary.id)
+        .env("TWINPOOL_BUCKET", SNAPSHOTS)
+        .arg("reconcile")
+        .args(arguments);
+    ran(&mut command).await
+}
+
+async fn prefer(world: &World, arguments: &[&str]) -> Ran {
+    let prefer = ["--of", RECONCILE, "--prefer"];
+    reconcile(world, &[&prefer[..], arguments].concat()).await
+}
+
+/// The person with this number in both pools: `sub` 1000 more in the secondary, where they have set a password as `base` and are `now`.
+async fn person_who_used_the_secondary(world: &World, number: u32, base: SeedUser, now: SeedUser) {
+    let secondary_sub = sub(number + 1000);
+    let record = json!({
+        "version": 1, "trigger": "PostConfirmation_ConfirmForgotPassword", "pool": world.secondary.id,
+        "username": secondary_sub, "sub": secondary_sub, "recorded_at": "2026-11-20T10:00:00Z",
+        "attributes": base.attributes,
+    });
+    let key = format!("journal/password-reset/{secondary_sub}.json");
+    put_object(world, &key, record.to_string()).await;
+    world.tokyo.cognito().put_user(&world.primary.id, base);
+    let now = SeedUser {
+        sub: Some(secondary_sub),
+        ..with(now, "custom:origin_sub", &sub(number))
+    };
+    world.osaka.cognito().put_user(&world.secondary.id, now);
+}
+
+/// Writes a report that says of each person which attributes they have changed in the secondary.
+async fn reported(world: &World, people: &[(u32, &[&str])]) {
+    let lines = people.iter().map(|(number, attributes)| {
+        let line = json!({
+            "sub": sub(*number), "secondary_sub": sub(number + 1000), "action": "report", "attributes": attributes,
+            "outcome": "changed-in-secondary",
+        });
+        format!("{line}\n")
+    });
+    let key = format!("reconciles/{RECONCILE}/changes-0001.jsonl");
+    put_object(world, &key, lines.collect()).await;
+    put_reconcile_report(world, SignedDuration::ZERO, json!({})).await;
+}
+
+fn in_primary(world: &World, number: u32) -> UserView {
+    let user = world.tokyo.cognito().user(&world.primary.id, &sub(number));
+    user.expect("the user is there")
+}
+
+fn in_secondary(world: &World, number: u32) -> UserView {
+    let sub = sub(number + 1000);
+    let user = world.osaka.cognito().user(&world.secondary.id, &sub);
+    user.expect("the user is there")
+}
+
+/// The reasons of the people who are listed under a member of the result.
+fn reasons(ran: &Ran, member: &str) -> Vec<String> {
+    let result = ran.json();
+    let listed = result[member].as_array().expect("a list");
+    let reason = |person: &Value| person["reason"].as_str().expect("a reason").to_owned();
+    listed.iter().map(reason).collect()
+}
+
+/// Whether anything was written to a pool.
+fn has_written(world: &World) -> bool {
+    let calls = world.calls();
+    let is_write = |operation: &str| {
+        let writes = ["Admin", "Create", "Start", "Update"];
+        let is_read = operation.starts_with("AdminGet") || operation.starts_with("AdminList");
+        writes.iter().any(|write| operation.starts_with(write)) && !is_read
+    };
+    calls.iter().any(|call| is_write(&call.operation))
+}
+
+#[tokio::test]
+async fn options_that_contradict_each_other_are_bad_usage_and_ask_nobody() {
+    let world = world().await;
+    let pool = &world.primary.id;
+    let same = ["--primary", pool, "--secondary", pool];
+    let prefer_without_run = ["--prefer", "secondary"];
+    let accept_and_prefer = [
+        "--accept", RECONCILE, "--prefer", "primary", "--of", RECONCILE,
+    ];
+    for arguments in [
+        &same[..],
+        &prefer_without_run,
+        &["--of", RECONCILE],
+        &["--sub", "s-1"],
+        &["--prefer", "both", "--of", RECONCILE],
+        &["--accept", "latest"],
+        &accept_and_prefer,
+        &["--writes-per-second", "0"],
+        &["--logs-role", "no-arn"],
+    ] {
+        let ran = reconcile(&world, arguments).await;
+
+        assert_eq!(ran.code, 2, "{arguments:?} {ran:?}");
+        assert_eq!(ran.stdout, "");
+    }
+    assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_bucket_or_pools_it_is_bad_usage() {
+    let world = world().await;
+
+    let ran = twinpool(&world, &["reconcile"]).await;
+
+    assert_eq!(ran.code, 2, "{ran:?}");
+    for option in ["--primary", "--secondary", "--bucket"] {
+        assert!(ran.stderr.contains(option), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_decision_is_not_written_unless_somebody_is_asked_or_says_yes() {
+    let world = world().await;
+    let base = with(person(1), "custom:note", "old");
+    let now = with(person(1), "custom:note", "new");
+    person_who_used_the_secondary(&world, 1, base, now).await;
+    reported(&world, &[(1, &["custom:note"])]).await;
+
+    let unasked = prefer(&world, &["secondary"]).await;
+    let dry = prefer(&world, &["secondary", "--dry-run"]).await;
+
+    assert_eq!(unasked.code, 2, "{unasked:?}");
+    assert!(unasked.stderr.contains("--yes"), "{unasked:?}");
+    assert_eq!(dry.code, 0, "{dry:?}");
+    assert!(dry.stdout.contains("custom:note"), "{dry:?}");
+    assert!(dry.stdout.contains("would be written"), "{dry:?}");
+    for ran in [unasked, dry] {
+        assert!(!ran.stdout.contains(&email(1)) && !ran.stdout.contains("new"));
+    }
+    assert_eq!(in_primary(&world, 1).attributes["custom:note"], "old");
+    assert!(!has_written(&world));
+}
+
+#[tokio::test]
+async fn what_people_changed_in_the_secondary_is_brought_home_without_a_message() {
+    let world = world().await;
+    let base = with(person(1), "custom:note", "old");
+    let now = with(
+        with(person(1), "custom:note", "new"),
+        "email",
+        "moved@example.jp",
+    );
+    person_who_used_the_secondary(&world, 1, base, now).await;
+    let other = with(person(2), "custom:note", "mine");
+    person_who_used_the_secondary(&world, 2, person(2), other).await;
+    reported(
+        &world,
+        &[(1, &["custom:note", "email"]), (2, &["custom:note"])],
+    )
+    .await;
+
+    let only_one = ["secondary", "--yes", "--sub", &sub(1)];
+    let ran = prefer(&world, &only_one).await;
+    let again = prefer(&world, &[&only_one[..], &["--output", "json"]].concat()).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let home = in_primary(&world, 1);
+    assert_eq!(home.attributes["custom:note"], "new");
+    assert_eq!(home.attributes["email"], "moved@example.jp");
+    assert_eq!(home.attributes["email_verified"], "true");
+    assert_eq!(world.tokyo.cognito().messages_sent(), 0);
+    let key = format!("journal/password-reset/{}.json", sub(1001));
+    let record = object(&world, &key).expect("the record");
+    assert_eq!(record["attributes"]["email"], "moved@example.jp");
+    assert_eq!(record["attributes"]["custom:note"], "new");
+    assert!(!in_primary(&world, 2).attributes.contains_key("custom:note"));
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(again.json()["written"], json!([]));
+}
+
+#[tokio::test]
+async fn what_people_changed_in_the_secondary_is_overwritten_if_the_primary_is_preferred() {
+    let world = world().await;
+    let now = with(
+        with(person(1), "custom:note", "new"),
+        "email",
+        "moved@example.jp",
+    );
+    person_who_used_the_secondary(&world, 1, person(1), now).await;
+    reported(&world, &[(1, &["custom:note", "email"])]).await;
+
+    let ran = prefer(&world, &["primary", "--yes"]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let there = in_secondary(&world, 1);
+    assert!(!there.attributes.contains_key("custom:note"));
+    assert_eq!(there.attributes["email"], email(1));
+    assert_eq!(there.attributes["email_verified"], "true");
+    assert_eq!(world.osaka.cognito().messages_sent(), 0);
+}
+
+#[tokio::test]
+async fn what_has_changed_since_the_report_or_belongs_to_somebody_else_is_listed_and_left() {
+    let world = world().await;
+    let changed = with(person(1), "custom:note", "new");
+    person_who_used_the_secondary(&world, 1, person(1), changed).await;
+    let taken = with(person(2), "email", &email(3));
+    person_who_used_the_secondary(&world, 2, person(2), taken).await;
+    world.tokyo.cognito().put_user(&world.primary.id, person(3));
+    let unverified = with(
+        with(person(4), "email", "new@example.jp"),
+        "email_verified",
+        "false",
+    );
+    person_who_used_the_secondary(&world, 4, person(4), unverified).await;
+    reported(
+        &world,
+        &[(1, &["custom:note"]), (2, &["email"]), (4, &["email"])],
+    )
+    .await;
+    let delete = world.osaka.cognito_client().admin_delete_user();
+    let delete = delete.user_pool_id(&world.secondary.id).username(sub(1001));
+    delete.send().await.expect("deleted");
+
+    let ran = prefer(
+        &world,
+        &[
+            "secondary",
+            "--yes",
+            "--sub",
+            &sub(1),
+            &sub(2),
+            &sub(4),
+            "s-9",
+            "--output",
+            "json",
+        ],
+    )
+    .await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(reasons(&ran, "written"), [""; 0]);
+    let mut left = reasons(&ran, "not_written");
+    left.sort();
+    let expected = [
+        "changed-since-report",
+        "name-held",
+        "not-in-report",
+        "unverified-in-secondary",
+    ];
+    assert_eq!(left, expected);
+    for number in [2, 4] {
+        assert_eq!(
+            in_primary(&world, number).attributes["email"],
+            email(number)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_known_or_of_other_pools_is_refused() {
+    let world = world().await;
+
+    let unknown = prefer(&world, &["secondary", "--yes"]).await;
+    let pools = json!({"primary": {"pool": "ap-northeast-1_Elsewhere", "listed": 0}});
+    put_reconcile_report(&world, SignedDuration::ZERO, pools).await;
+    let other = prefer(&world, &["secondary", "--yes"]).await;
+
+    assert_eq!((unknown.code, other.code), (1, 1), "{unknown:?} {other:?}");
+    assert!(unknown.stderr.contains("no report of a run"), "{unknown:?}");
+    assert!(
+        other.stderr.contains("ap-northeast-1_Elsewhere"),
+        "{other:?}"
+    );
+    assert!(!has_written(&world));
+}
