@@ -366,7 +366,8 @@ impl Recorder {
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
         let restored = self.invoke(RESTORE, missing).await.unwrap();
-        assert_eq!(restored["counts"]["created"], 1, "{restored}");
+        // The newcomer and the replica who are disabled.
+        assert_eq!(restored["counts"]["created"], 2, "{restored}");
         assert_eq!(restored["counts"]["attributes_written"], 1, "{restored}");
 
         let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
