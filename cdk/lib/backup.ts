@@ -5,11 +5,11 @@ import { type IMetric, MathExpression } from 'aws-cdk-lib/aws-cloudwatch';
 import { CfnPermission } from 'aws-cdk-lib/aws-lambda';
 import type { CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import type { Configuration } from './configuration.ts';
+import { type Configuration, hasTwin } from './configuration.ts';
 import type { Monitoring } from './monitoring.ts';
 import { attach, type Pool } from './pool.ts';
 import { EVERY_MINUTE, Schedule } from './schedule.ts';
-import { type SnapshotLocation, Store } from './store.ts';
+import { RECONCILE_LIFECYCLE, type SnapshotLocation, Store } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
 
 /** Key prefix of the sign-up records. A new object below it starts the worker. */
@@ -46,8 +46,11 @@ export class Backup extends Construct {
         // No rule can spare the snapshot that latest.json names. When it has expired, the next one counts as shrunk until somebody
         // accepts it.
         { id: 'snapshots', prefix: 'snapshots/', expiration: Duration.days(configuration.snapshotDays) },
-        // Intermediate results of snapshots that take more than one invocation. They are not needed once the snapshot is complete.
+        // Intermediate results of snapshots and reconciles that take more than one invocation. They are not needed once these are
+        // complete.
         { id: 'parts', prefix: 'parts/', expiration: Duration.days(7) },
+        // A pool without a twin is not reconciled.
+        ...(hasTwin(configuration) ? RECONCILE_LIFECYCLE : []),
       ],
     });
     this.snapshots = { bucketName, bucketArn, keyArn: store.key.keyArn, region: stack.region };

@@ -59,6 +59,33 @@ export const VARIABLES = {
     accepts: "a whole number of milliseconds, such as '3000'",
     pattern: /^\d{1,5}$/,
   },
+  // ListUsers has a quota of 30 calls per second, and changes of users one of 25. Neither can be raised (facts N3).
+  RECONCILE_LIST_RPS: {
+    of: 'replicate-fn',
+    accepts: "a whole number of calls per second from '1' to '30', such as '10'",
+    pattern: /^([1-9]|[12]\d|30)$/,
+  },
+  RECONCILE_WRITES_RPS: {
+    of: 'replicate-fn',
+    accepts: "a whole number of calls per second from '1' to '25', such as '10'",
+    pattern: /^([1-9]|1\d|2[0-5])$/,
+  },
+  // The schedule starts no reconcile more often than every 300 seconds.
+  RECONCILE_EVERY_S: {
+    of: 'replicate-fn',
+    accepts: "a whole number of seconds, at least '300', such as '3600'",
+    pattern: /^([3-9]\d\d|[1-9]\d{3,6})$/,
+  },
+  GROUPS_EVERY_S: {
+    of: 'replicate-fn',
+    accepts: "a whole number of seconds, at least '300', such as '86400'",
+    pattern: /^([3-9]\d\d|[1-9]\d{3,6})$/,
+  },
+  WITHHOLD_DAYS: {
+    of: 'replicate-fn',
+    accepts: "a whole number of days, such as '7'",
+    pattern: /^[1-9]\d{0,3}$/,
+  },
   LIST_USERS_RPS: {
     of: 'backup-fn',
     accepts: "a whole number of calls per second, such as '20'",

@@ -40,6 +40,9 @@ const MISSING_DATA = {
   ignore: TreatMissingData.IGNORE,
 };
 
+/** More graphs side by side are too narrow to be read. */
+const MAX_GRAPHS_PER_ROW = 4;
+
 export class Monitoring extends Construct {
   private readonly topic: Topic;
   private readonly alarms: Alarm[] = [];
@@ -124,7 +127,10 @@ export class Monitoring extends Construct {
     const { stackName } = Stack.of(this);
     const failures = this.functions.flatMap(({ lambda }) => [lambda.metricErrors(), lambda.metricThrottles()]);
     const allGraphs = Object.entries({ ...graphs, 'Failures of functions': failures });
-    const width = Math.floor(24 / allGraphs.length);
+    const rows = Math.ceil(allGraphs.length / MAX_GRAPHS_PER_ROW);
+    const perRow = Math.ceil(allGraphs.length / rows);
+    const width = Math.floor(24 / perRow);
+    const widgets = allGraphs.map(([title, left]) => new GraphWidget({ title, left, width, height: 7 }));
     return new Dashboard(this, 'Dashboard', {
       dashboardName: stackName,
       widgets: [
@@ -137,7 +143,7 @@ export class Monitoring extends Construct {
           }),
         ],
         [new SingleValueWidget({ title: 'Current values', metrics: currentValues, width: 24, height: 4 })],
-        allGraphs.map(([title, left]) => new GraphWidget({ title, left, width, height: 7 })),
+        ...Array.from({ length: rows }, (_, row) => widgets.slice(row * perRow, (row + 1) * perRow)),
       ],
     });
   }

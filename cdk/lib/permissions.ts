@@ -25,22 +25,34 @@ type Needs = Readonly<Record<string, Target>>;
  * S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html, and the page of each operation
  */
 export const NEEDS: Readonly<Record<string, Needs>> = {
+  'cognito-idp:AdminAddUserToGroup': { 'cognito-idp:AdminAddUserToGroup': 'itself' },
   'cognito-idp:AdminCreateUser': { 'cognito-idp:AdminCreateUser': 'itself' },
   'cognito-idp:AdminDeleteUser': { 'cognito-idp:AdminDeleteUser': 'itself' },
+  'cognito-idp:AdminDeleteUserAttributes': { 'cognito-idp:AdminDeleteUserAttributes': 'itself' },
   'cognito-idp:AdminDisableUser': { 'cognito-idp:AdminDisableUser': 'itself' },
+  'cognito-idp:AdminEnableUser': { 'cognito-idp:AdminEnableUser': 'itself' },
   'cognito-idp:AdminGetUser': { 'cognito-idp:AdminGetUser': 'itself' },
   'cognito-idp:AdminListGroupsForUser': { 'cognito-idp:AdminListGroupsForUser': 'itself' },
+  'cognito-idp:AdminRemoveUserFromGroup': { 'cognito-idp:AdminRemoveUserFromGroup': 'itself' },
   'cognito-idp:AdminSetUserPassword': { 'cognito-idp:AdminSetUserPassword': 'itself' },
   'cognito-idp:AdminUpdateUserAttributes': { 'cognito-idp:AdminUpdateUserAttributes': 'itself' },
+  'cognito-idp:AdminUserGlobalSignOut': { 'cognito-idp:AdminUserGlobalSignOut': 'itself' },
+  // A role for the group would also need iam:PassRole. twinpool gives a group no role (facts N2).
+  'cognito-idp:CreateGroup': { 'cognito-idp:CreateGroup': 'itself' },
   'cognito-idp:CreateUserImportJob': {
     'cognito-idp:CreateUserImportJob': 'itself',
     'iam:PassRole': 'import-logs-role',
   },
   'cognito-idp:DescribeUserImportJob': { 'cognito-idp:DescribeUserImportJob': 'itself' },
   'cognito-idp:DescribeUserPool': { 'cognito-idp:DescribeUserPool': 'itself' },
+  'cognito-idp:DescribeUserPoolClient': { 'cognito-idp:DescribeUserPoolClient': 'itself' },
   'cognito-idp:GetCSVHeader': { 'cognito-idp:GetCSVHeader': 'itself' },
+  'cognito-idp:ListGroups': { 'cognito-idp:ListGroups': 'itself' },
+  'cognito-idp:ListUserPoolClients': { 'cognito-idp:ListUserPoolClients': 'itself' },
   'cognito-idp:ListUsers': { 'cognito-idp:ListUsers': 'itself' },
+  'cognito-idp:ListUsersInGroup': { 'cognito-idp:ListUsersInGroup': 'itself' },
   'cognito-idp:StartUserImportJob': { 'cognito-idp:StartUserImportJob': 'itself' },
+  'cognito-idp:UpdateGroup': { 'cognito-idp:UpdateGroup': 'itself' },
   'logs:GetLogEvents': { 'logs:GetLogEvents': 'itself' },
   's3:ListObjectsV2': { 's3:ListBucket': 'itself' },
   // Without s3:ListBucket, S3 answers 403 instead of 404 for a missing key. A condition on s3:prefix is not possible, because a
@@ -65,24 +77,59 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:DescribeUserPool': ['secondary-pool'],
     's3:PutObject': ['outbox-bucket/outbox/*'],
   },
+  // It drains the outbox and reconciles. Nothing is ever written to the primary pool: what --prefer secondary brings home, the command
+  // line writes, with the operator's own permissions.
   'replicate-fn-worker': {
-    's3:ListObjectsV2': ['outbox-bucket'],
+    's3:ListObjectsV2': ['outbox-bucket', 'snapshot-bucket'],
     's3:GetObject': [
       'outbox-bucket/outbox/*',
       'snapshot-bucket/journal/password-reset/*',
       'snapshot-bucket/journal/restored/*',
       'snapshot-bucket/journal/sign-up/*',
+      // The lease of backup-fn: reconcile does not list while a snapshot lists.
+      'snapshot-bucket/lease.json',
+      'snapshot-bucket/parts/*',
+      'snapshot-bucket/reconciles/*',
+      'snapshot-bucket/withheld/*',
     ],
-    // A record that was refused is written again with If-Match, which also needs s3:GetObject. The list above contains it.
-    's3:PutObject': ['outbox-bucket/conflicts/*', 'outbox-bucket/outbox/*', 'snapshot-bucket/withheld/*'],
-    's3:DeleteObject': ['outbox-bucket/outbox/*'],
+    // A record that was refused is written again with If-Match, and so are the attributes of a record of the journal, once both pools
+    // agree. If-Match also needs s3:GetObject. The list above contains both.
+    's3:PutObject': [
+      'outbox-bucket/conflicts/*',
+      'outbox-bucket/outbox/*',
+      'snapshot-bucket/journal/password-reset/*',
+      'snapshot-bucket/journal/restored/*',
+      'snapshot-bucket/journal/sign-up/*',
+      'snapshot-bucket/parts/*',
+      'snapshot-bucket/reconciles/*',
+      'snapshot-bucket/withheld/*',
+    ],
+    's3:DeleteObject': ['outbox-bucket/outbox/*', 'snapshot-bucket/withheld/*'],
+    's3:CreateMultipartUpload': ['snapshot-bucket/parts/*'],
+    's3:UploadPart': ['snapshot-bucket/parts/*'],
+    's3:CompleteMultipartUpload': ['snapshot-bucket/parts/*'],
+    's3:AbortMultipartUpload': ['snapshot-bucket/parts/*'],
+    'cognito-idp:AdminAddUserToGroup': ['secondary-pool'],
     'cognito-idp:AdminCreateUser': ['secondary-pool'],
-    'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
-    'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
     'cognito-idp:AdminDeleteUser': ['secondary-pool'],
-    'cognito-idp:AdminListGroupsForUser': ['secondary-pool'],
+    'cognito-idp:AdminDeleteUserAttributes': ['secondary-pool'],
+    'cognito-idp:AdminDisableUser': ['secondary-pool'],
+    'cognito-idp:AdminEnableUser': ['secondary-pool'],
+    'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:AdminListGroupsForUser': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:AdminRemoveUserFromGroup': ['secondary-pool'],
+    'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
     'cognito-idp:AdminUpdateUserAttributes': ['secondary-pool'],
+    'cognito-idp:AdminUserGlobalSignOut': ['secondary-pool'],
+    // A group that only the secondary pool has is left: nothing deletes groups.
+    'cognito-idp:CreateGroup': ['secondary-pool'],
     'cognito-idp:DescribeUserPool': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:DescribeUserPoolClient': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:ListGroups': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:ListUserPoolClients': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:ListUsers': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:ListUsersInGroup': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:UpdateGroup': ['secondary-pool'],
   },
   'backup-fn-trigger': {
     's3:PutObject': ['snapshot-bucket/journal/password-reset/*', 'snapshot-bucket/journal/sign-up/*'],
@@ -92,6 +139,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:GetCSVHeader': ['secondary-pool'],
     'cognito-idp:ListUsers': ['secondary-pool'],
     'cognito-idp:AdminGetUser': ['secondary-pool'],
+    'cognito-idp:AdminListGroupsForUser': ['secondary-pool'],
     's3:ListObjectsV2': ['snapshot-bucket'],
     's3:GetObject': [
       'snapshot-bucket/journal/sign-up/*',
@@ -99,6 +147,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       'snapshot-bucket/lease.json',
       'snapshot-bucket/parts/*',
       'snapshot-bucket/snapshots/*',
+      'snapshot-bucket/withheld/*',
     ],
     // latest.json and lease.json are written with If-Match, which also needs s3:GetObject. The list above contains both.
     's3:PutObject': [
@@ -117,6 +166,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:GetCSVHeader': ['primary-pool'],
     'cognito-idp:ListUsers': ['primary-pool'],
     'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
+    'cognito-idp:AdminAddUserToGroup': ['primary-pool'],
     'cognito-idp:AdminCreateUser': ['primary-pool'],
     'cognito-idp:AdminDisableUser': ['primary-pool'],
     'cognito-idp:AdminSetUserPassword': ['primary-pool'],

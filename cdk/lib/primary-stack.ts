@@ -1,5 +1,5 @@
-// The primary region: replicate-fn as the primary pool's trigger and as the worker that processes the outbox, and restore-fn for the
-// failback.
+// The primary region: replicate-fn as the primary pool's trigger and as the worker that processes the outbox and reconciles the two
+// pools, and restore-fn for the failback.
 
 import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
@@ -7,7 +7,7 @@ import type { ConfigurationWithTwin, Twin } from './configuration.ts';
 import { Monitoring } from './monitoring.ts';
 import { attach, createOrReferToPool, referToPool } from './pool.ts';
 import { Restore } from './restore.ts';
-import { EVERY_MINUTE, Schedule } from './schedule.ts';
+import { EVERY_MINUTE, RECONCILE, Schedule } from './schedule.ts';
 import { type SnapshotLocation, Store } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
 
@@ -48,7 +48,8 @@ export class PrimaryStack extends Stack {
     const snapshots = snapshotLocation(this, secondary);
     const worker = new TwinpoolFunction(this, 'ReplicateWorker', {
       name: 'replicate-fn-worker',
-      description: 'twinpool: replicates the sign-ups that wait in the outbox',
+      description:
+        'twinpool: replicates the sign-ups that wait in the outbox, and makes the twin equal to the primary pool',
       codeOf,
       configuration,
       environment: {
@@ -57,6 +58,11 @@ export class PrimaryStack extends Stack {
         S3_BUCKET_NAME: snapshots.bucketName,
         S3_BUCKET_REGION: snapshots.region,
         TRIGGER_ARN: pool.ownFunction ?? trigger.lambda.functionArn,
+        RECONCILE_LIST_RPS: variables.RECONCILE_LIST_RPS,
+        RECONCILE_WRITES_RPS: variables.RECONCILE_WRITES_RPS,
+        RECONCILE_EVERY_S: variables.RECONCILE_EVERY_S,
+        GROUPS_EVERY_S: variables.GROUPS_EVERY_S,
+        WITHHOLD_DAYS: variables.WITHHOLD_DAYS,
       },
       arns: {
         ...arns,
@@ -65,7 +71,7 @@ export class PrimaryStack extends Stack {
         'key-of-snapshot-bucket': snapshots.keyArn,
       },
     });
-    new Schedule(this, 'Schedule', worker.lambda, { Tick: EVERY_MINUTE });
+    new Schedule(this, 'Schedule', worker.lambda, { Tick: EVERY_MINUTE, Reconcile: RECONCILE });
 
     const monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
     monitoring.addAlarm('Lost', {
@@ -90,9 +96,10 @@ export class PrimaryStack extends Stack {
       description:
         'A sign-up cannot be replicated, and retrying does not help. Its record was moved to conflicts/ in the outbox bucket and contains the reason.',
     });
+    alarmOnReconcile(monitoring, worker, Number(variables.RECONCILE_EVERY_S ?? RECONCILE_EVERY_S));
     monitoring.alarmOnDetachedTrigger(worker);
     monitoring.alarmOnFailures('Trigger', trigger, "The primary pool's trigger");
-    monitoring.alarmOnFailures('Worker', worker, 'The worker that processes the outbox');
+    monitoring.alarmOnFailures('Worker', worker, 'The worker that processes the outbox and reconciles');
 
     new Restore(this, 'Restore', { pool, snapshotPool: twin, snapshots, configuration, codeOf, monitoring });
 
@@ -103,6 +110,9 @@ export class PrimaryStack extends Stack {
         trigger.sum('Lost', Duration.days(1)),
         worker.sum('Conflicts', Duration.days(1)),
         trigger.sum('Replicated', Duration.days(1)),
+        worker.maximum('ReconcileAge'),
+        worker.sum('ReconcileChanges', Duration.days(1)),
+        worker.sum('ReconcileReported', Duration.days(1)),
       ],
       {
         'Sign-ups': ['Replicated', 'AlreadyReplicated', 'Deferred', 'Skipped', 'Lost'].map((name) => trigger.sum(name)),
@@ -113,6 +123,8 @@ export class PrimaryStack extends Stack {
           worker.sum('Conflicts'),
         ],
         'Replication latency, 99th percentile': [trigger.metric('ReplicationLatency', 'p99')],
+        'Age of the latest complete reconcile, in seconds': [worker.maximum('ReconcileAge')],
+        Reconcile: ['ReconcileChanges', 'ReconcileReported', 'MassChange'].map((name) => worker.sum(name)),
       },
     );
 
@@ -122,9 +134,42 @@ export class PrimaryStack extends Stack {
     new CfnOutput(this, 'OutboxBucketName', { value: outbox.bucket.bucketName, description: 'outbox/ and conflicts/' });
     new CfnOutput(this, 'SnapshotBucketName', {
       value: snapshots.bucketName,
-      description: 'snapshots/, journal/ and restores/, in the secondary region',
+      description: 'snapshots/, journal/, restores/, reconciles/ and withheld/, in the secondary region',
     });
   }
+}
+
+/** The default of the variable of the same name (reconcile/src/request.rs). */
+const RECONCILE_EVERY_S = 3600;
+
+/** Adds the alarms on reconcile, which the worker runs every `intervalS` seconds. */
+function alarmOnReconcile(monitoring: Monitoring, worker: TwinpoolFunction, intervalS: number): void {
+  monitoring.addAlarm('ReconcileAge', {
+    metric: worker.maximum('ReconcileAge'),
+    threshold: 3 * intervalS,
+    periods: 3,
+    missingData: 'breaching',
+    description:
+      'The twin has not been made equal to the primary pool for three intervals (RECONCILE_EVERY_S), or never, or the worker does not ' +
+      'report. Run twinpool status: fill-needed or never: run twinpool reconcile. waiting: the twin is in use, and it goes on an hour after the ' +
+      'last sign-up or reset there. Otherwise, the log of the worker says why nothing was written.',
+  });
+  monitoring.addAlarm('ReconcileReported', {
+    metric: worker.sum('ReconcileReported'),
+    threshold: 0,
+    missingData: 'not breaching',
+    description:
+      'Reconcile has found people for the first time whom it cannot make equal in the two pools. Run twinpool status for the latest report: ' +
+      'reconciles/ID/report.json in the snapshot bucket has each of them with the reason. Decide with twinpool reconcile --prefer.',
+  });
+  monitoring.addAlarm('MassChange', {
+    metric: worker.sum('MassChange'),
+    threshold: 0,
+    missingData: 'not breaching',
+    description:
+      'Reconcile would disable, delete or change so many users of the twin that it has held these writes. Check the users of the primary ' +
+      'pool first. If the changes are wanted, run twinpool reconcile --accept ID with the id of the run.',
+  });
 }
 
 /** The location of the twin's snapshots, from the outputs of the secondary stack. */

@@ -1,11 +1,9 @@
-// restore-fn, which an operator starts to restore users from a snapshot into a pool, and the role with which Cognito writes the log of
-// its import jobs.
+// restore-fn, which an operator starts to restore users from a snapshot into a pool.
 
-import { ArnFormat, CfnOutput, Stack, Validations } from 'aws-cdk-lib';
-import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { flattenCfnReference } from 'cdk-nag/lib/utils/flatten-cfn-reference.js';
+import { CfnOutput, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import type { Configuration } from './configuration.ts';
+import { ImportLogsRole } from './import-logs-role.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { Pool } from './pool.ts';
 import type { SnapshotLocation } from './store.ts';
@@ -30,33 +28,9 @@ export class Restore extends Construct {
     // A pool without a twin is restored from snapshots of itself. Between two pools, restore-fn refuses that.
     const isSamePool = pool === props.snapshotPool;
 
-    // Cognito names the log group /aws/cognito/userpools/ID/NAME. The wildcard also covers the log streams of the group.
-    const importLogs = stack.formatArn({
-      service: 'logs',
-      resource: 'log-group',
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-      resourceName: `/aws/cognito/userpools/${pool.id}/*`,
-    });
-    const role = new Role(this, 'ImportLogsRole', {
-      description: 'Amazon Cognito uses this role to write the log of import jobs',
-      // The trust policy and the actions are those of AWS's documentation. It has no condition on aws:SourceAccount: if Cognito does not
-      // send that key, no import job could start. restore-fn's permissions limit who may pass the role.
-      // https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-using-import-tool-cli-cloudwatch-iam-role.html
-      assumedBy: new ServicePrincipal('cognito-idp.amazonaws.com'),
-      inlinePolicies: {
-        ImportLogs: new PolicyDocument({
-          statements: [
-            new PolicyStatement({
-              actions: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
-              resources: [importLogs],
-            }),
-          ],
-        }),
-      },
-    });
-    Validations.of(role).acknowledge({
-      id: `AwsSolutions-IAM5[Resource::${flattenCfnReference(stack.resolve(importLogs))}]`,
-      reason: 'Cognito creates the log group and names it after the name of the pool, which is unknown here.',
+    const role = new ImportLogsRole(this, 'ImportLogsRole', {
+      pool,
+      outputDescription: 'The role for import jobs, also for a job that you create in the Cognito console',
     });
 
     const restore = new TwinpoolFunction(this, 'Restore', {
@@ -77,7 +51,7 @@ export class Restore extends Construct {
         'secondary-pool': props.snapshotPool.arn,
         'snapshot-bucket': snapshots.bucketArn,
         'key-of-snapshot-bucket': snapshots.keyArn,
-        'import-logs': importLogs,
+        'import-logs': role.logsArn,
         'import-logs-role': role.roleArn,
       },
     });
@@ -87,10 +61,6 @@ export class Restore extends Construct {
     new CfnOutput(stack, 'RestoreFunctionName', {
       value: restore.lambda.functionName,
       description: 'restore-fn. Invoke it with a payload such as {"dry_run":true}',
-    });
-    new CfnOutput(stack, 'ImportLogsRoleArn', {
-      value: role.roleArn,
-      description: 'The role for import jobs, also for a job that you create in the Cognito console',
     });
     const options = `--pool ${pool.id} --bucket ${bucketName} --bucket-region ${region} --role ${role.roleArn}`;
     new CfnOutput(stack, 'RestoreCommand', {

@@ -65,3 +65,13 @@ export const EVERY_MINUTE: ScheduledInvocation = {
   payload: { action: 'tick' },
   description: 'twinpool: the tick of every minute',
 };
+
+/**
+ * The wake-up for reconcile, which decides itself whether a run is due or one that was cut off has to go on. It is not part of the
+ * tick, because a run takes up to the whole time of an invocation, and the outbox must not wait for it.
+ */
+export const RECONCILE: ScheduledInvocation = {
+  expression: 'rate(5 minutes)',
+  payload: { action: 'reconcile' },
+  description: 'twinpool: the reconcile that is due',
+};

@@ -1,10 +1,11 @@
-// The secondary region: the twin with its fence, and backup-fn.
+// The secondary region: the twin with its fence, backup-fn, and the role of import jobs into the twin.
 
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Backup } from './backup.ts';
 import type { ConfigurationWithTwin } from './configuration.ts';
 import { Fence } from './fence.ts';
+import { ImportLogsRole } from './import-logs-role.ts';
 import { Monitoring } from './monitoring.ts';
 import { createOrReferToPool } from './pool.ts';
 import type { CodeOf } from './twinpool-function.ts';
@@ -17,6 +18,12 @@ export class SecondaryStack extends Stack {
     const monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
     const backup = new Backup(this, 'Backup', { pool, configuration, codeOf, monitoring });
     monitoring.createDashboard(backup.currentValues, backup.graphs);
+
+    // `twinpool reconcile` brings the people of the primary pool by import jobs of this pool. An operator passes the role to them.
+    new ImportLogsRole(this, 'ImportLogsRole', {
+      pool,
+      outputDescription: 'The role for import jobs into the secondary pool: twinpool reconcile --logs-role',
+    });
 
     const hasFence = secondary.pool === 'new' || secondary.fence === true;
     const fence = hasFence ? new Fence(this, 'Fence', pool) : undefined;

@@ -5,6 +5,22 @@ import { Key } from 'aws-cdk-lib/aws-kms';
 import { BlockPublicAccess, Bucket, BucketEncryption, type LifecycleRule, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
+/**
+ * How long the objects of reconcile are kept in the snapshot bucket.
+ *
+ * `withheld/` has no rule, and must not get one. A record there is the only memory of whom twinpool has disabled, and S3 cannot tell the
+ * record of somebody who is still disabled, and will be enabled again, from that of somebody who was deleted long ago, whom only
+ * `twinpool restore --withheld` brings back.
+ */
+export const RECONCILE_LIFECYCLE: LifecycleRule[] = [
+  // Reports and changes of a run, which contain no values: a year, so that a yearly audit finds when somebody was disabled or deleted.
+  // The id of a run begins with its year, so this prefix spares reconciles/latest.json and reconciles/lease.json.
+  { id: 'reconciles', prefix: 'reconciles/2', expiration: Duration.days(365) },
+  // The snapshot of the primary pool, and the import files and report of the fill that was made of it: all data of all people. A fill
+  // that was interrupted goes on with a snapshot of the same day; after that, they only help to find out why somebody was not brought.
+  { id: 'fills', prefix: 'fills/', expiration: Duration.days(30) },
+];
+
 export interface StoreProps {
   /** Only if the name must be known before the bucket exists. CloudFormation generates a name otherwise. */
   readonly bucketName?: string;

@@ -101,8 +101,12 @@ export class TwinpoolFunction extends Construct {
       systemLogLevelV2: SystemLogLevel.WARN,
       ...(isTrigger
         ? configuration.triggerConcurrency && { reservedConcurrentExecutions: configuration.triggerConcurrency }
-        : // A worker needs no retry, because the next tick follows within a minute, and an event that is older than a minute is
-          // obsolete for the same reason. A restore is started, and repeated, by the operator.
+        : // A worker needs no retry, because the schedule invokes it again soon, within a minute or, for reconcile, five. An event that
+          // is older than a minute is obsolete for the same reason. A restore is started, and repeated, by the operator.
+          //
+          // The concurrency of a worker is not limited: Lambda starts another instance, with its own 15 minutes and its own memory, for
+          // each event that arrives while one is busy. So the tick of every minute runs while a reconcile takes 15 minutes. Leases in
+          // S3 keep two runs of the same kind apart. A reserved concurrency of 1 would drop the ticks.
           { retryAttempts: 0, maxEventAge: Duration.minutes(1) }),
     });
 

@@ -201,6 +201,22 @@ for (const { what, from, to, says, at } of [
     at: line('variables:'),
     says: /variables\.SHRINK_GUARD_PERCENT is "101"\. Give a percentage/,
   },
+  ...(
+    [
+      ['RECONCILE_LIST_RPS', '31', "calls per second from '1' to '30'"],
+      ['RECONCILE_LIST_RPS', '0', "calls per second from '1' to '30'"],
+      ['RECONCILE_WRITES_RPS', '26', "calls per second from '1' to '25'"],
+      ['RECONCILE_EVERY_S', '299', "seconds, at least '300'"],
+      ['GROUPS_EVERY_S', '1h', "seconds, at least '300'"],
+      ['WITHHOLD_DAYS', '0', 'a whole number of days'],
+    ] as const
+  ).map(([name, value, accepts]) => ({
+    what: `${value} for ${name}`,
+    from: 'variables: {},',
+    to: `variables: { ${name}: '${value}' },`,
+    at: line('variables:'),
+    says: new RegExp(`variables\\.${name} is "${value}"\\. Give .*${accepts}`),
+  })),
 ]) {
   test(`rejected, with the line number: ${what}`, async () => {
     const message = await errorOf(freshWith(from, to));
@@ -209,6 +225,28 @@ for (const { what, from, to, says, at } of [
     assert.equal(message.split('\n').length, 1, message);
   });
 }
+
+test('accepted: the variables of reconcile at the ends of their ranges', async () => {
+  for (const variables of [
+    {
+      RECONCILE_LIST_RPS: '1',
+      RECONCILE_WRITES_RPS: '1',
+      RECONCILE_EVERY_S: '300',
+      GROUPS_EVERY_S: '300',
+      WITHHOLD_DAYS: '1',
+    },
+    {
+      RECONCILE_LIST_RPS: '30',
+      RECONCILE_WRITES_RPS: '25',
+      RECONCILE_EVERY_S: '604800',
+      GROUPS_EVERY_S: '2592000',
+      WITHHOLD_DAYS: '365',
+    },
+  ]) {
+    const path = freshWith('variables: {},', `variables: ${JSON.stringify(variables)},`);
+    assert.deepEqual((await readConfiguration(path)).variables, variables);
+  }
+});
 
 test('rejected: an existing pool of another region, and an existing twin without the fence property', async () => {
   const { fence: _, ...withoutFence } = AROUND_EXISTING.secondary;

@@ -38,7 +38,7 @@ const FUNCTIONS: Record<FunctionName, { stacks: Stack[]; id: string }> = {
 /** The roles of a stack that do not belong to a function. */
 const OTHER_ROLES: Record<Stack, string[]> = {
   primary: ['Schedule', 'RestoreImportLogs'],
-  secondary: ['BackupSchedule'],
+  secondary: ['BackupSchedule', 'ImportLogs'],
   single: ['BackupSchedule', 'RestoreImportLogs'],
 };
 
@@ -154,6 +154,20 @@ for (const [name, call, action, why] of [
   ],
   ['replicate-fn-worker', 's3:GetObject', 'kms:Decrypt on key-of-outbox-bucket', 'a record is decrypted'],
   ['replicate-fn-worker', 's3:PutObject', 'kms:GenerateDataKey on key-of-outbox-bucket', 'a conflict is encrypted'],
+  [
+    'replicate-fn-worker',
+    's3:GetObject',
+    's3:ListBucket on snapshot-bucket',
+    'S3 answers 404 instead of 403 before the first reconcile',
+  ],
+  ['replicate-fn-worker', 's3:GetObject', 'kms:Decrypt on key-of-snapshot-bucket', 'the journal is decrypted'],
+  ['replicate-fn-worker', 's3:PutObject', 'kms:GenerateDataKey on key-of-snapshot-bucket', 'a report is encrypted'],
+  [
+    'replicate-fn-worker',
+    's3:DeleteObject',
+    's3:GetObject on snapshot-bucket/withheld/*',
+    'a record is deleted with If-Match',
+  ],
   ['replicate-fn-trigger', 's3:PutObject', 'kms:GenerateDataKey on key-of-outbox-bucket', 'a record is encrypted'],
   ['backup-fn-trigger', 's3:PutObject', 'kms:GenerateDataKey on key-of-snapshot-bucket', 'a record is encrypted'],
   ['backup-fn-worker', 's3:UploadPart', 'kms:Decrypt on key-of-snapshot-bucket', 'parts are decrypted'],
@@ -193,14 +207,49 @@ for (const [name, call, action, why] of [
 
 test('an object that is written with If-Match, or copied, is also read, because S3 requires both permissions', () => {
   for (const [name, keys] of [
-    ['replicate-fn-worker', ['outbox/*']],
-    ['backup-fn-worker', ['latest.json', 'lease.json']],
-    ['restore-fn', ['lease.json', 'journal/sign-up/*']],
+    [
+      'replicate-fn-worker',
+      [
+        'outbox-bucket/outbox/*',
+        'snapshot-bucket/journal/password-reset/*',
+        'snapshot-bucket/journal/restored/*',
+        'snapshot-bucket/journal/sign-up/*',
+        'snapshot-bucket/reconciles/*',
+        'snapshot-bucket/withheld/*',
+      ],
+    ],
+    ['backup-fn-worker', ['snapshot-bucket/latest.json', 'snapshot-bucket/lease.json']],
+    ['restore-fn', ['snapshot-bucket/lease.json', 'snapshot-bucket/journal/sign-up/*']],
   ] as const) {
     const { 's3:GetObject': read } = RECORDED[name] ?? {};
     for (const key of keys) {
-      const bucket = key === 'outbox/*' ? 'outbox-bucket' : 'snapshot-bucket';
-      assert.ok(read?.includes(`${bucket}/${key}`), `${name}: ${key}`);
+      assert.ok(read?.includes(key), `${name}: ${key}`);
+    }
+  }
+});
+
+test('reconcile is a one-way mirror: the worker only reads the primary pool', () => {
+  for (const { template } of DEPLOYED.filter(({ stack }) => stack === 'primary')) {
+    const ofPrimary = statements(template, 'ReplicateWorker').filter(({ resources }) =>
+      resources.some((resource) => resourceName(resource, 'primary') === 'primary-pool'),
+    );
+    const actions = ofPrimary.flatMap(({ actions }) => actions);
+    assert.ok(actions.includes('cognito-idp:ListUsers'), `it may list the primary pool: ${actions}`);
+    const writes = actions.filter((action) => !/^cognito-idp:(Admin)?(Describe|Get|List)\w+$/.test(action));
+    assert.deepEqual(writes, []);
+  }
+});
+
+test('no function may delete a group, and only the worker that takes snapshots may write latest.json', () => {
+  for (const { stack, template } of DEPLOYED) {
+    for (const id of functionsOf(stack)) {
+      const granted = statements(template, id);
+      assert.ok(!granted.some(({ actions }) => actions.includes('cognito-idp:DeleteGroup')), id);
+      const pointers = granted.filter(
+        ({ actions, resources }) =>
+          actions.includes('s3:PutObject') && resources.some((resource) => resource.endsWith('/latest.json')),
+      );
+      assert.equal(pointers.length > 0, id === 'BackupWorker', id);
     }
   }
 });

@@ -58,15 +58,44 @@ test('both functions get the variables of the configuration, and no variable wit
   }
 });
 
-test('the worker of the outbox gets a tick every minute, with a constant payload and without retries', () => {
+test('the worker gets the variables of reconcile, and the trigger does not', () => {
+  const set = {
+    RECONCILE_LIST_RPS: '5',
+    RECONCILE_WRITES_RPS: '8',
+    RECONCILE_EVERY_S: '7200',
+    GROUPS_EVERY_S: '43200',
+    WITHHOLD_DAYS: '14',
+  };
+  const { primary } = templates({ ...FROM_NOTHING, variables: set });
+  const ofWorker = variables(primary, 'ReplicateWorker');
+  const ofTrigger = variables(primary, 'ReplicateTrigger');
+  for (const [name, value] of Object.entries(set)) {
+    assert.equal(ofWorker[name], value, name);
+    assert.equal(ofTrigger[name], undefined, name);
+  }
+});
+
+test('the worker gets a tick every minute and is woken for reconcile every five, with constant payloads and without retries', () => {
   const schedules = Object.values(all(fromNothing, 'AWS::Scheduler::Schedule')).map(({ Properties }) => Properties);
-  assert.equal(schedules.length, 1);
-  const [{ ScheduleExpression, FlexibleTimeWindow, Target }] = schedules;
-  assert.equal(ScheduleExpression, 'rate(1 minute)');
-  assert.deepEqual(FlexibleTimeWindow, { Mode: 'OFF' });
-  assert.equal(Target.Input, '{"action":"tick"}');
-  assert.deepEqual(Target.RetryPolicy, { MaximumRetryAttempts: 0 });
-  assert.match(text(Target.Arn), /^<ReplicateWorkerFunction/);
+  const inputs = Object.fromEntries(
+    schedules.map(({ ScheduleExpression, Target }) => [ScheduleExpression, Target.Input]),
+  );
+  assert.deepEqual(inputs, {
+    'rate(1 minute)': '{"action":"tick"}',
+    'rate(5 minutes)': '{"action":"reconcile"}',
+  });
+  for (const { FlexibleTimeWindow, Target } of schedules) {
+    assert.deepEqual(FlexibleTimeWindow, { Mode: 'OFF' });
+    assert.deepEqual(Target.RetryPolicy, { MaximumRetryAttempts: 0 });
+    assert.match(text(Target.Arn), /^<ReplicateWorkerFunction/);
+  }
+});
+
+test('the tick does not wait for a reconcile of 15 minutes, because the concurrency of the worker is not limited', () => {
+  const { primary } = templates({ ...FROM_NOTHING, triggerConcurrency: 20 });
+  const { Properties } = one(primary, 'AWS::Lambda::Function', 'ReplicateWorkerFunction');
+  assert.equal(Properties.Timeout, 15 * 60);
+  assert.equal(Properties.ReservedConcurrentExecutions, undefined);
 });
 
 test('nothing expires in the outbox', () => {
@@ -97,6 +126,45 @@ test('conflicts raise an alarm', () => {
   assert.equal(Properties.MetricName, 'Conflicts');
   assert.equal(Properties.Threshold, 0);
   assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+});
+
+test('three intervals without a complete reconcile raise an alarm, and so does missing data', () => {
+  for (const [RECONCILE_EVERY_S, seconds] of [
+    [undefined, 3 * 3600],
+    ['86400', 3 * 86400],
+  ] as const) {
+    const { primary } = templates({ ...FROM_NOTHING, variables: RECONCILE_EVERY_S ? { RECONCILE_EVERY_S } : {} });
+    const { Properties } = one(primary, 'AWS::CloudWatch::Alarm', 'WatchReconcileAge');
+    assert.equal(Properties.MetricName, 'ReconcileAge');
+    assert.equal(Properties.Statistic, 'Maximum');
+    assert.equal(Properties.Threshold, seconds);
+    assert.equal(Properties.TreatMissingData, 'breaching');
+    assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+    assert.match(Properties.AlarmDescription, /twinpool status.*twinpool reconcile/);
+  }
+});
+
+test('people who are reported for the first time, and a mass change that was held, raise an alarm that says what to do', () => {
+  for (const [name, whatToDo] of [
+    ['ReconcileReported', /report\.json.*twinpool reconcile --prefer/],
+    ['MassChange', /Check the users of the primary pool first.*twinpool reconcile --accept/],
+  ] as const) {
+    const { Properties } = one(fromNothing, 'AWS::CloudWatch::Alarm', `Watch${name}`);
+    assert.equal(Properties.MetricName, name);
+    assert.equal(Properties.Statistic, 'Sum');
+    assert.equal(Properties.Threshold, 0);
+    assert.equal(Properties.TreatMissingData, 'notBreaching');
+    assert.match(text(Properties.Dimensions[0].Value), /^<ReplicateWorkerFunction/);
+    assert.match(Properties.AlarmDescription, whatToDo);
+  }
+});
+
+test('the dashboard shows the age, the changes and the reports of reconcile, as current values and as graphs', () => {
+  const { DashboardBody } = one(fromNothing, 'AWS::CloudWatch::Dashboard', 'WatchDashboard').Properties;
+  for (const name of ['ReconcileAge', 'ReconcileChanges', 'ReconcileReported']) {
+    const shown = text(DashboardBody).match(new RegExp(`"twinpool","${name}","FunctionName","<ReplicateWorker`, 'g'));
+    assert.equal(shown?.length, 2, name);
+  }
 });
 
 test('a trigger that is detached raises an alarm', () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Match } from 'aws-cdk-lib/assertions';
 import { AROUND_EXISTING, FROM_NOTHING, templates } from './app.ts';
-import { all, one, text } from './template.ts';
+import { all, one, statements, text } from './template.ts';
 
 const fromNothing = templates(FROM_NOTHING).secondary;
 const existing = templates(AROUND_EXISTING).secondary;
@@ -13,6 +13,12 @@ const variables = (template: typeof fromNothing, id: string) => {
   const { Variables } = one(template, 'AWS::Lambda::Function', `${id}Function`).Properties.Environment;
   return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, text(value)]));
 };
+
+/** The rules of the snapshot bucket with which objects expire. */
+const expirations = (template: typeof fromNothing): { Prefix: string }[] =>
+  one(template, 'AWS::S3::Bucket', 'BackupSnapshotsBucket').Properties.LifecycleConfiguration.Rules.filter(
+    (rule: object) => 'ExpirationInDays' in rule,
+  );
 
 test('the trigger has its documented variables, and none for its own pool', () => {
   const { S3_BUCKET_NAME, ...rest } = variables(fromNothing, 'BackupTrigger');
@@ -79,14 +85,50 @@ test('the permission for the bucket to invoke the worker is created before the b
   fromNothing.hasResource('AWS::S3::Bucket', { DependsOn: [Match.stringLikeRegexp('^BackupCalledByBucket')] });
 });
 
-test('snapshots expire as configured, and the journal never expires', () => {
+test('snapshots expire as configured, reports of reconcile after a year, fills after a month; the journal and withheld people never', () => {
   const { secondary } = templates({ ...FROM_NOTHING, snapshotDays: 30 });
-  const rules = one(secondary, 'AWS::S3::Bucket', 'BackupSnapshotsBucket').Properties.LifecycleConfiguration.Rules;
-  const expiring = rules.filter((rule: object) => 'ExpirationInDays' in rule);
-  assert.deepEqual(expiring, [
+  assert.deepEqual(expirations(secondary), [
     { ExpirationInDays: 30, Id: 'snapshots', Prefix: 'snapshots/', Status: 'Enabled' },
     { ExpirationInDays: 7, Id: 'parts', Prefix: 'parts/', Status: 'Enabled' },
+    { ExpirationInDays: 365, Id: 'reconciles', Prefix: 'reconciles/2', Status: 'Enabled' },
+    { ExpirationInDays: 30, Id: 'fills', Prefix: 'fills/', Status: 'Enabled' },
   ]);
+});
+
+test('objects of a run of reconcile expire, but not its pointer and its lease', () => {
+  const expires = (key: string) => expirations(fromNothing).some(({ Prefix }) => key.startsWith(Prefix));
+  assert.ok(expires('reconciles/20261129T142525Z-0a1b2c3d/report.json'), 'a report expires');
+  assert.ok(!expires('reconciles/latest.json'), 'latest.json is kept');
+  assert.ok(!expires('reconciles/lease.json'), 'lease.json is kept');
+});
+
+test('Cognito may assume the role of import jobs into the twin, which gives access only to the import logs of this pool', () => {
+  for (const [template, pool] of [
+    [fromNothing, '<UserPool\\w+>'],
+    [existing, 'ap-northeast-3_Secondary'],
+  ] as const) {
+    const { Properties } = one(template, 'AWS::IAM::Role', 'ImportLogsRole');
+    assert.deepEqual(Properties.AssumeRolePolicyDocument.Statement, [
+      { Action: 'sts:AssumeRole', Effect: 'Allow', Principal: { Service: 'cognito-idp.amazonaws.com' } },
+    ]);
+    const [statement, ...more] = statements(template, 'ImportLogs');
+    assert.deepEqual(more, []);
+    assert.deepEqual(statement?.actions, [
+      'logs:CreateLogGroup',
+      'logs:CreateLogStream',
+      'logs:DescribeLogStreams',
+      'logs:PutLogEvents',
+    ]);
+    const logs = `^arn:<AWS::Partition>:logs:ap-northeast-3:<AWS::AccountId>:log-group:/aws/cognito/userpools/${pool}/\\*$`;
+    assert.match(statement?.resources.join() ?? '', new RegExp(logs));
+    const { ImportLogsRoleArn } = template.findOutputs('ImportLogsRoleArn');
+    assert.match(text(ImportLogsRoleArn?.['Value']), /^<ImportLogsRole\w+\.Arn>$/);
+  }
+});
+
+test('no function of this stack may pass the role of import jobs: only an operator does', () => {
+  const roles = JSON.stringify(all(fromNothing, 'AWS::IAM::Role'));
+  assert.doesNotMatch(roles, /iam:PassRole/);
 });
 
 test('lost sign-ups raise an alarm', () => {

@@ -364,3 +364,28 @@ test('without a twin there is one stack, in the region of the pool, without repl
     assert.doesNotMatch(JSON.stringify(template.toJSON()), /[Rr]eplicate|[Oo]utbox|TARGET_USER_POOL_ID/);
   }
 });
+
+test('without a twin there is nothing of reconcile: no schedule, alarm, graph, lifecycle rule or permission to write', () => {
+  for (const configuration of Object.values(SINGLE_VARIANTS)) {
+    const template = singleTemplate(configuration);
+    assert.doesNotMatch(
+      JSON.stringify(template.toJSON()),
+      /[Rr]econcile|MassChange|WITHHOLD|"fills\/|AdminEnableUser|AdminUserGlobalSignOut|CreateGroup/,
+    );
+  }
+});
+
+test('the graphs of a dashboard fit side by side, at least a quarter of its width each', () => {
+  for (const deployed of Object.values(TEMPLATES)) {
+    for (const template of Object.values(deployed)) {
+      const body = text(one(template, 'AWS::CloudWatch::Dashboard', 'WatchDashboard').Properties.DashboardBody);
+      const graphs = [...body.matchAll(/"type":"metric","width":(\d+),"height":7,"x":(\d+),"y":(\d+)/g)];
+      assert.ok(graphs.length >= 4, `${graphs.length} graphs`);
+      for (const [, width, x] of graphs) {
+        assert.ok(Number(width) >= 6 && Number(x) + Number(width) <= 24, `${width} wide at ${x}`);
+      }
+      const places = new Set(graphs.map(([, , x, y]) => `${x}, ${y}`));
+      assert.equal(places.size, graphs.length, 'no graph covers another');
+    }
+  }
+});

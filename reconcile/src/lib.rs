@@ -3,23 +3,40 @@
 //! A trigger sees only new confirmations. Reconcile brings the people who were there before twinpool, and whatever changes without a
 //! trigger: attributes, disabled and deleted people, people whom an administrator made, groups.
 //!
-//! - [`request`]: what a run is asked for, and what it answers
-//! - [`report`]: `reconciles/<id>/report.json` and the pointer to the latest one
+//! A run lists both pools, joins the listings, and gets a plan: at whom to look. A listing only says at whom to look. Every write is
+//! decided on a fresh look at both users and at the journal.
+//!
+//! - [`request`]: what a run is asked for, and what it answers; [`report`]: what it leaves in the bucket
+//! - [`run`](mod@run): a run from the lease to the report, over several invocations ([`progress`])
+//! - [`settings`]: settings of the pools with which nothing may be written
+//! - listing: [`list_pools`] keeps [`listed`] users, as [`comparison`] compares them, in [`sorted`] runs
+//! - comparing: [`compare`] joins the runs, [`plan`] says what they suggest, [`plan_lines`] reads that again
+//! - writing: [`write`](mod@write) looks at everybody in the plan, [`mirror`] at one person, [`decision`] says what is done with their
+//!   attributes; [`guard`] holds mass changes, [`refused`] remembers values in vain; [`outcome`] and [`changes`] keep what was done
+//! - [`groups`]: groups and their members
+//! - [`prefer`]: carries out what an operator decides on people whom a run has reported
 
+pub mod changes;
+pub mod compare;
+pub mod comparison;
+pub mod decision;
 pub mod error;
+pub mod groups;
+pub mod guard;
+pub mod list_pools;
+pub mod listed;
+pub mod mirror;
+pub mod outcome;
+pub mod plan;
+pub mod plan_lines;
+pub mod prefer;
+pub mod progress;
+pub mod refused;
 pub mod report;
 pub mod request;
+pub mod run;
+pub mod settings;
+pub mod sorted;
+pub mod write;
 
-/// Runs reconcile: begins a run, or goes on with one that was cut off.
-///
-/// # Errors
-///
-/// Nothing may be written, or a service did not answer.
-pub async fn run(
-    config: &request::ReconcileConfig,
-    request: &request::Request,
-    context: &request::RunContext<'_>,
-) -> Result<request::Answer, error::ReconcileError> {
-    let _ = (config, request, context);
-    Err(error::ReconcileError::Refused("not built yet".into()))
-}
+pub use run::run;

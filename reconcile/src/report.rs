@@ -1,14 +1,13 @@
 //! `reconciles/<id>/report.json`: what a run found and did, written last; and `reconciles/latest.json`, which names the latest
 //! complete run.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::id::Id;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 
+use crate::guard::Kinds;
 use crate::request::{Counts, Status};
 
 /// The prefix of everything that belongs to runs.
@@ -51,10 +50,12 @@ pub struct Report {
     pub counts: Counts,
     /// People reported for the first time.
     pub newly_reported: u64,
+    /// Pairs, of which a part is many for the mass change guard.
+    pub pairs: u64,
     /// Writes that the mass change guard held back, by kind.
-    pub held: BTreeMap<String, u64>,
+    pub held: Kinds,
     /// Writes of the kinds that the guard counts, by kind: the next runs of 24 hours count them too.
-    pub mass_changes: BTreeMap<String, u64>,
+    pub made: Kinds,
     /// Whom an operator should look at, at most [`MAX_REPORTED`].
     pub reported: Vec<Reported>,
 }

@@ -73,9 +73,15 @@ pub struct RunContext<'a> {
     pub lease_holder: String,
     /// When to stop, so that a later run goes on; none for a run that stays until the end.
     pub deadline: Option<Instant>,
+    /// Whether people are left to a fill when more than [`FILL_THRESHOLD`] are missing: import jobs bring them faster, and make no monthly
+    /// active user.
+    pub leave_to_fill: bool,
     /// Is called with each step of progress.
     pub on_progress: &'a (dyn Fn(Step) + Sync),
 }
+
+/// When more people than this are missing, a fill should bring them.
+pub const FILL_THRESHOLD: u64 = 500;
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +92,8 @@ pub enum Step {
     Comparing(u64),
     /// Writing: people dealt with, and people who differ.
     Writing(u64, u64),
-    /// Listing the members of the groups of both pools: groups listed so far, and groups.
-    ListingGroups(u64, u64),
+    /// Comparing groups: groups compared so far, and groups.
+    Groups(u64, u64),
 }
 
 /// What a run answers.
@@ -121,7 +127,7 @@ pub enum Status {
     NotNeeded,
     /// Another run is at it.
     Held,
-    /// Nothing was written: the report says what would be.
+    /// In a report: nothing was written, and the lines of changes say what would be.
     DryRun,
 }
 
@@ -153,4 +159,32 @@ pub struct Counts {
     pub reported: u64,
     /// People of the primary pool who could not get into the secondary pool: nothing verified to reset the password with.
     pub no_way_in: u64,
+}
+
+impl Counts {
+    /// Adds the numbers of somebody else.
+    pub fn add(&mut self, other: &Self) {
+        for (ours, theirs) in [
+            (&mut self.unchanged, other.unchanged),
+            (&mut self.created, other.created),
+            (&mut self.updated, other.updated),
+            (&mut self.disabled, other.disabled),
+            (&mut self.enabled, other.enabled),
+            (&mut self.withheld, other.withheld),
+            (&mut self.removed, other.removed),
+            (&mut self.group_changes, other.group_changes),
+            (&mut self.skipped, other.skipped),
+            (&mut self.newcomers, other.newcomers),
+            (&mut self.reported, other.reported),
+            (&mut self.no_way_in, other.no_way_in),
+        ] {
+            *ours += theirs;
+        }
+    }
+
+    /// People and groups that were changed.
+    pub fn changes(&self) -> u64 {
+        let people = self.created + self.updated + self.disabled + self.enabled;
+        people + self.withheld + self.removed + self.group_changes
+    }
 }

@@ -1,8 +1,14 @@
 //! replicate-fn's environment variables. An error in them is kept as a value, because the trigger must answer nevertheless.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use reconcile::request::{
+    DEFAULT_GROUPS_INTERVAL, DEFAULT_INTERVAL, DEFAULT_LISTS_PER_SECOND, DEFAULT_WITHHOLD_DAYS,
+    DEFAULT_WRITES_PER_SECOND, ReconcileConfig,
+};
 use shared::aws::{RetryPolicy, Sdk};
 use shared::cognito::pool::Pool;
 use shared::environment::{ConfigError, CustomAttribute, Environment};
@@ -25,8 +31,15 @@ struct Replication {
     budget: Duration,
 }
 
+/// What both roles are set up with.
+type Configured = (
+    Trigger,
+    Result<OutboxWorker, ConfigError>,
+    Result<ReconcileConfig, ConfigError>,
+);
+
 /// Reads the environment variables of both roles.
-pub fn read(environment: &Environment) -> (Trigger, Result<OutboxWorker, ConfigError>) {
+pub fn read(environment: &Environment) -> Configured {
     let sdk = Sdk::from_environment(environment);
     let replication = Replication::of(environment);
     let bucket = |policy| {
@@ -63,11 +76,44 @@ pub fn read(environment: &Environment) -> (Trigger, Result<OutboxWorker, ConfigE
             })?,
         })
     })();
+    let reconcile = (|| {
+        let (sdk, replication) = (sdk.clone()?, replication.clone()?);
+        let bucket = snapshot_bucket(environment, &sdk)?;
+        let seconds = |name, default: SignedDuration| {
+            let seconds = environment.or(name, default.as_secs(), "whole seconds, e.g. 3600");
+            seconds.map(SignedDuration::from_secs)
+        };
+        let per_second = |name, default: NonZeroU16| {
+            let rate = environment.or(name, default, "calls a second, e.g. 10");
+            rate.map(|rate| u32::from(rate.get()))
+        };
+        Ok(ReconcileConfig {
+            primary: environment.required_as("SOURCE_USER_POOL_ID", EXPECTED_POOL_ID)?,
+            secondary: replication.target,
+            bucket: bucket.ok_or(ConfigError::Missing {
+                name: "S3_BUCKET_NAME",
+                expected: "the snapshot bucket in the secondary region",
+            })?,
+            origin: replication.origin,
+            trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),
+            activate: replication.activate,
+            lists_per_second: per_second("RECONCILE_LIST_RPS", DEFAULT_LISTS_PER_SECOND)?,
+            writes_per_second: per_second("RECONCILE_WRITES_RPS", DEFAULT_WRITES_PER_SECOND)?,
+            interval: seconds("RECONCILE_EVERY_S", DEFAULT_INTERVAL)?,
+            groups_interval: seconds("GROUPS_EVERY_S", DEFAULT_GROUPS_INTERVAL)?,
+            withhold_days: environment.or(
+                "WITHHOLD_DAYS",
+                DEFAULT_WITHHOLD_DAYS,
+                "days, e.g. 7",
+            )?,
+            sdk,
+        })
+    })();
     let trigger = Trigger {
         replicator: replicator(RetryPolicy::TRIGGER, false).map(Arc::new),
         outbox: bucket(RetryPolicy::OUTBOX_WRITE),
     };
-    (trigger, worker)
+    (trigger, worker, reconcile)
 }
 
 /// The snapshot bucket, in which withheld replicas are kept. Without it nobody is moved or withheld.

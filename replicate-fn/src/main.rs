@@ -2,6 +2,7 @@
 //!
 //! - as trigger: creates each confirmed person in the secondary pool, or records them in the outbox ([`trigger`])
 //! - as worker, `{"action":"tick"}`: replays the outbox ([`outbox_worker`])
+//! - as worker, `{"action":"reconcile"}`: makes the secondary pool equal to the primary pool ([`reconcile_worker`])
 //!
 //! Both use [`replicator`]: [`replica`] decides which user is created from a confirmation, [`secondary`] creates it, and
 //! [`pool_rules`] says what the pool's description allows after a refusal. Where another person holds the name, the worker decides
@@ -9,11 +10,13 @@
 
 mod config;
 mod outbox_worker;
+mod reconcile_worker;
 mod replicator;
 mod trigger;
 
 use std::time::Instant;
 
+use reconcile::request::{ReconcileConfig, Request};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use shared::environment::ConfigError;
@@ -29,6 +32,7 @@ use crate::trigger::Trigger;
 struct ReplicateFn {
     trigger: Trigger,
     worker: Result<OutboxWorker, ConfigError>,
+    reconcile: Result<ReconcileConfig, ConfigError>,
 }
 
 /// What the worker is asked to do.
@@ -36,13 +40,18 @@ struct ReplicateFn {
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
     Tick,
+    Reconcile(Request),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let set_up = async |environment: &_| {
-        let (trigger, worker) = config::read(environment);
-        ReplicateFn { trigger, worker }
+        let (trigger, worker, reconcile) = config::read(environment);
+        ReplicateFn {
+            trigger,
+            worker,
+            reconcile,
+        }
     };
     let served = function::run(&[env!("CARGO_CRATE_NAME")], set_up).await;
     served.map_err(anyhow::Error::from_boxed)
@@ -59,11 +68,21 @@ impl Function for ReplicateFn {
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Box<RawValue>, RequestFailed> {
-        let Ok(Action::Tick) = serde_json::from_str(payload.get()) else {
-            return Err(UnknownPayload::of(payload, " or {\"action\":\"tick\"}").into());
-        };
-        let worker = self.worker.as_ref().map_err(Clone::clone)?;
-        let answer = worker.drain(invocation.work_deadline, metrics).await?;
-        Ok(to_raw_value(&answer)?)
+        match serde_json::from_str(payload.get()) {
+            Ok(Action::Tick) => {
+                let worker = self.worker.as_ref().map_err(Clone::clone)?;
+                let answer = worker.drain(invocation.work_deadline, metrics).await?;
+                Ok(to_raw_value(&answer)?)
+            }
+            Ok(Action::Reconcile(request)) => {
+                let config = self.reconcile.as_ref().map_err(Clone::clone)?;
+                let answer = reconcile_worker::run(config, &request, invocation, metrics).await?;
+                Ok(to_raw_value(&answer)?)
+            }
+            Err(_) => {
+                let known = " or {\"action\":\"tick\"} or {\"action\":\"reconcile\"}";
+                Err(UnknownPayload::of(payload, known).into())
+            }
+        }
     }
 }

@@ -36,9 +36,6 @@ const CONCURRENT_RECORDS: usize = 8;
 /// After so many unanswered calls in a row, the region counts as unreachable until the next tick.
 const MAX_UNANSWERED_CALLS: u32 = 8;
 
-/// How many holders of one person's names are dealt with in one tick: of the username and of two addresses.
-const MAX_HOLDERS: u32 = 3;
-
 /// The function as the worker of the outbox.
 pub struct OutboxWorker {
     /// A client for the primary pool that does not retry by itself.
@@ -314,6 +311,8 @@ impl Tick<'_> {
             primary: &self.primary,
             secondary,
             snapshots: self.worker.snapshots.as_ref(),
+            parked: None,
+            may_delete: &|| true,
         };
         let replica = match self.look_up_original(confirmation).await? {
             Original::Gone => {
@@ -335,27 +334,15 @@ impl Tick<'_> {
         };
         // Right before the calls whose quota it is, so that a slow answer from elsewhere does not make them come at once.
         self.limiter.acquire().await;
-        let mut attempts = 0;
-        let replicated = loop {
-            attempts += 1;
-            match secondary.replicate(&replica).await {
-                Err(NotReplicated::HeldByUnconfirmed(holder)) if attempts <= MAX_HOLDERS => {
-                    let deleted = users::delete_unconfirmed(secondary.pool(), &holder).await;
-                    if deleted.map_err(NotReplicated::Secondary)? {
-                        tracing::warn!(
-                            sub,
-                            holder,
-                            "an unconfirmed user held the username: deleted"
-                        );
-                        self.state().metrics.count(Metric::Reclaimed);
-                    }
-                }
-                Err(NotReplicated::HeldByAnother { held, holder }) if attempts <= MAX_HOLDERS => {
-                    holders.make_way(held, &holder).await?;
-                }
-                replicated => break replicated?,
-            }
+        let on_reclaimed = |holder: &str| {
+            tracing::warn!(
+                sub,
+                holder,
+                "an unconfirmed user held the username: deleted"
+            );
+            self.state().metrics.count(Metric::Reclaimed);
         };
+        let replicated = holders.replicate(&replica, on_reclaimed).await?;
         report_replicated(sub, &replicated, &mut self.state().metrics);
         Ok(RecordOutcome::Drained)
     }

@@ -1,8 +1,10 @@
 //! Another person's replica holds the name of somebody who is to be created. The primary pool says where that person is now; if they
 //! have moved to another address, the replica is moved, and if they have been deleted, it is withheld and deleted.
 
+use std::sync::Mutex;
+
 use jiff::Timestamp;
-use shared::cognito::pool::Pool;
+use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
 use shared::identity::{same_but_for_case, verified};
@@ -13,7 +15,7 @@ use shared::withheld::{self, Why, Withheld};
 
 use crate::pool_rules::ADDRESSES;
 use crate::replica::{Name, Replica};
-use crate::secondary::{Held, NotReplicated, Secondary};
+use crate::secondary::{Held, NotReplicated, Replicated, Secondary};
 
 /// What the outbox worker needs to free a name.
 pub struct Holders<'a> {
@@ -23,7 +25,34 @@ pub struct Holders<'a> {
     pub secondary: &'a Secondary,
     /// The snapshot bucket, where the journal is, and where withheld replicas are kept.
     pub snapshots: Option<&'a Bucket>,
+    /// Where people who swap addresses wait. Without it, both keep theirs.
+    pub parked: Option<&'a Parked>,
+    /// Whether one more replica whose person is gone may be deleted.
+    pub may_delete: &'a (dyn Fn() -> bool + Sync),
 }
+
+/// How many holders of one person's names are dealt with: of the username and of two addresses.
+const MAX_HOLDERS: u32 = 3;
+
+/// Replicas whose address somebody else needs before they can be given the address that their person has now: they wait with an address
+/// that nobody can receive mail at. Whoever parks them moves them on.
+#[derive(Debug, Default)]
+pub struct Parked(Mutex<Vec<String>>);
+
+impl Parked {
+    /// The `sub`s of those who were parked since the last time.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("no panic while it is locked"))
+    }
+
+    fn add(&self, sub: &str) {
+        let mut parked = self.0.lock().expect("no panic while it is locked");
+        parked.push(sub.to_owned());
+    }
+}
+
+/// The domain of the addresses of parked replicas (RFC 2606: nobody can register `invalid`).
+const PARKED_DOMAIN: &str = "twinpool.invalid";
 
 /// What becomes of the replica that holds a name.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +69,36 @@ enum Decision {
 }
 
 impl Holders<'_> {
+    /// Creates a replica, or finds that the person is there. Whoever holds the name without having proved it is deleted, and
+    /// `on_reclaimed` is called with their `sub`; a replica whose person has left the name makes way.
+    ///
+    /// # Errors
+    ///
+    /// The person is not in the secondary pool, or their user is not complete.
+    pub async fn replicate(
+        &self,
+        replica: &Replica,
+        on_reclaimed: impl Fn(&str),
+    ) -> Result<Replicated, NotReplicated> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.secondary.replicate(replica).await {
+                Err(NotReplicated::HeldByUnconfirmed(holder)) if attempts <= MAX_HOLDERS => {
+                    let pool = self.secondary.pool();
+                    let deleted = users::delete_unconfirmed(pool, &holder).await;
+                    if deleted.map_err(NotReplicated::Secondary)? {
+                        on_reclaimed(&holder);
+                    }
+                }
+                Err(NotReplicated::HeldByAnother { held, holder }) if attempts <= MAX_HOLDERS => {
+                    self.make_way(held, &holder).await?;
+                }
+                replicated => return replicated,
+            }
+        }
+    }
+
     /// Takes what a replica holds away from it, where its person has left it.
     ///
     /// # Errors
@@ -77,11 +136,22 @@ impl Holders<'_> {
             Decision::Keep(why) => keep(why),
             Decision::Move { attribute, address } => {
                 // In alias pools the write would take the address away from its holder, without an error (facts N11.11).
-                if self.secondary.is_held_by_another(&address, sub).await? {
-                    return keep("somebody else holds the address that they have now");
+                if !self.secondary.is_held_by_another(&address, sub).await? {
+                    return self.move_to(sub, attribute, &address).await;
                 }
-                self.move_to(sub, attribute, &address).await
+                match self.parked {
+                    Some(parked) if attribute == "email" => {
+                        let address = format!("{identity}@{PARKED_DOMAIN}");
+                        self.move_to(sub, attribute, &address).await?;
+                        parked.add(sub);
+                        Ok(())
+                    }
+                    _ => keep("somebody else holds the address that they have now"),
+                }
             }
+            Decision::Withhold if !(self.may_delete)() => keep(
+                "their person is gone, but so many people are that an operator must look first",
+            ),
             Decision::Withhold => self.withhold(snapshots, sub, identity).await,
         }
     }
@@ -127,32 +197,14 @@ impl Holders<'_> {
         }
     }
 
-    /// The holder's person in the primary pool: by `sub`, else by a name of the replica if its user has the same identity.
+    /// The holder's person in the primary pool.
     async fn find_original(
         &self,
         identity: &str,
         holder: &Person,
     ) -> Result<Option<Person>, NotReplicated> {
-        let look_up = async |name: &str| {
-            let found = users::look_up(self.primary, name).await;
-            found.map_err(NotReplicated::Primary)
-        };
-        if let Some(found) = look_up(identity).await? {
-            return Ok(Some(found));
-        }
-        // The primary pool may have been rebuilt: then the identity is in the origin attribute, which cannot be searched for.
-        let username = Some(holder.username.as_str()).filter(|name| holder.sub() != Some(name));
-        let addresses = ADDRESSES.map(|address| holder.attributes.get(address));
-        for name in [username].into_iter().chain(addresses).flatten() {
-            let found = look_up(name).await?;
-            let origin = self.secondary.origin();
-            if let Some(found) =
-                found.filter(|found| found.attributes.identity(origin) == Some(identity))
-            {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let found = find_original(self.primary, identity, holder, self.secondary.origin()).await;
+        found.map_err(NotReplicated::Primary)
     }
 
     /// Gives the replica its person's present address. Only a flag that is written in the same call keeps Cognito from sending a
@@ -209,6 +261,35 @@ impl Holders<'_> {
         );
         Ok(())
     }
+}
+
+/// The person of a replica in the primary pool: by `sub`, else by a name of the replica if its user has the same identity. None when the
+/// primary pool has nobody with that identity under any of these names.
+///
+/// # Errors
+///
+/// The primary pool did not answer.
+pub async fn find_original(
+    primary: &Pool,
+    identity: &str,
+    replica: &Person,
+    origin: Option<&CustomAttribute>,
+) -> Result<Option<Person>, PoolError> {
+    if let Some(found) = users::look_up(primary, identity).await? {
+        return Ok(Some(found));
+    }
+    // The primary pool may have been rebuilt: then the identity is in the origin attribute, which cannot be searched for.
+    let username = Some(replica.username.as_str()).filter(|name| replica.sub() != Some(name));
+    let addresses = ADDRESSES.map(|address| replica.attributes.get(address));
+    for name in [username].into_iter().chain(addresses).flatten() {
+        let found = users::look_up(primary, name).await?;
+        if let Some(found) =
+            found.filter(|found| found.attributes.identity(origin) == Some(identity))
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Decides from where the holder's person is now.

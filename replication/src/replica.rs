@@ -3,11 +3,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use shared::confirmation::Confirmation;
+use shared::confirmation::{Confirmation, Username};
 use shared::environment::CustomAttribute;
 use shared::event::Source;
 use shared::identity::Original;
-use shared::person::{Attributes, is_cognitos_own};
+use shared::person::{Attributes, Person, is_cognitos_own};
 use uuid::Uuid;
 
 /// A user to be created in the secondary pool.
@@ -107,6 +107,26 @@ impl Replica {
         })
     }
 
+    /// The replica of somebody who is in the primary pool, as they are at present.
+    ///
+    /// # Errors
+    ///
+    /// No user can be created with what the person has.
+    pub fn of_person(person: &Person, origin: Option<&CustomAttribute>) -> Result<Self, Unfit> {
+        Self::of(
+            &Confirmation {
+                version: 1,
+                trigger: String::new(),
+                pool: None,
+                username: Some(Username(person.username.clone())),
+                sub: person.sub().map(str::to_owned),
+                recorded_at: Timestamp::UNIX_EPOCH,
+                attributes: person.attributes.clone(),
+            },
+            origin,
+        )
+    }
+
     /// The person, to be compared with users of the secondary pool.
     pub fn original(&self) -> Original<'_> {
         Original {
@@ -149,8 +169,6 @@ fn name(confirmation: &Confirmation) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
-    use shared::confirmation::Username;
-
     use super::*;
 
     const SUB: &str = "57c4aab8-5061-7015-8b3b-1a2f6c0d9e11";

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::reconcile::error::ReconcileError;
+use restore::fill::FillError;
 use shared::aws::AwsError;
 use shared::cognito::pool::PoolError;
 use shared::s3::json::JsonError;
@@ -91,6 +93,28 @@ impl From<SnapshotError> for Failure {
             SnapshotError::Bucket(error) => Self::Aws(error),
             SnapshotError::Json(error) => error.into(),
             error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<ReconcileError> for Failure {
+    fn from(error: ReconcileError) -> Self {
+        match error {
+            ReconcileError::Pool(error) => error.into(),
+            ReconcileError::Aws(error) => Self::Aws(error),
+            ReconcileError::Json(error) => error.into(),
+            error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<FillError> for Failure {
+    fn from(error: FillError) -> Self {
+        match error {
+            FillError::Snapshot(error) => error.into(),
+            FillError::Restore(error) => error.into(),
+            FillError::Json(error) => error.into(),
+            FillError::Held => Self::Wrong(error.to_string()),
         }
     }
 }

@@ -11,6 +11,7 @@ mod mfa_reset;
 mod pools;
 mod post_confirmation;
 mod raw;
+mod reconcile;
 mod recovery;
 mod restore;
 mod snapshot;
@@ -64,7 +65,8 @@ Credentials are found as the aws CLI finds them. Pools and buckets can be set on
   TWINPOOL_BUCKET                        the bucket of the journal and the snapshots
   TWINPOOL_BUCKET_REGION                 the region of that bucket, if it is not the secondary pool's
   TWINPOOL_OUTBOX                        the bucket of the outbox
-  TWINPOOL_IMPORT_ROLE                   the role that Cognito uses to write the import log, for restore";
+  TWINPOOL_IMPORT_ROLE                   the role that Cognito uses to write the import log of the primary pool, for restore
+  TWINPOOL_LOGS_ROLE                     the same for the secondary pool, for reconcile";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -75,6 +77,7 @@ enum Command {
     Fence(fence::Args),
     Validate(validate::Args),
     Snapshot(snapshot::Args),
+    Reconcile(reconcile::Args),
     Restore(restore::Args),
     Completions(completions::Args),
 }
@@ -89,6 +92,7 @@ impl Command {
             Self::Fence(args) => fence::run(args, context).await,
             Self::Validate(args) => validate::run(args, context).await,
             Self::Snapshot(args) => snapshot::run(args, context).await,
+            Self::Reconcile(args) => reconcile::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
             Self::Completions(args) => completions::run(args, Cli::command(), context),
         }
@@ -118,6 +122,8 @@ fn show_warnings() {
         .with_writer(std::io::stderr)
         .with_filter(
             Targets::new()
+                .with_target("reconcile", Level::WARN)
+                .with_target("replication", Level::WARN)
                 .with_target("restore", Level::WARN)
                 .with_target("shared", Level::WARN),
         );

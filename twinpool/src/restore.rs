@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use restore::RestoreError;
 use restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
 use restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
@@ -20,7 +18,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::snapshot::custom_attribute;
 use crate::table::Table;
-use crate::terminal::{GOOD, HEAD, Output, Terminal, WARN, WRONG};
+use crate::terminal::{GOOD, HEAD, Output, Progress, Shown, WARN, WRONG};
 
 /// Restore users from a snapshot into the primary pool: after a failover, those who signed up in the secondary pool.
 ///
@@ -162,7 +160,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let run = RunContext {
         lease_holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
         deadline: Instant::now() + RUN_TIME_LIMIT,
-        on_progress: &|step| progress.show(step),
+        on_progress: &|step| progress.show(progress_of(step)),
     };
     let answer = tokio::select! {
         answer = restore(&site, &request, &run) => answer?,
@@ -211,43 +209,8 @@ impl From<RestoreError> for Failure {
     }
 }
 
-/// Shows the progress on the terminal.
-struct Progress<'a> {
-    terminal: &'a Terminal,
-    shown: Mutex<Option<(&'static str, ProgressBar)>>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(terminal: &'a Terminal) -> Self {
-        Self {
-            terminal,
-            shown: Mutex::new(None),
-        }
-    }
-
-    fn show(&self, step: Step) {
-        let (message, position, length) = progress_of(step);
-        let Ok(mut shown) = self.shown.lock() else {
-            return;
-        };
-        if let Some((_, bar)) = shown.take_if(|(earlier, _)| *earlier != message) {
-            bar.finish_and_clear();
-        }
-        let new = || (message, self.terminal.progress(length, message));
-        shown.get_or_insert_with(new).1.set_position(position);
-    }
-
-    fn end(&self) {
-        if let Ok(mut shown) = self.shown.lock()
-            && let Some((_, bar)) = shown.take()
-        {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 /// What is shown of a step: what the restore does or waits for, how far it is, and how far it goes if that is known.
-fn progress_of(step: Step) -> (&'static str, u64, Option<u64>) {
+pub fn progress_of(step: Step) -> Shown {
     match step {
         Step::ListingPool(users) => ("listing the pool", users, None),
         Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),

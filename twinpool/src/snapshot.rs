@@ -28,7 +28,7 @@ use crate::table::{Cell, Table};
 use crate::terminal::{GOOD, WARN, WRONG};
 
 /// The attribute in which a deployment keeps the first `sub` by default.
-const DEFAULT_ORIGIN_SUB: &str = "custom:origin_sub";
+pub const DEFAULT_ORIGIN_SUB: &str = "custom:origin_sub";
 
 /// Users that one ListUsers call returns at most (botocore: QueryLimitType).
 const USERS_PER_PAGE: u64 = 60;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::Mutex;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -101,5 +102,46 @@ impl Terminal {
         let style = ProgressStyle::with_template(template);
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
             .with_message(message)
+    }
+}
+
+/// What is shown of a step: what is done or waited for, how far it is, and how far it goes if that is known.
+pub type Shown = (&'static str, u64, Option<u64>);
+
+/// Shows the progress of work that has several steps, each with a bar of its own.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    terminal: &'a Terminal,
+    shown: Mutex<Option<(&'static str, ProgressBar)>>,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing is shown yet.
+    pub fn new(terminal: &'a Terminal) -> Self {
+        Self {
+            terminal,
+            shown: Mutex::new(None),
+        }
+    }
+
+    /// Shows how far a step is. A step of another name ends the one before.
+    pub fn show(&self, (message, position, length): Shown) {
+        let Ok(mut shown) = self.shown.lock() else {
+            return;
+        };
+        if let Some((_, bar)) = shown.take_if(|(earlier, _)| *earlier != message) {
+            bar.finish_and_clear();
+        }
+        let new = || (message, self.terminal.progress(length, message));
+        shown.get_or_insert_with(new).1.set_position(position);
+    }
+
+    /// Removes what is shown.
+    pub fn end(&self) {
+        if let Ok(mut shown) = self.shown.lock()
+            && let Some((_, bar)) = shown.take()
+        {
+            bar.finish_and_clear();
+        }
     }
 }

@@ -47,13 +47,21 @@ pub enum Metric {
     SnapshotShrunk,
     /// 1 if the pool does not run the trigger after a confirmation, otherwise 0.
     TriggerDetached,
+    /// Age of the last run of reconcile.
+    ReconcileAge,
+    /// People and groups that a run of reconcile changed.
+    ReconcileChanges,
+    /// People whom a run of reconcile reported for the first time.
+    ReconcileReported,
+    /// Changes that the mass change guard held back.
+    MassChange,
 }
 
 impl Metric {
     fn unit(self) -> &'static str {
         match self {
             Self::ReplicationLatency => "Milliseconds",
-            Self::OutboxOldest | Self::SnapshotAge => "Seconds",
+            Self::OutboxOldest | Self::SnapshotAge | Self::ReconcileAge => "Seconds",
             _ => "Count",
         }
     }

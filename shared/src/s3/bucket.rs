@@ -10,6 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use jiff::Timestamp;
 
 use crate::aws::error::AwsError;
+use crate::s3::download::MAX_RESUMPTIONS;
 
 /// How often a write is retried that S3 found in conflict with another write.
 const MAX_CONFLICT_RETRIES: u32 = 5;
@@ -194,6 +195,43 @@ impl Bucket {
                 error => Err(error),
             },
         }
+    }
+
+    /// Reads `length` bytes, at least one, from an offset on, of an object that is written only once. Resumes after a lost connection.
+    ///
+    /// # Errors
+    ///
+    /// There is no such object or it is too short, S3 refused or did not answer, or the body broke off again and again.
+    pub async fn get_range(
+        &self,
+        key: &str,
+        from: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, AwsError> {
+        let incomplete = |missing| AwsError::incomplete_response("GetObject", &self.name, missing);
+        let end = from + length as u64 - 1;
+        let mut bytes = Vec::with_capacity(length);
+        for _ in 0..=MAX_RESUMPTIONS {
+            let rest = from + bytes.len() as u64;
+            let request = self.client.get_object().bucket(&self.name).key(key);
+            let response = request.range(format!("bytes={rest}-{end}")).send().await;
+            let mut response =
+                response.map_err(|e| AwsError::from_sdk("GetObject", &self.name, &e))?;
+            // RFC 9110, 14.4. Without it, the body is something else.
+            let expected = format!("bytes {rest}-");
+            let range = response.content_range;
+            if !range.is_some_and(|range| range.starts_with(&expected)) {
+                return Err(incomplete("the range that was requested"));
+            }
+            // Whatever ends the body early, the next request is for the rest.
+            while let Some(Ok(chunk)) = response.body.next().await {
+                bytes.extend_from_slice(&chunk);
+            }
+            if bytes.len() == length {
+                return Ok(bytes);
+            }
+        }
+        Err(incomplete("all bytes of the range"))
     }
 
     /// Deletes an object if it still has this entity tag; false when it has been overwritten. An object that is gone already

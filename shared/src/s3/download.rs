@@ -7,7 +7,7 @@ use crate::aws::error::AwsError;
 use crate::s3::bucket::Bucket;
 
 /// How often a read is resumed after the connection was lost.
-const MAX_RESUMPTIONS: u32 = 5;
+pub(super) const MAX_RESUMPTIONS: u32 = 5;
 
 /// An object that is read chunk by chunk.
 #[derive(Debug)]

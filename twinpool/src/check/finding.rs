@@ -1,5 +1,7 @@
 //! What a rule reports: a finding, its severity, and the list that collects findings.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// How serious a finding is, most serious first.
@@ -24,7 +26,7 @@ pub struct Finding {
     /// What was found.
     pub what: String,
     /// What to do about it; `None` when nothing needs to be done.
-    pub advice: Option<&'static str>,
+    pub advice: Option<Cow<'static, str>>,
 }
 
 /// Advice for a setting that cannot be changed after the pool was created (DG:user-pool-settings-attributes).
@@ -47,12 +49,22 @@ impl Findings {
     }
 
     /// Adds a setting that the operator should decide about.
-    pub fn warn(&mut self, topic: &'static str, what: impl Into<String>, advice: &'static str) {
+    pub fn warn(
+        &mut self,
+        topic: &'static str,
+        what: impl Into<String>,
+        advice: impl Into<Cow<'static, str>>,
+    ) {
         self.problem(Severity::Warn, topic, what, advice);
     }
 
     /// Adds a setting that would make the failover or the return fail.
-    pub fn wrong(&mut self, topic: &'static str, what: impl Into<String>, advice: &'static str) {
+    pub fn wrong(
+        &mut self,
+        topic: &'static str,
+        what: impl Into<String>,
+        advice: impl Into<Cow<'static, str>>,
+    ) {
         self.problem(Severity::Wrong, topic, what, advice);
     }
 
@@ -62,13 +74,13 @@ impl Findings {
         severity: Severity,
         topic: &'static str,
         what: impl Into<String>,
-        advice: &'static str,
+        advice: impl Into<Cow<'static, str>>,
     ) {
         self.0.push(Finding {
             severity,
             topic,
             what: what.into(),
-            advice: Some(advice),
+            advice: Some(advice.into()),
         });
     }
 

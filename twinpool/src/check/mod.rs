@@ -106,7 +106,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         &secondary_facts,
         &gate,
         snapshot.as_ref(),
-        args.origin_sub.as_str(),
+        &args.origin_sub,
     );
     findings.sort_by_key(|finding| finding.severity);
     let report = Report {
@@ -152,7 +152,7 @@ impl fmt::Display for Report {
             };
             let Finding { topic, what, .. } = finding;
             writeln!(f, "{style}{word:5}{style:#}  {topic:15} {what}")?;
-            if let Some(advice) = finding.advice {
+            if let Some(advice) = &finding.advice {
                 writeln!(f, "{:23}-> {advice}", "")?;
             }
         }

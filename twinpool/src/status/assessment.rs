@@ -39,6 +39,9 @@ const RECORD_AGE_ALARM: SignedDuration = SignedDuration::from_mins(15);
 /// A snapshot that is older than this raises an alarm (docs/deploy.md, "What is made").
 const SNAPSHOT_AGE_ALARM: SignedDuration = SignedDuration::from_hours(26);
 
+/// A run of reconcile that began longer ago than this raises an alarm (docs/deploy.md, "What is made").
+const RECONCILE_AGE_ALARM: SignedDuration = SignedDuration::from_hours(3);
+
 /// The lines of the table, in their order.
 pub fn assess(facts: &Facts) -> Vec<Line> {
     let mut lines = vec![primary_line(facts), secondary_line(facts)];
@@ -52,6 +55,7 @@ pub fn assess(facts: &Facts) -> Vec<Line> {
     }
     lines.push(snapshot_line(facts));
     lines.extend(recovery_line(facts));
+    lines.push(reconcile_line(facts));
     match &facts.journal {
         Asked::Known(journal) => lines.extend([
             not_in_snapshot_line(facts, &journal.waiting),
@@ -291,6 +295,82 @@ fn recovery_line(facts: &Facts) -> Option<Line> {
             facts.bucket, last.id
         ),
     ))
+}
+
+/// Whether the secondary is as the primary, people who were there before twinpool included.
+fn reconcile_line(facts: &Facts) -> Line {
+    let what = "reconcile";
+    let last = match &facts.reconcile {
+        Asked::Unknown(why) => return unknown(what, why),
+        Asked::Known(last) => last,
+    };
+    let command = reconcile_command(facts);
+    let Some(last) = last else {
+        let state =
+            "never: people who were in the primary before twinpool are missing in the secondary";
+        // Nothing is written while the primary does not answer.
+        return match facts.is_primary_lost() {
+            true => warn(
+                what,
+                state.to_owned(),
+                format!("once the primary is back: {command}"),
+            ),
+            false => wrong(
+                what,
+                state.to_owned(),
+                format!("{command} --dry-run, then without --dry-run"),
+            ),
+        };
+    };
+    let age = facts.at.duration_since(last.started_at);
+    let Some(findings) = &last.findings else {
+        return wrong(
+            what,
+            format!("{} ago; its report has been deleted", format_age(age)),
+            command,
+        );
+    };
+    let mut state = format!("{} ago", format_age(age));
+    for (number, text) in [
+        (findings.reported, "reported"),
+        (findings.held, "held by the mass change guard"),
+        (findings.no_way_in, "with no way in at a failover"),
+    ] {
+        if number > 0 {
+            state.push_str(&format!(", {number} {text}"));
+        }
+    }
+    let report = format!(
+        "the report says who: aws s3 cp s3://{}/reconciles/{}/report.json .",
+        facts.bucket, last.id
+    );
+    if age > RECONCILE_AGE_ALARM && !facts.is_primary_lost() {
+        let to_do = format!(
+            "read the log of replicate-fn's worker for the cause, or run it yourself: {command}"
+        );
+        wrong(what, state, to_do)
+    } else if findings.held > 0 {
+        let to_do = format!(
+            "{report}; if this is what you want: {command} --accept {}",
+            last.id
+        );
+        wrong(what, state, to_do)
+    } else if findings.reported > 0 || findings.no_way_in > 0 {
+        warn(what, state, report)
+    } else {
+        good(what, state)
+    }
+}
+
+fn reconcile_command(facts: &Facts) -> String {
+    let command = format!(
+        "twinpool reconcile --primary {} --secondary {} --bucket {}",
+        facts.primary_pool, facts.secondary_pool, facts.bucket
+    );
+    match &facts.bucket_region {
+        Some(region) => format!("{command} --bucket-region {region}"),
+        None => command,
+    }
 }
 
 fn not_in_snapshot_line(facts: &Facts, records: &Records) -> Line {

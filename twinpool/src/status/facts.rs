@@ -158,6 +158,30 @@ pub struct Snapshot {
     pub rejected: BTreeMap<String, u64>,
 }
 
+/// The last run of reconcile that looked at everyone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reconcile {
+    /// Its name.
+    pub id: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// What it found; `None` if the bucket's lifecycle has deleted its report.
+    pub findings: Option<ReconcileFindings>,
+}
+
+/// What a run of reconcile found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReconcileFindings {
+    /// How it ended.
+    pub status: ::reconcile::request::Status,
+    /// Number of people whom an operator should look at.
+    pub reported: u64,
+    /// Number of writes that the mass change guard holds back.
+    pub held: u64,
+    /// Number of people who could not get in at a failover.
+    pub no_way_in: u64,
+}
+
 /// Everything that was read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Facts {
@@ -179,6 +203,8 @@ pub struct Facts {
     pub journal: Asked<Journal>,
     /// The last complete snapshot; `Known(None)` if there is none.
     pub snapshot: Asked<Option<Snapshot>>,
+    /// The last run of reconcile; `Known(None)` before the first one.
+    pub reconcile: Asked<Option<Reconcile>>,
     /// The fence of the secondary pool.
     pub fence: Asked<Fence>,
     /// Name of the bucket of journal and snapshots.
@@ -254,12 +280,20 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
         };
         (snapshot, Asked::of(Journal::list(&snapshots, since).await))
     };
-    let (primary_answer, (secondary_answer, fence), outbox_answer, conflicts, (snapshot, journal)) = tokio::join!(
+    let (
+        primary_answer,
+        (secondary_answer, fence),
+        outbox_answer,
+        conflicts,
+        (snapshot, journal),
+        reconcile,
+    ) = tokio::join!(
         pool(sdk.cognito(&primary, QUICK_RETRY), &primary),
         secondary_and_fence,
         in_outbox(PENDING_PREFIX),
         in_outbox(CONFLICTS_PREFIX),
         snapshot_and_journal,
+        last_reconcile(&snapshots),
     );
     Facts {
         at,
@@ -269,6 +303,7 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
         conflicts,
         journal,
         snapshot,
+        reconcile,
         fence,
         primary_pool: primary.to_string(),
         secondary_pool: secondary.to_string(),
@@ -323,6 +358,26 @@ async fn last_snapshot(bucket: &Bucket) -> Asked<Option<Snapshot>> {
             users: users.as_ref().map(|users| users.listed),
             newcomers: users.as_ref().map(|users| users.newcomers),
             rejected: users.map(|users| users.rejected).unwrap_or_default(),
+        }))
+    };
+    Asked::of::<JsonError>(read.await)
+}
+
+async fn last_reconcile(bucket: &Bucket) -> Asked<Option<Reconcile>> {
+    let read = async {
+        let Some((latest, _)) = ::reconcile::report::Latest::read(bucket).await? else {
+            return Ok(None);
+        };
+        let report = latest.read_report(bucket).await?;
+        Ok(Some(Reconcile {
+            id: latest.reconcile.to_string(),
+            started_at: latest.started_at,
+            findings: report.map(|report| ReconcileFindings {
+                status: report.status,
+                reported: report.counts.reported,
+                held: report.held.values().sum(),
+                no_way_in: report.counts.no_way_in,
+            }),
         }))
     };
     Asked::of::<JsonError>(read.await)

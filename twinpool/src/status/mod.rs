@@ -17,7 +17,7 @@ use crate::pools::Pools;
 use crate::table::{Cell, Table};
 use crate::terminal::{GOOD, WARN, WRONG};
 
-/// Show the state of both pools, the outbox, the journal, the last snapshot and the fence, and what to do
+/// Show the state of both pools, the outbox, the journal, the last snapshot, reconcile and the fence, and what to do
 ///
 /// Changes nothing. A region that does not answer within seconds is shown as a line of the table. For everything that needs to be
 /// done, the command that does it is shown.

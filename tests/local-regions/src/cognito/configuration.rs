@@ -219,7 +219,7 @@ pub(super) fn check(configuration: &Value, region: &str) -> Result<(), ApiError>
         .iter()
         .any(|contact| !auto_verified.contains(contact))
     {
-        // facts N11.18: https://github.com/ekristen/aws-nuke/issues/477 [I].
+        // https://github.com/ekristen/aws-nuke/issues/477 [I].
         return invalid(
             "All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes",
         );

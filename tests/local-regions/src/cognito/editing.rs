@@ -159,7 +159,7 @@ impl PoolState {
     }
 
     /// Rejects the deletion of a required attribute.
-    // https://github.com/aws-amplify/aws-sdk-ios/issues/4251 (facts N11.15) [I].
+    // https://github.com/aws-amplify/aws-sdk-ios/issues/4251 [I].
     fn check_deletions(&self, writes: &Writes) -> Result<(), ApiError> {
         let mut deleted = writes.iter().filter(|(_, value)| value.is_empty());
         match deleted.find(|(id, _)| self.schema.is_required(*id)) {
@@ -209,7 +209,7 @@ impl Inner {
         Ok(json!({}))
     }
 
-    // facts N11.16: an attribute that the user does not have is no error, and an empty list is none (amplify-js#12128) [I]. That the
+    // An attribute that the user does not have is no error, and an empty list is none (amplify-js#12128) [I]. That the
     // deletion is refused for the same reasons as a blank value in AdminUpdateUserAttributes is [Inf].
     pub(super) fn admin_delete_user_attributes(&self, mut p: Params<'_>) -> Answer {
         let pool_id = p.required("UserPoolId", &POOL_ID);

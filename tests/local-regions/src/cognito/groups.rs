@@ -64,7 +64,7 @@ impl Groups {
 
     fn add(&mut self, view: GroupView, most: usize, now: Millis) -> Result<(), ApiError> {
         if self.folded.contains(&view.name.to_lowercase()) {
-            // facts N11.17: the text, and that names differing only in letter case collide (amplify-backend#1781) [I].
+            // The text, and that names differing only in letter case collide (amplify-backend#1781) [I].
             let text = "A group with the name already exists.";
             return Err(ApiError::new("GroupExistsException", text));
         }

@@ -5,6 +5,7 @@ mod attributes;
 mod fence;
 mod first_sub;
 mod messages;
+mod passwordless;
 mod pool;
 mod sign_in;
 mod sign_up;
@@ -14,6 +15,7 @@ mod way_in;
 use crate::check::facts::PoolFacts;
 use crate::check::finding::{Finding, Findings};
 use crate::fence::Gate;
+use shared::environment::CustomAttribute;
 use shared::snapshot::manifest::Users;
 
 /// Applies all rules to two pools, to the web ACL that protects the secondary pool, and to what the latest snapshot has counted.
@@ -22,7 +24,7 @@ pub fn compare_pools(
     secondary: &PoolFacts,
     gate: &Gate,
     snapshot: Option<&Users>,
-    origin_sub: &str,
+    origin_sub: &CustomAttribute,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
     for rule in [
@@ -42,6 +44,7 @@ pub fn compare_pools(
         pool::deletion_protection,
         pool::user_count,
         app_clients::app_clients,
+        passwordless::passwordless,
     ] {
         rule(primary, secondary, &mut findings);
     }

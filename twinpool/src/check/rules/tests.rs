@@ -2,15 +2,17 @@
 
 use aws_sdk_cognitoidentityprovider::types::{
     AccountRecoverySettingType, AdminCreateUserConfigType, AliasAttributeType, AttributeDataType,
-    DeletionProtectionType, EmailConfigurationType, EmailSendingAccountType, ExplicitAuthFlowsType,
-    LambdaConfigType, RecoveryOptionNameType, RecoveryOptionType, SchemaAttributeType,
-    SmsConfigurationType, StringAttributeConstraintsType, UserPoolClientType, UserPoolMfaType,
-    UserPoolType, UsernameAttributeType, UsernameConfigurationType, VerifiedAttributeType,
+    AuthFactorType, DeletionProtectionType, EmailConfigurationType, EmailSendingAccountType,
+    ExplicitAuthFlowsType, LambdaConfigType, RecoveryOptionNameType, RecoveryOptionType,
+    SchemaAttributeType, SignInPolicyType, SmsConfigurationType, StringAttributeConstraintsType,
+    UserPoolClientType, UserPoolMfaType, UserPoolPolicyType, UserPoolType, UsernameAttributeType,
+    UsernameConfigurationType, VerifiedAttributeType,
 };
 use serde_json::json;
 
 use super::compare_pools;
 use super::fence::fence;
+use super::first_sub::first_sub;
 use super::way_in::way_in;
 use crate::check::facts::PoolFacts;
 use crate::check::finding::{Findings, Severity};
@@ -89,7 +91,8 @@ fn after(change: impl FnOnce(&mut PoolFacts, &mut PoolFacts)) -> Vec<(Severity, 
     change(&mut primary, &mut secondary);
     let everybody = Users::default();
     let gate = gate("Block");
-    let findings = compare_pools(&primary, &secondary, &gate, Some(&everybody), ORIGIN_SUB);
+    let origin = ORIGIN_SUB.parse().unwrap();
+    let findings = compare_pools(&primary, &secondary, &gate, Some(&everybody), &origin);
     let bad = findings
         .iter()
         .filter(|finding| finding.severity != Severity::Good);
@@ -420,13 +423,83 @@ fn no_app_client_may_write_the_first_sub() {
     });
 
     assert_eq!(found, wrong("first sub"));
-    let without = after(|first, second| {
-        for pool in [first, second] {
-            let attributes = pool.description.schema_attributes.as_mut().unwrap();
-            attributes.retain(|attribute| attribute.name() != Some(ORIGIN_SUB));
-        }
+}
+
+#[test]
+fn a_pool_without_the_attribute_for_the_first_sub_is_a_warning_that_says_how_to_add_it() {
+    let without = |pool: &mut PoolFacts| {
+        let attributes = pool.description.schema_attributes.as_mut().unwrap();
+        attributes.retain(|attribute| attribute.name() != Some(ORIGIN_SUB));
+    };
+
+    let in_both = after(|first, second| {
+        without(first);
+        without(second);
     });
-    assert_eq!(without, warn("first sub"));
+
+    assert_eq!(in_both, [warn("first sub"), warn("first sub")].concat());
+    let mut findings = Findings::default();
+    let mut secondary = pool("ap-northeast-3_Secondary");
+    without(&mut secondary);
+    let origin = ORIGIN_SUB.parse().unwrap();
+    first_sub(
+        &pool("ap-northeast-1_Primary01"),
+        &secondary,
+        &origin,
+        &mut findings,
+    );
+    let advice = findings.into_vec().remove(0).advice.unwrap();
+    assert!(advice.contains("--user-pool-id ap-northeast-3_Secondary"));
+    assert!(advice.contains("Name=origin_sub,AttributeDataType=String,Mutable=true"));
+}
+
+#[test]
+fn a_client_of_the_secondary_that_needs_no_password_is_wrong() {
+    use ExplicitAuthFlowsType::{AllowCustomAuth, AllowUserAuth};
+    let allow = |pool: &mut PoolFacts, flow: ExplicitAuthFlowsType| {
+        let flows = pool.clients[0].explicit_auth_flows.as_mut();
+        flows.unwrap().push(flow);
+    };
+    let first_factors = |pool: &mut PoolFacts, factors: &[AuthFactorType]| {
+        let policy = SignInPolicyType::builder();
+        let policy = policy.set_allowed_first_auth_factors(Some(factors.to_vec()));
+        let policies = UserPoolPolicyType::builder().sign_in_policy(policy.build());
+        pool.description.policies = Some(policies.build());
+    };
+    let with_user_auth = |factors: &[AuthFactorType]| {
+        after(|_, second| {
+            allow(second, AllowUserAuth);
+            first_factors(second, factors);
+        })
+    };
+
+    assert_eq!(
+        after(|_, second| allow(second, AllowCustomAuth)),
+        wrong("passwordless")
+    );
+    for factor in [
+        AuthFactorType::EmailOtp,
+        AuthFactorType::SmsOtp,
+        AuthFactorType::WebAuthn,
+    ] {
+        let factors = [AuthFactorType::Password, factor];
+        assert_eq!(with_user_auth(&factors), wrong("passwordless"));
+        assert_eq!(after(|_, second| first_factors(second, &factors)), []);
+    }
+    assert_eq!(with_user_auth(&[AuthFactorType::Password]), []);
+    let in_the_primary = after(|first, second| {
+        allow(first, AllowCustomAuth);
+        second.clients[0].explicit_auth_flows = None;
+    });
+    assert_eq!(in_the_primary, [], "no function answers custom challenges");
+    let by_default = after(|first, second| {
+        for pool in [first, &mut *second] {
+            let triggers = pool.description.lambda_config.as_mut().unwrap();
+            triggers.define_auth_challenge = Some("arn:f".into());
+        }
+        second.clients[0].explicit_auth_flows = None;
+    });
+    assert_eq!(by_default, wrong("passwordless"));
 }
 
 #[test]

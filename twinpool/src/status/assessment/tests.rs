@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Level, Line, RECORD_AGE_ALARM, SNAPSHOT_AGE_ALARM, assess, format_age};
-use crate::status::facts::{Asked, Facts, Fence, Journal, Pool, Records, Snapshot, Unknown};
+use super::{
+    Level, Line, RECONCILE_AGE_ALARM, RECORD_AGE_ALARM, SNAPSHOT_AGE_ALARM, assess, format_age,
+};
+use crate::status::facts::{
+    Asked, Facts, Fence, Journal, Pool, Reconcile, ReconcileFindings, Records, Snapshot, Unknown,
+};
 
+const RUN: &str = "20261120T110000Z-0a1b2c3d";
 const NOW: &str = "2026-11-20T12:00:00Z";
 
 fn ago(duration: SignedDuration) -> Timestamp {
@@ -24,6 +29,24 @@ fn records(count: u64, age: SignedDuration) -> Records {
 
 fn journal(sign_ups: Records, waiting: Records) -> Asked<Journal> {
     Asked::Known(Journal { sign_ups, waiting })
+}
+
+fn reconcile(
+    age: SignedDuration,
+    reported: u64,
+    held: u64,
+    no_way_in: u64,
+) -> Asked<Option<Reconcile>> {
+    Asked::Known(Some(Reconcile {
+        id: RUN.into(),
+        started_at: ago(age),
+        findings: Some(ReconcileFindings {
+            status: ::reconcile::request::Status::Complete,
+            reported,
+            held,
+            no_way_in,
+        }),
+    }))
 }
 
 /// The facts of a quiet day.
@@ -54,6 +77,7 @@ fn facts() -> Facts {
             newcomers: Some(0),
             rejected: BTreeMap::from([("unconfirmed".into(), 2)]),
         })),
+        reconcile: reconcile(SignedDuration::from_hours(1), 0, 0, 0),
         fence: Asked::Known(Fence::Closed),
         bucket: "snapshots".into(),
         bucket_region: None,
@@ -306,4 +330,71 @@ fn an_age_is_shown_in_its_two_largest_units() {
     assert_eq!(shown(7_500), "2 h 5 min");
     assert_eq!(shown(90_061), "1 d 1 h");
     assert_eq!(shown(-5), "0 s");
+}
+
+#[test]
+fn a_secondary_that_was_never_reconciled_is_not_safe_and_the_command_is_shown() {
+    let never = Facts {
+        reconcile: Asked::Known(None),
+        ..facts()
+    };
+    let in_a_failover = Facts {
+        primary: lost(),
+        ..never.clone()
+    };
+
+    let found = line(&never, "reconcile");
+
+    assert_eq!(found.level, Level::Wrong);
+    assert!(found.state.starts_with("never"), "{}", found.state);
+    let to_do = found.to_do.unwrap();
+    assert!(
+        to_do.contains("twinpool reconcile --primary ap-northeast-1_Primary01"),
+        "{to_do}"
+    );
+    assert_eq!(line(&in_a_failover, "reconcile").level, Level::Warn);
+}
+
+#[test]
+fn a_run_of_reconcile_raises_an_alarm_after_three_hours_unless_the_primary_is_lost() {
+    let since = |age| Facts {
+        reconcile: reconcile(age, 0, 0, 0),
+        ..facts()
+    };
+    let late = since(RECONCILE_AGE_ALARM + SignedDuration::from_secs(1));
+    let in_a_failover = Facts {
+        primary: lost(),
+        ..late.clone()
+    };
+
+    assert_eq!(
+        line(&since(RECONCILE_AGE_ALARM), "reconcile").level,
+        Level::Good
+    );
+    assert_eq!(line(&late, "reconcile").level, Level::Wrong);
+    assert_eq!(line(&in_a_failover, "reconcile").level, Level::Good);
+}
+
+#[test]
+fn whom_reconcile_reported_is_a_warning_and_what_it_holds_back_is_wrong() {
+    let found = |reported, held, no_way_in| {
+        let facts = Facts {
+            reconcile: reconcile(SignedDuration::from_hours(1), reported, held, no_way_in),
+            ..facts()
+        };
+        line(&facts, "reconcile")
+    };
+
+    let reported = found(2, 0, 3);
+    let held = found(0, 40, 0);
+
+    assert_eq!(reported.level, Level::Warn);
+    assert_eq!(
+        reported.state,
+        "1 h 0 min ago, 2 reported, 3 with no way in at a failover"
+    );
+    assert!(reported.to_do.unwrap().contains(RUN));
+    assert_eq!(held.level, Level::Wrong);
+    let accept = format!("--accept {RUN}");
+    assert!(held.to_do.unwrap().contains(&accept));
 }

@@ -1,0 +1,255 @@
+//! Joins the listings of both pools: by identity, and by name whoever is left. What comes out is a plan: at whom to look.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use shared::s3::bucket::Bucket;
+use shared::s3::json::to_json;
+use shared::s3::rolling_upload::RollingUpload;
+
+use crate::changes::Changes;
+use crate::comparison::Comparison;
+use crate::error::ReconcileError;
+use crate::listed::{ByName, Listed, State, WithheldMark};
+use crate::outcome::{Outcome, Pair};
+use crate::plan::{Candidate, Stage, Suggestion, of_pair, of_primary_alone, of_secondary_alone};
+use crate::progress::{Phase, Progress};
+use crate::request::Step;
+use crate::sorted::join::Join;
+use crate::sorted::merged::Merged;
+use crate::sorted::sorter::Sorter;
+use crate::sorted::{Run, SHARD_COUNT};
+
+/// A line of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedLook {
+    /// When.
+    #[serde(rename = "t")]
+    pub stage: Stage,
+    /// At whom.
+    #[serde(flatten)]
+    pub candidate: Candidate,
+}
+
+/// What the comparison works with.
+pub struct Comparing<'a> {
+    /// How users are compared.
+    pub comparison: &'a Comparison,
+    /// The snapshot bucket.
+    pub bucket: &'a Bucket,
+    /// Whoever was withheld before this second is deleted.
+    pub delete_before: i64,
+    /// When to leave the rest to a later worker.
+    pub stop_at: Option<Instant>,
+    /// Is called with each step of progress.
+    pub on_progress: &'a (dyn Fn(Step) + Sync),
+}
+
+/// One shard that is being joined.
+struct Shard<'a> {
+    comparing: &'a Comparing<'a>,
+    progress: &'a mut Progress,
+    changes: &'a mut Changes,
+    plan: RollingUpload,
+    /// Who has no user with the same identity in the other pool: of the primary pool, and of the secondary pool.
+    unmatched: (Sorter<ByName>, Sorter<ByName>),
+}
+
+impl Comparing<'_> {
+    /// Joins what has not been joined yet, shard by shard. False when the time is up.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn join(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<bool, ReconcileError> {
+        while progress.shard < SHARD_COUNT {
+            if self
+                .stop_at
+                .is_some_and(|stop_at| Instant::now() >= stop_at)
+            {
+                return Ok(false);
+            }
+            self.join_shard(progress, changes).await?;
+            progress.shard += 1;
+            (self.on_progress)(Step::Comparing(
+                progress.counts.unchanged + progress.planned,
+            ));
+        }
+        Ok(true)
+    }
+
+    async fn join_shard(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<(), ReconcileError> {
+        let phase = match progress.phase {
+            Phase::ByName => "by-name",
+            _ => "by-identity",
+        };
+        let part = progress.part(&format!("plan-{phase}-{:x}", progress.shard));
+        let plan = RollingUpload::new(
+            self.bucket,
+            move |number| format!("{part}-{number}.jsonl"),
+            1,
+            String::new(),
+            None,
+        );
+        let sorter = |name, runs: &Vec<Run>| {
+            let part = progress.part(name);
+            let key = move |number| format!("{part}-{number:04}");
+            Sorter::new(self.bucket, key, runs.clone())
+        };
+        let unmatched = (
+            sorter("unmatched-primary", &progress.primary.unmatched),
+            sorter("unmatched-secondary", &progress.secondary.unmatched),
+        );
+        let mut shard = Shard {
+            comparing: self,
+            progress,
+            changes,
+            plan,
+            unmatched,
+        };
+        match shard.progress.phase {
+            Phase::ByName => shard.join_by_name().await?,
+            _ => shard.join_by_identity().await?,
+        }
+        let Shard {
+            mut plan,
+            mut unmatched,
+            progress,
+            ..
+        } = shard;
+        let files = plan.finish().await?.into_iter();
+        progress.plan.extend(files.map(|file| file.object.key));
+        progress.primary.unmatched = unmatched.0.flush().await?.to_vec();
+        progress.secondary.unmatched = unmatched.1.flush().await?.to_vec();
+        Ok(())
+    }
+}
+
+impl Shard<'_> {
+    async fn join_by_identity(&mut self) -> Result<(), ReconcileError> {
+        let (bucket, shard) = (self.comparing.bucket, self.progress.shard);
+        let mut join = Join::new(
+            Merged::<Listed>::shard(bucket, &self.progress.primary.runs, shard),
+            Merged::<Listed>::shard(bucket, &self.progress.secondary.runs, shard),
+            Merged::<WithheldMark>::shard(bucket, &self.progress.withheld, shard),
+        );
+        while let Some(joined) = join.next().await? {
+            let withheld_since = joined.withheld.records.first().map_or(0, |mark| mark.since);
+            let (of_primary, of_secondary) = (joined.primary, joined.secondary);
+            for primary in of_primary.records {
+                self.count_way_in(primary);
+            }
+            match (of_primary.records, of_secondary.records) {
+                ([primary], [secondary]) => {
+                    self.progress.guard.pairs += 1;
+                    let suggestion = of_pair(primary, secondary, withheld_since > 0, false);
+                    self.suggest(suggestion).await?;
+                }
+                ([primary], []) => self.unmatched.0.add(ByName(*primary)).await?,
+                ([], [secondary]) => {
+                    let mut secondary = *secondary;
+                    secondary.withheld_since = withheld_since;
+                    self.unmatched.1.add(ByName(secondary)).await?;
+                }
+                (primary, secondary) => self.identity_twice(primary, secondary).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn join_by_name(&mut self) -> Result<(), ReconcileError> {
+        let (bucket, shard) = (self.comparing.bucket, self.progress.shard);
+        let mut join = Join::new(
+            Merged::<ByName>::shard(bucket, &self.progress.primary.unmatched, shard),
+            Merged::<ByName>::shard(bucket, &self.progress.secondary.unmatched, shard),
+            Merged::<WithheldMark>::shard(bucket, &[], shard),
+        );
+        let origin = self.comparing.comparison.origin();
+        let may_write_origin =
+            origin.is_some_and(|origin| !self.comparing.comparison.is_immutable(origin.as_str()));
+        while let Some(joined) = join.next().await? {
+            let mut of_secondary = joined
+                .secondary
+                .records
+                .iter()
+                .map(|by_name| &by_name.0)
+                .peekable();
+            for ByName(primary) in joined.primary.records {
+                // Whoever carries another identity is another person.
+                match of_secondary.next_if(|secondary| !secondary.has_origin) {
+                    Some(secondary) => {
+                        self.progress.guard.pairs += 1;
+                        let suggestion = of_pair(primary, secondary, false, may_write_origin);
+                        self.suggest(suggestion).await?;
+                    }
+                    None => self.suggest(of_primary_alone(primary)).await?,
+                }
+            }
+            for secondary in of_secondary {
+                let suggestion = of_secondary_alone(secondary, self.comparing.delete_before);
+                // Nobody of the secondary pool alone is one of the people who are not mirrored.
+                if suggestion != Suggestion::Skipped {
+                    self.suggest(suggestion).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn suggest(&mut self, suggestion: Suggestion) -> Result<(), ReconcileError> {
+        let (stage, kinds, candidate) = match suggestion {
+            Suggestion::Unchanged => {
+                self.progress.counts.unchanged += 1;
+                return Ok(());
+            }
+            Suggestion::Skipped => {
+                self.progress.counts.skipped += 1;
+                return Ok(());
+            }
+            Suggestion::Look {
+                stage,
+                kinds,
+                candidate,
+            } => (stage, kinds, candidate),
+        };
+        for kind in kinds {
+            self.progress.guard.plan(kind);
+        }
+        self.progress.planned += 1;
+        self.progress.missing += u64::from(stage == Stage::Create);
+        let line = to_json(&PlannedLook { stage, candidate });
+        Ok(self.plan.write_row(&line).await?)
+    }
+
+    /// Nothing is written to any of several users with one identity.
+    async fn identity_twice(
+        &mut self,
+        primary: &[Listed],
+        secondary: &[Listed],
+    ) -> Result<(), ReconcileError> {
+        let mut outcome = Outcome::default();
+        for user in primary {
+            let pair = Pair::of(Some(user.sub.as_str()), None);
+            outcome.report(&pair, "identity-twice", Vec::new());
+        }
+        for user in secondary {
+            let pair = Pair::of(None, Some(user.sub.as_str()));
+            outcome.report(&pair, "identity-twice", Vec::new());
+        }
+        Ok(self.changes.add(outcome, self.progress).await?)
+    }
+
+    /// Counts who could not get in at a failover.
+    fn count_way_in(&mut self, primary: &Listed) {
+        let is_mirrored = primary.state == State::Active && primary.enabled;
+        self.progress.counts.no_way_in += u64::from(is_mirrored && !primary.has_way_in);
+    }
+}

@@ -1,0 +1,606 @@
+//! Groups and their members. Definitions are few, and compared as they are. Memberships are read group by group, because that takes one
+//! call for sixty of them, and are sorted and joined like users. Every write is decided on a fresh look at both users.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use replication::holder::find_original;
+use serde::{Deserialize, Serialize};
+use shared::aws::AwsError;
+use shared::cognito::groups::{self, Group};
+use shared::cognito::pool::{Pool, PoolError};
+use shared::cognito::users;
+use shared::environment::CustomAttribute;
+use shared::person::Person;
+use shared::s3::json::to_json;
+use shared::s3::rolling_upload::RollingUpload;
+use tokio::sync::mpsc;
+
+use crate::changes::Changes;
+use crate::error::ReconcileError;
+use crate::guard::Kind;
+use crate::listed::{State, Sub};
+use crate::mirror::Mirror;
+use crate::outcome::{Done, Outcome, Pair};
+use crate::plan_lines::PlanLines;
+use crate::progress::Progress;
+use crate::request::Step;
+use crate::sorted::hash::hash16;
+use crate::sorted::join::Join;
+use crate::sorted::merged::Merged;
+use crate::sorted::sorter::Sorter;
+use crate::sorted::{Record, Run, SHARD_COUNT};
+
+/// Groups whose members are listed concurrently, and after which the progress may be stored.
+const CONCURRENT_GROUPS: usize = 8;
+
+/// Pages of members that wait for the receiving side.
+const MAX_WAITING_PAGES: usize = 4;
+
+/// Memberships looked at concurrently.
+const CONCURRENT_MEMBERS: usize = 8;
+
+/// Memberships between two looks at the clock.
+const BATCH: usize = 32;
+
+/// How far the groups of a run are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupProgress {
+    step: GroupStep,
+    /// The groups of the primary pool, sorted.
+    names: Vec<String>,
+    /// Groups whose members have been listed.
+    listed: usize,
+    primary: Vec<Run>,
+    secondary: Vec<Run>,
+    shard: usize,
+    plan: Vec<String>,
+    file: usize,
+    line: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum GroupStep {
+    #[default]
+    Definitions,
+    Listing,
+    Joining,
+    Writing,
+    Finished,
+}
+
+/// What compares groups.
+pub struct Groups<'a> {
+    /// Looks at people, and writes.
+    pub mirror: &'a Mirror<'a>,
+    /// The primary pool, to list members.
+    pub listed_primary: &'a Pool,
+    /// The secondary pool, to list members.
+    pub listed_secondary: &'a Pool,
+    /// The pools, to read and write definitions.
+    pub definitions: (&'a Pool, &'a Pool),
+    /// When to leave the rest to a later worker.
+    pub stop_at: Option<Instant>,
+    /// Is called with each step of progress.
+    pub on_progress: &'a (dyn Fn(Step) + Sync),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupsDone {
+    /// All groups are compared.
+    All,
+    /// The time is up.
+    Partly,
+}
+
+/// A member of a group, sorted by group and identity.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Member {
+    key: [u8; 16],
+    group: u32,
+    sub: Sub,
+    is_active: bool,
+}
+
+impl Record for Member {
+    const SIZE: usize = 16 + 4 + Sub::LENGTH + 1;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.key);
+        out.extend_from_slice(&self.group.to_le_bytes());
+        out.extend_from_slice(self.sub.bytes());
+        out.push(self.is_active.into());
+    }
+
+    fn read(bytes: &[u8]) -> Self {
+        Self {
+            key: bytes[..16].try_into().expect("sixteen bytes"),
+            group: u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes")),
+            sub: Sub::from_bytes(&bytes[20..20 + Sub::LENGTH]),
+            is_active: bytes[20 + Sub::LENGTH] == 1,
+        }
+    }
+
+    fn key(&self) -> [u8; 16] {
+        self.key
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.sub == other.sub && self.group == other.group
+    }
+}
+
+/// A line of the plan: somebody who is in a group of one pool, and not in the same group of the other, as the listings say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Difference {
+    #[serde(rename = "g")]
+    group: u32,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    primary: Option<String>,
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    secondary: Option<String>,
+}
+
+/// What is done about a group of the primary pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Definition {
+    Same,
+    Create,
+    Update,
+}
+
+/// Whether Cognito has made the group, for the users of an identity provider (facts N2).
+fn is_cognitos_own(group: &str, pool: &Pool) -> bool {
+    group
+        .strip_prefix(pool.id().as_str())
+        .is_some_and(|rest| rest.starts_with('_'))
+}
+
+fn compare_definition(primary: &Group, secondary: Option<&Group>) -> Definition {
+    match secondary {
+        None => Definition::Create,
+        Some(secondary)
+            if primary.description == secondary.description
+                && primary.precedence == secondary.precedence =>
+        {
+            Definition::Same
+        }
+        Some(_) => Definition::Update,
+    }
+}
+
+impl Groups<'_> {
+    /// Compares what has not been compared yet.
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer, or the deadline passed. What was done is in `progress`.
+    pub async fn compare(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<GroupsDone, ReconcileError> {
+        let bucket = self.mirror.bucket;
+        if progress.groups.step == GroupStep::Definitions {
+            self.mirror_definitions(progress, changes).await?;
+            progress.groups.step = GroupStep::Listing;
+            changes.close(progress).await?;
+            progress.store(bucket).await?;
+        }
+        if progress.groups.step == GroupStep::Listing {
+            if !self.list_members(progress).await? {
+                return Ok(GroupsDone::Partly);
+            }
+            progress.groups.step = GroupStep::Joining;
+            progress.store(bucket).await?;
+        }
+        if progress.groups.step == GroupStep::Joining {
+            while progress.groups.shard < SHARD_COUNT {
+                if self.is_time_up() {
+                    return Ok(GroupsDone::Partly);
+                }
+                self.join_shard(progress).await?;
+                progress.groups.shard += 1;
+            }
+            progress.groups.step = GroupStep::Writing;
+            progress.store(bucket).await?;
+        }
+        if progress.groups.step == GroupStep::Writing {
+            if !self.write(progress, changes).await? {
+                return Ok(GroupsDone::Partly);
+            }
+            progress.groups.step = GroupStep::Finished;
+        }
+        Ok(GroupsDone::All)
+    }
+
+    fn is_time_up(&self) -> bool {
+        self.stop_at
+            .is_some_and(|stop_at| Instant::now() >= stop_at)
+    }
+
+    /// Gives the secondary pool the groups of the primary pool. Groups that only the secondary pool has are left, and reported.
+    async fn mirror_definitions(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<(), ReconcileError> {
+        let (primary, secondary) = self.definitions;
+        let of = async |pool: &Pool| -> Result<BTreeMap<String, Group>, PoolError> {
+            let groups = groups::list(pool).await?.into_iter();
+            let groups = groups.filter(|group| !is_cognitos_own(&group.name, pool));
+            Ok(groups.map(|group| (group.name.clone(), group)).collect())
+        };
+        let (of_primary, of_secondary) = (of(primary).await?, of(secondary).await?);
+        let nobody = Pair::default();
+        for (name, group) in &of_primary {
+            let mut outcome = Outcome::default();
+            let definition = compare_definition(group, of_secondary.get(name));
+            let (action, written) = match definition {
+                Definition::Same => ("", None),
+                Definition::Create if self.mirror.is_dry_run => ("create-group", None),
+                Definition::Update if self.mirror.is_dry_run => ("update-group", None),
+                Definition::Create => {
+                    ("create-group", Some(groups::create(secondary, group).await))
+                }
+                Definition::Update => {
+                    ("update-group", Some(groups::update(secondary, group).await))
+                }
+            };
+            let done = match written {
+                None => Done::Planned,
+                Some(Ok(())) => Done::Done,
+                Some(Err(PoolError::Aws(error))) if error.is_call_rejected() => {
+                    outcome.failed += 1;
+                    Done::Refused(error.code().to_owned())
+                }
+                Some(Err(error)) => return Err(error.into()),
+            };
+            if definition != Definition::Same {
+                outcome.counts.group_changes += u64::from(!matches!(done, Done::Refused(_)));
+                outcome.line(&nobody, action, vec![name.clone()], done);
+            }
+            if group.has_role {
+                // Its trust policy names an identity pool of the primary region (facts N2).
+                outcome.report(&nobody, "group-role", vec![name.clone()]);
+            }
+            changes.add(outcome, progress).await?;
+        }
+        for name in of_secondary
+            .keys()
+            .filter(|name| !of_primary.contains_key(*name))
+        {
+            let mut outcome = Outcome::default();
+            outcome.report(&nobody, "group-not-in-primary", vec![name.clone()]);
+            changes.add(outcome, progress).await?;
+        }
+        progress.groups.names = of_primary.into_keys().collect();
+        Ok(())
+    }
+
+    /// Lists the members of all groups in both pools. False when the time is up.
+    async fn list_members(&self, progress: &mut Progress) -> Result<bool, ReconcileError> {
+        let bucket = self.mirror.bucket;
+        let sorter = |name, runs: &Vec<Run>| {
+            let part = progress.part(name);
+            Sorter::<Member>::new(bucket, move |n| format!("{part}-{n:04}"), runs.clone())
+        };
+        let mut of_primary = sorter("members-primary", &progress.groups.primary);
+        let mut of_secondary = sorter("members-secondary", &progress.groups.secondary);
+        let names = progress.groups.names.clone();
+        let mut is_complete = true;
+        while progress.groups.listed < names.len() {
+            if self.is_time_up() {
+                is_complete = false;
+                break;
+            }
+            let batch = progress.groups.listed
+                ..(progress.groups.listed + CONCURRENT_GROUPS).min(names.len());
+            let (primary, secondary) = tokio::try_join!(
+                self.members_of(self.listed_primary, &names, batch.clone(), &mut of_primary),
+                self.members_of(
+                    self.listed_secondary,
+                    &names,
+                    batch.clone(),
+                    &mut of_secondary
+                ),
+            )?;
+            let ((), ()) = (primary, secondary);
+            progress.groups.listed = batch.end;
+            (self.on_progress)(Step::Groups(batch.end as u64, names.len() as u64));
+        }
+        progress.groups.primary = of_primary.flush().await?.to_vec();
+        progress.groups.secondary = of_secondary.flush().await?.to_vec();
+        progress.store(bucket).await?;
+        Ok(is_complete)
+    }
+
+    async fn members_of(
+        &self,
+        pool: &Pool,
+        names: &[String],
+        batch: std::ops::Range<usize>,
+        sorter: &mut Sorter<Member>,
+    ) -> Result<(), ReconcileError> {
+        let origin = self.mirror.comparison.origin();
+        let (sender, mut pages) = mpsc::channel(MAX_WAITING_PAGES);
+        let listing = async {
+            let sender = sender;
+            stream::iter(batch)
+                .map(async |index| {
+                    let receive = async |people| {
+                        // The receiving side has failed, and says why.
+                        let sent = sender.send((index, people)).await;
+                        sent.map_or(ControlFlow::Break(()), ControlFlow::Continue)
+                    };
+                    groups::list_members(pool, &names[index], receive).await
+                })
+                .buffer_unordered(CONCURRENT_GROUPS)
+                .try_collect::<()>()
+                .await?;
+            Ok::<_, ReconcileError>(())
+        };
+        let receiving = async {
+            while let Some((index, people)) = pages.recv().await {
+                for person in &people {
+                    sorter
+                        .add(member(person, index, &names[index], pool, origin)?)
+                        .await?;
+                }
+            }
+            Ok::<_, ReconcileError>(())
+        };
+        tokio::try_join!(listing, receiving)?;
+        Ok(())
+    }
+
+    async fn join_shard(&self, progress: &mut Progress) -> Result<(), ReconcileError> {
+        let (bucket, shard) = (self.mirror.bucket, progress.groups.shard);
+        let part = progress.part(&format!("plan-groups-{shard:x}"));
+        let key = move |number| format!("{part}-{number}.jsonl");
+        let mut plan = RollingUpload::new(bucket, key, 1, String::new(), None);
+        let mut join = Join::new(
+            Merged::<Member>::shard(bucket, &progress.groups.primary, shard),
+            Merged::<Member>::shard(bucket, &progress.groups.secondary, shard),
+            Merged::<Member>::shard(bucket, &[], shard),
+        );
+        while let Some(joined) = join.next().await? {
+            let text = |sub: &Sub| Some(sub.as_str().to_owned());
+            let difference = match (joined.primary.records, joined.secondary.records) {
+                ([member], []) if member.is_active => Difference {
+                    group: member.group,
+                    primary: text(&member.sub),
+                    secondary: None,
+                },
+                ([], [member]) => {
+                    self.mirror.plan(Kind::RemoveMembership);
+                    Difference {
+                        group: member.group,
+                        primary: None,
+                        secondary: text(&member.sub),
+                    }
+                }
+                _ => continue,
+            };
+            plan.write_row(&to_json(&difference)).await?;
+        }
+        let files = plan.finish().await?.into_iter();
+        progress
+            .groups
+            .plan
+            .extend(files.map(|file| file.object.key));
+        Ok(())
+    }
+
+    /// Looks at every difference. False when the time is up.
+    async fn write(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<bool, ReconcileError> {
+        let names = progress.groups.names.clone();
+        while let Some(file) = progress.groups.plan.get(progress.groups.file).cloned() {
+            let mut lines =
+                PlanLines::open(self.mirror.bucket, &file, progress.groups.line).await?;
+            loop {
+                if self.is_time_up() {
+                    return Ok(false);
+                }
+                let (batch, read) = lines.next_batch::<Difference>(BATCH, |_| true).await?;
+                if read == 0 {
+                    break;
+                }
+                let mut outcomes = stream::iter(&batch)
+                    .map(|difference| self.look(difference, &names))
+                    .buffer_unordered(CONCURRENT_MEMBERS);
+                while let Some(outcome) = outcomes.next().await {
+                    changes.add(outcome?, progress).await?;
+                }
+                progress.groups.line += read;
+            }
+            progress.groups.file += 1;
+            progress.groups.line = 0;
+        }
+        Ok(true)
+    }
+
+    /// Looks at one membership.
+    async fn look(
+        &self,
+        difference: &Difference,
+        names: &[String],
+    ) -> Result<Outcome, ReconcileError> {
+        let mut outcome = Outcome::default();
+        let Some(group) = names.get(difference.group as usize) else {
+            return Ok(outcome);
+        };
+        if let Some(sub) = &difference.primary {
+            self.add(sub, group, &mut outcome).await?;
+        }
+        if let Some(sub) = &difference.secondary {
+            self.remove(sub, group, &mut outcome).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn add(
+        &self,
+        sub: &str,
+        group: &str,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let mirror = self.mirror;
+        let Some(primary) = users::look_up(mirror.primary, sub).await? else {
+            return Ok(());
+        };
+        if State::of(&primary.status) != State::Active
+            || !self.is_in(mirror.primary, sub, group).await?
+        {
+            return Ok(());
+        }
+        let Some(secondary) = mirror.find_pair(&primary).await? else {
+            // Whoever is missing in the secondary pool is reported as such.
+            return Ok(());
+        };
+        let pair = Pair::of(primary.sub(), secondary.sub());
+        if self.is_in(mirror.lookups, pair.secondary(), group).await? {
+            return Ok(());
+        }
+        let added = mirror
+            .write(
+                outcome,
+                &pair,
+                "add-to-group",
+                vec![group.to_owned()],
+                async {
+                    users::add_to_group(mirror.secondary.pool(), pair.secondary(), group).await
+                },
+            )
+            .await?;
+        outcome.counts.group_changes += u64::from(added);
+        Ok(())
+    }
+
+    async fn remove(
+        &self,
+        sub: &str,
+        group: &str,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let mirror = self.mirror;
+        let Some(secondary) = users::look_up(mirror.lookups, sub).await? else {
+            return Ok(());
+        };
+        let origin = mirror.comparison.origin();
+        let identity = secondary.attributes.identity(origin).unwrap_or_default();
+        let original = find_original(mirror.primary, identity, &secondary, origin).await?;
+        // Whoever has no user in the primary pool keeps the groups: a newcomer, or somebody who is withheld.
+        let Some(original) = original else {
+            return Ok(());
+        };
+        let pair = Pair::of(original.sub(), secondary.sub());
+        if self.is_in(mirror.primary, pair.primary(), group).await?
+            || !self.is_in(mirror.lookups, pair.secondary(), group).await?
+        {
+            return Ok(());
+        }
+        if mirror.record(&secondary).await?.is_some() || secondary.mfa {
+            outcome.report(&pair, "group-changed-in-secondary", vec![group.to_owned()]);
+            return Ok(());
+        }
+        if !mirror.admit(Kind::RemoveMembership) {
+            outcome.line(
+                &pair,
+                "remove-from-group",
+                vec![group.to_owned()],
+                Done::Held,
+            );
+            return Ok(());
+        }
+        let removed = mirror
+            .write(
+                outcome,
+                &pair,
+                "remove-from-group",
+                vec![group.to_owned()],
+                async {
+                    users::remove_from_group(mirror.secondary.pool(), pair.secondary(), group).await
+                },
+            )
+            .await?;
+        outcome.counts.group_changes += u64::from(removed);
+        Ok(())
+    }
+
+    async fn is_in(&self, pool: &Pool, sub: &str, group: &str) -> Result<bool, ReconcileError> {
+        let groups = users::groups(pool, sub).await?;
+        Ok(groups.iter().any(|name| name == group))
+    }
+}
+
+/// What is kept of a member.
+fn member(
+    person: &Person,
+    index: usize,
+    group: &str,
+    pool: &Pool,
+    origin: Option<&CustomAttribute>,
+) -> Result<Member, AwsError> {
+    let incomplete = || AwsError::incomplete_response("ListUsersInGroup", pool.id(), "a sub");
+    let sub = person.sub().and_then(Sub::of).ok_or_else(incomplete)?;
+    let identity = person.attributes.identity(origin).ok_or_else(incomplete)?;
+    Ok(Member {
+        key: hash16(&format!("{group}\0{identity}")),
+        group: u32::try_from(index).unwrap_or(u32::MAX),
+        sub,
+        is_active: State::of(&person.status) == State::Active,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(description: Option<&str>, precedence: Option<i32>) -> Group {
+        Group {
+            name: "staff".into(),
+            description: description.map(str::to_owned),
+            precedence,
+            has_role: false,
+        }
+    }
+
+    #[test]
+    fn a_definition_is_written_where_it_differs() {
+        let ours = group(Some("people"), Some(1));
+
+        assert_eq!(compare_definition(&ours, None), Definition::Create);
+        for (theirs, expected) in [
+            (group(Some("people"), Some(1)), Definition::Same),
+            (group(None, Some(1)), Definition::Update),
+            (group(Some("people"), Some(2)), Definition::Update),
+        ] {
+            assert_eq!(compare_definition(&ours, Some(&theirs)), expected);
+        }
+    }
+
+    #[test]
+    fn a_member_is_read_as_it_was_written() {
+        let member = Member {
+            key: hash16("staff"),
+            group: 7,
+            sub: Sub::of("57c4aab8-5061-7015-8b3b-1a2f6c0d9e11").unwrap(),
+            is_active: true,
+        };
+        let mut bytes = Vec::new();
+        member.write(&mut bytes);
+
+        assert_eq!(bytes.len(), Member::SIZE);
+        assert!(Member::read(&bytes) == member);
+    }
+}

@@ -1,0 +1,835 @@
+//! Looks at one person in both pools, decides, and writes. Every write rests on a fresh look at both users and at the journal record
+//! right before it.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use replication::holder::{Holders, Parked, find_original};
+use replication::replica::Replica;
+use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
+use shared::cognito::pool::{Pool, PoolError};
+use shared::cognito::users;
+use shared::identity::{Original, Relation, relation};
+use shared::journal::{self, Kind as RecordKind, UsedSecondary};
+use shared::person::{Attributes, Person, Status};
+use shared::s3::bucket::Bucket;
+use shared::withheld::{self, Why, Withheld};
+use tokio::sync::OnceCell;
+
+use crate::comparison::Comparison;
+use crate::decision::{AttributeChanges, decide, new_base};
+use crate::error::ReconcileError;
+use crate::guard::{Guard, Kind};
+use crate::listed::State;
+use crate::outcome::{Done, Outcome, Pair};
+use crate::plan::Candidate;
+use crate::refused::RefusedValues;
+use crate::sorted::hash::hash16;
+
+/// How many holders of one address are dealt with.
+const MAX_HOLDERS: u32 = 3;
+
+/// What makes the secondary pool equal to the primary pool, person by person.
+pub struct Mirror<'a> {
+    /// How users are compared.
+    pub comparison: &'a Comparison,
+    /// The primary pool, from which nothing but lookups is asked.
+    pub primary: &'a Pool,
+    /// The secondary pool, for lookups.
+    pub lookups: &'a Pool,
+    /// The secondary pool, for writes.
+    pub secondary: &'a Secondary,
+    /// The snapshot bucket.
+    pub bucket: &'a Bucket,
+    /// Whether replicas get a permanent password.
+    pub activate: bool,
+    /// How long people are withheld before they are deleted.
+    pub withhold_for: SignedDuration,
+    /// Whether nothing is written.
+    pub is_dry_run: bool,
+    /// Counts the changes that may be too many.
+    pub guard: Mutex<Guard>,
+    /// Replicas that wait for their address.
+    pub parked: Parked,
+    /// The identities of everyone who has used the secondary pool: read when somebody is missing.
+    pub used_identities: OnceCell<HashSet<[u8; 16]>>,
+}
+
+impl Mirror<'_> {
+    /// Looks at somebody, and does what is to be done.
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer, or the deadline passed: then it is not known what was done.
+    pub async fn look(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
+        let mut outcome = Outcome::default();
+        if self.is_dry_run && candidate.secondary.is_none() {
+            // Nobody needs to be looked up, which would bill an active user each.
+            let pair = Pair::of(candidate.primary.as_deref(), None);
+            outcome.counts.created += 1;
+            outcome.line(&pair, "create", Vec::new(), Done::Planned);
+            return Ok(outcome);
+        }
+        let primary = match &candidate.primary {
+            Some(sub) => users::look_up(self.primary, sub).await?,
+            None => None,
+        };
+        let secondary = match &candidate.secondary {
+            Some(sub) => users::look_up(self.lookups, sub).await?,
+            None => None,
+        };
+        match (primary, secondary) {
+            (Some(primary), Some(secondary)) => self.two(&primary, secondary, &mut outcome).await?,
+            (Some(primary), None) => self.missing(&primary, &mut outcome).await?,
+            (None, Some(secondary)) => self.alone(secondary, &mut outcome).await?,
+            (None, None) => {}
+        }
+        Ok(outcome)
+    }
+
+    /// Two users who may be of one person.
+    async fn two(
+        &self,
+        primary: &Person,
+        secondary: Person,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let record = self.record(&secondary).await?;
+        match self.relation(primary, &secondary, record.as_ref()) {
+            Relation::Same => self.pair(primary, secondary, record, outcome).await,
+            Relation::Another => {
+                self.missing(primary, outcome).await?;
+                Box::pin(self.alone(secondary, outcome)).await
+            }
+            Relation::CannotTell => {
+                let pair = Pair::of(primary.sub(), secondary.sub());
+                outcome.report(&pair, "cannot-tell", Vec::new());
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a user of each pool are of one person.
+    fn relation(
+        &self,
+        primary: &Person,
+        secondary: &Person,
+        record: Option<&UsedSecondary>,
+    ) -> Relation {
+        let origin = self.comparison.origin();
+        let signed_up_here = record.is_some_and(|record| {
+            let kinds = &record.kinds;
+            kinds.contains(&RecordKind::SignUp) || kinds.contains(&RecordKind::Restored)
+        });
+        if record.is_some_and(|record| record.primary_sub.as_deref() == primary.sub()) {
+            return Relation::Same;
+        }
+        let identity = primary.attributes.identity(origin);
+        // Who signed up in the secondary pool is its original, so its identity is certain, and so is a copy's.
+        if signed_up_here
+            && primary.attributes.origin(origin).is_some()
+            && identity != secondary.attributes.identity(origin)
+        {
+            return Relation::Another;
+        }
+        let name = match self.comparison.signs_in_by_username() {
+            true => primary.username.clone(),
+            false => self.comparison.sign_in_name(primary),
+        };
+        let original = Original {
+            identity,
+            name: &name,
+            attributes: &primary.attributes,
+            signed_up_at: None,
+        };
+        match relation(&original, secondary, origin) {
+            // The pools compare letter case alike, so a name in another case is the same name.
+            Relation::CannotTell if self.comparison.sign_in_name(secondary) == name => {
+                Relation::Same
+            }
+            relation => relation,
+        }
+    }
+
+    /// One person's users.
+    async fn pair(
+        &self,
+        primary: &Person,
+        secondary: Person,
+        record: Option<UsedSecondary>,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let pair = Pair::of(primary.sub(), secondary.sub());
+        if self.comparison.origin().is_none() {
+            return self.report_differences(&pair, primary, &secondary, outcome);
+        }
+        let is_enabled = self
+            .mirror_enabled(&pair, primary, &secondary, outcome)
+            .await?;
+        if State::of(&primary.status) != State::Active {
+            outcome.counts.skipped += 1;
+            return Ok(());
+        }
+        if record.is_none() && secondary.mfa {
+            outcome.report(&pair, "used-without-record", Vec::new());
+            return Ok(());
+        }
+        match secondary.status {
+            Status::Confirmed | Status::ResetRequired => {}
+            Status::ForceChangePassword if !self.activate => {}
+            Status::ForceChangePassword if is_enabled => self.activate(&pair, outcome).await?,
+            Status::ForceChangePassword => return Ok(()),
+            _ => {
+                outcome.report(&pair, "status-in-secondary", Vec::new());
+                return Ok(());
+            }
+        }
+        self.mirror_attributes(&pair, primary, &secondary, record, outcome)
+            .await
+    }
+
+    /// In names-only mode, people are only created and reported.
+    fn report_differences(
+        &self,
+        pair: &Pair,
+        primary: &Person,
+        secondary: &Person,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let changes = decide(
+            self.comparison,
+            &primary.attributes,
+            &secondary.attributes,
+            None,
+            |_, _| false,
+        );
+        let mut names = changes.names();
+        if primary.enabled != secondary.enabled {
+            names.push("enabled".to_owned());
+        }
+        if !names.is_empty() {
+            outcome.report(pair, "names-only", names);
+        }
+        Ok(())
+    }
+
+    /// Disables whoever is disabled in the primary pool, and enables again whom twinpool has disabled. Gives whether the user in the
+    /// secondary pool is enabled now.
+    async fn mirror_enabled(
+        &self,
+        pair: &Pair,
+        primary: &Person,
+        secondary: &Person,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ReconcileError> {
+        let origin = self.comparison.origin();
+        let identity = primary.attributes.identity(origin).unwrap_or_default();
+        match (primary.enabled, secondary.enabled) {
+            (false, false) => Ok(false),
+            (false, true) => {
+                let disabled = self
+                    .withhold(pair, secondary, identity, Why::Disabled, outcome)
+                    .await?;
+                outcome.counts.disabled += u64::from(disabled);
+                Ok(!disabled)
+            }
+            (true, true) => {
+                // Enabled again by an earlier run, which ended before it could remove the record; or by an administrator.
+                if let Some((_, etag)) = withheld::read(self.bucket, identity).await?
+                    && !self.is_dry_run
+                {
+                    withheld::remove(self.bucket, identity, &etag).await?;
+                }
+                Ok(true)
+            }
+            (true, false) => {
+                let Some((_, etag)) = withheld::read(self.bucket, identity).await? else {
+                    outcome.report(pair, "disabled-in-secondary", Vec::new());
+                    return Ok(false);
+                };
+                let enabled = self
+                    .write(outcome, pair, "enable", Vec::new(), async {
+                        users::enable(self.secondary.pool(), pair.secondary()).await
+                    })
+                    .await?;
+                if enabled && !self.is_dry_run {
+                    // The record is removed last: whoever is interrupted in between is only found to be enabled.
+                    withheld::remove(self.bucket, identity, &etag).await?;
+                }
+                outcome.counts.enabled += u64::from(enabled);
+                Ok(enabled)
+            }
+        }
+    }
+
+    /// Activates a replica that was left half made: with a temporary password its person could not use "forgot password".
+    async fn activate(&self, pair: &Pair, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+        let activated = self
+            .write(outcome, pair, "activate", Vec::new(), async {
+                users::set_random_password(self.secondary.pool(), pair.secondary()).await
+            })
+            .await?;
+        outcome.counts.created += u64::from(activated);
+        Ok(())
+    }
+
+    async fn mirror_attributes(
+        &self,
+        pair: &Pair,
+        primary: &Person,
+        secondary: &Person,
+        record: Option<UsedSecondary>,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let origin = self.comparison.origin();
+        let identity = primary.attributes.identity(origin).unwrap_or_default();
+        let mut refused = RefusedValues::read(self.bucket, identity).await?;
+        let base = record.as_ref().map(|record| &record.record.attributes);
+        let mut changes = decide(
+            self.comparison,
+            &primary.attributes,
+            &secondary.attributes,
+            base,
+            |name, value| refused.contains(name, value),
+        );
+        for (finding, names) in std::mem::take(&mut changes.reported) {
+            outcome.report(pair, finding.as_str(), names);
+        }
+        // Somebody whom only the name has matched gets the identity, so that the next change of the name loses nobody. Who signed up in
+        // the secondary pool is known by their `sub`.
+        if let Some(origin) = origin
+            && secondary.attributes.identity(Some(origin)) != Some(identity)
+            && !self.comparison.is_immutable(origin.as_str())
+            && !refused.contains(origin.as_str(), identity)
+        {
+            changes.write.insert(origin.as_str(), identity);
+        }
+        if changes.change_an_address() && !self.admit(Kind::ChangeAddress) {
+            let addresses = changes.names_of_addresses();
+            outcome.line(pair, "update", addresses, Done::Held);
+            changes = changes.without_addresses();
+        }
+        if !self.is_dry_run {
+            self.free_addresses(pair, &mut changes, outcome).await?;
+        }
+        if !changes.is_empty() {
+            let is_written = self
+                .write_changes(pair, primary, &changes, &mut refused, outcome)
+                .await?;
+            outcome.counts.updated += u64::from(is_written);
+            if !self.is_dry_run {
+                refused.save(self.bucket, identity).await?;
+            }
+        }
+        if let Some(record) = record
+            && !self.is_dry_run
+        {
+            let now = users::look_up(self.lookups, pair.secondary()).await?;
+            let base = now.and_then(|now| {
+                let base = &record.record.attributes;
+                new_base(self.comparison, &primary.attributes, &now.attributes, base)
+            });
+            if let Some(base) = base {
+                journal::update_attributes(self.bucket, &record, base).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that nobody else has the addresses that are to be written: in an alias pool the write would take them away without an
+    /// error (facts N11.11). An address that stays somebody else's is not written.
+    async fn free_addresses(
+        &self,
+        pair: &Pair,
+        changes: &mut AttributeChanges,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let mut kept = Vec::new();
+        for (attribute, address) in &changes.addresses {
+            for _ in 0..=MAX_HOLDERS {
+                let holder = users::look_up(self.lookups, address).await?;
+                let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary()))
+                else {
+                    break;
+                };
+                let freed = match holder.status {
+                    Status::Unconfirmed => {
+                        let holder = holder.sub().unwrap_or(&holder.username);
+                        users::delete_unconfirmed(self.secondary.pool(), holder)
+                            .await
+                            .map(|_| ())
+                            .map_err(NotReplicated::Secondary)
+                    }
+                    _ => {
+                        let may_delete = || self.may_delete_for_a_name();
+                        let holders = self.holders(&may_delete);
+                        holders.make_way(Held::Address(attribute), &holder).await
+                    }
+                };
+                if let Err(error) = freed {
+                    if error.prospect() == Prospect::Unavailable {
+                        return Err(stopped(error));
+                    }
+                    kept.push(*attribute);
+                    break;
+                }
+            }
+        }
+        for attribute in kept {
+            changes.addresses.remove(attribute);
+            outcome.report(pair, "name-held", vec![attribute.to_owned()]);
+        }
+        Ok(())
+    }
+
+    /// Writes and deletes attributes. True if something was written.
+    async fn write_changes(
+        &self,
+        pair: &Pair,
+        primary: &Person,
+        changes: &AttributeChanges,
+        refused: &mut RefusedValues,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ReconcileError> {
+        let names = changes.names();
+        if self.is_dry_run {
+            outcome.line(pair, "update", names, Done::Planned);
+            return Ok(true);
+        }
+        let mut written: Attributes = changes.write.iter().collect();
+        for (name, value) in &changes.addresses {
+            // Any other way may send a code, and keep the address before (facts N11.9).
+            written.insert(*name, value);
+            written.insert(format!("{name}_verified"), "true");
+        }
+        for name in &changes.unverify {
+            written.insert(format!("{name}_verified"), "false");
+        }
+        let pool = self.secondary.pool();
+        let mut failed: Vec<(String, String)> = Vec::new();
+        let not_written = users::write_attributes(pool, pair.secondary(), &written).await?;
+        failed.extend(
+            not_written
+                .into_iter()
+                .map(|refused| (refused.name, refused.code)),
+        );
+        for name in &changes.delete {
+            match users::delete_attributes(pool, pair.secondary(), &[name]).await {
+                Ok(()) => {}
+                Err(PoolError::Aws(error)) if error.is_call_rejected() => {
+                    failed.push((name.clone(), error.code().to_owned()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let is_flag = |name: &str| crate::comparison::address_of_flag(name).is_some();
+        for (name, _) in failed.iter().filter(|(name, _)| !is_flag(name)) {
+            let value = written.get(name).or_else(|| primary.attributes.get(name));
+            refused.insert(
+                name,
+                value
+                    .filter(|_| !changes.delete.contains(name))
+                    .unwrap_or_default(),
+            );
+        }
+        let is_refused = |name: &String| failed.iter().any(|(refused, _)| refused == name);
+        let (not_done, done): (Vec<_>, Vec<_>) = names.into_iter().partition(is_refused);
+        for (name, code) in failed.iter().filter(|(name, _)| not_done.contains(name)) {
+            outcome.line(
+                pair,
+                "update",
+                vec![name.clone()],
+                Done::Refused(code.clone()),
+            );
+        }
+        if !not_done.is_empty() {
+            outcome.report(pair, "refused", not_done);
+        }
+        let is_written = !done.is_empty();
+        if is_written {
+            outcome.line(pair, "update", done, Done::Done);
+        }
+        Ok(is_written)
+    }
+
+    /// Somebody who has no user in the secondary pool.
+    async fn missing(&self, primary: &Person, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+        let pair = Pair::of(primary.sub(), None);
+        if State::of(&primary.status) != State::Active || !primary.enabled {
+            outcome.counts.skipped += 1;
+            return Ok(());
+        }
+        let origin = self.comparison.origin();
+        let replica = match Replica::of_person(primary, origin) {
+            Ok(replica) => replica,
+            Err(_) => {
+                outcome.report(&pair, "unfit", Vec::new());
+                return Ok(());
+            }
+        };
+        if self.has_used_secondary(primary).await? {
+            let there = users::look_up(self.lookups, replica.username.as_str()).await?;
+            let is_there = there.is_some_and(|there| {
+                relation(&replica.original(), &there, origin) == Relation::Same
+            });
+            if !is_there {
+                outcome.report(&pair, "deleted-in-secondary", Vec::new());
+                return Ok(());
+            }
+        }
+        if self.is_dry_run {
+            outcome.counts.created += 1;
+            outcome.line(&pair, "create", Vec::new(), Done::Planned);
+            return Ok(());
+        }
+        let may_delete = || self.may_delete_for_a_name();
+        let on_reclaimed = |holder: &str| {
+            tracing::warn!(holder, "an unconfirmed user held the username: deleted");
+        };
+        match self
+            .holders(&may_delete)
+            .replicate(&replica, on_reclaimed)
+            .await
+        {
+            Ok(replicated) if replicated.already => {}
+            Ok(replicated) => {
+                outcome.counts.created += 1;
+                outcome.line(&pair, "create", Vec::new(), Done::Done);
+                if !replicated.dropped.is_empty() {
+                    outcome.report(&pair, "refused", replicated.dropped);
+                }
+            }
+            Err(error) => self.not_replicated(&pair, "create", error, outcome)?,
+        }
+        Ok(())
+    }
+
+    /// A user of the secondary pool whose person has no user in the primary pool, as the listings say.
+    async fn alone(&self, secondary: Person, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+        let pair = Pair::of(None, secondary.sub());
+        if matches!(
+            State::of(&secondary.status),
+            State::Unconfirmed | State::Other
+        ) {
+            return Ok(());
+        }
+        let origin = self.comparison.origin();
+        let record = self.record(&secondary).await?;
+        let primary_sub = record
+            .as_ref()
+            .and_then(|record| record.primary_sub.clone());
+        let known_as = secondary
+            .attributes
+            .origin(origin)
+            .map(str::to_owned)
+            .or(primary_sub);
+        let Some(known_as) = known_as else {
+            let is_newcomer =
+                record.is_some_and(|record| record.kinds.contains(&RecordKind::SignUp));
+            match is_newcomer {
+                true => outcome.counts.newcomers += 1,
+                false => outcome.report(&pair, "unpaired", Vec::new()),
+            }
+            return Ok(());
+        };
+        if let Some(original) = find_original(self.primary, &known_as, &secondary, origin).await? {
+            return match self.relation(&original, &secondary, record.as_ref()) {
+                Relation::Same => self.pair(&original, secondary, record, outcome).await,
+                _ => {
+                    outcome.report(&pair, "another-person", Vec::new());
+                    Ok(())
+                }
+            };
+        }
+        if origin.is_none() {
+            outcome.report(&pair, "not-in-primary", Vec::new());
+            return Ok(());
+        }
+        let identity = secondary
+            .attributes
+            .identity(origin)
+            .unwrap_or(&known_as)
+            .to_owned();
+        self.withhold_or_delete(&pair, &secondary, &identity, record.is_some(), outcome)
+            .await
+    }
+
+    /// Somebody who is gone from the primary pool.
+    async fn withhold_or_delete(
+        &self,
+        pair: &Pair,
+        secondary: &Person,
+        identity: &str,
+        has_record: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let withheld = withheld::read(self.bucket, identity).await?;
+        let since = withheld
+            .filter(|(withheld, _)| withheld.why == Why::Deleted)
+            .map(|(withheld, _)| withheld.first_missed);
+        let Some(since) = since.filter(|_| !secondary.enabled) else {
+            // An earlier run ended before it could disable them: since when they are missed stays.
+            let done = match since {
+                Some(_) => {
+                    self.disable(pair, Kind::Withhold, "withhold", outcome)
+                        .await?
+                }
+                None => {
+                    self.withhold(pair, secondary, identity, Why::Deleted, outcome)
+                        .await?
+                }
+            };
+            outcome.counts.withheld += u64::from(done);
+            return Ok(());
+        };
+        if Timestamp::now().duration_since(since) < self.withhold_for {
+            return Ok(());
+        }
+        if has_record || secondary.mfa {
+            outcome.report(pair, "deleted-in-primary", Vec::new());
+            return Ok(());
+        }
+        if !self.admit(Kind::Delete) {
+            outcome.line(pair, "delete", Vec::new(), Done::Held);
+            return Ok(());
+        }
+        let deleted = self
+            .write(outcome, pair, "delete", Vec::new(), async {
+                users::delete(self.secondary.pool(), pair.secondary())
+                    .await
+                    .map(|_| ())
+            })
+            .await?;
+        outcome.counts.removed += u64::from(deleted);
+        if !deleted {
+            self.locked_guard().not_made(Kind::Delete);
+        }
+        Ok(())
+    }
+
+    /// Remembers what a replica is, then disables it and ends its sessions. True if it was disabled.
+    async fn withhold(
+        &self,
+        pair: &Pair,
+        secondary: &Person,
+        identity: &str,
+        why: Why,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ReconcileError> {
+        let (kind, action) = match why {
+            Why::Disabled => (Kind::Disable, "disable"),
+            Why::Deleted => (Kind::Withhold, "withhold"),
+        };
+        if !self.admit(kind) {
+            outcome.line(pair, action, Vec::new(), Done::Held);
+            return Ok(false);
+        }
+        if !self.is_dry_run {
+            let groups = users::groups(self.lookups, pair.secondary()).await?;
+            let record = Withheld {
+                version: 1,
+                why,
+                first_missed: Timestamp::now(),
+                attributes: secondary.attributes.clone(),
+                groups,
+            };
+            // Before the user is touched: who is interrupted in between leaves a record that the next run finds.
+            withheld::keep(self.bucket, identity, &record).await?;
+        }
+        self.disable_admitted(pair, kind, action, outcome).await
+    }
+
+    async fn disable(
+        &self,
+        pair: &Pair,
+        kind: Kind,
+        action: &str,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ReconcileError> {
+        if !self.admit(kind) {
+            outcome.line(pair, action, Vec::new(), Done::Held);
+            return Ok(false);
+        }
+        self.disable_admitted(pair, kind, action, outcome).await
+    }
+
+    async fn disable_admitted(
+        &self,
+        pair: &Pair,
+        kind: Kind,
+        action: &str,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ReconcileError> {
+        let disabled = self
+            .write(outcome, pair, action, Vec::new(), async {
+                users::disable(self.secondary.pool(), pair.secondary()).await?;
+                users::global_sign_out(self.secondary.pool(), pair.secondary()).await
+            })
+            .await?;
+        if !disabled {
+            self.locked_guard().not_made(kind);
+        }
+        Ok(disabled)
+    }
+
+    /// Carries a write out, unless this is a dry run, and keeps a line about it. True if it was done, or is planned.
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer.
+    pub async fn write(
+        &self,
+        outcome: &mut Outcome,
+        pair: &Pair,
+        action: &str,
+        attributes: Vec<String>,
+        write: impl Future<Output = Result<(), PoolError>>,
+    ) -> Result<bool, ReconcileError> {
+        if self.is_dry_run {
+            outcome.line(pair, action, attributes, Done::Planned);
+            return Ok(true);
+        }
+        match write.await {
+            Ok(()) => {
+                outcome.line(pair, action, attributes, Done::Done);
+                Ok(true)
+            }
+            Err(PoolError::Aws(error)) if error.is_call_rejected() => {
+                tracing::error!(sub = pair.secondary(), %error, "not done");
+                let code = error.code().to_owned();
+                outcome.line(pair, action, attributes, Done::Refused(code));
+                outcome.failed += 1;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps a line about somebody who was not brought into the secondary pool, or ends the run where a service did not answer.
+    fn not_replicated(
+        &self,
+        pair: &Pair,
+        action: &str,
+        error: NotReplicated,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        if error.prospect() == Prospect::Unavailable {
+            return Err(stopped(error));
+        }
+        let reason = match &error {
+            NotReplicated::NameHeld { .. } | NotReplicated::HeldByAnother { .. } => "name-held",
+            NotReplicated::Taken(_) | NotReplicated::HeldByUnconfirmed(_) => "name-held",
+            NotReplicated::CannotTell(_) => "cannot-tell",
+            NotReplicated::Unfit(_) => "unfit",
+            _ => "refused",
+        };
+        tracing::error!(sub = pair.primary(), %error, action, "not brought into the secondary pool");
+        outcome.line(pair, action, Vec::new(), Done::Refused(reason.to_owned()));
+        outcome.report(pair, reason, Vec::new());
+        outcome.failed += 1;
+        Ok(())
+    }
+
+    /// The user of somebody of the primary pool in the secondary pool, found by the names that they have now.
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer.
+    pub async fn find_pair(&self, primary: &Person) -> Result<Option<Person>, ReconcileError> {
+        let origin = self.comparison.origin();
+        let Ok(replica) = Replica::of_person(primary, origin) else {
+            return Ok(None);
+        };
+        let identity = primary.attributes.identity(origin);
+        let name = Some(replica.username.as_str());
+        // Somebody who signed up in the secondary pool has their identity as `sub` there.
+        for name in [name, identity].into_iter().flatten() {
+            if let Some(found) = users::look_up(self.lookups, name).await?
+                && self.relation(primary, &found, None) == Relation::Same
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The journal record of somebody; none when they have not used the secondary pool.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn record(
+        &self,
+        secondary: &Person,
+    ) -> Result<Option<UsedSecondary>, ReconcileError> {
+        let person = secondary.sub().unwrap_or(&secondary.username);
+        Ok(journal::read_record(self.bucket, person).await?)
+    }
+
+    /// Whether somebody who is not in the secondary pool has used it.
+    async fn has_used_secondary(&self, primary: &Person) -> Result<bool, ReconcileError> {
+        let origin = self.comparison.origin();
+        let used = self
+            .used_identities
+            .get_or_try_init(async || {
+                let mut used = HashSet::new();
+                journal::read_everyone(self.bucket, origin, |person| {
+                    used.insert(hash16(&person.identity));
+                    used.extend(person.primary_sub.as_deref().map(hash16));
+                })
+                .await?;
+                Ok::<_, ReconcileError>(used)
+            })
+            .await?;
+        let names = [primary.attributes.identity(origin), primary.sub()];
+        Ok(names
+            .into_iter()
+            .flatten()
+            .any(|name| used.contains(&hash16(name))))
+    }
+
+    fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {
+        Holders {
+            primary: self.primary,
+            secondary: self.secondary,
+            snapshots: Some(self.bucket),
+            parked: Some(&self.parked),
+            may_delete,
+        }
+    }
+
+    /// Whether one more replica may be deleted because somebody else needs its name. If so many people are gone that withholding them is
+    /// held back, their names are not given away either.
+    fn may_delete_for_a_name(&self) -> bool {
+        self.admit(Kind::Withhold) && self.admit(Kind::Delete)
+    }
+
+    /// Counts a change that the listings suggest.
+    pub fn plan(&self, kind: Kind) {
+        self.locked_guard().plan(kind);
+    }
+
+    /// Whether one more change of this kind may be made.
+    pub fn admit(&self, kind: Kind) -> bool {
+        self.locked_guard().admit(kind)
+    }
+
+    /// The guard as it has counted so far.
+    pub fn guard(&self) -> Guard {
+        self.locked_guard().clone()
+    }
+
+    fn locked_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
+        self.guard.lock().expect("no panic while it is locked")
+    }
+}
+
+/// A service did not answer: the run ends here, and a later one goes on.
+fn stopped(error: NotReplicated) -> ReconcileError {
+    match error {
+        NotReplicated::Primary(error) | NotReplicated::Secondary(error) => error.into(),
+        NotReplicated::Snapshots(error) => error.into(),
+        error => ReconcileError::Refused(error.to_string()),
+    }
+}

@@ -1,0 +1,242 @@
+//! Decides from two listings at whom to look. A listing lags, and a run takes long, so nothing is written on this: every write is
+//! decided on a fresh look at both users.
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::Kind;
+use crate::listed::{Listed, State};
+
+/// Somebody to look at, as a line of a plan. The users are given by `sub`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Their user in the primary pool.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// Their user in the secondary pool, or the user there who may be theirs.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub secondary: Option<String>,
+}
+
+/// The order in which people are looked at: what takes access away comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Whoever may be disabled, withheld or deleted.
+    Restrict,
+    /// Whoever differs, but for addresses.
+    Update,
+    /// Whoever has another address. One after the other, because two of them may want each other's.
+    Move,
+    /// Whoever is missing.
+    Create,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Self; 4] = [Self::Restrict, Self::Update, Self::Move, Self::Create];
+}
+
+/// What the listings suggest about one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suggestion {
+    /// Both users are equal.
+    Unchanged,
+    /// The person is not mirrored.
+    Skipped,
+    /// A fresh look is needed.
+    Look {
+        /// When.
+        stage: Stage,
+        /// The kinds of changes that would be made, as far as the guard counts them.
+        kinds: Vec<Kind>,
+        /// At whom.
+        candidate: Candidate,
+    },
+}
+
+/// What the listings suggest about a pair. `is_withheld` says whether there is a record that twinpool disabled the replica;
+/// `needs_identity` whether the replica is to be given its person's identity, because only the name has matched them.
+pub fn of_pair(
+    primary: &Listed,
+    secondary: &Listed,
+    is_withheld: bool,
+    needs_identity: bool,
+) -> Suggestion {
+    let look = |stage, kinds: &[Kind]| Suggestion::Look {
+        stage,
+        kinds: kinds.to_vec(),
+        candidate: Candidate {
+            primary: Some(primary.sub.as_str().to_owned()),
+            secondary: Some(secondary.sub.as_str().to_owned()),
+        },
+    };
+    if !primary.enabled && secondary.enabled {
+        return look(Stage::Restrict, &[Kind::Disable]);
+    }
+    if primary.state != State::Active {
+        return Suggestion::Skipped;
+    }
+    if primary.addresses != secondary.addresses {
+        return look(Stage::Move, &[Kind::ChangeAddress]);
+    }
+    let is_settled = primary.others == secondary.others
+        && secondary.state == State::Active
+        && primary.enabled == secondary.enabled
+        && !(is_withheld && primary.enabled)
+        && !needs_identity;
+    match is_settled {
+        true => Suggestion::Unchanged,
+        false => look(Stage::Update, &[]),
+    }
+}
+
+/// What the listings suggest about somebody who has a user in the primary pool alone.
+pub fn of_primary_alone(primary: &Listed) -> Suggestion {
+    match (primary.state, primary.enabled) {
+        (State::Active, true) => Suggestion::Look {
+            stage: Stage::Create,
+            kinds: Vec::new(),
+            candidate: Candidate {
+                primary: Some(primary.sub.as_str().to_owned()),
+                secondary: None,
+            },
+        },
+        _ => Suggestion::Skipped,
+    }
+}
+
+/// What the listings suggest about a user of the secondary pool whose person has none in the primary pool. A user is deleted who was
+/// withheld before the second `delete_before`.
+pub fn of_secondary_alone(secondary: &Listed, delete_before: i64) -> Suggestion {
+    if secondary.state == State::Unconfirmed || secondary.state == State::Other {
+        return Suggestion::Skipped;
+    }
+    let is_withheld = secondary.withheld_since > 0 && !secondary.enabled;
+    let kinds = match secondary.has_origin {
+        // Newcomers, mostly.
+        false => vec![],
+        true if !is_withheld => vec![Kind::Withhold],
+        true if i64::from(secondary.withheld_since) <= delete_before => vec![Kind::Delete],
+        true => vec![],
+    };
+    Suggestion::Look {
+        stage: Stage::Restrict,
+        kinds,
+        candidate: Candidate {
+            primary: None,
+            secondary: Some(secondary.sub.as_str().to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::tests::ORIGIN;
+    use crate::listed::tests::listed;
+
+    fn pair() -> (Listed, Listed) {
+        let attributes = [("email", "taro@example.jp"), ("email_verified", "true")];
+        let primary = listed("s-1", &attributes);
+        let secondary = listed("s-2", &[attributes[0], attributes[1], (ORIGIN, "s-1")]);
+        (primary, secondary)
+    }
+
+    fn stage(suggestion: &Suggestion) -> Option<Stage> {
+        match suggestion {
+            Suggestion::Look { stage, .. } => Some(*stage),
+            _ => None,
+        }
+    }
+
+    fn kinds(suggestion: Suggestion) -> Vec<Kind> {
+        match suggestion {
+            Suggestion::Look { kinds, .. } => kinds,
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_equal_pair_is_not_looked_at() {
+        let (primary, secondary) = pair();
+
+        assert_eq!(primary.identity, secondary.identity);
+        assert_eq!(
+            of_pair(&primary, &secondary, false, false),
+            Suggestion::Unchanged
+        );
+    }
+
+    #[test]
+    fn a_pair_is_looked_at_for_each_way_in_which_it_can_differ() {
+        type Change = fn(&mut Listed, &mut Listed);
+        let changes: [(Change, Stage); 5] = [
+            (|p, _| p.enabled = false, Stage::Restrict),
+            (|p, _| p.addresses += 1, Stage::Move),
+            (|p, _| p.others += 1, Stage::Update),
+            (|_, s| s.enabled = false, Stage::Update),
+            (|_, s| s.state = State::NeverSignedIn, Stage::Update),
+        ];
+        for (change, expected) in changes {
+            let (mut primary, mut secondary) = pair();
+            change(&mut primary, &mut secondary);
+            let suggestion = of_pair(&primary, &secondary, false, false);
+            assert_eq!(stage(&suggestion), Some(expected));
+        }
+        let (primary, secondary) = pair();
+        let stale_record = of_pair(&primary, &secondary, true, false);
+        let without_identity = of_pair(&primary, &secondary, false, true);
+        assert_eq!(stage(&stale_record), Some(Stage::Update));
+        assert_eq!(stage(&without_identity), Some(Stage::Update));
+    }
+
+    #[test]
+    fn a_ban_travels_whatever_the_status_is_and_an_invitation_does_not() {
+        let (mut primary, secondary) = pair();
+        primary.state = State::NeverSignedIn;
+        primary.others += 1;
+        assert_eq!(
+            of_pair(&primary, &secondary, false, false),
+            Suggestion::Skipped
+        );
+
+        primary.enabled = false;
+        assert_eq!(
+            kinds(of_pair(&primary, &secondary, false, false)),
+            [Kind::Disable]
+        );
+    }
+
+    #[test]
+    fn only_people_who_can_sign_in_are_created() {
+        let (mut primary, _) = pair();
+        assert_eq!(stage(&of_primary_alone(&primary)), Some(Stage::Create));
+
+        primary.enabled = false;
+        assert_eq!(of_primary_alone(&primary), Suggestion::Skipped);
+        for state in [State::NeverSignedIn, State::Unconfirmed, State::Other] {
+            let invited = Listed {
+                enabled: true,
+                state,
+                ..primary
+            };
+            assert_eq!(of_primary_alone(&invited), Suggestion::Skipped);
+        }
+    }
+
+    #[test]
+    fn whose_person_is_gone_is_withheld_and_deleted_after_some_time() {
+        let (_, mut secondary) = pair();
+        let of = |secondary: &Listed| kinds(of_secondary_alone(secondary, 100));
+
+        assert_eq!(of(&secondary), [Kind::Withhold]);
+        secondary.withheld_since = 100;
+        assert_eq!(of(&secondary), [Kind::Withhold], "enabled again");
+        secondary.enabled = false;
+        assert_eq!(of(&secondary), [Kind::Delete]);
+        secondary.withheld_since = 101;
+        assert_eq!(of(&secondary), []);
+        secondary.has_origin = false;
+        assert_eq!(of(&secondary), [], "perhaps a newcomer");
+    }
+}

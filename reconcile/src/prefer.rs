@@ -1,0 +1,560 @@
+//! Carries out what an operator decides on people whom a run has reported: for exactly the people and attributes that its report names
+//! as changed in the secondary pool or in both, the value of one pool is written to the other.
+//!
+//! Reconcile never decides between two values that people have given themselves. Here somebody decides, on a list that they have seen; so
+//! only what is still as it was reported is written, on a fresh look at both users and at the journal record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use replication::pool_rules::{ADDRESSES, PoolRules};
+use serde::Serialize;
+use shared::aws::RetryPolicy;
+use shared::cognito::pool::{Pool, PoolError};
+use shared::cognito::users;
+use shared::id::Id;
+use shared::identity::verified;
+use shared::journal;
+use shared::person::{Attributes, Person};
+use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
+
+use crate::comparison::Comparison;
+use crate::decision::{Finding, decide, new_base};
+use crate::error::ReconcileError;
+use crate::report::{Change, Report, Reported, changes_key, report_key};
+use crate::request::{ReconcileConfig, RunContext, Step};
+
+/// A run without a deadline ends by itself, but a pool needs one.
+const RUN_TIME_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often a journal record is read again that changes while it is brought up to date.
+const RECORD_ATTEMPTS: u32 = 3;
+
+/// Whose values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The primary pool's: they are written to the secondary pool.
+    Primary,
+    /// The secondary pool's: they are written to the primary pool.
+    Secondary,
+}
+
+/// A decision on what a run has reported.
+#[derive(Clone, Debug)]
+pub struct PreferRequest {
+    /// Whose values are kept.
+    pub side: Side,
+    /// The run.
+    pub of: Id,
+    /// Only these people, by their `sub` in either pool; everyone if empty.
+    pub subs: Vec<String>,
+    /// To write nothing.
+    pub dry_run: bool,
+}
+
+/// What was done with a decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PreferAnswer {
+    /// What was written, or would be: people and attributes, with the reason why they were reported.
+    pub written: Vec<Reported>,
+    /// What was not written, and why.
+    pub not_written: Vec<Reported>,
+}
+
+/// People by `sub` in the primary and in the secondary pool, and what was reported of their attributes.
+type ReportedPeople = BTreeMap<(String, String), BTreeMap<String, Finding>>;
+
+/// Carries out a decision. It may be run again: whatever has been written agrees in both pools then, and is left.
+///
+/// # Errors
+///
+/// The run is not known or is of other pools, or a service did not answer.
+pub async fn run(
+    config: &ReconcileConfig,
+    request: &PreferRequest,
+    context: &RunContext<'_>,
+) -> Result<PreferAnswer, ReconcileError> {
+    let mut reported = read_reported(config, &request.of).await?;
+    let mut answer = PreferAnswer::default();
+    if !request.subs.is_empty() {
+        answer.not_written = select(&mut reported, &request.subs);
+    }
+    let deadline = context.deadline;
+    let deadline = deadline.unwrap_or_else(|| Instant::now() + RUN_TIME_LIMIT);
+    let rate = config.writes_per_second;
+    let pool = |id| {
+        let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
+        Pool::rate_limited(client, id.clone(), rate, deadline)
+    };
+    let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
+    let descriptions = (primary.describe().await?, secondary.describe().await?);
+    let written_to = match request.side {
+        Side::Primary => (&secondary, &descriptions.1),
+        Side::Secondary => (&primary, &descriptions.0),
+    };
+    let decision = Decision {
+        side: request.side,
+        is_dry_run: request.dry_run,
+        comparison: Comparison::of(&descriptions.0, &descriptions.1, config.origin.as_ref()),
+        primary: &primary,
+        secondary: &secondary,
+        written_to: written_to.0,
+        rules: PoolRules::of(written_to.1),
+        bucket: &config.bucket,
+    };
+    let count = reported.len() as u64;
+    for (done, (subs, attributes)) in (0..).zip(&reported) {
+        (context.on_progress)(Step::Writing(done, count));
+        decision.carry_out(subs, attributes, &mut answer).await?;
+    }
+    Ok(answer)
+}
+
+/// Reads what a run has reported, from its lines: its report names only so many people.
+async fn read_reported(
+    config: &ReconcileConfig,
+    run: &Id,
+) -> Result<ReportedPeople, ReconcileError> {
+    let report = config.bucket.get_json::<Report>(&report_key(run)).await?;
+    let (report, _) = report.ok_or_else(|| ReconcileError::NoSuchRun(run.to_string()))?;
+    let theirs = (report.primary.pool.as_str(), report.secondary.pool.as_str());
+    let ours = (config.primary.as_str(), config.secondary.as_str());
+    if theirs != ours {
+        let pools = |(primary, secondary)| format!("{primary} and {secondary}");
+        return Err(ReconcileError::OtherPools {
+            run: run.to_string(),
+            theirs: pools(theirs),
+            ours: pools(ours),
+        });
+    }
+    let mut reported = ReportedPeople::new();
+    for number in 1.. {
+        let key = changes_key(run, number);
+        let Some(file) = config.bucket.get(&key).await? else {
+            break;
+        };
+        let lines = serde_json::Deserializer::from_slice(&file.body).into_iter::<Change>();
+        for (line, change) in (1..).zip(lines) {
+            let malformed = |_| JsonError::Malformed {
+                bucket: config.bucket.name().to_owned(),
+                key: key.clone(),
+                line,
+            };
+            add_reported(&mut reported, change.map_err(malformed)?);
+        }
+    }
+    Ok(reported)
+}
+
+/// Adds a line of changes, if it reports somebody on whom can be decided here.
+fn add_reported(reported: &mut ReportedPeople, change: Change) {
+    let findings = [Finding::ChangedInSecondary, Finding::ChangedInBoth];
+    let mut findings = findings.into_iter();
+    let finding = findings.find(|finding| finding.as_str() == change.outcome);
+    let is_pair = !change.sub.is_empty() && !change.secondary_sub.is_empty();
+    let Some(finding) = finding.filter(|_| is_pair && change.action == "report") else {
+        return;
+    };
+    let attributes = reported.entry((change.sub, change.secondary_sub));
+    let names = change.attributes.into_iter().map(|name| (name, finding));
+    attributes.or_default().extend(names);
+}
+
+/// Keeps the people who are named by one of their `sub`s. Gives the names of nobody who was reported.
+fn select(reported: &mut ReportedPeople, subs: &[String]) -> Vec<Reported> {
+    let mut unknown: BTreeSet<&String> = subs.iter().collect();
+    reported.retain(|(primary, secondary), _| {
+        let is_named = subs.contains(primary) || subs.contains(secondary);
+        unknown.remove(primary);
+        unknown.remove(secondary);
+        is_named
+    });
+    let not_reported = |sub: &String| Reported {
+        sub: sub.clone(),
+        secondary_sub: String::new(),
+        reason: "not-in-report".to_owned(),
+        attributes: Vec::new(),
+    };
+    unknown.into_iter().map(not_reported).collect()
+}
+
+/// What is written to one user, and what is not.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Plan {
+    /// Attributes to be written. An address comes with its flag.
+    write: Attributes,
+    /// Attributes to be deleted, because the other pool no longer has them.
+    delete: Vec<String>,
+    /// Attributes that are not written, with the reason.
+    not_written: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Decides from both users as they are now, and from what their journal record says they were. What agrees by now is left.
+    fn of(
+        side: Side,
+        comparison: &Comparison,
+        reported: &BTreeMap<String, Finding>,
+        (primary, secondary): (&Attributes, &Attributes),
+        base: &Attributes,
+    ) -> Self {
+        let mut plan = Self::default();
+        let found = decide(comparison, primary, secondary, Some(base), |_, _| false);
+        let (kept, unverified) = match side {
+            Side::Primary => (primary, "unverified-in-primary"),
+            Side::Secondary => (secondary, "unverified-in-secondary"),
+        };
+        for (name, finding) in reported {
+            if comparison.value(primary, name) == comparison.value(secondary, name) {
+                continue;
+            }
+            let is_as_reported = found
+                .reported
+                .get(finding)
+                .is_some_and(|names| names.contains(name));
+            let is_address = ADDRESSES.contains(&name.as_str());
+            if !is_as_reported {
+                plan.leave(name, "changed-since-report");
+            } else if !is_address {
+                match kept.get(name) {
+                    Some(value) => plan.write.insert(name, value),
+                    None => plan.delete.push(name.clone()),
+                }
+            } else if let Some(address) = verified(kept, name) {
+                // Any other way may send a code to it, and keep the address before (facts N11.9).
+                plan.write.insert(name, address);
+                plan.write.insert(format!("{name}_verified"), "true");
+            } else {
+                plan.leave(name, unverified);
+            }
+        }
+        plan
+    }
+
+    fn leave(&mut self, name: &str, reason: impl Into<String>) {
+        self.write.remove(name);
+        self.write.remove(&format!("{name}_verified"));
+        self.delete.retain(|other| other != name);
+        self.not_written.insert(name.to_owned(), reason.into());
+    }
+
+    /// The attributes that are written or deleted.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let is_flag = |name: &str| {
+            let address = name.strip_suffix("_verified");
+            address.is_some_and(|address| ADDRESSES.contains(&address))
+        };
+        let written = self.write.iter().map(|(name, _)| name);
+        let written = written.filter(move |name| !is_flag(name));
+        written.chain(self.delete.iter().map(String::as_str))
+    }
+}
+
+/// A decision that is carried out.
+struct Decision<'a> {
+    side: Side,
+    is_dry_run: bool,
+    comparison: Comparison,
+    primary: &'a Pool,
+    secondary: &'a Pool,
+    /// The pool that is written to, and its rules.
+    written_to: &'a Pool,
+    rules: PoolRules,
+    bucket: &'a Bucket,
+}
+
+impl Decision<'_> {
+    /// Looks at one person, and writes what is still as it was reported.
+    async fn carry_out(
+        &self,
+        (primary_sub, secondary_sub): &(String, String),
+        reported: &BTreeMap<String, Finding>,
+        answer: &mut PreferAnswer,
+    ) -> Result<(), ReconcileError> {
+        let about = |reason: &str, attributes: Vec<String>| Reported {
+            sub: primary_sub.clone(),
+            secondary_sub: secondary_sub.clone(),
+            reason: reason.to_owned(),
+            attributes,
+        };
+        let primary = users::look_up(self.primary, primary_sub).await?;
+        let secondary = users::look_up(self.secondary, secondary_sub).await?;
+        let record = journal::read_record(self.bucket, secondary_sub).await?;
+        let (Some(primary), Some(secondary), Some(record)) = (primary, secondary, record) else {
+            let attributes = reported.keys().cloned().collect();
+            let gone = about("changed-since-report", attributes);
+            answer.not_written.push(gone);
+            return Ok(());
+        };
+        let mut plan = Plan::of(
+            self.side,
+            &self.comparison,
+            reported,
+            (&primary.attributes, &secondary.attributes),
+            &record.record.attributes,
+        );
+        let user = match self.side {
+            Side::Primary => &secondary,
+            Side::Secondary => &primary,
+        };
+        self.leave_names_of_others(user, &mut plan).await?;
+        if !self.is_dry_run {
+            self.write(user, &mut plan).await?;
+            self.update_record(primary_sub, secondary_sub).await?;
+        }
+        let mut written: BTreeMap<Finding, Vec<String>> = BTreeMap::new();
+        for name in plan.names() {
+            if let Some(finding) = reported.get(name) {
+                written.entry(*finding).or_default().push(name.to_owned());
+            }
+        }
+        let written = written.into_iter();
+        let written = written.map(|(finding, names)| about(finding.as_str(), names));
+        answer.written.extend(written);
+        let mut not_written: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, reason) in plan.not_written {
+            not_written.entry(reason).or_default().push(name);
+        }
+        let not_written = not_written.into_iter();
+        let not_written = not_written.map(|(reason, names)| about(&reason, names));
+        answer.not_written.extend(not_written);
+        Ok(())
+    }
+
+    /// Leaves names with which somebody else signs in: in an alias pool the write would take them away from their holder, without an
+    /// error (facts N11.11).
+    async fn leave_names_of_others(
+        &self,
+        user: &Person,
+        plan: &mut Plan,
+    ) -> Result<(), ReconcileError> {
+        for name in [ADDRESSES[0], ADDRESSES[1], "preferred_username"] {
+            let Some(value) = plan.write.get(name).map(str::to_owned) else {
+                continue;
+            };
+            if !self.rules.is_sign_in_name(name) {
+                continue;
+            }
+            let holder = users::look_up(self.written_to, &value).await?;
+            if holder.is_some_and(|holder| holder.sub() != user.sub()) {
+                plan.leave(name, "name-held");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes and deletes attributes. What is refused is left, with Cognito's code.
+    async fn write(&self, user: &Person, plan: &mut Plan) -> Result<(), ReconcileError> {
+        let pool = self.written_to;
+        let sub = user.sub().unwrap_or(&user.username);
+        for refused in users::write_attributes(pool, sub, &plan.write).await? {
+            match refused.name.strip_suffix("_verified") {
+                // It is named with its address.
+                Some(address) if ADDRESSES.contains(&address) => {}
+                _ => plan.leave(&refused.name, refused.code),
+            }
+        }
+        for name in plan.delete.clone() {
+            match users::delete_attributes(pool, sub, &[&name]).await {
+                Ok(()) => {}
+                Err(PoolError::Aws(error)) if error.is_call_rejected() => {
+                    plan.leave(&name, error.code());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the record up to date where both users agree now. Also when nothing was written: an earlier call may have been interrupted
+    /// in between, and a record that says what nobody has any more would hide the next change of the primary pool.
+    async fn update_record(
+        &self,
+        primary_sub: &str,
+        secondary_sub: &str,
+    ) -> Result<(), ReconcileError> {
+        for _ in 0..RECORD_ATTEMPTS {
+            let primary = users::look_up(self.primary, primary_sub).await?;
+            let secondary = users::look_up(self.secondary, secondary_sub).await?;
+            let record = journal::read_record(self.bucket, secondary_sub).await?;
+            let (Some(primary), Some(secondary), Some(record)) = (primary, secondary, record)
+            else {
+                return Ok(());
+            };
+            let base = new_base(
+                &self.comparison,
+                &primary.attributes,
+                &secondary.attributes,
+                &record.record.attributes,
+            );
+            let Some(base) = base else {
+                return Ok(());
+            };
+            if journal::update_attributes(self.bucket, &record, base).await? {
+                return Ok(());
+            }
+        }
+        tracing::warn!(
+            secondary_sub,
+            "the journal record changes all the time: it is not brought up to date"
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::tests::comparison;
+
+    fn attributes(of: &[(&str, &str)]) -> Attributes {
+        of.iter().copied().collect()
+    }
+
+    fn email(address: &str, verified: &str) -> Attributes {
+        attributes(&[("email", address), ("email_verified", verified)])
+    }
+
+    fn plan(
+        side: Side,
+        reported: &[(&str, Finding)],
+        users: (&Attributes, &Attributes),
+        base: &Attributes,
+    ) -> Plan {
+        let reported = reported.iter();
+        let reported = reported.map(|(name, finding)| ((*name).to_owned(), *finding));
+        Plan::of(side, &comparison(), &reported.collect(), users, base)
+    }
+
+    fn change(action: &str, outcome: &str, secondary_sub: &str) -> Change {
+        Change {
+            sub: "s-1".into(),
+            secondary_sub: secondary_sub.into(),
+            action: action.into(),
+            attributes: vec!["name".into()],
+            outcome: outcome.into(),
+        }
+    }
+
+    #[test]
+    fn the_value_of_the_preferred_side_is_written_and_what_it_lacks_is_deleted() {
+        let (primary, secondary) = (attributes(&[("name", "p")]), attributes(&[("name", "s")]));
+        let without = Attributes::default();
+        let base = attributes(&[("name", "base")]);
+        let name = [("name", Finding::ChangedInBoth)];
+
+        let home = plan(Side::Secondary, &name, (&primary, &secondary), &base);
+        let away = plan(Side::Primary, &name, (&primary, &secondary), &base);
+        let deleted = plan(Side::Secondary, &name, (&primary, &without), &base);
+
+        assert_eq!(home.write.get("name"), Some("s"));
+        assert_eq!(away.write.get("name"), Some("p"));
+        assert!(deleted.write.is_empty());
+        assert_eq!(deleted.delete, ["name"]);
+    }
+
+    #[test]
+    fn only_what_was_reported_is_written() {
+        let primary = attributes(&[("name", "base"), ("updated_at", "1")]);
+        let secondary = attributes(&[("name", "s"), ("updated_at", "2")]);
+        let name = [("name", Finding::ChangedInSecondary)];
+
+        let plan = plan(Side::Secondary, &name, (&primary, &secondary), &primary);
+
+        assert_eq!(plan.names().collect::<Vec<_>>(), ["name"]);
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_reported_any_more_is_left() {
+        let name = |name| attributes(&[("name", name)]);
+        let reported = [("name", Finding::ChangedInSecondary)];
+        let of = |primary, secondary| {
+            let users = (&name(primary), &name(secondary));
+            plan(Side::Secondary, &reported, users, &name("base"))
+        };
+
+        let changed_in_both = of("p", "s");
+        let changed_back = of("p", "base");
+        let agreed = of("s", "s");
+
+        for left in [changed_in_both, changed_back] {
+            assert!(left.write.is_empty());
+            assert_eq!(left.not_written["name"], "changed-since-report");
+        }
+        assert!(agreed == Plan::default());
+    }
+
+    #[test]
+    fn an_address_is_written_only_if_it_is_verified_and_together_with_its_flag() {
+        let base = email("old@example.jp", "true");
+        let reported = [("email", Finding::ChangedInSecondary)];
+        let of =
+            |secondary: &Attributes| plan(Side::Secondary, &reported, (&base, secondary), &base);
+
+        let verified = of(&email("new@example.jp", "true"));
+        let unverified = of(&email("new@example.jp", "false"));
+        let none = of(&Attributes::default());
+
+        assert_eq!(verified.write.get("email"), Some("new@example.jp"));
+        assert_eq!(verified.write.get("email_verified"), Some("true"));
+        assert_eq!(verified.names().collect::<Vec<_>>(), ["email"]);
+        for left in [unverified, none] {
+            assert!(left.write.is_empty() && left.delete.is_empty());
+            assert_eq!(left.not_written["email"], "unverified-in-secondary");
+        }
+    }
+
+    #[test]
+    fn an_attribute_that_is_left_takes_its_flag_with_it() {
+        let base = email("old@example.jp", "true");
+        let reported = [("email", Finding::ChangedInSecondary)];
+        let new = email("new@example.jp", "true");
+        let mut plan = plan(Side::Secondary, &reported, (&base, &new), &base);
+
+        plan.leave("email", "name-held");
+
+        assert!(plan.write.is_empty());
+        assert_eq!(plan.not_written["email"], "name-held");
+    }
+
+    #[test]
+    fn only_changes_of_people_in_both_pools_are_decided_on() {
+        let mut reported = ReportedPeople::new();
+        for other in [
+            change("report", "unpaired", "s-2"),
+            change("update", "changed-in-secondary", "s-2"),
+            change("report", "changed-in-secondary", ""),
+        ] {
+            add_reported(&mut reported, other);
+        }
+        assert!(reported.is_empty());
+
+        add_reported(&mut reported, change("report", "changed-in-both", "s-2"));
+
+        let (subs, attributes) = reported.pop_first().unwrap();
+        assert_eq!(subs, ("s-1".to_owned(), "s-2".to_owned()));
+        assert_eq!(attributes["name"], Finding::ChangedInBoth);
+    }
+
+    #[test]
+    fn people_are_chosen_by_their_sub_in_either_pool() {
+        let mut reported = ReportedPeople::new();
+        for number in [2, 3, 4] {
+            let mut change = change("report", "changed-in-both", &format!("o-{number}"));
+            change.sub = format!("t-{number}");
+            add_reported(&mut reported, change);
+        }
+
+        let unknown = select(&mut reported, &["t-2", "o-3", "x-9"].map(str::to_owned));
+
+        let chosen: Vec<_> = reported.keys().map(|(sub, _)| sub.as_str()).collect();
+        assert_eq!(chosen, ["t-2", "t-3"]);
+        assert_eq!(unknown.len(), 1);
+        assert_eq!(
+            (unknown[0].sub.as_str(), unknown[0].reason.as_str()),
+            ("x-9", "not-in-report")
+        );
+    }
+}

@@ -1,0 +1,594 @@
+//! A run: begins or goes on under the lease, takes its phases in order, and writes the report.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use replication::holder::Parked;
+use replication::secondary::{Secondary, Settings};
+use shared::aws::{AwsError, RetryPolicy};
+use shared::cognito::clients::read_clients;
+use shared::cognito::pool::{Pool, PoolError};
+use shared::id::Id;
+use shared::journal;
+use shared::pool_id::PoolId;
+use shared::s3::bucket::{Bucket, Condition};
+use shared::s3::json::to_json;
+use shared::s3::lease::{Lease, LeaseState, Term};
+use shared::snapshot::lease as snapshot_lease;
+use shared::time::{is_in_future, now};
+use tokio::sync::OnceCell;
+
+use crate::changes::Changes;
+use crate::compare::Comparing;
+use crate::comparison::Comparison;
+use crate::error::ReconcileError;
+use crate::groups::{Groups, GroupsDone};
+use crate::guard::{Guard, Kinds};
+use crate::list_pools::{list_both, list_withheld};
+use crate::mirror::Mirror;
+use crate::progress::{Phase, Progress, ReconcileLease};
+use crate::report::{Latest, PoolListed, RECONCILES_PREFIX, Report, report_key};
+use crate::request::{
+    Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
+};
+use crate::settings::{PoolSettings, obstacles};
+use crate::write::{Writing, Written};
+
+/// The lease of runs, and of dry runs, which move nothing and wait for nobody.
+const LEASE_KEY: &str = "reconciles/lease.json";
+const DRY_RUN_LEASE_KEY: &str = "reconciles/lease-dry-run.json";
+
+/// A killed run keeps the lease no longer than until the next invocation.
+const TERM: Term = Term::Renewed {
+    validity: SignedDuration::from_mins(3),
+    interval: Duration::from_secs(30),
+};
+
+/// While the newest journal record is younger, the secondary pool is in use, and the application comes first.
+const QUIET_TIME: SignedDuration = SignedDuration::from_hours(1);
+
+/// The time over which mass changes are counted.
+const GUARD_TIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// Lookups a second in each pool, of UserRead's 120 (DG:quotas).
+const LOOKUPS_PER_SECOND: u32 = 20;
+
+/// Calls a second that read or write the definitions of groups, of the 5 of each operation and pool (DG:quotas).
+const DEFINITIONS_PER_SECOND: u32 = 4;
+
+/// The time of a run without a deadline.
+const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Runs reconcile: begins a run, or goes on with one that was cut off.
+///
+/// # Errors
+///
+/// Nothing may be written with these pools, or a service did not answer. A later run goes on.
+pub async fn run(
+    config: &ReconcileConfig,
+    request: &Request,
+    context: &RunContext<'_>,
+) -> Result<Answer, ReconcileError> {
+    let bucket = &config.bucket;
+    let lease_key = match request.dry_run {
+        true => DRY_RUN_LEASE_KEY,
+        false => LEASE_KEY,
+    };
+    let seen = bucket.get_json::<ReconcileLease>(lease_key).await?;
+    let (mut lease, etag) = match seen {
+        Some((lease, etag)) => (lease, Some(etag)),
+        None => (ReconcileLease::default(), None),
+    };
+    if lease.held_until(now()).is_some() {
+        return Ok(answer(Status::Held));
+    }
+    let unfinished = match &lease.unfinished {
+        Some(run) if request.accept.is_none() => Progress::read(bucket, run).await?,
+        _ => None,
+    };
+    if let Some(status) = reason_to_wait(config, request, &lease, unfinished.is_some()).await? {
+        return Ok(answer(status));
+    }
+    let is_new = unfinished.is_none();
+    let mut progress = match unfinished {
+        Some(progress) => progress,
+        None => begin(config, request, &lease).await?,
+    };
+    check_pools(
+        config,
+        [&progress.primary.pool, &progress.secondary.pool],
+        &progress.run,
+    )?;
+    lease.unfinished = Some(progress.run.clone());
+    if is_new {
+        lease.last_start = Some(progress.started_at);
+    }
+    let taken = Lease::take(
+        bucket,
+        lease_key,
+        etag.as_deref(),
+        lease,
+        &context.lease_holder,
+        TERM,
+    );
+    let Some(lease) = taken.await? else {
+        return Ok(answer(Status::Held));
+    };
+    let result = tokio::select! {
+        result = work(config, &mut progress, context) => result,
+        () = lease.keep_renewed() => Err(ReconcileError::TakenOver),
+    };
+    let is_finished = matches!(&result, Ok(answer) if answer.status != Status::InProgress);
+    let compared_groups = is_finished && progress.with_groups && !progress.is_dry_run;
+    let released = lease.release(|state| {
+        if is_finished {
+            state.unfinished = None;
+        }
+        if compared_groups {
+            state.last_groups = Some(progress.started_at);
+        }
+    });
+    if let Err(error) = released.await {
+        tracing::warn!(%error, "the lease stays until it expires");
+    }
+    result
+}
+
+fn answer(status: Status) -> Answer {
+    Answer {
+        status,
+        report: String::new(),
+        counts: Counts::default(),
+    }
+}
+
+/// Why nothing is done now, if that is so.
+async fn reason_to_wait(
+    config: &ReconcileConfig,
+    request: &Request,
+    lease: &ReconcileLease,
+    is_unfinished: bool,
+) -> Result<Option<Status>, ReconcileError> {
+    let now = now();
+    let is_asked_for = request.now || request.dry_run || request.accept.is_some();
+    let last_start = lease.last_start.filter(|start| !is_in_future(*start, now));
+    let is_too_soon = last_start.is_some_and(|start| now.duration_since(start) < config.interval);
+    if !is_asked_for && !is_unfinished && is_too_soon {
+        return Ok(Some(Status::NotNeeded));
+    }
+    if !is_asked_for {
+        // The journal is asked even then: a journal that does not answer means that nobody can say who has used the secondary pool.
+        let newest = journal::newest_record(&config.bucket).await?;
+        if newest.is_some_and(|newest| now.duration_since(newest) < QUIET_TIME) {
+            return Ok(Some(Status::Waiting));
+        }
+    }
+    let (snapshot, _) = snapshot_lease::read(&config.bucket).await?;
+    Ok(snapshot.held_until(now).map(|_| Status::Waiting))
+}
+
+/// Begins a run.
+async fn begin(
+    config: &ReconcileConfig,
+    request: &Request,
+    lease: &ReconcileLease,
+) -> Result<Progress, ReconcileError> {
+    let bucket = &config.bucket;
+    let latest = Latest::read(bucket).await?.map(|(latest, _)| latest);
+    let report = match &latest {
+        Some(latest) => latest.read_report(bucket).await?,
+        None => None,
+    };
+    if let Some(report) = &report {
+        check_pools(
+            config,
+            [&report.primary.pool, &report.secondary.pool],
+            &report.reconcile,
+        )?;
+    }
+    let mut guard = Guard {
+        earlier: made_within(bucket, now() - GUARD_TIME).await?,
+        ..Guard::default()
+    };
+    if let Some(run) = &request.accept {
+        let accepted = bucket.get_json::<Report>(&report_key(run)).await?;
+        let (accepted, _) = accepted.ok_or_else(|| ReconcileError::NoSuchRun(run.to_string()))?;
+        check_pools(
+            config,
+            [&accepted.primary.pool, &accepted.secondary.pool],
+            run,
+        )?;
+        guard.accepted = accepted.held;
+        for (kind, made) in &guard.earlier {
+            // What was made before was let through without the operator.
+            if let Some(accepted) = guard.accepted.get_mut(kind) {
+                *accepted += made;
+            }
+        }
+    }
+    let started_at = now();
+    let run = match latest {
+        Some(latest) => Id::new_after(started_at, &latest.reconcile),
+        None => Id::new(started_at),
+    };
+    let (primary, secondary) = (config.primary.as_str(), config.secondary.as_str());
+    let mut progress = Progress::start(run, primary, secondary, request.dry_run, guard);
+    progress.last_pairs = report.map(|report| report.pairs);
+    let last_groups = lease
+        .last_groups
+        .filter(|last| !is_in_future(*last, started_at));
+    progress.with_groups =
+        last_groups.is_none_or(|last| started_at.duration_since(last) >= config.groups_interval);
+    Ok(progress)
+}
+
+/// A report of other pools than these is of no use, and a run that follows it may be a mistake.
+pub(crate) fn check_pools(
+    config: &ReconcileConfig,
+    theirs: [&String; 2],
+    run: &Id,
+) -> Result<(), ReconcileError> {
+    let ours = [config.primary.as_str(), config.secondary.as_str()];
+    if theirs.map(String::as_str) == ours {
+        return Ok(());
+    }
+    Err(ReconcileError::OtherPools {
+        run: run.to_string(),
+        theirs: theirs.map(String::as_str).join(" and "),
+        ours: ours.join(" and "),
+    })
+}
+
+/// Changes that runs have made since a time, by kind.
+async fn made_within(bucket: &Bucket, since: Timestamp) -> Result<Kinds, ReconcileError> {
+    let mut made = Kinds::new();
+    let start = format!("{RECONCILES_PREFIX}{}", since.strftime("%Y%m%dT%H%M%SZ"));
+    let mut listing = bucket.list_after(format!("{RECONCILES_PREFIX}2"), start);
+    while let Some(page) = listing.next_page().await? {
+        for object in page {
+            if !object.key.ends_with("/report.json") {
+                continue;
+            }
+            let Some((report, _)) = bucket.get_json::<Report>(&object.key).await? else {
+                continue;
+            };
+            if report.status != Status::DryRun {
+                for (kind, changes) in report.made {
+                    *made.entry(kind).or_default() += changes;
+                }
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// The clients of a run.
+struct Pools {
+    primary: Pool,
+    secondary: Pool,
+    listed_primary: Pool,
+    listed_secondary: Pool,
+    definitions: (Pool, Pool),
+    written: Secondary,
+}
+
+impl Pools {
+    fn of(config: &ReconcileConfig, deadline: Instant, comparison: &Comparison) -> Self {
+        let pool = |id: &PoolId, rate| {
+            let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
+            Pool::rate_limited(client, id.clone(), rate, deadline)
+        };
+        let settings = Settings {
+            activate: config.activate,
+            origin: comparison.origin().cloned(),
+            one_by_one: true,
+        };
+        Self {
+            primary: pool(&config.primary, LOOKUPS_PER_SECOND),
+            secondary: pool(&config.secondary, LOOKUPS_PER_SECOND),
+            listed_primary: pool(&config.primary, config.lists_per_second),
+            listed_secondary: pool(&config.secondary, config.lists_per_second),
+            definitions: (
+                pool(&config.primary, DEFINITIONS_PER_SECOND),
+                pool(&config.secondary, DEFINITIONS_PER_SECOND),
+            ),
+            written: Secondary::new(pool(&config.secondary, config.writes_per_second), settings),
+        }
+    }
+}
+
+/// Under the lease: takes the phases in order.
+async fn work(
+    config: &ReconcileConfig,
+    progress: &mut Progress,
+    context: &RunContext<'_>,
+) -> Result<Answer, ReconcileError> {
+    let deadline = context
+        .deadline
+        .unwrap_or_else(|| Instant::now() + NO_DEADLINE);
+    let comparison = look_at_pools(config, deadline).await?;
+    let pools = Pools::of(config, deadline, &comparison);
+    let mut changes = Changes::new(&config.bucket);
+    progress.workers += 1;
+    progress.store(&config.bucket).await?;
+    let result = take_phases(config, &comparison, &pools, progress, &mut changes, context).await;
+    let status = match result {
+        Ok(status) => status,
+        // What was done so far is kept, and a later run goes on.
+        Err(error) => {
+            changes.close(progress).await?;
+            progress.store(&config.bucket).await?;
+            match error {
+                ReconcileError::Pool(PoolError::OutOfTime(_)) => Status::InProgress,
+                error => return Err(error),
+            }
+        }
+    };
+    changes.close(progress).await?;
+    if status == Status::InProgress {
+        progress.store(&config.bucket).await?;
+        return Ok(Answer {
+            counts: progress.counts,
+            ..answer(status)
+        });
+    }
+    let report = write_report(&config.bucket, progress, status).await?;
+    Ok(Answer {
+        status,
+        report: report_key(&report.reconcile),
+        counts: report.counts,
+    })
+}
+
+/// Reads the settings of both pools, and refuses to write with some of them.
+async fn look_at_pools(
+    config: &ReconcileConfig,
+    deadline: Instant,
+) -> Result<Comparison, ReconcileError> {
+    let pool = |id: &PoolId| {
+        let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
+        Pool::rate_limited(client, id.clone(), LOOKUPS_PER_SECOND, deadline)
+    };
+    let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
+    let of_primary = primary.describe().await?;
+    let of_secondary = secondary.describe().await?;
+    let clients_of_primary = read_clients(&primary).await?;
+    let clients_of_secondary = read_clients(&secondary).await?;
+    let obstacles = obstacles(
+        PoolSettings {
+            pool: &of_primary,
+            clients: &clients_of_primary,
+            trigger_arn: config.trigger_arn.as_deref(),
+        },
+        PoolSettings {
+            pool: &of_secondary,
+            clients: &clients_of_secondary,
+            trigger_arn: None,
+        },
+        config.origin.as_ref(),
+    );
+    match obstacles.is_empty() {
+        true => Ok(Comparison::of(
+            &of_primary,
+            &of_secondary,
+            config.origin.as_ref(),
+        )),
+        false => Err(ReconcileError::Refused(obstacles.join("; "))),
+    }
+}
+
+async fn take_phases(
+    config: &ReconcileConfig,
+    comparison: &Comparison,
+    pools: &Pools,
+    progress: &mut Progress,
+    changes: &mut Changes,
+    context: &RunContext<'_>,
+) -> Result<Status, ReconcileError> {
+    let bucket = &config.bucket;
+    let withhold_for = SignedDuration::from_hours(24 * i64::from(config.withhold_days));
+    if progress.phase == Phase::Listing {
+        list_both(
+            (&pools.listed_primary, &pools.listed_secondary),
+            comparison,
+            bucket,
+            progress,
+            context.on_progress,
+        )
+        .await?;
+        list_withheld(bucket, progress).await?;
+        progress.phase = Phase::ByIdentity;
+        progress.store(bucket).await?;
+    }
+    let comparing = Comparing {
+        comparison,
+        bucket,
+        delete_before: (progress.started_at - withhold_for).as_second(),
+        stop_at: context.deadline,
+        on_progress: context.on_progress,
+    };
+    for (phase, next) in [
+        (Phase::ByIdentity, Phase::ByName),
+        (Phase::ByName, Phase::Writing),
+    ] {
+        if progress.phase == phase {
+            if !comparing.join(progress, changes).await? {
+                return Ok(Status::InProgress);
+            }
+            progress.shard = 0;
+            progress.phase = next;
+            changes.close(progress).await?;
+            progress.store(bucket).await?;
+        }
+    }
+    let mut guard = progress.guard.clone();
+    let own_pairs = guard.pairs;
+    guard.pairs = progress.last_pairs.unwrap_or(own_pairs);
+    let mirror = Mirror {
+        comparison,
+        primary: &pools.primary,
+        lookups: &pools.secondary,
+        secondary: &pools.written,
+        bucket,
+        activate: config.activate,
+        withhold_for,
+        is_dry_run: progress.is_dry_run,
+        guard: Mutex::new(guard),
+        parked: Parked::default(),
+        used_identities: OnceCell::new(),
+    };
+    let taken = write_phases(pools, &mirror, progress, changes, context).await;
+    progress.guard = Guard {
+        pairs: own_pairs,
+        ..mirror.guard()
+    };
+    let written = taken?;
+    Ok(match written {
+        Written::Partly => Status::InProgress,
+        Written::FillNeeded => Status::FillNeeded,
+        Written::All if progress.is_dry_run && progress.missing > FILL_THRESHOLD => {
+            Status::FillNeeded
+        }
+        Written::All if progress.failed > 0 => Status::Incomplete,
+        Written::All if progress.guard.total_held() > 0 => Status::Guarded,
+        Written::All => Status::Complete,
+    })
+}
+
+/// Looks at the people of the plan, then at groups.
+async fn write_phases(
+    pools: &Pools,
+    mirror: &Mirror<'_>,
+    progress: &mut Progress,
+    changes: &mut Changes,
+    context: &RunContext<'_>,
+) -> Result<Written, ReconcileError> {
+    let writing = Writing {
+        mirror,
+        bucket: mirror.bucket,
+        stop_at: context.deadline,
+        leave_to_fill: context.leave_to_fill && !progress.is_dry_run,
+        on_progress: context.on_progress,
+    };
+    if progress.phase == Phase::Writing {
+        match writing.write(progress, changes).await? {
+            Written::All => {}
+            written => return Ok(written),
+        }
+        progress.phase = Phase::Groups;
+        writing.save(progress, changes).await?;
+    }
+    // Without identities, nobody is changed.
+    if progress.with_groups && mirror.comparison.origin().is_some() {
+        let groups = Groups {
+            mirror,
+            listed_primary: &pools.listed_primary,
+            listed_secondary: &pools.listed_secondary,
+            definitions: (&pools.definitions.0, &pools.definitions.1),
+            stop_at: context.deadline,
+            on_progress: context.on_progress,
+        };
+        if groups.compare(progress, changes).await? == GroupsDone::Partly {
+            return Ok(Written::Partly);
+        }
+    }
+    Ok(Written::All)
+}
+
+/// Writes the report, and makes it the latest unless this is a dry run.
+async fn write_report(
+    bucket: &Bucket,
+    progress: &mut Progress,
+    status: Status,
+) -> Result<Report, ReconcileError> {
+    let latest = Latest::read(bucket).await?;
+    let before = match &latest {
+        Some((latest, _)) => latest.read_report(bucket).await?,
+        None => None,
+    };
+    progress.reported.sort();
+    progress.reported.dedup();
+    let newly_reported = newly_reported(before.as_ref(), progress);
+    let listed = |pool: &crate::progress::PoolProgress| PoolListed {
+        pool: pool.pool.clone(),
+        listed: pool.listed,
+    };
+    let report = Report {
+        version: 1,
+        reconcile: progress.run.clone(),
+        status: match status {
+            _ if progress.is_dry_run => Status::DryRun,
+            Status::FillNeeded => Status::Incomplete,
+            status => status,
+        },
+        started_at: progress.started_at,
+        finished_at: now(),
+        primary: listed(&progress.primary),
+        secondary: listed(&progress.secondary),
+        counts: progress.counts,
+        newly_reported,
+        pairs: progress.guard.pairs,
+        held: progress.guard.held.clone(),
+        made: progress.guard.made_without_operator(),
+        reported: progress.reported.clone(),
+    };
+    bucket
+        .put(&report_key(&report.reconcile), to_json(&report))
+        .await?;
+    if !progress.is_dry_run {
+        publish(bucket, &report, latest).await?;
+    }
+    Ok(report)
+}
+
+/// People reported whom the report before did not name, or, where it could not name all, by how many they are more.
+fn newly_reported(before: Option<&Report>, progress: &Progress) -> u64 {
+    let named = before.map_or(&[][..], |before| &before.reported);
+    let new = progress.reported.iter();
+    let new = new
+        .filter(|reported| named.binary_search(reported).is_err())
+        .count() as u64;
+    let total_before = before.map_or(0, |before| before.counts.reported);
+    match total_before > named.len() as u64 {
+        true => progress
+            .counts
+            .reported
+            .saturating_sub(total_before)
+            .min(new),
+        false => new,
+    }
+}
+
+/// Moves the pointer to this report, and only forward.
+async fn publish(
+    bucket: &Bucket,
+    report: &Report,
+    seen: Option<(Latest, String)>,
+) -> Result<(), ReconcileError> {
+    let pointer = Latest {
+        version: 1,
+        reconcile: report.reconcile.clone(),
+        report: report_key(&report.reconcile),
+        started_at: report.started_at,
+    };
+    if seen
+        .as_ref()
+        .is_some_and(|(latest, _)| latest.reconcile >= pointer.reconcile)
+    {
+        return Ok(());
+    }
+    let condition = Condition::since_read(seen.as_ref().map(|(_, etag)| etag.as_str()));
+    let written = bucket
+        .put_json_if(crate::report::LATEST_KEY, &pointer, condition, |_| false)
+        .await?;
+    match written {
+        Some(_) => Ok(()),
+        None => Err(AwsError::incomplete_response(
+            "PutObject",
+            bucket.name(),
+            "an unchanged latest.json",
+        )
+        .into()),
+    }
+}

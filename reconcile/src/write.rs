@@ -1,0 +1,178 @@
+//! Looks at everybody whom a plan names, in the order of the stages, and keeps what became of them.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use shared::s3::bucket::Bucket;
+
+use crate::changes::Changes;
+use crate::compare::PlannedLook;
+use crate::error::ReconcileError;
+use crate::mirror::Mirror;
+use crate::plan::{Candidate, Stage};
+use crate::plan_lines::PlanLines;
+use crate::progress::Progress;
+use crate::request::{FILL_THRESHOLD, Step};
+
+/// People looked at concurrently.
+const CONCURRENT_PEOPLE: usize = 8;
+
+/// People between two looks at the clock.
+const BATCH: usize = 32;
+
+/// The longest time of which a killed worker loses the lines of changes.
+const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many times people are moved on who had to wait for their address.
+const MAX_ROUNDS_OF_PARKED: usize = 4;
+
+/// What looks at people.
+pub struct Writing<'a> {
+    /// Looks at one person.
+    pub mirror: &'a Mirror<'a>,
+    /// The snapshot bucket.
+    pub bucket: &'a Bucket,
+    /// When to leave the rest to a later worker.
+    pub stop_at: Option<Instant>,
+    /// Whether many missing people are left to a fill.
+    pub leave_to_fill: bool,
+    /// Is called with each step of progress.
+    pub on_progress: &'a (dyn Fn(Step) + Sync),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Everybody was looked at.
+    All,
+    /// The time is up.
+    Partly,
+    /// People are missing, and a fill should bring them.
+    FillNeeded,
+}
+
+impl Writing<'_> {
+    /// Looks at everybody who has not been looked at yet.
+    ///
+    /// # Errors
+    ///
+    /// A service did not answer, or the deadline passed. What was done is in `progress`.
+    pub async fn write(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<Written, ReconcileError> {
+        let mut last_saved = Instant::now();
+        let many_are_missing = progress.missing > FILL_THRESHOLD;
+        while let Some(&stage) = Stage::ALL.get(progress.stage) {
+            if stage == Stage::Create && many_are_missing && self.leave_to_fill {
+                return Ok(Written::FillNeeded);
+            }
+            while let Some(file) = progress.plan.get(progress.file).cloned() {
+                let mut lines = PlanLines::open(self.bucket, &file, progress.line).await?;
+                loop {
+                    if self.is_time_up() {
+                        return Ok(match stage == Stage::Create && many_are_missing {
+                            true => Written::FillNeeded,
+                            false => Written::Partly,
+                        });
+                    }
+                    let is_due = |look: &PlannedLook| look.stage == stage;
+                    let (batch, read) = lines.next_batch(BATCH, is_due).await?;
+                    if read == 0 {
+                        break;
+                    }
+                    self.look_at(&batch, stage, progress, changes).await?;
+                    progress.line += read;
+                    if last_saved.elapsed() >= SAVE_INTERVAL {
+                        self.save(progress, changes).await?;
+                        last_saved = Instant::now();
+                    }
+                }
+                progress.file += 1;
+                progress.line = 0;
+            }
+            if stage == Stage::Move {
+                self.move_parked(progress, changes).await?;
+            }
+            progress.stage += 1;
+            progress.file = 0;
+        }
+        // Creating somebody may have moved others.
+        self.move_parked(progress, changes).await?;
+        Ok(Written::All)
+    }
+
+    /// Stores how far the run has come, with the lines of changes until here.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn save(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<(), ReconcileError> {
+        let pairs = progress.guard.pairs;
+        progress.guard = self.mirror.guard();
+        progress.guard.pairs = pairs;
+        changes.close(progress).await?;
+        progress.store(self.bucket).await
+    }
+
+    async fn look_at(
+        &self,
+        batch: &[PlannedLook],
+        stage: Stage,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<(), ReconcileError> {
+        let concurrent = match stage {
+            Stage::Move => 1,
+            _ => CONCURRENT_PEOPLE,
+        };
+        let mut outcomes = stream::iter(batch)
+            .map(|look| self.mirror.look(&look.candidate))
+            .buffer_unordered(concurrent);
+        let mut error = None;
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(outcome) => {
+                    changes.add(outcome, progress).await?;
+                    progress.looked_at += 1;
+                    (self.on_progress)(Step::Writing(progress.looked_at, progress.planned));
+                }
+                Err(failed) => error = error.or(Some(failed)),
+            }
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    /// Gives those their address who had to make way for somebody else.
+    async fn move_parked(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<(), ReconcileError> {
+        for _ in 0..MAX_ROUNDS_OF_PARKED {
+            let parked = self.mirror.parked.take();
+            if parked.is_empty() {
+                break;
+            }
+            for sub in parked {
+                let candidate = Candidate {
+                    primary: None,
+                    secondary: Some(sub),
+                };
+                let outcome = self.mirror.look(&candidate).await?;
+                changes.add(outcome, progress).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_time_up(&self) -> bool {
+        self.stop_at
+            .is_some_and(|stop_at| Instant::now() >= stop_at)
+    }
+}
