@@ -140,6 +140,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:ListUsers': ['secondary-pool'],
     'cognito-idp:AdminGetUser': ['secondary-pool'],
     'cognito-idp:AdminListGroupsForUser': ['secondary-pool'],
+    'cognito-idp:ListGroups': ['secondary-pool'],
     's3:ListObjectsV2': ['snapshot-bucket'],
     's3:GetObject': [
       'snapshot-bucket/journal/sign-up/*',

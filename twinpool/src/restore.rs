@@ -310,14 +310,6 @@ impl fmt::Display for Summary<'_> {
                 counts.not_restorable,
             ),
             (
-                "withheld, because they were deleted in the primary pool".to_owned(),
-                counts.withheld,
-            ),
-            (
-                would("added to groups", "would be added to groups"),
-                counts.groups_written,
-            ),
-            (
                 "given attributes that no import file can carry".to_owned(),
                 counts.attributes_written,
             ),
@@ -334,6 +326,21 @@ impl fmt::Display for Summary<'_> {
             ),
         ] {
             table.row([name.into(), number.to_string().into()]);
+        }
+        // Most restores have none of these.
+        for (name, number) in [
+            (
+                "withheld, because they were deleted in the primary pool".to_owned(),
+                counts.withheld,
+            ),
+            (
+                would("added to groups", "would be added to groups"),
+                counts.groups_written,
+            ),
+        ] {
+            if number > 0 {
+                table.row([name.into(), number.to_string().into()]);
+            }
         }
         writeln!(f, "{table}")?;
         if !not_home.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! All scenarios are one test binary, because linking is slow. tests/README.md says how one is written.
 
+mod below;
 mod chaos;
 mod cli;
 mod configuration;

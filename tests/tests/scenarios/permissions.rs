@@ -241,6 +241,18 @@ impl Recorder {
             let secondary = &self.world.secondary.id;
             self.world.osaka.cognito().put_user(secondary, user);
         }
+        // A newcomer who is in a group, and a replica that somebody has disabled.
+        self.newcomer(210, 210, |_| ()).await;
+        let (secondary, cognito) = (&self.world.secondary.id, self.world.osaka.cognito());
+        cognito.add_to_group(secondary, &email(210), "staff");
+        let disabled = SeedUser {
+            enabled: false,
+            attributes: [("email", email(211)), ("custom:origin_sub", sub(212))]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+            ..SeedUser::default()
+        };
+        cognito.put_user(secondary, disabled);
         let snapshot = json!({"action": "snapshot"});
         let answer = self.invoke(BACKUP_WORKER, snapshot.clone()).await;
         assert_eq!(answer.unwrap()["status"], "complete");
@@ -354,7 +366,8 @@ impl Recorder {
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
         let restored = self.invoke(RESTORE, missing).await.unwrap();
-        assert_eq!(restored["counts"]["created"], 1, "{restored}");
+        // The newcomer and the replica who are disabled.
+        assert_eq!(restored["counts"]["created"], 2, "{restored}");
         assert_eq!(restored["counts"]["attributes_written"], 1, "{restored}");
 
         let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;

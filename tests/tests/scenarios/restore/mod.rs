@@ -4,10 +4,13 @@
 mod attributes;
 mod bad_input;
 mod false_success;
+mod fill;
+mod groups;
 mod identity;
 mod import_jobs;
 mod resume;
 mod scope;
+mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -39,6 +39,8 @@ async fn newcomers_are_restored_and_their_records_are_archived() {
         assert_eq!(home.status, UserStatus::ResetRequired);
         assert_eq!(home.attributes["name"], "Tarō, the first");
         assert_eq!(home.attributes["custom:origin_sub"], sub(number));
+        let record = format!("journal/restored/{}.json", sub(number));
+        assert_eq!(object(&world, &record).unwrap()["primary_sub"], home.sub);
         sub_map.insert(format!("{},{},{}", email(number), sub(number), home.sub));
     }
     let lines = file(&world, &answer, "sub-map.csv");
