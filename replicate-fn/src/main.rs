@@ -53,7 +53,11 @@ async fn main() -> anyhow::Result<()> {
             reconcile,
         }
     };
-    let served = function::run(&[env!("CARGO_CRATE_NAME")], set_up).await;
+    let served = function::run(
+        &[env!("CARGO_CRATE_NAME"), "reconcile", "replication"],
+        set_up,
+    )
+    .await;
     served.map_err(anyhow::Error::from_boxed)
 }
 
