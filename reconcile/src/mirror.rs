@@ -95,6 +95,10 @@ impl Mirror<'_> {
         secondary: Person,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
+        if secondary.status == Status::Unconfirmed {
+            // They have not proved the name, and lose it to whoever has.
+            return self.missing(primary, outcome).await;
+        }
         let record = self.record(&secondary).await?;
         match self.relation(primary, &secondary, record.as_ref()) {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
