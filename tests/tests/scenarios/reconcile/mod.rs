@@ -7,6 +7,7 @@ mod moves;
 mod people;
 mod report;
 mod resume;
+mod settings;
 mod used;
 
 use local_regions::cognito::{Editor, SeedUser, UserView};
