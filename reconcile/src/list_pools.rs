@@ -98,6 +98,8 @@ pub async fn list_both(
                     of_pool.positions[chain.index()] = page.next;
                 }
                 Message::Expired(chain) => {
+                    let (digit, pool) = (chain.first_digit(), pool.id());
+                    tracing::info!(chain = %digit, %pool, "a token has expired: its chain is listed again");
                     of_pool.positions[chain.index()] = Position::Start;
                     has_expired = true;
                 }

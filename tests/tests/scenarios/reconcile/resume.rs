@@ -1,0 +1,428 @@
+//! Runs that are cut off, killed, refused or not due: nothing is done twice, and the next run goes on.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use local_regions::cognito::{Pages, PoolSettings};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::region::Region;
+use local_regions::world::{REPLICATE_WORKER, World};
+use serde_json::{Value, json};
+
+use super::{
+    asked, attempted, changes, delete, hasten, pairs, person, reconcile, replica_of, report,
+    use_secondary, writes,
+};
+use crate::support::{called, email, object, put_object, sub, world};
+
+const LEASE: &str = "reconciles/lease.json";
+
+/// Frees the lease of a worker that has been killed, as if it had expired.
+async fn expire_lease(world: &World) {
+    let mut lease = object(world, LEASE).expect("there is a lease");
+    lease["holder"] = Value::Null;
+    put_object(world, LEASE, lease.to_string()).await;
+}
+
+/// Invokes the worker as the schedule does until the run is at its end; gives the last answer and the number of invocations.
+async fn until_the_end(world: &World) -> (Value, usize) {
+    for invocations in 1..30 {
+        match attempted(world, json!({})).await {
+            Ok(answer) if answer["status"] != "in-progress" => return (answer, invocations),
+            Ok(_) => {}
+            // On a slow machine, Lambda ends the invocation.
+            Err(error) if error.contains("timed out") => expire_lease(world).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the run is not at its end after 30 invocations");
+}
+
+/// Gives each invocation of the worker so little time.
+fn cut_off_after(world: &World, timeout: Duration) {
+    world.tokyo.lambda().set_timeout(REPLICATE_WORKER, timeout);
+}
+
+/// Regions with forty pairs and these many people more in the primary pool, in which an invocation does not get far.
+async fn slow_world(missing: u32) -> World {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 40);
+    for number in 40..40 + missing {
+        let primary = &world.primary.id;
+        world.tokyo.cognito().put_user(primary, person(number));
+    }
+    cut_off_after(&world, Duration::from_millis(2500));
+    world
+}
+
+/// Checks that the run of this answer has created the people from 40 on, each once.
+fn assert_created_once(world: &World, answer: &Value, missing: u32) {
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["unchanged"], 40, "{answer}");
+    assert_eq!(answer["counts"]["created"], missing, "{answer}");
+    let mut created: Vec<_> = changes(world, answer)
+        .iter()
+        .filter(|line| line["action"] == "create")
+        .map(|line| line["sub"].as_str().unwrap().to_owned())
+        .collect();
+    created.sort();
+    let mut expected: Vec<_> = (40..40 + missing).map(sub).collect();
+    expected.sort();
+    assert_eq!(created, expected);
+    let users = world.osaka.cognito().users(&world.secondary.id);
+    assert_eq!(users.len() as u32, 40 + missing);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_while_it_lists_is_gone_on_with() {
+    let world = slow_world(3).await;
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "5");
+
+    let (answer, invocations) = until_the_end(&world).await;
+
+    assert!(invocations > 1);
+    assert_created_once(&world, &answer, 3);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_while_it_compares_is_gone_on_with() {
+    let world = slow_world(3).await;
+    let slow = Kind::Delay(Duration::from_millis(150));
+    world
+        .osaka
+        .faults()
+        .add(Fault::on(Service::S3, "GetObject", slow));
+
+    let (answer, invocations) = until_the_end(&world).await;
+
+    assert!(invocations > 1);
+    assert_created_once(&world, &answer, 3);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_while_it_writes_is_gone_on_with() {
+    let world = slow_world(10).await;
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_WRITES_RPS", "4");
+
+    let (answer, invocations) = until_the_end(&world).await;
+
+    assert!(invocations > 1);
+    assert_created_once(&world, &answer, 10);
+}
+
+#[tokio::test]
+async fn tokens_that_expire_between_two_invocations_lose_nobody() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 200);
+    cut_off_after(&world, Duration::from_millis(2500));
+    for region in [&world.tokyo, &world.osaka] {
+        region.cognito().knobs().set_pages(Pages::Short { seed: 1 });
+    }
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "12");
+
+    let cut_off = asked(&world, json!({})).await;
+    for region in [&world.tokyo, &world.osaka] {
+        region.cognito().advance(Duration::from_secs(3601));
+    }
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "200");
+    let (answer, _) = until_the_end(&world).await;
+
+    assert_eq!(cut_off["status"], "in-progress");
+    let log = world.log(&world.tokyo, REPLICATE_WORKER);
+    assert!(log.contains("a token has expired"));
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["unchanged"], 200, "{answer}");
+    assert_eq!(answer["counts"]["reported"], 0, "{answer}");
+}
+
+#[tokio::test]
+async fn a_worker_killed_between_remembering_and_disabling_is_harmless() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 2);
+    delete(&world, 1);
+    let hang = Fault::on(Service::Cognito, "AdminDisableUser", Kind::Hang);
+    world.osaka.faults().add(hang);
+    let lambda = world.tokyo.lambda();
+
+    let (killed, ()) = tokio::join!(attempted(&world, json!({})), async {
+        called(&world, "AdminDisableUser").await;
+        lambda.kill(REPLICATE_WORKER);
+    });
+    world.osaka.faults().clear();
+
+    assert!(killed.is_err());
+    assert!(replica_of(&world, 1).enabled);
+    let key = shared::withheld::withheld_key(&sub(1));
+    let remembered = object(&world, &key).expect("it is remembered");
+    assert_eq!(remembered["why"], "deleted");
+
+    expire_lease(&world).await;
+    let (answer, _) = until_the_end(&world).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["withheld"], 1, "{answer}");
+    assert!(!replica_of(&world, 1).enabled);
+    let still = object(&world, &key).expect("it is still remembered");
+    assert_eq!(still["first_missed"], remembered["first_missed"]);
+}
+
+#[tokio::test]
+async fn of_two_workers_at_once_one_is_held() {
+    let world = world().await;
+    pairs(&world, 3);
+
+    let (one, other) = tokio::join!(reconcile(&world), reconcile(&world));
+
+    let mut statuses = [&one, &other].map(|answer| answer["status"].as_str().unwrap());
+    statuses.sort_unstable();
+    assert_eq!(statuses, ["complete", "held"]);
+}
+
+#[tokio::test]
+async fn a_throttled_run_is_slower_and_completes() {
+    let world = slow_world(2).await;
+    cut_off_after(&world, Duration::from_secs(60));
+    for region in [&world.tokyo, &world.osaka] {
+        let throttled = Fault::on(Service::Cognito, "ListUsers", Kind::Throttle);
+        region.faults().add(throttled.times(5));
+    }
+    let throttled = Fault::on(Service::Cognito, "AdminGetUser", Kind::Throttle);
+    world.tokyo.faults().add(throttled.times(2));
+
+    let answer = reconcile(&world).await;
+
+    assert_created_once(&world, &answer, 2);
+}
+
+/// Checks that a run fails and writes nothing while these calls to a region go wrong, and that a run works afterwards.
+async fn assert_nothing_is_written(world: &World, region: &Region, fault: Fault) {
+    region.faults().add(fault);
+    world.clear_calls();
+
+    let failed = attempted(world, json!({"now": true})).await;
+    let written = writes(world);
+    region.faults().clear();
+    let next = reconcile(world).await;
+
+    assert!(failed.is_err(), "{failed:?}");
+    assert!(written.is_empty(), "{written:?}");
+    assert_eq!(next["status"], "complete", "{next}");
+}
+
+#[tokio::test]
+async fn a_primary_pool_that_does_not_answer_leaves_everything_as_it_is() {
+    for operation in ["DescribeUserPool", "ListUsers", "AdminGetUser"] {
+        let world = world().await;
+        hasten(&world);
+        pairs(&world, 3);
+        delete(&world, 1);
+        let denied = Kind::Error {
+            status: 400,
+            code: "NotAuthorizedException".to_owned(),
+            message: "no".to_owned(),
+        };
+        let fault = Fault::on(Service::Cognito, operation, denied);
+
+        assert_nothing_is_written(&world, &world.tokyo, fault).await;
+
+        assert!(!replica_of(&world, 1).enabled);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_primary_region_leaves_everything_as_it_is() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 3);
+    delete(&world, 1);
+    cut_off_after(&world, Duration::from_secs(5));
+    let refuse = Fault::of(Service::Cognito, Kind::Refuse);
+
+    assert_nothing_is_written(&world, &world.tokyo, refuse).await;
+
+    assert!(!replica_of(&world, 1).enabled);
+}
+
+#[tokio::test]
+async fn a_journal_that_does_not_answer_leaves_everything_as_it_is() {
+    for operation in ["ListObjectsV2", "GetObject"] {
+        let world = world().await;
+        hasten(&world);
+        pairs(&world, 3);
+        delete(&world, 1);
+        let denied = Kind::Error {
+            status: 403,
+            code: "AccessDenied".to_owned(),
+            message: "no".to_owned(),
+        };
+        let fault = Fault::on(Service::S3, operation, denied);
+
+        assert_nothing_is_written(&world, &world.osaka, fault).await;
+
+        assert!(!replica_of(&world, 1).enabled);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_more_than_a_day_ago_starts_anew() {
+    for (age, is_resumed) in [(23, true), (25, false)] {
+        let world = slow_world(1).await;
+        let lambda = world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "5");
+        let cut_off = asked(&world, json!({})).await;
+        assert_eq!(cut_off["status"], "in-progress");
+        let run = object(&world, LEASE).unwrap()["unfinished"].clone();
+        let key = format!("reconciles/{}/progress.json", run.as_str().unwrap());
+        let mut progress = object(&world, &key).unwrap();
+        let stored_at = Timestamp::now() - SignedDuration::from_hours(age);
+        progress["stored_at"] = stored_at.to_string().into();
+        put_object(&world, &key, progress.to_string()).await;
+        cut_off_after(&world, Duration::from_secs(60));
+
+        let answer = reconcile(&world).await;
+
+        assert_eq!(
+            report(&world, &answer)["reconcile"] == run,
+            is_resumed,
+            "{age}"
+        );
+        assert_created_once(&world, &answer, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_not_needed_within_the_interval_unless_it_is_asked_for_now() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+
+    let first = asked(&world, json!({})).await;
+    let soon = asked(&world, json!({})).await;
+    let now = reconcile(&world).await;
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_EVERY_S", "0");
+    let due = asked(&world, json!({})).await;
+
+    let statuses = [&first, &soon, &now, &due].map(|answer| answer["status"].as_str().unwrap());
+    assert_eq!(statuses, ["complete", "not-needed", "complete", "complete"]);
+}
+
+#[tokio::test]
+async fn a_run_waits_while_the_secondary_pool_is_in_use_unless_it_is_asked_for_now() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+    use_secondary(&world, 0).await;
+
+    let waiting = asked(&world, json!({})).await;
+    let now = reconcile(&world).await;
+
+    assert_eq!(waiting["status"], "waiting", "{waiting}");
+    assert_eq!(now["status"], "complete", "{now}");
+}
+
+#[tokio::test]
+async fn a_run_waits_while_a_snapshot_lists_the_pool_even_if_it_is_asked_for_now() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+    let held = |until: Timestamp| {
+        let holder = json!({"id": "a snapshot", "until": until.to_string()});
+        json!({"version": 1, "holder": holder, "last_start": null, "last_finished": null, "unfinished": null})
+    };
+    let soon = Timestamp::now() + SignedDuration::from_mins(5);
+    put_object(&world, "lease.json", held(soon).to_string()).await;
+
+    let waiting = reconcile(&world).await;
+    let past = Timestamp::now() - SignedDuration::from_mins(5);
+    put_object(&world, "lease.json", held(past).to_string()).await;
+    let afterwards = reconcile(&world).await;
+
+    assert_eq!(waiting["status"], "waiting", "{waiting}");
+    assert_eq!(afterwards["status"], "complete", "{afterwards}");
+}
+
+/// Checks that a run is refused with an error that says this, and that nothing was written.
+async fn assert_refused(world: &World, why: &str) {
+    for payload in [json!({"now": true}), json!({"dry_run": true})] {
+        world.clear_calls();
+        let error = attempted(world, payload).await.unwrap_err();
+        assert!(error.contains("nothing is written"), "{error}");
+        assert!(error.contains(why), "{error}");
+        assert!(writes(world).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_detached_trigger_of_either_pool_is_refused() {
+    for is_primary in [true, false] {
+        let world = world().await;
+        pairs(&world, 1);
+        delete(&world, 0);
+        let (region, pool, name) = match is_primary {
+            true => (&world.tokyo, &world.primary.id, "primary"),
+            false => (&world.osaka, &world.secondary.id, "secondary"),
+        };
+        let update = region.cognito_client().update_user_pool();
+        update.user_pool_id(pool).send().await.unwrap();
+
+        assert_refused(
+            &world,
+            &format!("the {name} pool does not run twinpool's function"),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_app_client_of_either_pool_that_may_write_identities_is_refused() {
+    for is_primary in [true, false] {
+        let world = world().await;
+        pairs(&world, 1);
+        delete(&world, 0);
+        let (region, pool) = match is_primary {
+            true => (&world.tokyo, &world.primary.id),
+            false => (&world.osaka, &world.secondary.id),
+        };
+        let create = region.cognito_client().create_user_pool_client();
+        let create = create.user_pool_id(pool).client_name("too-much");
+        let create = create.write_attributes("custom:origin_sub");
+        create.send().await.unwrap();
+
+        assert_refused(&world, "may write custom:origin_sub: too-much").await;
+    }
+}
+
+#[tokio::test]
+async fn pools_whose_people_sign_in_differently_are_refused() {
+    let usual = local_regions::world::pool;
+    let by_case = PoolSettings {
+        case_sensitive: true,
+        ..usual()
+    };
+    let by_username = PoolSettings {
+        username_attributes: Vec::new(),
+        ..usual()
+    };
+    for (settings, why) in [
+        (by_case, "the letter case of usernames of the pools differ"),
+        (by_username, "the sign-in attributes of the pools differ"),
+    ] {
+        let world = world().await;
+        pairs(&world, 1);
+        let other = world.osaka.cognito().create_pool(settings);
+        let cognito = world.osaka.cognito();
+        cognito.set_post_confirmation(&other.id, local_regions::world::BACKUP_TRIGGER);
+        let lambda = world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &other.id);
+
+        assert_refused(&world, why).await;
+        assert!(world.osaka.cognito().user(&other.id, &email(0)).is_none());
+    }
+}
