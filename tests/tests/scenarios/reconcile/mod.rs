@@ -2,6 +2,7 @@
 
 mod groups;
 mod guard;
+mod half_made;
 mod people;
 mod report;
 mod resume;
