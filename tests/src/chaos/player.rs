@@ -910,6 +910,7 @@ impl Player<'_> {
 
     /// Reconciles until a run finds nothing more to do.
     async fn reconcile_until_stable(&mut self) {
+        let quiet_since = jiff::Timestamp::now();
         for _ in 0..QUIET_ATTEMPTS {
             let answer = self.quiet(Job::Reconcile).await;
             let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
@@ -923,7 +924,8 @@ impl Player<'_> {
             };
             let report = self.world.osaka.s3().object(SNAPSHOTS, report);
             let report = report.and_then(|report| serde_json::from_slice::<Report>(&report).ok());
-            if let Some(report) = report {
+            // A run that was cut off before goes on with what it had listed then.
+            if let Some(report) = report.filter(|report| report.started_at >= quiet_since) {
                 self.evidence.reported = report.reported;
                 // What a run could not do is reported.
                 if answer["status"] == "complete" || !self.evidence.reported.is_empty() {

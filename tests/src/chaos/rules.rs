@@ -316,6 +316,16 @@ fn is_name_held(evidence: &Evidence, user: &UserView) -> bool {
     is_reported && holder.is_some_and(|holder| evidence.used.contains(&holder.sub))
 }
 
+/// Whether this is a newcomer whom an administrator has deleted in Osaka, and whom the last reconcile has reported.
+fn is_deleted_there(evidence: &Evidence, user: &UserView) -> bool {
+    let mut reported = evidence.reported.iter();
+    let mut people = evidence.people.iter();
+    reported.any(|reported| reported.sub == user.sub && reported.reason == "deleted-in-secondary")
+        && people.any(|person| {
+            person.sub == identity(user) && person.home == Place::Osaka && person.deleted
+        })
+}
+
 /// The user of somebody of Tokyo in Osaka.
 fn twin<'a>(evidence: &'a Evidence, user: &UserView) -> Option<&'a UserView> {
     let (primary, secondary) = (&evidence.primary, &evidence.secondary);
@@ -332,7 +342,7 @@ pub fn nobody_is_missing(evidence: &Evidence) -> Vec<String> {
         .filter(|user| is_there(user) && user.enabled)
     {
         let is_there = twin(evidence, user).is_some_and(is_there);
-        if !is_there && !is_name_held(evidence, user) {
+        if !is_there && !is_name_held(evidence, user) && !is_deleted_there(evidence, user) {
             broken.push(format!("{} has no replica", user.sub));
         }
     }
@@ -674,6 +684,19 @@ mod tests {
             reason: reason.to_owned(),
             attributes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_newcomer_may_be_missing_who_was_deleted_in_osaka_if_that_is_reported() {
+        let mut evidence = all_is_well();
+        evidence.secondary.pop();
+
+        assert_eq!(broken(&evidence), [RULES[9].0]);
+        let deleted = reported("n1", "", "deleted-in-secondary");
+        evidence.reported.push(deleted);
+        assert_eq!(broken(&evidence), [RULES[9].0]);
+        evidence.people[2].deleted = true;
+        assert_eq!(broken(&evidence), [""; 0]);
     }
 
     fn own_change(secondary_sub: &str, attribute: &str, value: &str) -> OwnChange {
