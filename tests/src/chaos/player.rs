@@ -171,8 +171,8 @@ impl Player<'_> {
         lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "60");
         lambda.set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", "0");
         let lambda = self.world.tokyo.lambda();
-        lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "60");
-        lambda.set_env(REPLICATE_WORKER, "RECONCILE_WRITES_RPS", "60");
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "500");
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_WRITES_RPS", "500");
         lambda.set_env(REPLICATE_WORKER, "GROUPS_EVERY_S", "0");
         self.limit_workers(WORKER_TIME_LIMIT);
         for place in [Place::Tokyo, Place::Osaka] {
