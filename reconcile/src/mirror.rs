@@ -181,9 +181,11 @@ impl Mirror<'_> {
         }
         match secondary.status {
             Status::Confirmed | Status::ResetRequired => {}
-            Status::ForceChangePassword if !self.activate => {}
-            Status::ForceChangePassword if is_enabled => self.activate(&pair, outcome).await?,
-            Status::ForceChangePassword => return Ok(()),
+            Status::ForceChangePassword if self.activate && is_enabled => {
+                self.activate(&pair, outcome).await?;
+            }
+            // Whoever is disabled cannot enter anyway, and is activated when the ban ends. They keep up with their attributes.
+            Status::ForceChangePassword => {}
             _ => {
                 outcome.report(&pair, "status-in-secondary", Vec::new());
                 return Ok(());

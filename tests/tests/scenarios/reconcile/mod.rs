@@ -3,6 +3,7 @@
 mod access;
 mod groups;
 mod guard;
+mod half_made;
 mod moves;
 mod people;
 mod report;
