@@ -95,6 +95,10 @@ impl Mirror<'_> {
         secondary: Person,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
+        if secondary.status == Status::Unconfirmed {
+            // They have not proved the name, and lose it to whoever has.
+            return self.missing(primary, outcome).await;
+        }
         let record = self.record(&secondary).await?;
         match self.relation(primary, &secondary, record.as_ref()) {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
@@ -177,9 +181,11 @@ impl Mirror<'_> {
         }
         match secondary.status {
             Status::Confirmed | Status::ResetRequired => {}
-            Status::ForceChangePassword if !self.activate => {}
-            Status::ForceChangePassword if is_enabled => self.activate(&pair, outcome).await?,
-            Status::ForceChangePassword => return Ok(()),
+            Status::ForceChangePassword if self.activate && is_enabled => {
+                self.activate(&pair, outcome).await?;
+            }
+            // Whoever is disabled cannot enter anyway, and is activated when the ban ends. They keep up with their attributes.
+            Status::ForceChangePassword => {}
             _ => {
                 outcome.report(&pair, "status-in-secondary", Vec::new());
                 return Ok(());

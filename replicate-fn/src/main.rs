@@ -4,9 +4,8 @@
 //! - as worker, `{"action":"tick"}`: replays the outbox ([`outbox_worker`])
 //! - as worker, `{"action":"reconcile"}`: makes the secondary pool equal to the primary pool ([`reconcile_worker`])
 //!
-//! Both use [`replicator`]: [`replica`] decides which user is created from a confirmation, [`secondary`] creates it, and
-//! [`pool_rules`] says what the pool's description allows after a refusal. Where another person holds the name, the worker decides
-//! in [`holder`] whether it can be freed.
+//! The first two use [`replicator`], which creates one person's user with the crate `replication`. Where another person holds the name,
+//! the worker decides whether it can be freed.
 
 mod config;
 mod outbox_worker;

@@ -19,7 +19,7 @@ fn the_drill_prints_its_steps_keeps_its_promises_and_leaves_its_files() {
 
     let story = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{story}");
-    for act in 1..=5 {
+    for act in 1..=6 {
         assert!(story.contains(&format!("\n{act}. ")), "{story}");
     }
     assert!(story.contains("who signed up in Tokyo is in Osaka"));

@@ -24,7 +24,12 @@ impl Census {
 
     /// The user who signs in with the profile's email address.
     pub fn find(&self, profile: &Profile) -> Option<&UserView> {
-        self.0.get(&profile.email().to_lowercase())
+        self.at(profile.email())
+    }
+
+    /// The user who signs in with this email address.
+    pub fn at(&self, email: &str) -> Option<&UserView> {
+        self.0.get(&email.to_lowercase())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The drill: a complete failover and failback on this machine, with real requests to real processes. It prints what happens.
 //!
 //! - [`cast`]: who signs up when and where
-//! - [`story`]: the five parts of the drill
+//! - [`story`]: the six parts of the drill
 //! - [`check`]: whether every user is in the right pool with the right attributes
 //! - [`report`]: the printed lines, and the table at the end
 

@@ -1,16 +1,18 @@
-//! The five parts of the drill.
+//! The six parts of the drill.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use aws_sdk_cognitoidentityprovider::types::AttributeType;
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use harness::operator;
 use harness::people::Profile;
 use harness::visitor::Visitor;
-use local_regions::cognito::{Pool, UserStatus};
+use local_regions::cognito::{Pool, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
-use local_regions::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, SNAPSHOTS, World};
+use local_regions::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World};
 use restore::request::{Counts, Status};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -22,7 +24,7 @@ use shared::snapshot::layout::LATEST_KEY;
 use shared::snapshot::manifest::{Manifest, Role};
 
 use crate::Failback;
-use crate::cast::Cast;
+use crate::cast::{Before, Cast};
 use crate::check::{self, Census, Rejected};
 use crate::report::Report;
 
@@ -50,6 +52,7 @@ pub async fn play(
     report: &mut Report,
 ) -> anyhow::Result<Id> {
     world.osaka.close_fence();
+    there_before(world, &cast.before, report).await?;
     normal_day(world, cast, report).await?;
     outage(world, cast, report).await?;
     let snapshot = failover(world, cast, report).await?;
@@ -58,8 +61,97 @@ pub async fn play(
     Ok(snapshot.snapshot)
 }
 
+/// The address of the person who moves.
+const NEW_ADDRESS: &str = "moved.to@drill.example.jp";
+
+async fn there_before(world: &World, before: &Before, report: &mut Report) -> anyhow::Result<()> {
+    report.act("1. People were in Tokyo before twinpool: reconcile makes the twin whole");
+    let (tokyo, osaka) = (&world.tokyo, &world.osaka);
+    let everyone = before.everyone();
+    for profile in &everyone {
+        tokyo.cognito().put_user(&world.primary.id, seed(profile));
+    }
+    let mirrored = before.mirrored();
+    report.say(format!(
+        "{} people are in Tokyo, {} of them confirmed and enabled, and nobody is in Osaka",
+        everyone.len(),
+        mirrored.len(),
+    ));
+    let created = reconcile(world, report).await?.created;
+    report.promise(
+        "who was there before is in Osaka, as they are",
+        mirrored.len(),
+        &not_replicated(world, &mirrored),
+    );
+    report.holds(
+        "reconcile makes each of them once",
+        created == mirrored.len() as u64,
+    );
+
+    let address = before.moved.email();
+    disable(tokyo, &world.primary, before.banned.email()).await?;
+    delete(tokyo, &world.primary, before.deleted.email()).await?;
+    give_address(tokyo, &world.primary, address, NEW_ADDRESS).await?;
+    report
+        .say("one of them is banned, one deleted, and one gets another address: no trigger fires");
+    reconcile(world, report).await?;
+    let twin = Census::of(osaka, &world.secondary);
+    let is_disabled = |profile| twin.find(profile).is_some_and(|user| !user.enabled);
+    let is_withheld = is_disabled(&before.banned) && is_disabled(&before.deleted);
+    report.holds(
+        "the banned and the deleted one are disabled in Osaka",
+        is_withheld,
+    );
+    let home = Census::of(tokyo, &world.primary);
+    let has_moved = match home.at(NEW_ADDRESS) {
+        Some(user) => check::replica(user, twin.at(NEW_ADDRESS)),
+        None => Err("nobody in Tokyo has the new address".to_owned()),
+    };
+    let broken: Vec<_> = has_moved.err().into_iter().collect();
+    report.promise("the moved one has the new address in Osaka", 1, &broken);
+    Ok(())
+}
+
+/// The profile as a user who has been in the pool for long.
+fn seed(profile: &Profile) -> SeedUser {
+    SeedUser {
+        status: match profile.status.as_str() {
+            "UNCONFIRMED" => UserStatus::Unconfirmed,
+            _ => UserStatus::Confirmed,
+        },
+        enabled: profile.enabled,
+        attributes: profile.attributes.clone(),
+        password: Some(PASSWORD.to_owned()),
+        ..SeedUser::default()
+    }
+}
+
+/// Invokes the worker that reconciles until it has looked at everyone.
+async fn reconcile(world: &World, report: &Report) -> anyhow::Result<reconcile::request::Counts> {
+    let payload = r#"{"action":"reconcile","now":true}"#;
+    let begun = Instant::now();
+    loop {
+        let lambda = world.tokyo.lambda();
+        let answer = lambda.invoke(REPLICATE_WORKER, Bytes::from_static(payload.as_bytes()));
+        let answer: reconcile::request::Answer = serde_json::from_slice(&answer.await?)?;
+        let counts = answer.counts;
+        if answer.status == reconcile::request::Status::Complete {
+            report.say(format!(
+                "reconcile: {} created, {} updated, {} disabled, {} withheld, {} unchanged",
+                counts.created, counts.updated, counts.disabled, counts.withheld, counts.unchanged,
+            ));
+            return Ok(counts);
+        }
+        ensure!(
+            begun.elapsed() < STEP_TIME_LIMIT,
+            "reconcile does not end: {answer:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
 async fn normal_day(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<()> {
-    report.act("1. A normal day: people sign up in Tokyo, and each is in Osaka");
+    report.act("2. A normal day: people sign up in Tokyo, and each is in Osaka");
     let sign_ups = sign_up_all(&world.tokyo, &world.primary, &cast.normal_day, report).await?;
     sign_ups.none_failed()?;
     let confirmed = sign_ups.waits.len();
@@ -81,7 +173,7 @@ async fn normal_day(world: &World, cast: &Cast, report: &mut Report) -> anyhow::
 }
 
 async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<()> {
-    report.act("2. Osaka refuses for a while: sign-ups in Tokyo go on, the outbox keeps them");
+    report.act("3. Osaka refuses for a while: sign-ups in Tokyo go on, the outbox keeps them");
     let faults = world.osaka.faults();
     faults.add(Fault::of(Service::Cognito, Kind::Refuse));
     let sign_ups = sign_up_all(&world.tokyo, &world.primary, &cast.outage, report).await?;
@@ -115,7 +207,7 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
 }
 
 async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<Manifest> {
-    report.act("3. Tokyo is lost: the fence opens, people go on in Osaka");
+    report.act("4. Tokyo is lost: the fence opens, people go on in Osaka");
     world.tokyo.lose(Loss::Hang);
     let osaka = Visitor::of(&world.osaka, &world.secondary);
     let stranger = cast.newcomers.first().context("a newcomer")?;
@@ -147,6 +239,8 @@ async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Re
         &broken,
     );
 
+    who_was_there_before_enters(&osaka, &cast.before, report).await?;
+
     let sign_ups = sign_up_all(&world.osaka, &world.secondary, &cast.newcomers, report).await?;
     sign_ups.none_failed()?;
     report.say(format!(
@@ -176,6 +270,43 @@ async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Re
     Ok(manifest)
 }
 
+/// Who was there before twinpool can enter as they could in Tokyo, and whoever could not any more cannot.
+async fn who_was_there_before_enters(
+    osaka: &Visitor,
+    before: &Before,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let plain = before.unchanged.iter();
+    let plain = plain.filter(|profile| profile.kind == "plain").take(5);
+    let addresses: Vec<_> = plain.map(Profile::email).collect();
+    ensure!(
+        !addresses.is_empty(),
+        "nobody of kind \"plain\" was there before"
+    );
+    let mut broken = Vec::new();
+    for address in &addresses {
+        if let Err(error) = resets_and_signs_in(osaka, address).await {
+            broken.push(format!("{error:#}"));
+        }
+    }
+    report.promise(
+        "who was there before resets the password, and signs in",
+        addresses.len(),
+        &broken,
+    );
+    for (what, address) in [
+        ("the banned one cannot enter", before.banned.email()),
+        ("the deleted one cannot enter", before.deleted.email()),
+        ("nobody enters with the old address", before.moved.email()),
+    ] {
+        let entered = resets_and_signs_in(osaka, address).await;
+        report.holds(what, entered.is_err());
+    }
+    let entered = resets_and_signs_in(osaka, NEW_ADDRESS).await;
+    report.holds("the moved one enters with the new address", entered.is_ok());
+    Ok(())
+}
+
 async fn failback(
     world: &World,
     cast: &Cast,
@@ -184,9 +315,9 @@ async fn failback(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     report.act(match way {
-        Failback::Restore => "4. Tokyo is back: twinpool restore brings the newcomers home",
+        Failback::Restore => "5. Tokyo is back: twinpool restore brings the newcomers home",
         Failback::Console => {
-            "4. Tokyo is back: the operator uploads newcomers-0001.csv as the console does"
+            "5. Tokyo is back: the operator uploads newcomers-0001.csv as the console does"
         }
     });
     world.osaka.close_fence();
@@ -223,10 +354,12 @@ async fn failback(
 }
 
 fn ending(world: &World, cast: &Cast, report: &mut Report) {
-    report.act("5. The check: every confirmed person is in both pools");
+    report.act("6. The check: every confirmed person is in both pools");
     let tokyo = Census::of(&world.tokyo, &world.primary);
     let osaka = Census::of(&world.osaka, &world.secondary);
-    let signed_up_in_tokyo = [&cast.normal_day[..], &cast.outage[..]].concat();
+    let mut before = cast.before.unchanged.clone();
+    before.retain(|profile| profile.enabled);
+    let signed_up_in_tokyo = [&before[..], &cast.normal_day[..], &cast.outage[..]].concat();
     let confirmed = signed_up_in_tokyo
         .iter()
         .filter(|p| p.status == "CONFIRMED");
@@ -347,6 +480,39 @@ async fn disable(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()
         .await
         .map_err(|e| e.into_service_error())
         .context("AdminDisableUser")?;
+    Ok(())
+}
+
+async fn delete(region: &Region, pool: &Pool, email: &str) -> anyhow::Result<()> {
+    region
+        .cognito_client()
+        .admin_delete_user()
+        .user_pool_id(&pool.id)
+        .username(email)
+        .send()
+        .await
+        .map_err(|e| e.into_service_error())
+        .context("AdminDeleteUser")?;
+    Ok(())
+}
+
+/// Gives somebody another verified address.
+async fn give_address(region: &Region, pool: &Pool, from: &str, to: &str) -> anyhow::Result<()> {
+    let attribute = |name: &str, value: &str| {
+        let attribute = AttributeType::builder().name(name).value(value);
+        attribute.build().expect("it has a name")
+    };
+    region
+        .cognito_client()
+        .admin_update_user_attributes()
+        .user_pool_id(&pool.id)
+        .username(from)
+        .user_attributes(attribute("email", to))
+        .user_attributes(attribute("email_verified", "true"))
+        .send()
+        .await
+        .map_err(|e| e.into_service_error())
+        .context("AdminUpdateUserAttributes")?;
     Ok(())
 }
 
