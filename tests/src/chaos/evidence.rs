@@ -36,6 +36,8 @@ pub struct Evidence {
     pub disabled_in_osaka: BTreeSet<String>,
     /// Users of the secondary pool who are gone, and whom nobody deleted there but twinpool.
     pub vanished: Vec<Vanished>,
+    /// Whether days have passed at the end, so that whoever was withheld is deleted.
+    pub days_passed: bool,
     /// People whose own password in one of the pools is not accepted any more.
     pub changed_passwords: Vec<String>,
     /// Workers and triggers during which a message went out that nobody had asked for.

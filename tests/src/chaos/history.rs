@@ -305,10 +305,10 @@ enum Choice {
 const CHOICES: [(Choice, [u32; 3]); 23] = [
     (Choice::Newcomer,            [30, 34, 14]),
     (Choice::Confirm,             [18, 10, 14]),
-    (Choice::Reset,               [ 4,  5,  5]),
+    (Choice::Reset,               [ 4,  8,  5]),
     (Choice::Move,                [ 8,  0,  5]),
     (Choice::Edit,                [ 6,  0,  5]),
-    (Choice::OwnChange,           [ 0,  6,  3]),
+    (Choice::OwnChange,           [ 0,  9,  4]),
     (Choice::Ban,                 [ 4,  0,  4]),
     (Choice::Group,               [ 6,  0,  5]),
     (Choice::Days,                [ 1,  0,  3]),

@@ -25,7 +25,9 @@ use super::evidence::{
     BeforeReconcile, CompleteRestore, Evidence, Excuse, GroupSeen, OwnChange, PersonSeen,
     PointerSeen, Vanished, Wait, identity,
 };
-use super::history::{Address, Group, History, Job, Person, Place, Step, email, group, value};
+use super::history::{
+    Address, Group, History, Job, Kind, Person, Place, Step, email, group, value,
+};
 use crate::people::Profile;
 use crate::visitor::Visitor;
 
@@ -905,6 +907,18 @@ impl Player<'_> {
             conflicts: self.subs_of(Place::Tokyo, OUTBOX, "conflicts/"),
         };
         self.reconcile_until_stable().await;
+        let are_withheld = !self
+            .world
+            .osaka
+            .s3()
+            .keys(SNAPSHOTS, "withheld/")
+            .is_empty();
+        if are_withheld && self.history.kinds.has(Kind::Days) {
+            self.let_days_pass().await;
+            self.look_at_secondary();
+            self.evidence.days_passed = true;
+            self.reconcile_until_stable().await;
+        }
         self.check_passwords().await;
     }
 

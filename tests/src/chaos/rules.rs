@@ -390,14 +390,20 @@ pub fn pools_agree(evidence: &Evidence) -> Vec<String> {
         }
     }
     let gone = evidence.secondary.iter().filter(|user| {
-        let is_home = evidence
-            .primary
-            .iter()
-            .any(|other| identity(other) == identity(user));
-        let is_replica = user.attributes.contains_key(ORIGIN_SUB);
-        is_replica && user.enabled && !is_home && !is_twice(evidence, user)
+        let mut primary = evidence.primary.iter();
+        let is_home = primary.any(|other| identity(other) == identity(user));
+        user.attributes.contains_key(ORIGIN_SUB) && !is_home && !is_twice(evidence, user)
     });
-    broken.extend(gone.map(|user| format!("{} is gone from Tokyo, and not withheld", user.sub)));
+    for user in gone {
+        let sub = &user.sub;
+        if user.enabled {
+            broken.push(format!("{sub} is gone from Tokyo, and not withheld"));
+        } else if evidence.days_passed && !evidence.used.contains(sub) {
+            broken.push(format!(
+                "{sub} is gone from Tokyo for days, and not deleted"
+            ));
+        }
+    }
     broken
 }
 
@@ -747,6 +753,10 @@ mod tests {
         membership.used.insert("a1".to_owned());
         assert_eq!(broken(&membership), [""; 0]);
         gone.secondary[0].enabled = false;
+        assert_eq!(broken(&gone), [""; 0]);
+        gone.days_passed = true;
+        assert_eq!(broken(&gone), [RULES[10].0]);
+        gone.used.insert("a1".to_owned());
         assert_eq!(broken(&gone), [""; 0]);
     }
 

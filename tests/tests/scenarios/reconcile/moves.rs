@@ -24,7 +24,7 @@ fn owner(world: &World, address: &str) -> Option<String> {
 /// The messages that both pools have sent.
 fn messages(world: &World) -> usize {
     let sent = |region: &local_regions::region::Region| region.cognito().messages_sent();
-    (sent(&world.tokyo) + sent(&world.osaka)) as usize
+    sent(&world.tokyo) + sent(&world.osaka)
 }
 
 #[tokio::test]
