@@ -21,6 +21,8 @@ pub struct Comparison {
     /// The addresses with which people sign in instead of a username.
     sign_in_addresses: Vec<&'static str>,
     is_case_sensitive: bool,
+    /// The attributes that people of the secondary pool can sign in with, so that only one of them can have a value.
+    sign_in_names: BTreeSet<String>,
 }
 
 impl Comparison {
@@ -63,7 +65,17 @@ impl Comparison {
             is_case_sensitive: primary
                 .username_configuration()
                 .is_none_or(|names| names.case_sensitive),
+            sign_in_names: {
+                let names = secondary.username_attributes().iter().map(|a| a.as_str());
+                let aliases = secondary.alias_attributes().iter().map(|a| a.as_str());
+                names.chain(aliases).map(str::to_owned).collect()
+            },
         }
+    }
+
+    /// Whether people can sign in with the attribute, so that only one user can have a value.
+    pub fn is_sign_in_name(&self, name: &str) -> bool {
+        self.sign_in_names.contains(name)
     }
 
     /// The attribute that carries identities; none in names-only mode.
@@ -134,11 +146,6 @@ impl Comparison {
             true => name.to_owned(),
             false => name.to_lowercase(),
         }
-    }
-
-    /// Whether people choose a username, so that it never changes and says little about who they are.
-    pub fn signs_in_by_username(&self) -> bool {
-        self.sign_in_addresses.is_empty()
     }
 }
 

@@ -121,7 +121,9 @@ pub fn decide(
             Some(_) => Some(Finding::ChangedInBoth),
             None => None,
         };
-        let is_refused = is_refused(name, primary.get(name).unwrap_or_default());
+        let value = primary.get(name).unwrap_or_default();
+        // An address that is not verified any more is never written, and the old one must open nothing, whatever was refused before.
+        let is_refused = (wanted.is_some() || value.is_empty()) && is_refused(name, value);
         let finding = match finding {
             None if comparison.is_immutable(name) => Some(Finding::Immutable),
             None if is_refused => Some(Finding::Refused),

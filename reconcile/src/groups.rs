@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use replication::holder::find_original;
@@ -22,7 +22,7 @@ use crate::changes::Changes;
 use crate::error::ReconcileError;
 use crate::guard::Kind;
 use crate::listed::{State, Sub};
-use crate::mirror::Mirror;
+use crate::mirror::{Mirror, is_refused};
 use crate::outcome::{Done, Outcome, Pair};
 use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
@@ -45,6 +45,9 @@ const CONCURRENT_MEMBERS: usize = 8;
 /// Memberships between two looks at the clock.
 const BATCH: usize = 32;
 
+/// The longest time of which a killed worker loses the lines of changes.
+const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How far the groups of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -54,12 +57,24 @@ pub struct GroupProgress {
     names: Vec<String>,
     /// Groups whose members have been listed.
     listed: usize,
+    /// How far the groups after these have been listed, by their place in `names`: in the primary and in the secondary pool.
+    pages: (Pages, Pages),
     primary: Vec<Run>,
     secondary: Vec<Run>,
     shard: usize,
     plan: Vec<String>,
     file: usize,
     line: u64,
+}
+
+/// How far groups have been listed: the token of the next page, or none at the end.
+type Pages = BTreeMap<usize, Option<String>>;
+
+impl GroupProgress {
+    /// Whether all groups have been compared.
+    pub fn is_finished(&self) -> bool {
+        self.step == GroupStep::Finished
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,19 +200,17 @@ impl Groups<'_> {
         progress: &mut Progress,
         changes: &mut Changes,
     ) -> Result<GroupsDone, ReconcileError> {
-        let bucket = self.mirror.bucket;
         if progress.groups.step == GroupStep::Definitions {
             self.mirror_definitions(progress, changes).await?;
             progress.groups.step = GroupStep::Listing;
-            changes.close(progress).await?;
-            progress.store(bucket).await?;
+            self.mirror.save(progress, changes).await?;
         }
         if progress.groups.step == GroupStep::Listing {
             if !self.list_members(progress).await? {
                 return Ok(GroupsDone::Partly);
             }
             progress.groups.step = GroupStep::Joining;
-            progress.store(bucket).await?;
+            self.mirror.save(progress, changes).await?;
         }
         if progress.groups.step == GroupStep::Joining {
             while progress.groups.shard < SHARD_COUNT {
@@ -209,7 +222,7 @@ impl Groups<'_> {
                 progress.groups.shard += 1;
             }
             progress.groups.step = GroupStep::Writing;
-            progress.store(bucket).await?;
+            self.mirror.save(progress, changes).await?;
         }
         if progress.groups.step == GroupStep::Writing {
             if !self.write(progress, changes).await? {
@@ -256,7 +269,7 @@ impl Groups<'_> {
             let done = match written {
                 None => Done::Planned,
                 Some(Ok(())) => Done::Done,
-                Some(Err(PoolError::Aws(error))) if error.is_call_rejected() => {
+                Some(Err(PoolError::Aws(error))) if is_refused(&error) => {
                     outcome.failed += 1;
                     Done::Refused(error.code().to_owned())
                 }
@@ -295,6 +308,7 @@ impl Groups<'_> {
         let mut of_secondary = sorter("members-secondary", &progress.groups.secondary);
         let names = progress.groups.names.clone();
         let mut listed = progress.groups.listed;
+        let mut pages = std::mem::take(&mut progress.groups.pages);
         let mut result = Ok(true);
         while listed < names.len() {
             if self.is_time_up() {
@@ -302,25 +316,35 @@ impl Groups<'_> {
                 break;
             }
             let batch = listed..(listed + CONCURRENT_GROUPS).min(names.len());
-            let primary =
-                self.members_of(self.listed_primary, &names, batch.clone(), &mut of_primary);
-            let secondary = self.members_of(
-                self.listed_secondary,
+            let (primary, secondary) = (self.listed_primary, self.listed_secondary);
+            let primary = self.members_of(
+                primary,
                 &names,
                 batch.clone(),
+                &mut pages.0,
+                &mut of_primary,
+            );
+            let secondary = self.members_of(
+                secondary,
+                &names,
+                batch.clone(),
+                &mut pages.1,
                 &mut of_secondary,
             );
-            if let Err(error) = tokio::try_join!(primary, secondary) {
+            let (primary, secondary) = tokio::join!(primary, secondary);
+            if let Err(error) = primary.and(secondary) {
                 result = Err(error);
                 break;
             }
             listed = batch.end;
+            pages = Default::default();
             (self.on_progress)(Step::Groups(listed as u64, names.len() as u64));
         }
         // Together, so that no member is left out after a failure. Whoever is listed again counts once.
         progress.groups.primary = of_primary.flush().await?.to_vec();
         progress.groups.secondary = of_secondary.flush().await?.to_vec();
         progress.groups.listed = listed;
+        progress.groups.pages = pages;
         progress.store(bucket).await?;
         result
     }
@@ -330,38 +354,50 @@ impl Groups<'_> {
         pool: &Pool,
         names: &[String],
         batch: std::ops::Range<usize>,
+        pages: &mut Pages,
         sorter: &mut Sorter<Member>,
     ) -> Result<(), ReconcileError> {
         let origin = self.mirror.comparison.origin();
-        let (sender, mut pages) = mpsc::channel(MAX_WAITING_PAGES);
+        let (sender, mut received) = mpsc::channel(MAX_WAITING_PAGES);
+        let unlisted: Vec<_> = batch
+            .filter_map(|index| match pages.get(&index) {
+                None => Some((index, None)),
+                Some(Some(token)) => Some((index, Some(token.clone()))),
+                Some(None) => None,
+            })
+            .collect();
         let listing = async {
             let sender = sender;
-            stream::iter(batch)
-                .map(async |index| {
-                    let receive = async |people| {
+            let listed = stream::iter(unlisted)
+                .map(async |(index, from)| {
+                    let receive = async |page| {
                         // The receiving side has failed, and says why.
-                        let sent = sender.send((index, people)).await;
+                        let sent = sender.send((index, page)).await;
                         sent.map_or(ControlFlow::Break(()), ControlFlow::Continue)
                     };
-                    groups::list_members(pool, &names[index], receive).await
+                    groups::list_members(pool, &names[index], from, receive).await
                 })
                 .buffer_unordered(CONCURRENT_GROUPS)
                 .try_collect::<()>()
-                .await?;
-            Ok::<_, ReconcileError>(())
+                .await;
+            // The last sender ends here, and with it the receiving side.
+            drop(sender);
+            listed
         };
         let receiving = async {
-            while let Some((index, people)) = pages.recv().await {
-                for person in &people {
-                    sorter
-                        .add(member(person, index, &names[index], pool, origin)?)
-                        .await?;
+            while let Some((index, page)) = received.recv().await {
+                for person in &page.people {
+                    let member = member(person, index, &names[index], pool, origin)?;
+                    sorter.add(member).await?;
                 }
+                pages.insert(index, page.next);
             }
             Ok::<_, ReconcileError>(())
         };
-        tokio::try_join!(listing, receiving)?;
-        Ok(())
+        // What was received counts, although the listing may have been cut off.
+        let (listed, received) = tokio::join!(listing, receiving);
+        received?;
+        Ok(listed?)
     }
 
     /// Joins a shard. Gives the files of the plan.
@@ -406,6 +442,7 @@ impl Groups<'_> {
         changes: &mut Changes,
     ) -> Result<bool, ReconcileError> {
         let names = progress.groups.names.clone();
+        let mut last_saved = Instant::now();
         while let Some(file) = progress.groups.plan.get(progress.groups.file).cloned() {
             let mut lines =
                 PlanLines::open(self.mirror.bucket, &file, progress.groups.line).await?;
@@ -431,6 +468,10 @@ impl Groups<'_> {
                     return Err(error);
                 }
                 progress.groups.line += read;
+                if last_saved.elapsed() >= SAVE_INTERVAL {
+                    self.mirror.save(progress, changes).await?;
+                    last_saved = Instant::now();
+                }
             }
             progress.groups.file += 1;
             progress.groups.line = 0;
@@ -473,7 +514,9 @@ impl Groups<'_> {
             return Ok(());
         }
         let Some(secondary) = mirror.find_pair(&primary).await? else {
-            // Whoever is missing in the secondary pool is reported as such.
+            // They are missing, or known under another name there.
+            let pair = Pair::of(primary.sub(), None);
+            outcome.report(&pair, "group-not-added", vec![group.to_owned()]);
             return Ok(());
         };
         let pair = Pair::of(primary.sub(), secondary.sub());

@@ -5,18 +5,21 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
-use replication::holder::{Holders, Parked, find_original};
+use replication::holder::{Holders, Parked, find_original, is_parked};
 use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
+use shared::aws::AwsError;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::identity::{Original, Relation, relation};
 use shared::journal::{self, Kind as RecordKind, UsedSecondary};
 use shared::person::{Attributes, Person, Status};
 use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
 use shared::withheld::{self, Why, Withheld};
 use tokio::sync::OnceCell;
 
+use crate::changes::Changes;
 use crate::comparison::Comparison;
 use crate::decision::{AttributeChanges, decide, new_base};
 use crate::error::ReconcileError;
@@ -24,6 +27,7 @@ use crate::guard::{Guard, Kind};
 use crate::listed::State;
 use crate::outcome::{Done, Outcome, Pair};
 use crate::plan::Candidate;
+use crate::progress::Progress;
 use crate::refused::RefusedValues;
 use crate::sorted::hash::hash16;
 
@@ -52,6 +56,8 @@ pub struct Mirror<'a> {
     pub guard: Mutex<Guard>,
     /// Replicas that wait for their address.
     pub parked: Parked,
+    /// What was done to others who held a name, by `sub`.
+    pub made_way: Mutex<Vec<(String, &'static str)>>,
     /// The identities of everyone who has used the secondary pool: read when somebody is missing.
     pub used_identities: OnceCell<HashSet<[u8; 16]>>,
 }
@@ -63,6 +69,30 @@ impl Mirror<'_> {
     ///
     /// A service did not answer, or the deadline passed: then it is not known what was done.
     pub async fn look(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
+        let mut outcome = match self.look_into(candidate).await {
+            Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
+                // Nobody can tell whether they have used the secondary pool, so nothing is written, and the others come after.
+                tracing::error!(%error, "nothing is written to this person");
+                let (primary, secondary) = (&candidate.primary, &candidate.secondary);
+                let pair = Pair::of(primary.as_deref(), secondary.as_deref());
+                let mut outcome = Outcome::default();
+                outcome.report(&pair, "record-unreadable", Vec::new());
+                outcome.failed += 1;
+                outcome
+            }
+            outcome => outcome?,
+        };
+        // What became of others who made way.
+        for (sub, action) in std::mem::take(&mut *self.locked_made_way()) {
+            let pair = Pair::of(None, Some(&sub));
+            outcome.counts.removed += u64::from(action == "delete");
+            outcome.counts.updated += u64::from(action == "move");
+            outcome.line(&pair, action, Vec::new(), Done::Done);
+        }
+        Ok(outcome)
+    }
+
+    async fn look_into(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
         let mut outcome = Outcome::default();
         if self.is_dry_run && candidate.secondary.is_none() {
             // Nobody needs to be looked up, which would bill an active user each.
@@ -104,7 +134,12 @@ impl Mirror<'_> {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
             Relation::Another => {
                 self.missing(primary, outcome).await?;
-                Box::pin(self.alone(secondary, outcome)).await
+                // Their name may have been needed.
+                let sub = secondary.sub().unwrap_or(&secondary.username);
+                match users::look_up(self.lookups, sub).await? {
+                    Some(secondary) => Box::pin(self.alone(secondary, outcome)).await,
+                    None => Ok(()),
+                }
             }
             Relation::CannotTell => {
                 let pair = Pair::of(primary.sub(), secondary.sub());
@@ -137,10 +172,7 @@ impl Mirror<'_> {
         {
             return Relation::Another;
         }
-        let name = match self.comparison.signs_in_by_username() {
-            true => primary.username.clone(),
-            false => self.comparison.sign_in_name(primary),
-        };
+        let name = self.comparison.sign_in_name(primary);
         let original = Original {
             identity,
             name: &name,
@@ -232,7 +264,17 @@ impl Mirror<'_> {
         let origin = self.comparison.origin();
         let identity = primary.attributes.identity(origin).unwrap_or_default();
         match (primary.enabled, secondary.enabled) {
-            (false, false) => Ok(false),
+            (false, false) => {
+                // They have come back, and are banned now: since when they were missed no longer counts.
+                if let Some((withheld, _)) = withheld::read(self.bucket, identity).await?
+                    && withheld.why == Why::Deleted
+                    && !self.is_dry_run
+                {
+                    let why = Why::Disabled;
+                    withheld::keep(self.bucket, identity, &Withheld { why, ..withheld }).await?;
+                }
+                Ok(false)
+            }
             (false, true) => {
                 let disabled = self
                     .withhold(pair, secondary, identity, Why::Disabled, outcome)
@@ -311,12 +353,14 @@ impl Mirror<'_> {
         {
             changes.write.insert(origin.as_str(), identity);
         }
-        if changes.change_an_address() && !self.admit(Kind::ChangeAddress) {
+        // Whoever waits for an address has been counted as the one who needed theirs.
+        let is_parked = secondary.attributes.get("email").is_some_and(is_parked);
+        if changes.change_an_address() && !is_parked && !self.admit(Kind::ChangeAddress) {
             let addresses = changes.names_of_addresses();
             outcome.line(pair, "update", addresses, Done::Held);
             changes = changes.without_addresses();
         }
-        let is_counted = changes.change_an_address();
+        let is_counted = changes.change_an_address() && !is_parked;
         let written = self
             .apply(pair, primary, &mut changes, &mut refused, outcome)
             .await;
@@ -375,10 +419,15 @@ impl Mirror<'_> {
     ) -> Result<(), ReconcileError> {
         let mut kept = Vec::new();
         for (attribute, address) in &changes.addresses {
+            if !self.comparison.is_sign_in_name(attribute) {
+                continue;
+            }
+            let mut is_free = false;
             for _ in 0..=MAX_HOLDERS {
                 let holder = users::look_up(self.lookups, address).await?;
                 let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary()))
                 else {
+                    is_free = true;
                     break;
                 };
                 let freed = match holder.status {
@@ -399,9 +448,21 @@ impl Mirror<'_> {
                     if error.prospect() == Prospect::Unavailable {
                         return Err(stopped(error));
                     }
-                    kept.push(*attribute);
                     break;
                 }
+            }
+            if !is_free {
+                kept.push(*attribute);
+            }
+        }
+        let preferred = changes.write.get("preferred_username");
+        if let Some(name) = preferred
+            && self.comparison.is_sign_in_name("preferred_username")
+        {
+            let holder = users::look_up(self.lookups, name).await?;
+            if holder.is_some_and(|holder| holder.sub() != Some(pair.secondary())) {
+                changes.write.remove("preferred_username");
+                outcome.report(pair, "name-held", vec!["preferred_username".to_owned()]);
             }
         }
         for attribute in kept {
@@ -452,7 +513,12 @@ impl Mirror<'_> {
             }
         }
         let is_flag = |name: &str| crate::comparison::address_of_flag(name).is_some();
-        for (name, _) in failed.iter().filter(|(name, _)| !is_flag(name)) {
+        // Any other refusal may be of the moment: somebody else has the address, or the user has just been deleted.
+        let is_of_value = |code: &str| code == "InvalidParameterException";
+        let of_values = failed
+            .iter()
+            .filter(|(name, code)| !is_flag(name) && is_of_value(code));
+        for (name, _) in of_values {
             let value = written.get(name).or_else(|| primary.attributes.get(name));
             refused.insert(
                 name,
@@ -731,10 +797,12 @@ impl Mirror<'_> {
                 outcome.line(pair, action, attributes, Done::Done);
                 Ok(true)
             }
-            Err(PoolError::Aws(error)) if error.is_call_rejected() => {
+            Err(PoolError::Aws(error)) if is_refused(&error) => {
                 tracing::error!(sub = pair.secondary(), %error, "not done");
                 let code = error.code().to_owned();
-                outcome.line(pair, action, attributes, Done::Refused(code));
+                outcome.line(pair, action, attributes.clone(), Done::Refused(code));
+                // An alarm for the first time: somebody may get in who should not.
+                outcome.report(pair, &format!("{action}-refused"), attributes);
                 outcome.failed += 1;
                 Ok(false)
             }
@@ -763,7 +831,8 @@ impl Mirror<'_> {
         tracing::error!(sub = pair.primary(), %error, action, "not brought into the secondary pool");
         outcome.line(pair, action, Vec::new(), Done::Refused(reason.to_owned()));
         outcome.report(pair, reason, Vec::new());
-        outcome.failed += 1;
+        // A conflict is reported and stays; trying again does not help.
+        outcome.failed += u64::from(reason == "refused");
         Ok(())
     }
 
@@ -832,6 +901,7 @@ impl Mirror<'_> {
             snapshots: Some(self.bucket),
             parked: Some(&self.parked),
             may_delete,
+            on_made_way: Some(&self.made_way),
         }
     }
 
@@ -839,6 +909,24 @@ impl Mirror<'_> {
     /// held back, their names are not given away either.
     fn may_delete_for_a_name(&self) -> bool {
         self.admit(Kind::Withhold) && self.admit(Kind::Delete)
+    }
+
+    /// Stores how far the run has come, with what the guard has counted and with the lines of changes until here.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn save(
+        &self,
+        progress: &mut Progress,
+        changes: &mut Changes,
+    ) -> Result<(), ReconcileError> {
+        progress.guard = Guard {
+            pairs: progress.guard.pairs,
+            ..self.guard()
+        };
+        changes.close(progress).await?;
+        progress.store(self.bucket).await
     }
 
     /// Counts a change that the listings suggest.
@@ -869,9 +957,23 @@ impl Mirror<'_> {
         self.locked_guard().clone()
     }
 
+    fn locked_made_way(&self) -> std::sync::MutexGuard<'_, Vec<(String, &'static str)>> {
+        self.made_way.lock().expect("no panic while it is locked")
+    }
+
     fn locked_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
         self.guard.lock().expect("no panic while it is locked")
     }
+}
+
+/// Whether a write was refused and would be refused again, so that the run goes on without it. A group that is gone and a limit of groups
+/// come under codes that mean something else in other calls.
+pub fn is_refused(error: &AwsError) -> bool {
+    error.is_call_rejected()
+        || matches!(
+            error.code(),
+            "ResourceNotFoundException" | "LimitExceededException"
+        )
 }
 
 /// A service did not answer: the run ends here, and a later one goes on.

@@ -20,6 +20,9 @@ use crate::sorted::Run;
 /// A run whose progress is older than this is not gone on with: the people it has listed are other people by now.
 const MAX_AGE_TO_RESUME: SignedDuration = SignedDuration::from_hours(24);
 
+/// After so many invocations in a row that ended with an error, a run is not gone on with either: what it meets may be of its plan.
+const MAX_FAILURES: u32 = 5;
+
 /// The prefix of what only one run needs, which the bucket's lifecycle removes after some days.
 const PARTS_PREFIX: &str = "parts/";
 
@@ -123,6 +126,10 @@ pub struct Progress {
     pub groups: GroupProgress,
     /// Workers that have written parts, so that each has names of its own.
     pub workers: u32,
+    /// The worker that has stored this.
+    pub worker: String,
+    /// Invocations in a row that ended with an error.
+    pub failures: u32,
     /// The entity tag of the object; none before it was stored.
     #[serde(skip)]
     etag: Option<String>,
@@ -159,6 +166,8 @@ impl Progress {
             reported: Vec::new(),
             groups: GroupProgress::default(),
             workers: 0,
+            worker: String::new(),
+            failures: 0,
             etag: None,
         }
     }
@@ -173,8 +182,9 @@ impl Progress {
             Ok(Some((mut progress, etag))) => {
                 progress.etag = Some(etag);
                 let age = now().duration_since(progress.stored_at);
-                let is_usable =
-                    age <= MAX_AGE_TO_RESUME && !is_in_future(progress.stored_at, now());
+                let is_usable = progress.failures < MAX_FAILURES
+                    && age <= MAX_AGE_TO_RESUME
+                    && !is_in_future(progress.stored_at, now());
                 Ok(is_usable.then_some(progress))
             }
             Ok(None) => Ok(None),
@@ -195,7 +205,7 @@ impl Progress {
         self.stored_at = now();
         let key = progress_key(&self.run);
         let condition = Condition::since_read(self.etag.as_deref());
-        let is_ours = |there: &Self| there.workers == self.workers;
+        let is_ours = |there: &Self| there.worker == self.worker;
         let stored = bucket.put_json_if(&key, self, condition, is_ours).await?;
         self.etag = Some(stored.ok_or(ReconcileError::TakenOver)?);
         Ok(())
@@ -231,6 +241,23 @@ impl LeaseState for ReconcileLease {
 
     fn set_holder(&mut self, holder: Option<Holder>) {
         self.version = 1;
+        self.holder = holder;
+    }
+}
+
+/// Who holds some lease, whatever else its object keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AnyLease {
+    holder: Option<Holder>,
+}
+
+impl LeaseState for AnyLease {
+    fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
+    fn set_holder(&mut self, holder: Option<Holder>) {
         self.holder = holder;
     }
 }

@@ -27,7 +27,7 @@ use crate::groups::{Groups, GroupsDone};
 use crate::guard::{Guard, Kinds};
 use crate::list_pools::{list_both, list_withheld};
 use crate::mirror::Mirror;
-use crate::progress::{Phase, Progress, ReconcileLease};
+use crate::progress::{AnyLease, Phase, Progress, ReconcileLease};
 use crate::report::{Latest, PoolListed, RECONCILES_PREFIX, Report, report_key};
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
@@ -38,6 +38,10 @@ use crate::write::{Writing, Written};
 /// The lease of runs, and of dry runs, which move nothing and wait for nobody.
 const LEASE_KEY: &str = "reconciles/lease.json";
 const DRY_RUN_LEASE_KEY: &str = "reconciles/lease-dry-run.json";
+
+/// Where a fill keeps its snapshot and its restore, and the lease of a restore.
+const FILLS_PREFIX: &str = "fills/";
+const RESTORE_LEASE_KEY: &str = "restores/open.json";
 
 /// A killed run keeps the lease no longer than until the next invocation.
 const TERM: Term = Term::Renewed {
@@ -50,6 +54,9 @@ const QUIET_TIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// The time over which mass changes are counted.
 const GUARD_TIME: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest time that a run is expected to take.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Lookups a second in each pool, of UserRead's 120 (DG:quotas).
 const LOOKUPS_PER_SECOND: u32 = 20;
@@ -120,7 +127,7 @@ pub async fn run(
         () = lease.keep_renewed() => Err(ReconcileError::TakenOver),
     };
     let is_finished = matches!(&result, Ok(answer) if answer.status != Status::InProgress);
-    let compared_groups = is_finished && progress.with_groups && !progress.is_dry_run;
+    let compared_groups = is_finished && progress.groups.is_finished() && !progress.is_dry_run;
     let released = lease.release(|state| {
         if is_finished {
             state.unfinished = None;
@@ -167,7 +174,16 @@ async fn reason_to_wait(
         }
     }
     let (snapshot, _) = snapshot_lease::read(&config.bucket).await?;
-    Ok(snapshot.held_until(now).map(|_| Status::Waiting))
+    // A fill brings people whom a run would create one by one.
+    let fills = config.bucket.below(FILLS_PREFIX);
+    let (fill, _) = snapshot_lease::read(&fills).await?;
+    let importing = fills.get_json::<AnyLease>(RESTORE_LEASE_KEY).await?;
+    let importing = importing.and_then(|(lease, _)| lease.held_until(now));
+    let held = snapshot
+        .held_until(now)
+        .or(fill.held_until(now))
+        .or(importing);
+    Ok(held.map(|_| Status::Waiting))
 }
 
 /// Begins a run.
@@ -216,7 +232,10 @@ async fn begin(
     };
     let (primary, secondary) = (config.primary.as_str(), config.secondary.as_str());
     let mut progress = Progress::start(run, primary, secondary, request.dry_run, guard);
-    progress.last_pairs = report.map(|report| report.pairs);
+    // A run that was not complete may have seen a pool that was still being filled.
+    progress.last_pairs = report
+        .filter(|report| matches!(report.status, Status::Complete | Status::Guarded))
+        .map(|report| report.pairs);
     let last_groups = lease
         .last_groups
         .filter(|last| !is_in_future(*last, started_at));
@@ -245,7 +264,9 @@ pub(crate) fn check_pools(
 /// Changes that runs have made since a time, by kind.
 async fn made_within(bucket: &Bucket, since: Timestamp) -> Result<Kinds, ReconcileError> {
     let mut made = Kinds::new();
-    let start = format!("{RECONCILES_PREFIX}{}", since.strftime("%Y%m%dT%H%M%SZ"));
+    // A run may take long, and counts by its end.
+    let first = since - LONGEST_RUN;
+    let start = format!("{RECONCILES_PREFIX}{}", first.strftime("%Y%m%dT%H%M%SZ"));
     let mut listing = bucket.list_after(format!("{RECONCILES_PREFIX}2"), start);
     while let Some(page) = listing.next_page().await? {
         for object in page {
@@ -255,7 +276,7 @@ async fn made_within(bucket: &Bucket, since: Timestamp) -> Result<Kinds, Reconci
             let Some((report, _)) = bucket.get_json::<Report>(&object.key).await? else {
                 continue;
             };
-            if report.status != Status::DryRun {
+            if report.status != Status::DryRun && report.finished_at >= since {
                 for (kind, changes) in report.made {
                     *made.entry(kind).or_default() += changes;
                 }
@@ -313,20 +334,27 @@ async fn work(
     let pools = Pools::of(config, deadline, &comparison);
     let mut changes = Changes::new(&config.bucket);
     progress.workers += 1;
+    progress.worker.clone_from(&context.lease_holder);
     progress.store(&config.bucket).await?;
     let result = take_phases(config, &comparison, &pools, progress, &mut changes, context).await;
     let status = match result {
         Ok(status) => status,
         // What was done so far is kept, and a later run goes on.
         Err(error) => {
+            let is_out_of_time = matches!(error, ReconcileError::Pool(PoolError::OutOfTime(_)));
+            progress.failures = match is_out_of_time {
+                true => 0,
+                false => progress.failures + 1,
+            };
             changes.close(progress).await?;
             progress.store(&config.bucket).await?;
-            match error {
-                ReconcileError::Pool(PoolError::OutOfTime(_)) => Status::InProgress,
-                error => return Err(error),
+            match is_out_of_time {
+                true => Status::InProgress,
+                false => return Err(error),
             }
         }
     };
+    progress.failures = 0;
     changes.close(progress).await?;
     if status == Status::InProgress {
         progress.store(&config.bucket).await?;
@@ -438,6 +466,7 @@ async fn take_phases(
         is_dry_run: progress.is_dry_run,
         guard: Mutex::new(guard),
         parked: Parked::default(),
+        made_way: Mutex::default(),
         used_identities: OnceCell::new(),
     };
     let taken = write_phases(pools, &mirror, progress, changes, context).await;
@@ -479,7 +508,7 @@ async fn write_phases(
             written => return Ok(written),
         }
         progress.phase = Phase::Groups;
-        writing.save(progress, changes).await?;
+        mirror.save(progress, changes).await?;
     }
     // Without identities, nobody is changed.
     if progress.with_groups && mirror.comparison.origin().is_some() {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
+use shared::cognito::pool::PoolError;
 use shared::s3::bucket::Bucket;
 
 use crate::changes::Changes;
@@ -84,11 +85,18 @@ impl Writing<'_> {
                     if read == 0 {
                         break;
                     }
-                    self.look_at(&batch, stage, progress, changes).await?;
+                    match self.look_at(&batch, stage, progress, changes).await {
+                        Err(ReconcileError::Pool(PoolError::OutOfTime(_)))
+                            if stage == Stage::Create && many_are_missing =>
+                        {
+                            return Ok(Written::FillNeeded);
+                        }
+                        looked_at => looked_at?,
+                    }
                     progress.line += read;
                     progress.dealt_with.clear();
                     if last_saved.elapsed() >= SAVE_INTERVAL {
-                        self.save(progress, changes).await?;
+                        self.mirror.save(progress, changes).await?;
                         last_saved = Instant::now();
                     }
                 }
@@ -104,23 +112,6 @@ impl Writing<'_> {
         // Creating somebody may have moved others.
         self.move_parked(progress, changes).await?;
         Ok(Written::All)
-    }
-
-    /// Stores how far the run has come, with the lines of changes until here.
-    ///
-    /// # Errors
-    ///
-    /// S3 refused or did not answer.
-    pub async fn save(
-        &self,
-        progress: &mut Progress,
-        changes: &mut Changes,
-    ) -> Result<(), ReconcileError> {
-        let pairs = progress.guard.pairs;
-        progress.guard = self.mirror.guard();
-        progress.guard.pairs = pairs;
-        changes.close(progress).await?;
-        progress.store(self.bucket).await
     }
 
     async fn look_at(
@@ -172,6 +163,8 @@ impl Writing<'_> {
                 changes.add(outcome, progress).await?;
             }
         }
+        // Who still waits is moved by the next run.
+        progress.failed += self.mirror.parked.take().len() as u64;
         Ok(())
     }
 

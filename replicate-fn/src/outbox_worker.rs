@@ -313,6 +313,7 @@ impl Tick<'_> {
             snapshots: self.worker.snapshots.as_ref(),
             parked: None,
             may_delete: &|| true,
+            on_made_way: None,
         };
         let replica = match self.look_up_original(confirmation).await? {
             Original::Gone => {

@@ -27,7 +27,14 @@ pub async fn run(
     };
     let answer = reconcile::run(config, request, &context).await;
     // Measured whatever became of this run, so that silence is an alarm too.
-    let latest = Latest::read(&config.bucket).await?;
+    let latest = match Latest::read(&config.bucket).await {
+        Ok(latest) => latest,
+        Err(error) => {
+            // The run's own error says more.
+            answer?;
+            return Err(error.into());
+        }
+    };
     if let Some((latest, _)) = &latest {
         let age = now().duration_since(latest.started_at).as_secs().max(0);
         metrics.set(Metric::ReconcileAge, age as u64);

@@ -29,6 +29,8 @@ pub struct Holders<'a> {
     pub parked: Option<&'a Parked>,
     /// Whether one more replica whose person is gone may be deleted.
     pub may_delete: &'a (dyn Fn() -> bool + Sync),
+    /// Is told what was done to others, by `sub`: `move`, `delete` or `reclaim`.
+    pub on_made_way: Option<&'a Mutex<Vec<(String, &'static str)>>>,
 }
 
 /// How many holders of one person's names are dealt with: of the username and of two addresses.
@@ -53,6 +55,13 @@ impl Parked {
 
 /// The domain of the addresses of parked replicas (RFC 2606: nobody can register `invalid`).
 const PARKED_DOMAIN: &str = "twinpool.invalid";
+
+/// Whether an address is the one of a parked replica.
+pub fn is_parked(address: &str) -> bool {
+    address
+        .rsplit_once('@')
+        .is_some_and(|(_, domain)| domain == PARKED_DOMAIN)
+}
 
 /// What becomes of the replica that holds a name.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,6 +98,7 @@ impl Holders<'_> {
                     let deleted = users::delete_unconfirmed(pool, &holder).await;
                     if deleted.map_err(NotReplicated::Secondary)? {
                         on_reclaimed(&holder);
+                        self.made_way(&holder, "reclaim");
                     }
                 }
                 Err(NotReplicated::HeldByAnother { held, holder }) if attempts <= MAX_HOLDERS => {
@@ -128,7 +138,8 @@ impl Holders<'_> {
         // Right before the user is touched.
         if !matches!(decision, Decision::Keep(_)) {
             let used = has_used_secondary(snapshots, sub).await;
-            if used.map_err(NotReplicated::Snapshots)? {
+            // Whoever has an authenticator there has used it, even if their record was lost.
+            if used.map_err(NotReplicated::Snapshots)? || holder.mfa {
                 return keep("they have used the secondary pool");
             }
         }
@@ -207,6 +218,13 @@ impl Holders<'_> {
         found.map_err(NotReplicated::Primary)
     }
 
+    fn made_way(&self, sub: &str, action: &'static str) {
+        if let Some(made_way) = self.on_made_way {
+            let mut made_way = made_way.lock().expect("no panic while it is locked");
+            made_way.push((sub.to_owned(), action));
+        }
+    }
+
     /// Gives the replica its person's present address. Only a flag that is written in the same call keeps Cognito from sending a
     /// code (facts N11.9).
     async fn move_to(
@@ -219,6 +237,7 @@ impl Holders<'_> {
         let attributes = Attributes::from_iter([(attribute, address), (&flag, "true")]);
         let moved = users::update_attributes(self.secondary.pool(), sub, &attributes).await;
         moved.map_err(NotReplicated::Secondary)?;
+        self.made_way(sub, "move");
         tracing::warn!(
             holder = sub,
             attribute,
@@ -242,6 +261,7 @@ impl Holders<'_> {
         if replica.attributes.origin(self.secondary.origin()) != Some(identity) {
             return Err(NotReplicated::Vanished);
         }
+        let has_authenticator = replica.mfa;
         let groups = users::groups(pool, sub).await;
         let withheld = Withheld {
             version: 1,
@@ -252,8 +272,13 @@ impl Holders<'_> {
         };
         let kept = withheld::keep(snapshots, identity, &withheld).await;
         kept.map_err(NotReplicated::Snapshots)?;
+        let used = has_used_secondary(snapshots, sub).await;
+        if used.map_err(NotReplicated::Snapshots)? || has_authenticator {
+            return Err(NotReplicated::Vanished);
+        }
         let deleted = users::delete(pool, sub).await;
         deleted.map_err(NotReplicated::Secondary)?;
+        self.made_way(sub, "delete");
         tracing::warn!(
             holder = sub,
             identity,

@@ -67,7 +67,7 @@ struct StoredRecord {
 /// Somebody who has used the secondary pool.
 #[derive(Clone, Debug)]
 pub struct UsedSecondary {
-    /// Of their records, the one that was recorded latest.
+    /// Of their records, the one that was recorded first.
     pub record: Confirmation,
     /// Its kind.
     pub kind: Kind,
@@ -178,18 +178,22 @@ pub async fn read_record(
             records.push((kind, key, etag, record));
         }
     }
-    Ok(latest_of(records))
+    Ok(first_of(records))
 }
 
-/// Chooses the record that was recorded latest, and tells what all of them say.
-fn latest_of(mut records: Vec<(Kind, String, String, StoredRecord)>) -> Option<UsedSecondary> {
+/// Chooses the record that was recorded first, which holds what both pools had in common, and tells what all of them say. A later one
+/// may hold what the person has changed in the secondary pool since.
+fn first_of(mut records: Vec<(Kind, String, String, StoredRecord)>) -> Option<UsedSecondary> {
     let kinds = records.iter().map(|(kind, ..)| *kind).collect();
     let mut primary_subs = records
         .iter()
         .filter_map(|(.., record)| record.primary_sub.as_ref());
     let primary_sub = primary_subs.next().cloned();
-    records.sort_by_key(|(.., record)| record.confirmation.recorded_at);
-    let (kind, key, etag, record) = records.pop()?;
+    let first = records.iter().enumerate();
+    let first = first
+        .min_by_key(|(_, (.., record))| record.confirmation.recorded_at)?
+        .0;
+    let (kind, key, etag, record) = records.swap_remove(first);
     Some(UsedSecondary {
         record: record.confirmation,
         kind,
@@ -377,30 +381,30 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_record_gives_the_attributes_and_any_record_the_sub_in_the_primary_pool() {
+    fn the_first_record_gives_the_attributes_and_any_record_the_sub_in_the_primary_pool() {
         let mut restored = record(100, "old@example.jp");
         restored["primary_sub"] = "s-1".into();
         let reset = record(200, "new@example.jp");
 
-        let used = latest_of(vec![
+        let used = first_of(vec![
             stored(Kind::Restored, restored),
             stored(Kind::PasswordReset, reset),
         ]);
 
         let used = used.unwrap();
-        assert_eq!(used.record.attributes.get("email"), Some("new@example.jp"));
-        assert_eq!(used.kind, Kind::PasswordReset);
-        assert_eq!(used.key, "journal/password-reset/s-2.json");
+        assert_eq!(used.record.attributes.get("email"), Some("old@example.jp"));
+        assert_eq!(used.kind, Kind::Restored);
+        assert_eq!(used.key, "journal/restored/s-2.json");
         assert_eq!(used.primary_sub.as_deref(), Some("s-1"));
         assert_eq!(used.kinds, [Kind::Restored, Kind::PasswordReset]);
-        assert!(latest_of(Vec::new()).is_none());
+        assert!(first_of(Vec::new()).is_none());
     }
 
     #[test]
     fn a_record_without_a_sub_in_the_primary_pool_can_be_read_and_is_written_without_one() {
         let old = stored(Kind::Restored, record(7, "taro@example.jp"));
 
-        let used = latest_of(vec![old.clone()]).unwrap();
+        let used = first_of(vec![old.clone()]).unwrap();
 
         assert_eq!(used.primary_sub, None);
         assert_eq!(

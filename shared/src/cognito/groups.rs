@@ -113,7 +113,17 @@ pub async fn update(pool: &Pool, group: &Group) -> Result<(), PoolError> {
     .map(|_| ())
 }
 
-/// ListUsersInGroup: passes each page of members to `receive` until that breaks. A group that does not exist has none.
+/// A page of the members of a group.
+#[derive(Debug)]
+pub struct MembersPage {
+    /// The members.
+    pub people: Vec<Person>,
+    /// The token of the next page; none after the last one.
+    pub next: Option<String>,
+}
+
+/// ListUsersInGroup: passes each page of members to `receive` until that breaks, from the page with this token on. A token that is no
+/// longer accepted begins anew. A group that does not exist has no members.
 ///
 /// # Errors
 ///
@@ -121,9 +131,12 @@ pub async fn update(pool: &Pool, group: &Group) -> Result<(), PoolError> {
 pub async fn list_members(
     pool: &Pool,
     group: &str,
-    mut receive: impl AsyncFnMut(Vec<Person>) -> ControlFlow<()>,
+    from: Option<String>,
+    mut receive: impl AsyncFnMut(MembersPage) -> ControlFlow<()>,
 ) -> Result<(), PoolError> {
-    let mut token: Option<String> = None;
+    // The token of another worker may have expired; this worker's own tokens are used at once.
+    let mut may_have_expired = from.is_some();
+    let mut token = from;
     loop {
         let page = pool
             .call_with_retry("ListUsersInGroup", || {
@@ -137,19 +150,34 @@ pub async fn list_members(
             })
             .await;
         let page = match page {
-            Err(error) if error.code() == "ResourceNotFoundException" => return Ok(()),
+            Err(error) if error.code() == "ResourceNotFoundException" => {
+                let none = MembersPage {
+                    people: Vec::new(),
+                    next: None,
+                };
+                let _ = receive(none).await;
+                return Ok(());
+            }
+            Err(PoolError::Aws(error)) if may_have_expired && error.is_call_rejected() => {
+                (token, may_have_expired) = (None, false);
+                continue;
+            }
             page => page?,
         };
+        may_have_expired = false;
         let incomplete =
             |missing| AwsError::incomplete_response("ListUsersInGroup", pool.id(), missing);
         let users = page.users.ok_or_else(|| incomplete("users"))?;
-        let people = users.into_iter().map(Person::from).collect();
-        if receive(people).await.is_break() || page.next_token.is_none() {
-            return Ok(());
-        }
-        if page.next_token == token {
+        if page.next_token.is_some() && page.next_token == token {
             return Err(incomplete("a new token").into());
         }
         token = page.next_token;
+        let page = MembersPage {
+            people: users.into_iter().map(Person::from).collect(),
+            next: token.clone(),
+        };
+        if receive(page).await.is_break() || token.is_none() {
+            return Ok(());
+        }
     }
 }
