@@ -188,8 +188,11 @@ impl Shard<'_> {
                 .map(|by_name| &by_name.0)
                 .peekable();
             for ByName(primary) in joined.primary.records {
-                // Whoever carries another identity is another person.
-                match of_secondary.next_if(|secondary| !secondary.has_origin) {
+                // Whoever carries another identity is another person, and whoever is unconfirmed has not proved the name.
+                let may_be_theirs = |secondary: &&Listed| {
+                    !secondary.has_origin && secondary.state != State::Unconfirmed
+                };
+                match of_secondary.next_if(may_be_theirs) {
                     Some(secondary) => {
                         self.progress.guard.pairs += 1;
                         let suggestion = of_pair(primary, secondary, false, may_write_origin);

@@ -541,7 +541,8 @@ impl Groups<'_> {
                     users::remove_from_group(mirror.secondary.pool(), pair.secondary(), group).await
                 },
             )
-            .await?;
+            .await;
+        let removed = mirror.count(Kind::RemoveMembership, removed)?;
         outcome.counts.group_changes += u64::from(removed);
         Ok(())
     }

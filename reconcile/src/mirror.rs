@@ -95,6 +95,10 @@ impl Mirror<'_> {
         secondary: Person,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
+        if secondary.status == Status::Unconfirmed {
+            // They have not proved the name, and lose it to whoever has.
+            return self.missing(primary, outcome).await;
+        }
         let record = self.record(&secondary).await?;
         match self.relation(primary, &secondary, record.as_ref()) {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
@@ -177,9 +181,11 @@ impl Mirror<'_> {
         }
         match secondary.status {
             Status::Confirmed | Status::ResetRequired => {}
-            Status::ForceChangePassword if !self.activate => {}
-            Status::ForceChangePassword if is_enabled => self.activate(&pair, outcome).await?,
-            Status::ForceChangePassword => return Ok(()),
+            Status::ForceChangePassword if self.activate && is_enabled => {
+                self.activate(&pair, outcome).await?;
+            }
+            // Whoever is disabled cannot enter anyway, and is activated when the ban ends. They keep up with their attributes.
+            Status::ForceChangePassword => {}
             _ => {
                 outcome.report(&pair, "status-in-secondary", Vec::new());
                 return Ok(());
@@ -310,17 +316,18 @@ impl Mirror<'_> {
             outcome.line(pair, "update", addresses, Done::Held);
             changes = changes.without_addresses();
         }
-        if !self.is_dry_run {
-            self.free_addresses(pair, &mut changes, outcome).await?;
+        let is_counted = changes.change_an_address();
+        let written = self
+            .apply(pair, primary, &mut changes, &mut refused, outcome)
+            .await;
+        if is_counted {
+            let made = written.map(|()| changes.change_an_address());
+            self.count(Kind::ChangeAddress, made)?;
+        } else {
+            written?;
         }
-        if !changes.is_empty() {
-            let is_written = self
-                .write_changes(pair, primary, &changes, &mut refused, outcome)
-                .await?;
-            outcome.counts.updated += u64::from(is_written);
-            if !self.is_dry_run {
-                refused.save(self.bucket, identity).await?;
-            }
+        if !self.is_dry_run && !changes.is_empty() {
+            refused.save(self.bucket, identity).await?;
         }
         if let Some(record) = record
             && !self.is_dry_run
@@ -333,6 +340,27 @@ impl Mirror<'_> {
             if let Some(base) = base {
                 journal::update_attributes(self.bucket, &record, base).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes and deletes attributes, after their addresses have been freed.
+    async fn apply(
+        &self,
+        pair: &Pair,
+        primary: &Person,
+        changes: &mut AttributeChanges,
+        refused: &mut RefusedValues,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        if !self.is_dry_run {
+            self.free_addresses(pair, changes, outcome).await?;
+        }
+        if !changes.is_empty() {
+            let is_written = self
+                .write_changes(pair, primary, changes, refused, outcome)
+                .await?;
+            outcome.counts.updated += u64::from(is_written);
         }
         Ok(())
     }
@@ -600,15 +628,12 @@ impl Mirror<'_> {
                     .await
                     .map(|_| ())
             })
-            .await?;
-        outcome.counts.removed += u64::from(deleted);
-        if !deleted {
-            self.locked_guard().not_made(Kind::Delete);
-        }
+            .await;
+        outcome.counts.removed += u64::from(self.count(Kind::Delete, deleted)?);
         Ok(())
     }
 
-    /// Remembers what a replica is, then disables it and ends its sessions. True if it was disabled.
+    /// Remembers what a replica is, then ends its sessions and disables it. True if it was disabled.
     async fn withhold(
         &self,
         pair: &Pair,
@@ -625,19 +650,32 @@ impl Mirror<'_> {
             outcome.line(pair, action, Vec::new(), Done::Held);
             return Ok(false);
         }
-        if !self.is_dry_run {
-            let groups = users::groups(self.lookups, pair.secondary()).await?;
-            let record = Withheld {
-                version: 1,
-                why,
-                first_missed: Timestamp::now(),
-                attributes: secondary.attributes.clone(),
-                groups,
-            };
-            // Before the user is touched: who is interrupted in between leaves a record that the next run finds.
-            withheld::keep(self.bucket, identity, &record).await?;
-        }
+        // Before the user is touched: who is interrupted in between leaves a record that the next run finds.
+        let remembered = self.remember(pair, secondary, identity, why).await;
+        self.count(kind, remembered.map(|()| true))?;
         self.disable_admitted(pair, kind, action, outcome).await
+    }
+
+    /// Keeps what a replica is.
+    async fn remember(
+        &self,
+        pair: &Pair,
+        secondary: &Person,
+        identity: &str,
+        why: Why,
+    ) -> Result<(), ReconcileError> {
+        if self.is_dry_run {
+            return Ok(());
+        }
+        let groups = users::groups(self.lookups, pair.secondary()).await?;
+        let record = Withheld {
+            version: 1,
+            why,
+            first_missed: Timestamp::now(),
+            attributes: secondary.attributes.clone(),
+            groups,
+        };
+        Ok(withheld::keep(self.bucket, identity, &record).await?)
     }
 
     async fn disable(
@@ -663,14 +701,12 @@ impl Mirror<'_> {
     ) -> Result<bool, ReconcileError> {
         let disabled = self
             .write(outcome, pair, action, Vec::new(), async {
-                users::disable(self.secondary.pool(), pair.secondary()).await?;
-                users::global_sign_out(self.secondary.pool(), pair.secondary()).await
+                // Disabled last: whoever is interrupted in between is found enabled, and both are done again.
+                users::global_sign_out(self.secondary.pool(), pair.secondary()).await?;
+                users::disable(self.secondary.pool(), pair.secondary()).await
             })
-            .await?;
-        if !disabled {
-            self.locked_guard().not_made(kind);
-        }
-        Ok(disabled)
+            .await;
+        self.count(kind, disabled)
     }
 
     /// Carries a write out, unless this is a dry run, and keeps a line about it. True if it was done, or is planned.
@@ -813,6 +849,19 @@ impl Mirror<'_> {
     /// Whether one more change of this kind may be made.
     pub fn admit(&self, kind: Kind) -> bool {
         self.locked_guard().admit(kind)
+    }
+
+    /// Takes the admission of a change back that was not made. If the run ends here, a later worker looks at this person again, and
+    /// counts the change then.
+    pub fn count(
+        &self,
+        kind: Kind,
+        made: Result<bool, ReconcileError>,
+    ) -> Result<bool, ReconcileError> {
+        if !matches!(made, Ok(true)) {
+            self.locked_guard().not_made(kind);
+        }
+        made
     }
 
     /// The guard as it has counted so far.

@@ -12,6 +12,7 @@ use shared::time::{is_in_future, now};
 use crate::error::ReconcileError;
 use crate::groups::GroupProgress;
 use crate::guard::Guard;
+use crate::plan::Candidate;
 use crate::report::{RECONCILES_PREFIX, Reported};
 use crate::request::Counts;
 use crate::sorted::Run;
@@ -101,6 +102,9 @@ pub struct Progress {
     pub file: usize,
     /// Its lines that have been dealt with in this stage.
     pub line: u64,
+    /// Who of the lines after that has been dealt with too, because a service failed or the time was up in their middle.
+    #[serde(default)]
+    pub dealt_with: Vec<Candidate>,
     /// People looked at.
     pub looked_at: u64,
     /// The mass change guard.
@@ -145,6 +149,7 @@ impl Progress {
             stage: 0,
             file: 0,
             line: 0,
+            dealt_with: Vec::new(),
             looked_at: 0,
             guard,
             last_pairs: None,

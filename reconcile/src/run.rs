@@ -154,7 +154,9 @@ async fn reason_to_wait(
     let is_asked_for = request.now || request.dry_run || request.accept.is_some();
     let last_start = lease.last_start.filter(|start| !is_in_future(*start, now));
     let is_too_soon = last_start.is_some_and(|start| now.duration_since(start) < config.interval);
-    if !is_asked_for && !is_unfinished && is_too_soon {
+    // A run that ended before it could store anything is begun again at once.
+    let has_ended = lease.unfinished.is_none();
+    if !is_asked_for && !is_unfinished && has_ended && is_too_soon {
         return Ok(Some(Status::NotNeeded));
     }
     if !is_asked_for {

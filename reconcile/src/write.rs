@@ -77,13 +77,16 @@ impl Writing<'_> {
                             false => Written::Partly,
                         });
                     }
-                    let is_due = |look: &PlannedLook| look.stage == stage;
+                    let is_due = |look: &PlannedLook| {
+                        look.stage == stage && !progress.dealt_with.contains(&look.candidate)
+                    };
                     let (batch, read) = lines.next_batch(BATCH, is_due).await?;
                     if read == 0 {
                         break;
                     }
                     self.look_at(&batch, stage, progress, changes).await?;
                     progress.line += read;
+                    progress.dealt_with.clear();
                     if last_saved.elapsed() >= SAVE_INTERVAL {
                         self.save(progress, changes).await?;
                         last_saved = Instant::now();
@@ -132,13 +135,14 @@ impl Writing<'_> {
             _ => CONCURRENT_PEOPLE,
         };
         let mut outcomes = stream::iter(batch)
-            .map(|look| self.mirror.look(&look.candidate))
+            .map(async |look| (look, self.mirror.look(&look.candidate).await))
             .buffer_unordered(concurrent);
         let mut error = None;
-        while let Some(outcome) = outcomes.next().await {
+        while let Some((look, outcome)) = outcomes.next().await {
             match outcome {
                 Ok(outcome) => {
                     changes.add(outcome, progress).await?;
+                    progress.dealt_with.push(look.candidate.clone());
                     progress.looked_at += 1;
                     (self.on_progress)(Step::Writing(progress.looked_at, progress.planned));
                 }

@@ -154,6 +154,25 @@ impl Visitor {
         tokens.access_token.context("no access token")
     }
 
+    /// Checks that a password is accepted: with an authenticator missing, the next step is to register one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Cognito rejects the password.
+    pub async fn signs_in(&self, email: &str, password: &str) -> anyhow::Result<()> {
+        self.client
+            .initiate_auth()
+            .client_id(&self.app)
+            .auth_flow(AuthFlowType::UserPasswordAuth)
+            .auth_parameters("USERNAME", email)
+            .auth_parameters("PASSWORD", password)
+            .send()
+            .await
+            .map_err(|e| e.into_service_error())
+            .context("InitiateAuth")?;
+        Ok(())
+    }
+
     fn newest_code(&self, email: &str) -> anyhow::Result<String> {
         let codes = self.region.cognito().codes_sent_to(email);
         codes.into_iter().next_back().context("no mail has come")

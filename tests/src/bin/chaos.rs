@@ -136,6 +136,7 @@ impl Summary {
             kills,
             restores,
             complete,
+            reconciles,
         } = self.counts;
         println!("\nhistories         {:>8}", self.histories);
         for (what, count) in [
@@ -145,6 +146,7 @@ impl Summary {
             ("kills", kills),
             ("restores", restores),
             ("  complete", complete),
+            ("reconciles", reconciles),
         ] {
             println!("{what:<18}{count:>8}");
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use local_regions::cognito::UserView;
+use local_regions::cognito::{GroupView, UserView};
 use local_regions::world::ORIGIN_SUB;
+use reconcile::report::Reported;
 
 use super::history::Place;
 
@@ -19,12 +20,28 @@ pub struct Evidence {
     pub primary: Vec<UserView>,
     /// The secondary pool at the end.
     pub secondary: Vec<UserView>,
-    /// The `sub` of each record in the outbox at the end.
-    pub outbox: BTreeSet<String>,
-    /// The `sub` of each reported conflict at the end.
-    pub conflicts: BTreeSet<String>,
     /// The `sub` of each sign-up in the journal at the end, restored or not.
     pub journal: BTreeSet<String>,
+    /// The pools, the outbox and the conflicts before the last reconciles: what the trigger and the outbox alone have done.
+    pub before_reconcile: BeforeReconcile,
+    /// The `sub` of each user of the secondary pool who has a record in the journal at the end: who has used it.
+    pub used: BTreeSet<String>,
+    /// Whom the last reconcile reported.
+    pub reported: Vec<Reported>,
+    /// The groups of the primary pool and of the secondary pool at the end.
+    pub groups: [Vec<GroupSeen>; 2],
+    /// What people changed in Osaka after they had used it, the last change of each attribute.
+    pub own_changes: Vec<OwnChange>,
+    /// The `sub` of each user of the secondary pool whom an administrator disabled there.
+    pub disabled_in_osaka: BTreeSet<String>,
+    /// Users of the secondary pool who are gone, and whom nobody deleted there but twinpool.
+    pub vanished: Vec<Vanished>,
+    /// Whether days have passed at the end, so that whoever was withheld is deleted.
+    pub days_passed: bool,
+    /// People whose own password in one of the pools is not accepted any more.
+    pub changed_passwords: Vec<String>,
+    /// Workers and triggers during which a message went out that nobody had asked for.
+    pub messages: Vec<String>,
     /// How many people the triggers of the primary pool and of the secondary pool counted as lost.
     pub lost: [u64; 2],
     /// The restores that said they were complete.
@@ -56,14 +73,8 @@ pub struct PersonSeen {
     pub excuse: Option<Excuse>,
     /// Whether an administrator has deleted them since.
     pub deleted: bool,
-    /// The address with which they last confirmed or reset the password.
-    pub confirmed_address: String,
-    /// Whether their address in Tokyo has changed since their last confirmation. No trigger is invoked for such a change, so
-    /// twinpool cannot know of it.
-    pub moved_unseen: bool,
-    /// Whether they have reset the password in Tokyo after such a change. Their replica still has the old address, and cannot be
-    /// found by identity, so a second one is created.
-    pub reset_after_move: bool,
+    /// Whether their address in Tokyo has ever changed. No trigger is invoked for it.
+    pub has_moved: bool,
 }
 
 /// Why nothing could have kept a confirmation.
@@ -73,6 +84,56 @@ pub enum Excuse {
     Killed,
     /// S3 failed for the whole time of the PUT. The trigger must have counted the person as lost.
     StoreDown,
+}
+
+/// What the trigger and the outbox have done, before the last reconciles.
+#[derive(Clone, Debug, Default)]
+pub struct BeforeReconcile {
+    /// The primary pool.
+    pub primary: Vec<UserView>,
+    /// The secondary pool.
+    pub secondary: Vec<UserView>,
+    /// The `sub` of each record in the outbox.
+    pub outbox: BTreeSet<String>,
+    /// The `sub` of each reported conflict.
+    pub conflicts: BTreeSet<String>,
+}
+
+/// A group of a pool with its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSeen {
+    /// The group.
+    pub group: GroupView,
+    /// The `sub` of each member.
+    pub members: BTreeSet<String>,
+}
+
+/// What somebody changed in Osaka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnChange {
+    /// The `sub` in the secondary pool.
+    pub secondary_sub: String,
+    /// The attribute.
+    pub attribute: String,
+    /// The value; none if it was deleted.
+    pub value: Option<String>,
+    /// Whether both pools have agreed in it since, so that a later change in Tokyo may replace it.
+    pub was_agreed: bool,
+}
+
+/// A user of the secondary pool whom twinpool has deleted.
+#[derive(Clone, Debug)]
+pub struct Vanished {
+    /// The user as they were.
+    pub user: UserView,
+    /// Whether they had used the secondary pool.
+    pub had_used: bool,
+    /// Whether they had been withheld for as many days as it takes.
+    pub was_due: bool,
+    /// Whether somebody else in Tokyo had their address.
+    pub was_needed: bool,
+    /// Whether their person was in the primary pool.
+    pub was_in_primary: bool,
 }
 
 /// A confirmation or a password reset.
@@ -125,6 +186,8 @@ pub struct Counts {
     pub restores: usize,
     /// Restores that said they were complete.
     pub complete: usize,
+    /// Reconciles that ran, those at the end included.
+    pub reconciles: usize,
 }
 
 impl Counts {
@@ -137,6 +200,7 @@ impl Counts {
             kills: self.kills + other.kills,
             restores: self.restores + other.restores,
             complete: self.complete + other.complete,
+            reconciles: self.reconciles + other.reconciles,
         }
     }
 }

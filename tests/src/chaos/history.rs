@@ -36,6 +36,18 @@ pub enum Kind {
     LateConfirmations,
     /// An administrator of Tokyo gives somebody another address.
     Moves,
+    /// Somebody's other attributes change in Tokyo.
+    Edits,
+    /// Somebody who has used Osaka changes their attributes or their address there.
+    OwnChanges,
+    /// An administrator of Tokyo bans somebody, or ends a ban.
+    Bans,
+    /// Groups of Tokyo change, and who is in them.
+    Groups,
+    /// Reconciles before everything is quiet.
+    EarlyReconciles,
+    /// So many days pass that withheld replicas are deleted.
+    Days,
     /// Somebody is deleted in the pool in which they signed up.
     Deletions,
     /// Somebody signs up with an address that somebody else has given up.
@@ -85,6 +97,15 @@ pub type Person = usize;
 /// The number of an address in a history, from 0.
 pub type Address = usize;
 
+/// The number of a group in a history, from 0.
+pub type Group = usize;
+
+/// The number of groups.
+const GROUPS: usize = 3;
+
+/// Attributes that are edited, beside the address.
+const EDITED: [&str; 3] = ["name", "nickname", "custom:note"];
+
 /// One step of a history.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -96,6 +117,20 @@ pub enum Step {
     Reset(Person, Place),
     /// An administrator of Tokyo gives somebody another address.
     Move(Person, Address),
+    /// An attribute gets the value with this number, or is deleted: in Tokyo, or by the person in Osaka if they have used it.
+    Edit(Person, Place, &'static str, Option<usize>),
+    /// Somebody who has used Osaka takes another address there.
+    OwnMove(Person, Address),
+    /// An administrator of Tokyo disables somebody, or enables them again.
+    Ban(Person, bool),
+    /// A group of Tokyo is created or gets another description.
+    PutGroup(Group, usize),
+    /// A group of Tokyo is deleted.
+    RemoveGroup(Group),
+    /// Somebody enters or leaves a group of Tokyo.
+    Membership(Person, Group, bool),
+    /// Whoever is withheld has been for days.
+    DaysPass,
     /// An administrator deletes somebody in this region's pool.
     Delete(Person, Place),
     /// An administrator disables somebody in Osaka.
@@ -140,6 +175,8 @@ pub enum Job {
     Snapshot,
     /// restore-fn restores the newcomers.
     Restore,
+    /// replicate-fn makes Osaka equal to Tokyo.
+    Reconcile,
 }
 
 /// A history.
@@ -165,6 +202,7 @@ impl History {
             people: Vec::new(),
             given_up: Vec::new(),
             addresses: 0,
+            values: 0,
             steps: Vec::new(),
         };
         let detailed_logs = draft.chance(Kind::DetailedLogs, 0.1);
@@ -186,6 +224,16 @@ impl History {
     }
 }
 
+/// The value with this number, of an attribute or of a group's description.
+pub fn value(seed: u64, number: usize) -> String {
+    format!("Value{number}Of{seed:x}")
+}
+
+/// The name of the group with this number.
+pub fn group(group: Group) -> String {
+    format!("group-{group}")
+}
+
 /// The email address with this number.
 pub fn email(seed: u64, address: Address) -> String {
     format!("person{address}.of{seed:x}@chaos.example.jp")
@@ -203,6 +251,10 @@ struct Expected {
     home: Place,
     address: Address,
     state: State,
+    /// Whether they are disabled in Tokyo.
+    is_banned: bool,
+    /// Whether they may have used Osaka.
+    in_osaka: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -220,6 +272,8 @@ struct Draft {
     people: Vec<Expected>,
     given_up: Vec<Address>,
     addresses: usize,
+    /// How many values attributes and groups have got.
+    values: usize,
     steps: Vec<Step>,
 }
 
@@ -230,6 +284,11 @@ enum Choice {
     Confirm,
     Reset,
     Move,
+    Edit,
+    OwnChange,
+    Ban,
+    Group,
+    Days,
     Delete,
     Disable,
     Work(Job),
@@ -243,17 +302,23 @@ enum Choice {
 }
 
 #[rustfmt::skip]
-const CHOICES: [(Choice, [u32; 3]); 17] = [
+const CHOICES: [(Choice, [u32; 3]); 23] = [
     (Choice::Newcomer,            [30, 34, 14]),
     (Choice::Confirm,             [18, 10, 14]),
-    (Choice::Reset,               [ 4,  5,  5]),
+    (Choice::Reset,               [ 4,  8,  5]),
     (Choice::Move,                [ 8,  0,  5]),
+    (Choice::Edit,                [ 6,  0,  5]),
+    (Choice::OwnChange,           [ 0,  9,  4]),
+    (Choice::Ban,                 [ 4,  0,  4]),
+    (Choice::Group,               [ 6,  0,  5]),
+    (Choice::Days,                [ 1,  0,  3]),
     (Choice::Delete,              [ 5,  3,  4]),
     (Choice::Disable,             [ 0,  2,  1]),
     (Choice::Work(Job::Drain),    [10,  0,  8]),
     (Choice::Work(Job::Tick),     [ 1, 10,  4]),
     (Choice::Work(Job::Snapshot), [ 1,  5,  5]),
     (Choice::Work(Job::Restore),  [ 0,  0, 16]),
+    (Choice::Work(Job::Reconcile),[10,  2, 10]),
     (Choice::Fault,               [18, 16, 18]),
     (Choice::NoFaults,            [ 7,  6,  7]),
     (Choice::Outage,              [ 2,  0,  1]),
@@ -320,6 +385,8 @@ impl Draft {
             home: Place::Osaka,
             address,
             state: State::Confirmed,
+            is_banned: false,
+            in_osaka: true,
         });
         self.steps.extend([
             Step::SignUp(person, Place::Osaka, address),
@@ -350,6 +417,7 @@ impl Draft {
                 let wants = self.chance(Kind::Resets, 1.0);
                 let able = |person: &Expected| person.state == State::Confirmed;
                 if let Some(person) = self.someone(able).filter(|_| wants) {
+                    self.people[person].in_osaka |= home == Place::Osaka;
                     self.steps.push(Step::Reset(person, home));
                 }
             }
@@ -365,6 +433,51 @@ impl Draft {
                     self.steps.push(Step::Move(person, address));
                 }
             }
+            Choice::Edit => {
+                let wants = self.chance(Kind::Edits, 1.0);
+                let able = |person: &Expected| person.state == State::Confirmed;
+                if let Some(person) = self.someone(able).filter(|_| wants) {
+                    self.edit(person, Place::Tokyo);
+                }
+            }
+            Choice::OwnChange => {
+                let wants = self.chance(Kind::OwnChanges, 1.0);
+                let able = |person: &Expected| person.state == State::Confirmed && person.in_osaka;
+                if let Some(person) = self.someone(able).filter(|_| wants) {
+                    match self.random.random_bool(0.2) {
+                        true => {
+                            self.addresses += 1;
+                            self.steps.push(Step::OwnMove(person, self.addresses - 1));
+                        }
+                        false => self.edit(person, Place::Osaka),
+                    }
+                }
+            }
+            Choice::Ban => {
+                let wants = self.chance(Kind::Bans, 1.0);
+                let able = |person: &Expected| person.state == State::Confirmed;
+                let is_banned = |person: &Expected| person.is_banned && able(person);
+                let end = self.random.random_bool(0.5);
+                let person = match self.someone(is_banned).filter(|_| end) {
+                    Some(person) => Some(person),
+                    None => self.someone(able),
+                };
+                if let Some(person) = person.filter(|_| wants) {
+                    let expected = &mut self.people[person];
+                    expected.is_banned = !expected.is_banned;
+                    self.steps.push(Step::Ban(person, expected.is_banned));
+                }
+            }
+            Choice::Group => {
+                if self.chance(Kind::Groups, 1.0) {
+                    self.change_groups();
+                }
+            }
+            Choice::Days => {
+                if self.chance(Kind::Days, 1.0) {
+                    self.steps.push(Step::DaysPass);
+                }
+            }
             Choice::Delete => {
                 let able = |person: &Expected| {
                     person.state != State::Deleted
@@ -374,8 +487,12 @@ impl Draft {
                 if let Some(person) = self.someone(able).filter(|_| wants) {
                     self.people[person].state = State::Deleted;
                     self.given_up.push(self.people[person].address);
-                    let home = self.people[person].home;
-                    self.steps.push(Step::Delete(person, home));
+                    // Newcomers who are home may be deleted there too.
+                    let place = match (phase, self.people[person].home) {
+                        (Phase::Return, Place::Osaka) => home,
+                        (_, place) => place,
+                    };
+                    self.steps.push(Step::Delete(person, place));
                 }
             }
             Choice::Disable => {
@@ -388,6 +505,7 @@ impl Draft {
                 }
             }
             Choice::Work(Job::Restore) if !self.kinds.has(Kind::EarlyRestores) => {}
+            Choice::Work(Job::Reconcile) if !self.kinds.has(Kind::EarlyReconciles) => {}
             Choice::Work(job) => self.work(job),
             Choice::Fault => self.fault(phase),
             Choice::NoFaults => {
@@ -452,6 +570,33 @@ impl Draft {
         able.choose(&mut self.random).copied()
     }
 
+    fn edit(&mut self, person: Person, place: Place) {
+        let attribute = EDITED[self.random.random_range(0..EDITED.len())];
+        self.values += 1;
+        let value = Some(self.values - 1);
+        let is_deleted = self.random.random_bool(0.2);
+        let value = value.filter(|_| !is_deleted);
+        self.steps.push(Step::Edit(person, place, attribute, value));
+    }
+
+    fn change_groups(&mut self) {
+        let group = self.random.random_range(0..GROUPS);
+        let what = self.random.random_range(0..10);
+        let confirmed = |person: &Expected| person.state == State::Confirmed;
+        let person = self.someone(confirmed);
+        match (what, person) {
+            (0, _) => self.steps.push(Step::RemoveGroup(group)),
+            (1 | 2, _) | (_, None) => {
+                self.values += 1;
+                self.steps.push(Step::PutGroup(group, self.values - 1));
+            }
+            (_, Some(person)) => {
+                let enters = what < 8;
+                self.steps.push(Step::Membership(person, group, enters));
+            }
+        }
+    }
+
     /// A new address, or one that somebody has given up.
     fn address(&mut self) -> Address {
         if self.chance(Kind::ReusedAddresses, 0.5) && !self.given_up.is_empty() {
@@ -475,6 +620,8 @@ impl Draft {
             home,
             address,
             state: State::Unconfirmed,
+            is_banned: false,
+            in_osaka: home == Place::Osaka,
         });
         self.steps.push(Step::SignUp(person, home, address));
         if !self.chance(Kind::LateConfirmations, 0.35) {
@@ -496,7 +643,7 @@ impl Draft {
         let calls = match job {
             Job::Drain => 12,
             Job::Tick | Job::Snapshot => 40,
-            Job::Restore => 60,
+            Job::Restore | Job::Reconcile => 60,
         };
         let kill = self
             .chance(Kind::Kills, 0.35)
@@ -577,7 +724,7 @@ impl Draft {
 }
 
 /// What the functions call.
-const OPERATIONS: [(Service, &str); 27] = [
+const OPERATIONS: [(Service, &str); 34] = [
     (Service::Cognito, "AdminCreateUser"),
     (Service::Cognito, "AdminCreateUser"),
     (Service::Cognito, "AdminCreateUser"),
@@ -588,6 +735,13 @@ const OPERATIONS: [(Service, &str); 27] = [
     (Service::Cognito, "AdminDeleteUser"),
     (Service::Cognito, "AdminDisableUser"),
     (Service::Cognito, "AdminUpdateUserAttributes"),
+    (Service::Cognito, "AdminUpdateUserAttributes"),
+    (Service::Cognito, "AdminDeleteUserAttributes"),
+    (Service::Cognito, "AdminEnableUser"),
+    (Service::Cognito, "AdminUserGlobalSignOut"),
+    (Service::Cognito, "AdminAddUserToGroup"),
+    (Service::Cognito, "ListUsersInGroup"),
+    (Service::Cognito, "CreateGroup"),
     (Service::Cognito, "ListUsers"),
     (Service::Cognito, "DescribeUserPool"),
     (Service::Cognito, "GetCSVHeader"),
@@ -619,6 +773,27 @@ impl fmt::Display for Step {
             Self::Confirm(person, killed) => write!(f, "p{person} confirms{}", kill(killed)),
             Self::Reset(person, place) => write!(f, "p{person} resets the password in {place:?}"),
             Self::Move(person, address) => write!(f, "p{person} moves to address {address}"),
+            Self::Edit(person, place, attribute, value) => {
+                let verb = match place {
+                    Place::Tokyo => "gets",
+                    Place::Osaka => "changes",
+                };
+                let value = value.map_or("none".to_owned(), |value| value.to_string());
+                write!(
+                    f,
+                    "p{person} {verb} {attribute} in {place:?}: value {value}"
+                )
+            }
+            Self::OwnMove(person, address) => {
+                write!(f, "p{person} takes address {address} in Osaka")
+            }
+            Self::Ban(person, true) => write!(f, "p{person} is banned in Tokyo"),
+            Self::Ban(person, false) => write!(f, "the ban of p{person} ends in Tokyo"),
+            Self::PutGroup(group, value) => write!(f, "group {group} gets description {value}"),
+            Self::RemoveGroup(group) => write!(f, "group {group} is removed"),
+            Self::Membership(person, group, true) => write!(f, "p{person} enters group {group}"),
+            Self::Membership(person, group, false) => write!(f, "p{person} leaves group {group}"),
+            Self::DaysPass => write!(f, "days pass for whoever is withheld"),
             Self::Delete(person, place) => write!(f, "p{person} is deleted in {place:?}"),
             Self::Disable(person) => write!(f, "p{person} is disabled in Osaka"),
             Self::Work {
@@ -679,6 +854,12 @@ mod tests {
         };
         let words = [
             (Kind::Moves, "moves to"),
+            (Kind::Edits, "gets custom:note"),
+            (Kind::OwnChanges, "takes address"),
+            (Kind::Bans, "is banned"),
+            (Kind::Groups, "enters group"),
+            (Kind::EarlyReconciles, "Reconcile ×"),
+            (Kind::Days, "days pass"),
             (Kind::Deletions, "is deleted"),
             (Kind::Resets, "resets"),
             (Kind::Disabled, "is disabled"),
@@ -712,6 +893,10 @@ mod tests {
                     Step::Confirm(person, _)
                     | Step::Reset(person, _)
                     | Step::Move(person, _)
+                    | Step::Edit(person, ..)
+                    | Step::OwnMove(person, _)
+                    | Step::Ban(person, _)
+                    | Step::Membership(person, ..)
                     | Step::Delete(person, _)
                     | Step::Disable(person) => assert!(person < signed_up),
                     _ => {}

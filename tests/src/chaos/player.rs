@@ -9,19 +9,25 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use aws_sdk_cognitoidentityprovider::types::AttributeType;
 use bytes::Bytes;
-use local_regions::cognito::{ImportKnobs, UserView};
+use local_regions::cognito::{Contact, Editor, GroupView, ImportKnobs, UserStatus, UserView};
 use local_regions::faults::{Fault, Kind as FaultKind};
 use local_regions::region::Region;
 use local_regions::world::{
     BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE, SNAPSHOTS,
     World, WorldOptions,
 };
+use reconcile::report::Report;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
-use super::evidence::{CompleteRestore, Evidence, Excuse, PersonSeen, PointerSeen, Wait, identity};
-use super::history::{Address, History, Job, Person, Place, Step, email};
+use super::evidence::{
+    BeforeReconcile, CompleteRestore, Evidence, Excuse, GroupSeen, OwnChange, PersonSeen,
+    PointerSeen, Vanished, Wait, identity,
+};
+use super::history::{
+    Address, Group, History, Job, Kind, Person, Place, Step, email, group, value,
+};
 use crate::people::Profile;
 use crate::visitor::Visitor;
 
@@ -40,6 +46,25 @@ const POINTER_INTERVAL: Duration = Duration::from_millis(50);
 /// Pointers to the latest snapshots.
 const POINTERS: [&str; 2] = ["latest.json", "latest-newcomers.json"];
 
+/// The records of whoever has used the secondary pool.
+const JOURNAL: [&str; 3] = [
+    "journal/sign-up/",
+    "journal/restored/",
+    "journal/password-reset/",
+];
+/// When somebody was missed who has been withheld for as many days as it takes.
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+/// What a reconcile counts that has changed something.
+const CHANGES: [&str; 7] = [
+    "created",
+    "updated",
+    "disabled",
+    "enabled",
+    "withheld",
+    "removed",
+    "group_changes",
+];
+
 /// Plays a history.
 ///
 /// # Errors
@@ -54,6 +79,8 @@ pub async fn play(history: &History) -> anyhow::Result<Evidence> {
         history,
         evidence: Evidence::default(),
         subs: BTreeMap::new(),
+        passwords: BTreeMap::new(),
+        secondary: Vec::new(),
         addresses: BTreeMap::new(),
         faults: Vec::new(),
         longest_lag: Duration::ZERO,
@@ -64,7 +91,10 @@ pub async fn play(history: &History) -> anyhow::Result<Evidence> {
     for (number, step) in history.steps.iter().enumerate() {
         player.world.clear_calls();
         let begun = Instant::now();
+        let mail = player.messages_sent();
         let result = player.step(step).await;
+        player.note_messages(step, mail);
+        player.look_at_secondary();
         let took = begun.elapsed().as_millis();
         let line = format!("{:>3}. {step}: {result} ({took} ms)", number + 1);
         player.evidence.story.push(line);
@@ -85,6 +115,10 @@ struct Player<'a> {
     subs: BTreeMap<Person, usize>,
     /// The address with which each person signed up.
     addresses: BTreeMap<Person, Address>,
+    /// The password of each person in a pool, as far as it is known.
+    passwords: BTreeMap<(Person, bool), String>,
+    /// The users of the secondary pool after the last step, and whether each was due to be deleted.
+    secondary: Vec<(UserView, bool)>,
     /// The faults that have not ended yet.
     faults: Vec<(Place, Fault)>,
     /// The longest time that a listing was late.
@@ -138,6 +172,10 @@ impl Player<'_> {
         let lambda = self.world.osaka.lambda();
         lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "60");
         lambda.set_env(BACKUP_WORKER, "SNAPSHOT_MIN_INTERVAL_S", "0");
+        let lambda = self.world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "500");
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_WRITES_RPS", "500");
+        lambda.set_env(REPLICATE_WORKER, "GROUPS_EVERY_S", "0");
         self.limit_workers(WORKER_TIME_LIMIT);
         for place in [Place::Tokyo, Place::Osaka] {
             // The buckets would limit the test's own calls too.
@@ -185,9 +223,108 @@ impl Player<'_> {
 
     /// The user of a person in a pool.
     fn user(&self, person: Person, place: Place) -> Option<UserView> {
-        let sub = &self.evidence.people[*self.subs.get(&person)?].sub;
-        let mut users = self.users(place).into_iter();
-        users.find(|user| identity(user) == sub)
+        let seen = &self.evidence.people[*self.subs.get(&person)?];
+        let users = self.users(place);
+        if place == seen.home {
+            return users.into_iter().find(|user| user.sub == seen.sub);
+        }
+        // Somebody whom only the name has matched has the identity of their user in Tokyo.
+        let at_home = self.users(seen.home);
+        let at_home = at_home.iter().find(|user| user.sub == seen.sub);
+        let known_as = at_home.map_or(seen.sub.as_str(), identity);
+        users.into_iter().find(|user| identity(user) == known_as)
+    }
+
+    /// The `sub` of each user who has a record in the journal.
+    fn used(&self) -> BTreeSet<String> {
+        let prefixes = JOURNAL.into_iter();
+        let subs = prefixes.flat_map(|prefix| self.subs_of(Place::Osaka, SNAPSHOTS, prefix));
+        subs.collect()
+    }
+
+    /// The names of the objects with a prefix.
+    fn subs_of(&self, place: Place, bucket: &str, prefix: &str) -> BTreeSet<String> {
+        let keys = self.region(place).s3().keys(bucket, prefix).into_iter();
+        keys.filter_map(|key| {
+            let name = key.strip_prefix(prefix)?.strip_suffix(".json")?;
+            Some(name.to_owned())
+        })
+        .collect()
+    }
+
+    fn messages_sent(&self) -> [usize; 2] {
+        [Place::Tokyo, Place::Osaka].map(|place| self.region(place).cognito().messages_sent())
+    }
+
+    /// People ask for messages when they sign up, reset a password, or take another address, in one region each. Nothing else sends any.
+    fn note_messages(&mut self, step: &Step, before: [usize; 2]) {
+        let asked_in = match step {
+            Step::SignUp(_, place, _) | Step::Reset(_, place) | Step::Edit(_, place, ..) => {
+                Some(*place)
+            }
+            Step::OwnMove(..) => Some(Place::Osaka),
+            _ => None,
+        };
+        let now = self.messages_sent();
+        for (at, place) in [Place::Tokyo, Place::Osaka].into_iter().enumerate() {
+            if now[at] > before[at] && asked_in != Some(place) {
+                let messages = format!("{step}: a message from {place:?}");
+                self.evidence.messages.push(messages);
+            }
+        }
+    }
+
+    /// Notes who has vanished from the secondary pool, and in which changes of people both pools agree by now.
+    fn look_at_secondary(&mut self) {
+        let now = self.users(Place::Osaka);
+        let primary = self.users(Place::Tokyo);
+        let used = self.used();
+        for (user, was_due) in std::mem::take(&mut self.secondary) {
+            let is_there = now.iter().any(|other| other.sub == user.sub);
+            let deleted_by_hand = self
+                .evidence
+                .people
+                .iter()
+                .any(|person| person.sub == user.sub && person.deleted);
+            if is_there || deleted_by_hand || user.status == UserStatus::Unconfirmed {
+                continue;
+            }
+            let address = user.attributes.get("email");
+            self.evidence.vanished.push(Vanished {
+                had_used: used.contains(&user.sub),
+                was_due,
+                was_needed: primary
+                    .iter()
+                    .any(|other| other.attributes.get("email") == address),
+                was_in_primary: primary
+                    .iter()
+                    .any(|other| identity(other) == identity(&user)),
+                user,
+            });
+        }
+        for change in &mut self.evidence.own_changes {
+            let user = now.iter().find(|user| user.sub == change.secondary_sub);
+            let at_home = user.and_then(|user| {
+                let mut primary = primary.iter();
+                primary.find(|other| identity(other) == identity(user))
+            });
+            change.was_agreed |= at_home.is_some_and(|home| {
+                home.attributes.get(&change.attribute) == change.value.as_ref()
+            });
+        }
+        let due = |user: &UserView| {
+            let key = format!("withheld/{}.json", identity(user));
+            let record = self.world.osaka.s3().object(SNAPSHOTS, &key);
+            let record = record.and_then(|record| serde_json::from_slice::<Value>(&record).ok());
+            record.is_some_and(|record| record["first_missed"] == LONG_AGO)
+        };
+        self.secondary = now
+            .into_iter()
+            .map(|user| {
+                let is_due = due(&user);
+                (user, is_due)
+            })
+            .collect();
     }
 
     /// Does a step, and says what became of it.
@@ -197,6 +334,34 @@ impl Player<'_> {
             Step::Confirm(person, kill) => self.confirm(*person, *kill).await,
             Step::Reset(person, place) => self.reset(*person, *place).await,
             Step::Move(person, address) => self.move_to(*person, *address).await,
+            Step::Edit(person, place, attribute, value) => {
+                self.edit(*person, *place, attribute, *value)
+            }
+            Step::OwnMove(person, address) => self.move_in_osaka(*person, *address),
+            Step::Ban(person, is_banned) => match self.user(*person, Place::Tokyo) {
+                Some(user) => {
+                    let cognito = self.world.tokyo.cognito();
+                    cognito.set_enabled(&self.world.primary.id, &user.sub, !is_banned);
+                    done()
+                }
+                None => not_possible(),
+            },
+            Step::PutGroup(number, description) => {
+                let view = GroupView {
+                    name: group(*number),
+                    description: Some(value(self.history.seed, *description)),
+                    precedence: Some(*description as u32),
+                    ..GroupView::default()
+                };
+                let cognito = self.world.tokyo.cognito();
+                cognito.put_group(&self.world.primary.id, view);
+                done()
+            }
+            Step::RemoveGroup(number) => self.remove_group(*number),
+            Step::Membership(person, number, enters) => {
+                self.change_membership(*person, *number, *enters)
+            }
+            Step::DaysPass => self.let_days_pass().await,
             Step::Delete(person, place) => self.delete(*person, *place).await,
             Step::Disable(person) => self.disable(*person).await,
             Step::Work { job, copies, kill } => self.work(*job, *copies, *kill).await,
@@ -266,6 +431,8 @@ impl Player<'_> {
             Ok(sub) => {
                 self.subs.insert(person, self.evidence.people.len());
                 self.addresses.insert(person, address);
+                self.passwords
+                    .insert((person, place == Place::Tokyo), password);
                 self.evidence.counts.people += 1;
                 self.evidence.people.push(PersonSeen {
                     sub: sub.clone(),
@@ -273,9 +440,7 @@ impl Player<'_> {
                     confirmed: false,
                     excuse: None,
                     deleted: false,
-                    confirmed_address: email(self.history.seed, address),
-                    moved_unseen: false,
-                    reset_after_move: false,
+                    has_moved: false,
                 });
                 format!("is {sub}")
             }
@@ -370,14 +535,14 @@ impl Player<'_> {
         let Some(address) = user.attributes.get("email").cloned() else {
             return not_possible();
         };
-        let password = format!("{}-new", password(self.history.seed, person));
+        let new_password = format!("{}-new", password(self.history.seed, person));
+        let password = new_password.clone();
         self.know(format!("the new password of p{person}"), &password);
         let trigger = match place {
             Place::Tokyo => REPLICATE_TRIGGER,
             Place::Osaka => BACKUP_TRIGGER,
         };
         let visitor = self.visitor(place).clone();
-        let reset_address = address.clone();
         let resetting = async move { visitor.reset_password(&address, &password).await };
         let (reset, waited, _) = self.wait_for(place, trigger, None, resetting).await;
         let failure = reset.err().map(|error| format!("{error:#}"));
@@ -386,13 +551,12 @@ impl Player<'_> {
             waited,
             failed: failure.clone().filter(|error| error.contains("Lambda")),
         });
-        if place == Place::Tokyo
-            && let Some(seen) = self.seen(person)
-        {
-            seen.confirmed_address = reset_address;
-            seen.reset_after_move |= seen.moved_unseen;
-            seen.moved_unseen = false;
-        }
+        let key = (person, place == Place::Tokyo);
+        match failure {
+            None => self.passwords.insert(key, new_password),
+            // Perhaps it is set all the same.
+            Some(_) => self.passwords.remove(&key),
+        };
         failure.unwrap_or_else(done)
     }
 
@@ -474,9 +638,113 @@ impl Player<'_> {
             .user_attributes(attribute("email_verified", "true"));
         let result = insist(|| update.clone().send()).await;
         if let Some(seen) = self.seen(person) {
-            seen.moved_unseen = true;
+            seen.has_moved = true;
         }
         result
+    }
+
+    fn edit(&mut self, person: Person, place: Place, name: &str, number: Option<usize>) -> String {
+        let Some(user) = self.user(person, place) else {
+            return not_possible();
+        };
+        let editor = match place {
+            Place::Tokyo => Editor::Administrator,
+            // Nobody can change anything with a password that nobody knows.
+            Place::Osaka if !self.used().contains(&user.sub) => return not_possible(),
+            Place::Osaka => Editor::Person,
+        };
+        let value = number.map(|number| value(self.history.seed, number));
+        if let Some(value) = &value {
+            self.know(format!("another {name} of p{person}"), value);
+        }
+        let cognito = self.region(place).cognito();
+        let written = [(name, value.as_deref().unwrap_or_default())];
+        match cognito.edit_user(self.pool(place), &user.sub, editor, &written) {
+            Err(error) => format!("refused: {error:?}"),
+            Ok(()) => {
+                if place == Place::Osaka {
+                    self.own_change(&user.sub, name, value);
+                }
+                done()
+            }
+        }
+    }
+
+    /// Somebody takes another address in Osaka and proves that it is theirs.
+    fn move_in_osaka(&mut self, person: Person, address: Address) -> String {
+        let Some(user) = self.user(person, Place::Osaka) else {
+            return not_possible();
+        };
+        if !self.used().contains(&user.sub) {
+            return not_possible();
+        }
+        let address = email(self.history.seed, address);
+        self.know(format!("the address of p{person} in Osaka"), &address);
+        let (cognito, pool) = (self.world.osaka.cognito(), &self.world.secondary.id);
+        let written = [("email", address.as_str())];
+        let edited = cognito.edit_user(pool, &user.sub, Editor::Person, &written);
+        let proved = edited.and_then(|()| cognito.prove_address(pool, &user.sub, Contact::Email));
+        match proved {
+            Err(error) => format!("refused: {error:?}"),
+            Ok(()) => {
+                self.own_change(&user.sub, "email", Some(address));
+                done()
+            }
+        }
+    }
+
+    fn own_change(&mut self, sub: &str, attribute: &str, value: Option<String>) {
+        let changes = &mut self.evidence.own_changes;
+        changes.retain(|change| (&*change.secondary_sub, &*change.attribute) != (sub, attribute));
+        changes.push(OwnChange {
+            secondary_sub: sub.to_owned(),
+            attribute: attribute.to_owned(),
+            value,
+            was_agreed: false,
+        });
+    }
+
+    fn remove_group(&self, number: Group) -> String {
+        let (cognito, pool) = (self.world.tokyo.cognito(), &self.world.primary.id);
+        let name = group(number);
+        if !cognito.groups(pool).iter().any(|group| group.name == name) {
+            return not_possible();
+        }
+        cognito.remove_group(pool, &name);
+        done()
+    }
+
+    fn change_membership(&self, person: Person, number: Group, enters: bool) -> String {
+        let Some(user) = self.user(person, Place::Tokyo) else {
+            return not_possible();
+        };
+        let (cognito, pool) = (self.world.tokyo.cognito(), &self.world.primary.id);
+        match enters {
+            true => cognito.add_to_group(pool, &user.sub, &group(number)),
+            false => cognito.remove_from_group(pool, &user.sub, &group(number)),
+        }
+        done()
+    }
+
+    /// Makes the records of withheld replicas as old as it takes to delete them.
+    async fn let_days_pass(&self) -> String {
+        for key in self.world.osaka.s3().keys(SNAPSHOTS, "withheld/") {
+            let object = self.world.osaka.s3().object(SNAPSHOTS, &key);
+            let record = object.and_then(|object| serde_json::from_slice::<Value>(&object).ok());
+            let Some(mut record) = record else {
+                continue;
+            };
+            record["first_missed"] = LONG_AGO.into();
+            let client = self.world.osaka.s3_client();
+            let put = client.put_object().bucket(SNAPSHOTS).key(key);
+            let put = put.body(record.to_string().into_bytes().into()).send();
+            // A fault may make this call fail or hang too.
+            let put = tokio::time::timeout(Duration::from_secs(1), put).await;
+            if !matches!(put, Ok(Ok(_))) {
+                return "not for all of them".to_owned();
+            }
+        }
+        done()
     }
 
     async fn delete(&mut self, person: Person, place: Place) -> String {
@@ -505,6 +773,7 @@ impl Player<'_> {
             .admin_disable_user()
             .user_pool_id(&self.world.secondary.id)
             .username(&user.username);
+        self.evidence.disabled_in_osaka.insert(user.sub.clone());
         insist(|| disable.clone().send()).await
     }
 
@@ -514,6 +783,10 @@ impl Player<'_> {
             Job::Tick => (Place::Osaka, BACKUP_WORKER, json!({"action": "tick"})),
             Job::Snapshot => (Place::Osaka, BACKUP_WORKER, json!({"action": "snapshot"})),
             Job::Restore => (Place::Tokyo, RESTORE, json!({})),
+            Job::Reconcile => {
+                let payload = json!({"action": "reconcile", "now": true});
+                (Place::Tokyo, REPLICATE_WORKER, payload)
+            }
         };
         let waiting = (self.evidence.people.iter())
             .filter(|person| person.home == Place::Osaka && person.confirmed)
@@ -528,6 +801,9 @@ impl Player<'_> {
         self.evidence.pointers = pointers;
         if killed && answers.iter().any(Result::is_err) {
             self.evidence.counts.kills += 1;
+        }
+        if job == Job::Reconcile {
+            self.evidence.counts.reconciles += copies;
         }
         if job == Job::Restore {
             self.evidence.counts.restores += copies;
@@ -624,6 +900,77 @@ impl Player<'_> {
             self.evidence.unquiet.push(unquiet);
         }
         self.drain_until_stable().await;
+        self.evidence.before_reconcile = BeforeReconcile {
+            primary: self.users(Place::Tokyo),
+            secondary: self.users(Place::Osaka),
+            outbox: self.subs_of(Place::Tokyo, OUTBOX, "outbox/"),
+            conflicts: self.subs_of(Place::Tokyo, OUTBOX, "conflicts/"),
+        };
+        self.reconcile_until_stable().await;
+        let are_withheld = !self
+            .world
+            .osaka
+            .s3()
+            .keys(SNAPSHOTS, "withheld/")
+            .is_empty();
+        if are_withheld && self.history.kinds.has(Kind::Days) {
+            self.let_days_pass().await;
+            self.look_at_secondary();
+            self.evidence.days_passed = true;
+            self.reconcile_until_stable().await;
+        }
+        self.check_passwords().await;
+    }
+
+    /// Reconciles until a run finds nothing more to do.
+    async fn reconcile_until_stable(&mut self) {
+        let quiet_since = jiff::Timestamp::now();
+        for _ in 0..QUIET_ATTEMPTS {
+            let answer = self.quiet(Job::Reconcile).await;
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+            let changes = CHANGES
+                .iter()
+                .map(|change| answer["counts"][change].as_u64());
+            let changes: u64 = changes.map(Option::unwrap_or_default).sum();
+            let ended = answer["status"] == "complete" || answer["status"] == "incomplete";
+            let Some(report) = answer["report"].as_str().filter(|_| ended && changes == 0) else {
+                continue;
+            };
+            let report = self.world.osaka.s3().object(SNAPSHOTS, report);
+            let report = report.and_then(|report| serde_json::from_slice::<Report>(&report).ok());
+            // A run that was cut off before goes on with what it had listed then.
+            if let Some(report) = report.filter(|report| report.started_at >= quiet_since) {
+                self.evidence.reported = report.reported;
+                // What a run could not do is reported.
+                if answer["status"] == "complete" || !self.evidence.reported.is_empty() {
+                    return;
+                }
+            }
+        }
+        let last = self.evidence.story.last().cloned().unwrap_or_default();
+        let unquiet = format!("reconcile does not come to rest: {last}");
+        self.evidence.unquiet.push(unquiet);
+    }
+
+    /// Signs everyone in whose password is known.
+    async fn check_passwords(&mut self) {
+        for ((person, in_tokyo), password) in self.passwords.clone() {
+            let place = match in_tokyo {
+                true => Place::Tokyo,
+                false => Place::Osaka,
+            };
+            let Some(user) = self.user(person, place) else {
+                continue;
+            };
+            let address = user.attributes.get("email").cloned().unwrap_or_default();
+            if !user.enabled || user.status != UserStatus::Confirmed {
+                continue;
+            }
+            if let Err(error) = self.visitor(place).signs_in(&address, &password).await {
+                let refused = format!("p{person} ({}) in {place:?}: {error:#}", user.sub);
+                self.evidence.changed_passwords.push(refused);
+            }
+        }
     }
 
     /// Runs a worker that nothing disturbs. No other worker is alive, so every lease is one of a killed worker.
@@ -631,7 +978,15 @@ impl Player<'_> {
         self.expire_leases().await;
         self.world.clear_calls();
         let begun = Instant::now();
+        let mail = self.messages_sent();
         let answer = self.work(job, 1, None).await;
+        let step = Step::Work {
+            job,
+            copies: 1,
+            kill: None,
+        };
+        self.note_messages(&step, mail);
+        self.look_at_secondary();
         let took = begun.elapsed().as_millis();
         let line = format!("quiet, {job:?}: {answer} ({took} ms)");
         self.evidence.story.push(line);
@@ -718,20 +1073,19 @@ impl Player<'_> {
     fn collect(mut self) -> anyhow::Result<Evidence> {
         self.evidence.primary = self.users(Place::Tokyo);
         self.evidence.secondary = self.users(Place::Osaka);
-        let subs = |place, bucket, prefix: &str| -> BTreeSet<String> {
-            let keys = self.region(place).s3().keys(bucket, prefix).into_iter();
-            keys.filter_map(|key| {
-                let name = key.strip_prefix(prefix)?.strip_suffix(".json")?;
-                Some(name.to_owned())
-            })
-            .collect()
-        };
-        let outbox = subs(Place::Tokyo, OUTBOX, "outbox/");
-        let conflicts = subs(Place::Tokyo, OUTBOX, "conflicts/");
-        let waiting = subs(Place::Osaka, SNAPSHOTS, "journal/sign-up/");
-        let restored = subs(Place::Osaka, SNAPSHOTS, "journal/restored/");
-        self.evidence.outbox = outbox;
-        self.evidence.conflicts = conflicts;
+        let waiting = self.subs_of(Place::Osaka, SNAPSHOTS, JOURNAL[0]);
+        let restored = self.subs_of(Place::Osaka, SNAPSHOTS, JOURNAL[1]);
+        self.evidence.used = self.used();
+        self.evidence.groups = [Place::Tokyo, Place::Osaka].map(|place| {
+            let (cognito, pool) = (self.region(place).cognito(), self.pool(place));
+            let groups = cognito.groups(pool).into_iter();
+            groups
+                .map(|group| GroupSeen {
+                    members: cognito.members_of(pool, &group.name),
+                    group,
+                })
+                .collect()
+        });
         self.evidence.journal = &waiting | &restored;
         for (place, function) in FUNCTIONS {
             let log = self.world.log(self.region(place), function);

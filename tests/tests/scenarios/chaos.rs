@@ -26,6 +26,7 @@ async fn in_random_histories_nobody_is_missing_and_nothing_is_falsely_complete()
             outcome.violations
         );
         assert!(outcome.counts.restores > 0, "seed {seed}:\n{story}");
+        assert!(outcome.counts.reconciles > 0, "seed {seed}:\n{story}");
     }
 }
 

@@ -8,23 +8,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::cognito::{GroupView, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::RecordedCall;
 use local_regions::world::{
     BACKUP_TRIGGER, BACKUP_WORKER, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, RESTORE, SNAPSHOTS,
     World,
 };
+use reconcile::report::RECONCILES_PREFIX;
 use serde_json::{Value, json};
 use shared::journal::{PASSWORD_RESETS_PREFIX, RESTORED_PREFIX, SIGN_UPS_PREFIX};
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::snapshot::layout::PARTS_PREFIX;
 use shared::withheld::WITHHELD_PREFIX;
 
-use crate::support::{confirmation, email, invoke, person_in_primary, record, sub, world};
+use crate::support::{
+    confirmation, email, invoke, person_in_primary, put_object, record, sub, world,
+};
 
 /// The prefixes in a bucket that permissions are given for; any other key is listed itself.
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 10] = [
     PENDING_PREFIX,
     CONFLICTS_PREFIX,
     SIGN_UPS_PREFIX,
@@ -33,6 +36,7 @@ const PREFIXES: [&str; 9] = [
     PARTS_PREFIX,
     "snapshots/",
     "restores/",
+    RECONCILES_PREFIX,
     WITHHELD_PREFIX,
 ];
 
@@ -375,6 +379,129 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Puts the person with this number into both pools, with these attributes in the primary pool and those in the secondary pool. The
+    /// replica's `sub` is that of 1000 more.
+    fn pair(&self, number: u32, in_primary: &[(&str, &str)], in_secondary: &[(&str, &str)]) {
+        let user = |sub: String, more: &[(&str, &str)]| SeedUser {
+            sub: Some(sub),
+            attributes: [("email", &*email(number)), ("email_verified", "true")]
+                .iter()
+                .chain(more)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..SeedUser::default()
+        };
+        let primary = user(sub(number), in_primary);
+        let secondary = user(sub(number + 1000), in_secondary);
+        let ids = (&self.world.primary.id, &self.world.secondary.id);
+        self.world.tokyo.cognito().put_user(ids.0, primary);
+        self.world.osaka.cognito().put_user(ids.1, secondary);
+    }
+
+    /// Writes a journal record of the person with this number, whose name it knows as another one.
+    async fn journal(&self, prefix: &str, number: u32) {
+        let mut record = record(number + 1000, SignedDuration::from_hours(2));
+        record["attributes"] =
+            json!({"email": email(number), "email_verified": "true", "name": "old"});
+        record["primary_sub"] = sub(number).into();
+        let key = format!("{prefix}{}.json", sub(number + 1000));
+        put_object(&self.world, &key, record.to_string()).await;
+    }
+
+    async fn reconcile(&mut self, mut payload: Value) -> Result<Value, String> {
+        payload["action"] = "reconcile".into();
+        self.invoke(REPLICATE_WORKER, payload).await
+    }
+
+    /// Reconciles people of each kind, in regions of its own.
+    async fn reconcile_worker(&mut self) {
+        let lambda = self.world.tokyo.lambda().clone();
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_LIST_RPS", "1000");
+        lambda.set_env(REPLICATE_WORKER, "WITHHOLD_DAYS", "0");
+        lambda.set_env(REPLICATE_WORKER, "GROUPS_EVERY_S", "0");
+        for region in [&self.world.tokyo, &self.world.osaka] {
+            region.cognito().knobs().set_quotas(false);
+        }
+        let (tokyo, osaka) = (&self.world.tokyo, &self.world.osaka);
+        let (tokyo, osaka) = (tokyo.cognito().clone(), osaka.cognito().clone());
+        let (primary, secondary) = (&self.world.primary.id, &self.world.secondary.id);
+        let (primary, secondary) = (primary.clone(), secondary.clone());
+        for number in 1..=4 {
+            let origin = ("custom:origin_sub", &*sub(number));
+            self.pair(number, &[("name", "new")], &[origin, ("nickname", "old")]);
+        }
+        // People who have used the secondary pool: both of their users have the new name, and the nickname is to be written.
+        for number in 5..=7 {
+            let home = ("custom:origin_sub", &*sub(number + 1000));
+            let replica = ("custom:origin_sub", &*sub(number));
+            let (of_primary, of_secondary) = match number {
+                5 => (None, Some(replica)),
+                _ => (Some(home), None),
+            };
+            let changed = [("name", "new"), ("nickname", "new")];
+            let of_primary: Vec<_> = of_primary.into_iter().chain(changed).collect();
+            let of_secondary: Vec<_> = of_secondary.into_iter().chain([changed[0]]).collect();
+            self.pair(number, &of_primary, &of_secondary);
+        }
+        self.journal(PASSWORD_RESETS_PREFIX, 5).await;
+        self.journal(SIGN_UPS_PREFIX, 6).await;
+        self.journal(RESTORED_PREFIX, 7).await;
+        person_in_primary(&self.world, 8);
+        let group = |name: &str, description: &str| GroupView {
+            name: name.to_owned(),
+            description: Some(description.to_owned()),
+            ..GroupView::default()
+        };
+        tokyo.put_group(&primary, group("created", ""));
+        tokyo.put_group(&primary, group("updated", "new"));
+        osaka.put_group(&secondary, group("updated", "old"));
+        tokyo.add_to_group(&primary, &sub(1), "created");
+        osaka.add_to_group(&secondary, &sub(1001), "updated");
+        tokyo.set_enabled(&primary, &sub(2), false);
+        tokyo.remove_user(&primary, &sub(3));
+
+        let waiting = self.reconcile(json!({})).await.unwrap();
+        let now = json!({"now": true});
+        let first = self.reconcile(now.clone()).await.unwrap();
+        tokyo.set_enabled(&primary, &sub(2), true);
+        let second = self.reconcile(now).await.unwrap();
+
+        assert_eq!(waiting["status"], "waiting", "{waiting}");
+        assert_eq!(first["status"], "complete", "{first}");
+        for (count, expected) in [
+            ("created", 1),
+            ("updated", 6),
+            ("disabled", 1),
+            ("withheld", 1),
+            ("group_changes", 4),
+            ("reported", 0),
+        ] {
+            assert_eq!(first["counts"][count], expected, "{count} {first}");
+        }
+        assert_eq!(second["counts"]["enabled"], 1, "{second}");
+        assert_eq!(second["counts"]["removed"], 1, "{second}");
+
+        // More lines of changes than fit into one request.
+        for number in 10_000..60_000 {
+            person_in_primary(&self.world, number);
+        }
+        let refused = Kind::Error {
+            status: 403,
+            code: "AccessDenied".into(),
+            message: "Access Denied".into(),
+        };
+        let fault = Fault::on(Service::S3, "CompleteMultipartUpload", refused);
+        self.world.osaka.faults().add(fault);
+        let dry_run = json!({"dry_run": true});
+        let error = self.reconcile(dry_run.clone()).await.unwrap_err();
+        assert!(error.contains("CompleteMultipartUpload"), "{error}");
+        self.world.osaka.faults().clear();
+        let planned = self.reconcile(dry_run).await.unwrap();
+        assert_eq!(planned["counts"]["created"], 50_000, "{planned}");
+    }
+}
+
 fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
@@ -411,6 +538,11 @@ async fn each_function_makes_the_calls_that_its_permissions_allow() {
     recorder.backup_trigger().await;
     recorder.backup_worker().await;
     recorder.restore().await;
+    let mut recorder = Recorder {
+        world: world().await,
+        calls: recorder.calls,
+    };
+    recorder.reconcile_worker().await;
 
     let calls = recorder.calls;
     let file = workspace().join("cdk/test/calls.json");
@@ -426,6 +558,8 @@ async fn each_function_makes_the_calls_that_its_permissions_allow() {
     let recorded: BTreeSet<_> = calls.values().flat_map(BTreeMap::keys).collect();
     for folder in [
         "replicate-fn/src",
+        "replication/src",
+        "reconcile/src",
         "backup-fn/src",
         "restore/src",
         "restore-fn/src",

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use local_regions::cognito::GroupView;
 use local_regions::world::{REPLICATE_WORKER, World};
-use serde_json::Value;
 
 use super::{edit, hasten, pairs, people, reconcile, reported, use_secondary};
 use crate::support::{replica, sub, world};

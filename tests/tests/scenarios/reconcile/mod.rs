@@ -1,10 +1,15 @@
 //! Reconcile: the secondary pool becomes and stays what the primary pool is, and nobody who has used it loses anything.
 
+mod access;
 mod groups;
 mod guard;
+mod half_made;
+mod moves;
 mod people;
 mod report;
 mod resume;
+mod settings;
+mod used;
 
 use local_regions::cognito::{Editor, SeedUser, UserView};
 use local_regions::faults::Service;
@@ -170,4 +175,12 @@ fn writes(world: &World) -> Vec<RecordedCall> {
     let mut calls = world.calls();
     calls.retain(|call| call.service == Service::Cognito && !is_read(&call.operation));
     calls
+}
+
+/// Puts an object into the snapshot bucket.
+async fn put(world: &World, key: &str, body: &Value) {
+    let put = world.osaka.s3_client().put_object();
+    let put = put.bucket(SNAPSHOTS).key(key);
+    let put = put.body(body.to_string().into_bytes().into());
+    put.send().await.unwrap();
 }

@@ -114,6 +114,45 @@ async fn a_run_that_is_cut_off_while_it_writes_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_cut_off_while_it_withholds_counts_each_person_once() {
+    // As many as the guard lets through, and one more.
+    for (gone, is_held) in [(12, false), (13, true)] {
+        let world = world().await;
+        hasten(&world);
+        pairs(&world, 240);
+        reconcile(&world).await;
+        (0..gone).for_each(|number| delete(&world, number));
+        let lambda = world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_EVERY_S", "0");
+        lambda.set_env(REPLICATE_WORKER, "RECONCILE_WRITES_RPS", "4");
+        if is_held {
+            let slow = Kind::Delay(Duration::from_secs(1));
+            let slow = Fault::on(Service::Cognito, "AdminGetUser", slow);
+            world.tokyo.faults().add(slow);
+        }
+        cut_off_after(&world, Duration::from_secs(5));
+
+        let (answer, invocations) = until_the_end(&world).await;
+
+        assert!(invocations > 1);
+        let (status, outcome, withheld) = match is_held {
+            true => ("guarded", "held", 0),
+            false => ("complete", "done", gone),
+        };
+        assert_eq!(answer["status"], status, "{answer}");
+        assert_eq!(answer["counts"]["withheld"], withheld, "{answer}");
+        let lines = changes(&world, &answer);
+        assert_eq!(lines.len() as u32, gone, "{lines:?}");
+        assert!(lines.iter().all(|line| line["outcome"] == outcome));
+        let kind = match is_held {
+            true => "held",
+            false => "made",
+        };
+        assert_eq!(report(&world, &answer)[kind], json!({"withhold": gone}));
+    }
+}
+
+#[tokio::test]
 async fn tokens_that_expire_between_two_invocations_lose_nobody() {
     let world = world().await;
     hasten(&world);

@@ -1,0 +1,197 @@
+//! Who may get in: banned and deleted people cannot, and whoever may in the primary pool can.
+
+use local_regions::cognito::UserStatus;
+use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, World};
+use serde_json::{Value, json};
+
+use super::{delete, hasten, pairs, person, put, reconcile, replica_of, report, use_secondary};
+use crate::support::{email, object, record, replica, sub, world};
+
+fn ban(world: &World, number: u32, is_banned: bool) {
+    let cognito = world.tokyo.cognito();
+    cognito.set_enabled(&world.primary.id, &sub(number), !is_banned);
+}
+
+fn withheld(world: &World, number: u32) -> Option<Value> {
+    object(world, &format!("withheld/{}.json", sub(number)))
+}
+
+/// As if the person had been missed for this many days.
+async fn missed_for(world: &World, number: u32, days: i64) {
+    let mut record = withheld(world, number).expect("withheld");
+    let since = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    record["first_missed"] = since.to_string().into();
+    let key = format!("withheld/{}.json", sub(number));
+    put(world, &key, &record).await;
+}
+
+#[tokio::test]
+async fn a_ban_travels_in_one_run_also_to_somebody_who_has_used_the_secondary_pool() {
+    let world = world().await;
+    pairs(&world, 2);
+    use_secondary(&world, 1).await;
+    ban(&world, 0, true);
+    ban(&world, 1, true);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["disabled"], 2, "{answer}");
+    for number in 0..2 {
+        assert!(!replica_of(&world, number).enabled);
+        assert_eq!(withheld(&world, number).unwrap()["why"], "disabled");
+    }
+    let calls = world.calls();
+    let signed_out = calls
+        .iter()
+        .filter(|call| call.operation == "AdminUserGlobalSignOut");
+    assert_eq!(signed_out.count(), 2);
+}
+
+#[tokio::test]
+async fn only_whom_reconcile_has_disabled_is_enabled_again() {
+    let world = world().await;
+    pairs(&world, 2);
+    ban(&world, 0, true);
+    reconcile(&world).await;
+    ban(&world, 0, false);
+    let secondary = &world.secondary.id;
+    world
+        .osaka
+        .cognito()
+        .set_enabled(secondary, &email(1), false);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["enabled"], 1, "{answer}");
+    assert!(replica_of(&world, 0).enabled && withheld(&world, 0).is_none());
+    assert!(!replica_of(&world, 1).enabled);
+    assert_eq!(
+        report(&world, &answer)["reported"][0]["reason"],
+        "disabled-in-secondary"
+    );
+}
+
+#[tokio::test]
+async fn whoever_is_deleted_is_withheld_and_deleted_only_after_some_days() {
+    let world = world().await;
+    pairs(&world, 2);
+    use_secondary(&world, 1).await;
+    delete(&world, 0);
+    delete(&world, 1);
+
+    let first = reconcile(&world).await;
+    let second = reconcile(&world).await;
+    missed_for(&world, 0, 8).await;
+    missed_for(&world, 1, 8).await;
+    world
+        .tokyo
+        .lambda()
+        .set_env(REPLICATE_WORKER, "WITHHOLD_DAYS", "7");
+    let third = reconcile(&world).await;
+
+    assert_eq!(first["counts"]["withheld"], 2, "{first}");
+    assert_eq!(
+        (&second["counts"]["withheld"], &second["counts"]["removed"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(third["counts"]["removed"], 1, "{third}");
+    assert!(replica(&world, &email(0)).is_none() && withheld(&world, 0).is_some());
+    assert!(!replica_of(&world, 1).enabled, "who has used it is kept");
+    assert_eq!(
+        report(&world, &third)["reported"][0]["reason"],
+        "deleted-in-primary"
+    );
+}
+
+#[tokio::test]
+async fn newcomers_and_people_whom_nobody_knows_are_never_touched() {
+    let world = world().await;
+    pairs(&world, 1);
+    for number in [5, 6] {
+        world
+            .osaka
+            .cognito()
+            .put_user(&world.secondary.id, person(number));
+    }
+    let sign_up = record(5, jiff::SignedDuration::from_hours(2));
+    let key = format!("journal/sign-up/{}.json", sub(5));
+    put(&world, &key, &sign_up).await;
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["newcomers"], 1, "{answer}");
+    let report = report(&world, &answer);
+    assert_eq!(report["reported"][0]["reason"], "unpaired");
+    assert_eq!(report["reported"][0]["secondary_sub"], sub(6).as_str());
+    assert!(replica_of(&world, 5).enabled && replica_of(&world, 6).enabled);
+}
+
+#[tokio::test]
+async fn a_half_made_replica_is_activated_and_an_invitation_is_not_mirrored() {
+    let world = world().await;
+    pairs(&world, 1);
+    let mut half_made = person(1);
+    world
+        .tokyo
+        .cognito()
+        .put_user(&world.primary.id, half_made.clone());
+    half_made.sub = None;
+    half_made.status = UserStatus::ForceChangePassword;
+    half_made.attributes.insert(ORIGIN_SUB.into(), sub(1));
+    world
+        .osaka
+        .cognito()
+        .put_user(&world.secondary.id, half_made);
+    let mut invited = person(2);
+    invited.status = UserStatus::ForceChangePassword;
+    world.tokyo.cognito().put_user(&world.primary.id, invited);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(
+        (&answer["counts"]["created"], &answer["counts"]["skipped"]),
+        (&json!(1), &json!(1)),
+        "{answer}"
+    );
+    assert_eq!(replica_of(&world, 1).status, UserStatus::Confirmed);
+    assert!(replica(&world, &email(2)).is_none());
+}
+
+#[tokio::test]
+async fn whoever_has_not_proved_a_name_loses_it_to_the_person_who_has() {
+    let world = world().await;
+    hasten(&world);
+    world.tokyo.cognito().put_user(&world.primary.id, person(0));
+    let mut holder = person(9);
+    holder.status = UserStatus::Unconfirmed;
+    holder.attributes.insert("email".into(), email(0));
+    world.osaka.cognito().put_user(&world.secondary.id, holder);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["created"], 1, "{answer}");
+    assert_eq!(replica_of(&world, 0).attributes[ORIGIN_SUB], sub(0));
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_two_users_with_one_identity() {
+    let world = world().await;
+    pairs(&world, 1);
+    let mut twice = person(3);
+    twice.attributes.insert(ORIGIN_SUB.into(), sub(0));
+    world.osaka.cognito().put_user(&world.secondary.id, twice);
+    ban(&world, 0, true);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["reported"], 3, "{answer}");
+    let reported = report(&world, &answer)["reported"].clone();
+    assert!(
+        reported
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["reason"] == "identity-twice")
+    );
+    assert!(replica_of(&world, 0).enabled);
+}
