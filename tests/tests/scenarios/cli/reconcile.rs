@@ -1,8 +1,8 @@
-//! `twinpool reconcile`: usage, and decisions on what a run has reported.
+//! `twinpool reconcile`: usage, what is shown of a run, the first fill, and decisions on what a run has reported.
 
 use jiff::SignedDuration;
-use local_regions::cognito::{SeedUser, UserView};
-use local_regions::world::{SNAPSHOTS, World};
+use local_regions::cognito::{SeedUser, UserStatus, UserView};
+use local_regions::world::{IMPORT_LOGS_ROLE, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use crate::restore::{person, with};
@@ -284,4 +284,186 @@ async fn a_run_that_is_not_known_or_of_other_pools_is_refused() {
         "{other:?}"
     );
     assert!(!has_written(&world));
+}
+
+/// Puts people with these numbers into the primary pool, as they were before twinpool.
+fn people(world: &World, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        world
+            .tokyo
+            .cognito()
+            .put_user(&world.primary.id, person(number));
+    }
+}
+
+/// The rates with which a run of a test is fast.
+const FAST: [&str; 4] = ["--lists-per-second", "500", "--writes-per-second", "500"];
+
+fn without_quotas(world: &World) {
+    for region in [&world.tokyo, &world.osaka] {
+        region.cognito().knobs().set_quotas(false);
+    }
+}
+
+/// How often an operation was called.
+fn calls(world: &World, operation: &str) -> usize {
+    let calls = world.calls();
+    calls
+        .iter()
+        .filter(|call| call.operation == operation)
+        .count()
+}
+
+#[tokio::test]
+async fn the_dry_run_says_who_would_be_made_and_what_it_costs_and_the_run_makes_them() {
+    let world = world().await;
+    people(&world, 1..4);
+
+    let dry = reconcile(&world, &["--dry-run"]).await;
+    let nobody = world.osaka.cognito().users(&world.secondary.id).len();
+    let done = reconcile(&world, &[]).await;
+    let again = reconcile(&world, &["--output", "json"]).await;
+
+    assert_eq!(
+        (dry.code, done.code, again.code),
+        (0, 0, 0),
+        "{dry:?} {done:?}"
+    );
+    for shown in [
+        "nothing was changed",
+        "would be created",
+        "3 people would be created one by one: each is a monthly active user",
+        "It would take about 1 min",
+    ] {
+        assert!(dry.stdout.contains(shown), "{shown}: {dry:?}");
+    }
+    assert_eq!(nobody, 0);
+    assert!(
+        done.stdout.contains("The secondary is as the primary"),
+        "{done:?}"
+    );
+    assert_eq!(world.osaka.cognito().users(&world.secondary.id).len(), 3);
+    assert_eq!(again.json()["counts"]["unchanged"], 3, "{again:?}");
+    assert_eq!(again.json()["status"], "complete");
+    let report = again.json()["report"].as_str().expect("a key").to_owned();
+    assert_eq!(
+        object(&world, &report),
+        Some(again.json()["details"].clone())
+    );
+    for number in 1..4 {
+        assert!(!dry.stdout.contains(&email(number)) && !done.stdout.contains(&email(number)));
+    }
+}
+
+#[tokio::test]
+async fn what_the_guard_holds_back_is_shown_with_the_command_that_accepts_it() {
+    let world = world().await;
+    without_quotas(&world);
+    people(&world, 1..21);
+    reconcile(&world, &FAST).await;
+    for number in 1..21 {
+        let cognito = world.tokyo.cognito();
+        cognito.remove_user(&world.primary.id, &sub(number));
+    }
+
+    let dry = reconcile(&world, &["--dry-run"]).await;
+    let held = reconcile(&world, &FAST).await;
+    let enabled = |number: u32| {
+        let secondary = world
+            .osaka
+            .cognito()
+            .user(&world.secondary.id, &email(number));
+        secondary.expect("a replica").enabled
+    };
+    assert!((1..21).all(enabled));
+    let mut lines = held.stdout.lines();
+    let command = lines.find_map(|line| line.split_once("you want: twinpool "));
+    let (_, command) = command.expect("a command");
+    let arguments: Vec<&str> = command.split_whitespace().collect();
+    let accepted = twinpool(&world, &arguments).await;
+
+    assert_eq!((dry.code, held.code), (1, 1), "{dry:?} {held:?}");
+    assert!(held.stdout.contains("withhold: 20"), "{held:?}");
+    assert!(arguments.contains(&"--accept"), "{held:?}");
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert!(!(1..21).any(enabled));
+}
+
+#[tokio::test]
+async fn many_people_who_are_missing_come_by_import_and_none_of_them_is_created() {
+    let world = world().await;
+    without_quotas(&world);
+    people(&world, 0..501);
+    let role = ["--logs-role", IMPORT_LOGS_ROLE];
+
+    let dry = reconcile(&world, &[&FAST[..], &["--dry-run"]].concat()).await;
+    let without_role = reconcile(&world, &FAST).await;
+    let filled = reconcile(&world, &[&FAST[..], &role].concat()).await;
+    let again = reconcile(&world, &[&FAST[..], &["--output", "json"]].concat()).await;
+
+    assert_eq!(dry.code, 0, "{dry:?}");
+    let import = "501 people would be brought by import jobs";
+    assert!(dry.stdout.contains(import), "{dry:?}");
+    assert_eq!(without_role.code, 1, "{without_role:?}");
+    assert!(
+        without_role.stderr.contains("--logs-role"),
+        "{without_role:?}"
+    );
+    assert_eq!(filled.code, 0, "{filled:?}");
+    assert!(
+        filled.stderr.contains("501 people were imported"),
+        "{filled:?}"
+    );
+    assert_eq!(calls(&world, "AdminCreateUser"), 0);
+    let users = world.osaka.cognito().users(&world.secondary.id);
+    assert_eq!(users.len(), 501);
+    let must_reset = |user: &&UserView| user.status == UserStatus::ResetRequired;
+    assert_eq!(users.iter().filter(must_reset).count(), 501);
+    assert_eq!(again.json()["counts"]["unchanged"], 501, "{again:?}");
+    assert_eq!(object(&world, "latest.json"), None);
+}
+
+#[tokio::test]
+async fn without_a_fill_everyone_is_created_however_many_are_missing() {
+    let world = world().await;
+    without_quotas(&world);
+    people(&world, 0..501);
+
+    let ran = reconcile(&world, &[&FAST[..], &["--no-fill"]].concat()).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(calls(&world, "AdminCreateUser"), 501);
+}
+
+#[tokio::test]
+async fn while_another_run_is_at_it_nothing_is_done() {
+    let world = world().await;
+    people(&world, 1..2);
+    let until = jiff::Timestamp::now() + SignedDuration::from_mins(1);
+    let lease = json!({
+        "version": 1, "holder": {"id": "another", "until": until.to_string()},
+        "last_start": null, "last_groups": null, "unfinished": null,
+    });
+    put_object(&world, "reconciles/lease.json", lease.to_string()).await;
+
+    let ran = reconcile(&world, &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("Another run is at it"), "{ran:?}");
+    assert!(!has_written(&world));
+}
+
+#[tokio::test]
+async fn pools_with_which_nothing_may_be_written_are_refused_with_the_reason() {
+    let world = world().await;
+    people(&world, 1..2);
+    let client = world.osaka.cognito_client();
+    let update = client.update_user_pool().user_pool_id(&world.secondary.id);
+    update.send().await.expect("the trigger is detached");
+
+    let ran = reconcile(&world, &[]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("twinpool attach"), "{ran:?}");
+    assert_eq!(world.osaka.cognito().users(&world.secondary.id).len(), 0);
 }
