@@ -1,5 +1,6 @@
 //! People who change their addresses: the replica follows, nobody takes what is somebody else's, and no message goes out.
 
+use harness::visitor::Visitor;
 use local_regions::world::World;
 use serde_json::json;
 
@@ -160,4 +161,32 @@ async fn a_listing_that_misses_a_live_person_harms_nobody() {
 
     assert_eq!(answer["counts"]["withheld"], 0, "{answer}");
     assert!((0..2).all(|number| replica_of(&world, number).enabled));
+}
+
+#[tokio::test]
+async fn whoever_has_an_authenticator_there_has_used_it_and_keeps_their_name() {
+    let world = world().await;
+    pairs(&world, 1);
+    let before = replica_of(&world, 0).sub;
+    const PASSWORD: &str = "correct-Horse-7-battery";
+    let set = world.osaka.cognito_client().admin_set_user_password();
+    let set = set.user_pool_id(&world.secondary.id).username(email(0));
+    set.password(PASSWORD).permanent(true).send().await.unwrap();
+    let visitor = Visitor::of(&world.osaka, &world.secondary);
+    let signed_in = visitor.set_up_mfa_and_sign_in(&email(0), PASSWORD).await;
+    signed_in.expect("they set up an authenticator");
+    delete(&world, 0);
+    let mut successor = person(7);
+    successor.attributes.insert("email".into(), email(0));
+    world.tokyo.cognito().put_user(&world.primary.id, successor);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(replica_of(&world, 0).sub, before, "{answer}");
+    let reported = report(&world, &answer)["reported"].clone();
+    let reported = reported.as_array().unwrap();
+    assert!(
+        reported.iter().any(|one| one["reason"] == "name-held"),
+        "{reported:?}"
+    );
 }
