@@ -12,7 +12,7 @@ use super::{asked, edit, pairs, people, reconcile, replica_of, report};
 use crate::support::{email, replica, sub, world};
 
 /// The regions with other pools, to which the worker and the triggers are attached.
-async fn world_with(primary: PoolSettings, secondary: PoolSettings) -> World {
+pub async fn world_with(primary: PoolSettings, secondary: PoolSettings) -> World {
     let mut world = world().await;
     for (is_primary, settings, function) in [
         (true, primary, REPLICATE_TRIGGER),
