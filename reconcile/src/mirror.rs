@@ -608,12 +608,34 @@ impl Mirror<'_> {
                 outcome.counts.created += 1;
                 outcome.line(&pair, "create", Vec::new(), Done::Done);
                 if !replicated.dropped.is_empty() {
+                    self.remember_refused(primary, &replicated.dropped).await?;
                     outcome.report(&pair, "refused", replicated.dropped);
                 }
             }
             Err(error) => self.not_replicated(&pair, "create", error, outcome)?,
         }
         Ok(())
+    }
+
+    /// Remembers the values that a new replica did not get, so that the next run does not try them: but for a name that somebody else has,
+    /// which may be free by then, and for what the schema does not know, which it may be taught.
+    async fn remember_refused(
+        &self,
+        primary: &Person,
+        dropped: &[String],
+    ) -> Result<(), ReconcileError> {
+        let origin = self.comparison.origin();
+        let identity = primary.attributes.identity(origin).unwrap_or_default();
+        let mut refused = RefusedValues::read(self.bucket, identity).await?;
+        for name in self.comparison.attributes() {
+            if let Some(value) = primary.attributes.get(name)
+                && dropped.iter().any(|dropped| dropped == name)
+                && !self.comparison.is_sign_in_name(name)
+            {
+                refused.insert(name, value);
+            }
+        }
+        refused.save(self.bucket, identity).await
     }
 
     /// A user of the secondary pool whose person has no user in the primary pool, as the listings say.

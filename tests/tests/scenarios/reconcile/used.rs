@@ -171,7 +171,8 @@ async fn each_attribute_is_merged_by_itself() {
         ("changed-in-secondary".to_owned(), names("name")),
     ];
     let mut found = reported(&world, &answer);
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     let attributes = replica_of(&world, 0).attributes;
     assert_eq!(attributes["nickname"], "taro");
