@@ -1,5 +1,6 @@
 //! People who change their addresses: the replica follows, nobody takes what is somebody else's, and no message goes out.
 
+use harness::visitor::Visitor;
 use jiff::SignedDuration;
 use local_regions::cognito::{Alias, Contact, PoolSettings, Recovery, SeedUser, UserStatus};
 use local_regions::world::{ORIGIN_SUB, World, pool};
@@ -445,19 +446,47 @@ async fn an_alias_of_somebody_else_is_reported_and_not_tried() {
         ..SeedUser::default()
     };
     let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
-    let mut original = named("taro", Some("Star of Osaka"));
+    let mut original = named("taro", Some("Star-of-Osaka"));
     original.sub = Some(sub(1));
     tokyo.put_user(&world.primary.id, original);
     let mut copy = named("taro", None);
     copy.attributes.insert(ORIGIN_SUB.into(), sub(1));
     osaka.put_user(&world.secondary.id, copy);
-    osaka.put_user(&world.secondary.id, named("holder", Some("Star of Osaka")));
+    osaka.put_user(&world.secondary.id, named("holder", Some("Star-of-Osaka")));
     world.clear_calls();
 
     let answer = reconcile(&world).await;
 
     assert!(reported(&world, &answer).contains(&name_held("preferred_username")));
     assert!(writes(&world).is_empty(), "{:?}", writes(&world));
-    let holder = osaka.user(&world.secondary.id, "Star of Osaka").unwrap();
+    let holder = osaka.user(&world.secondary.id, "Star-of-Osaka").unwrap();
     assert_eq!(holder.username, "holder");
+}
+
+#[tokio::test]
+async fn whoever_has_an_authenticator_there_has_used_it_and_keeps_their_name() {
+    let world = world().await;
+    pairs(&world, 1);
+    let before = replica_of(&world, 0).sub;
+    const PASSWORD: &str = "correct-Horse-7-battery";
+    let set = world.osaka.cognito_client().admin_set_user_password();
+    let set = set.user_pool_id(&world.secondary.id).username(email(0));
+    set.password(PASSWORD).permanent(true).send().await.unwrap();
+    let visitor = Visitor::of(&world.osaka, &world.secondary);
+    let signed_in = visitor.set_up_mfa_and_sign_in(&email(0), PASSWORD).await;
+    signed_in.expect("they set up an authenticator");
+    delete(&world, 0);
+    let mut successor = person(7);
+    successor.attributes.insert("email".into(), email(0));
+    world.tokyo.cognito().put_user(&world.primary.id, successor);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(replica_of(&world, 0).sub, before, "{answer}");
+    let reported = report(&world, &answer)["reported"].clone();
+    let reported = reported.as_array().unwrap();
+    assert!(
+        reported.iter().any(|one| one["reason"] == "name-held"),
+        "{reported:?}"
+    );
 }

@@ -379,3 +379,64 @@ async fn the_password_that_a_person_has_set_survives_a_change_of_their_address()
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn the_first_record_of_a_person_is_the_common_base() {
+    let world = world().await;
+    pairs(&world, 1);
+    edit(&world, 0, &[("name", "Taro")]);
+    reconcile(&world).await;
+    let secondary_sub = replica_of(&world, 0).sub;
+    // They came home as a newcomer, changed their name in Osaka, and reset the password afterwards.
+    let mut restored = record(0, SignedDuration::from_hours(3));
+    restored["attributes"]["name"] = "Taro".into();
+    restored["primary_sub"] = sub(0).into();
+    put(
+        &world,
+        &format!("journal/restored/{secondary_sub}.json"),
+        &restored,
+    )
+    .await;
+    edit_there(&world, 0, &[("name", "Hanako")]);
+    let mut reset = record(0, SignedDuration::from_hours(2));
+    reset["attributes"]["name"] = "Hanako".into();
+    put(
+        &world,
+        &format!("journal/password-reset/{secondary_sub}.json"),
+        &reset,
+    )
+    .await;
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(
+        report(&world, &answer)["reported"][0]["reason"],
+        "changed-in-secondary",
+        "{answer}"
+    );
+    assert_eq!(replica_of(&world, 0).attributes["name"], "Hanako");
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_stops_nobody_else() {
+    let world = world().await;
+    pairs(&world, 2);
+    for number in 0..2 {
+        edit(&world, number, &[("name", "Taro")]);
+    }
+    let key = format!("journal/password-reset/{}.json", replica_of(&world, 0).sub);
+    put(&world, &key, &json!(["no record"])).await;
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(
+        (&answer["status"], &answer["counts"]["updated"]),
+        (&json!("incomplete"), &json!(1)),
+        "{answer}"
+    );
+    assert_eq!(
+        report(&world, &answer)["reported"][0]["reason"],
+        "record-unreadable"
+    );
+    assert!(!replica_of(&world, 0).attributes.contains_key("name"));
+}
