@@ -83,6 +83,9 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     's3:ListObjectsV2': ['outbox-bucket', 'snapshot-bucket'],
     's3:GetObject': [
       'outbox-bucket/outbox/*',
+      // The leases of a fill: reconcile waits while one is under way.
+      'snapshot-bucket/fills/lease.json',
+      'snapshot-bucket/fills/restores/open.json',
       'snapshot-bucket/journal/password-reset/*',
       'snapshot-bucket/journal/restored/*',
       'snapshot-bucket/journal/sign-up/*',

@@ -25,6 +25,8 @@ use crate::people::{self, DIGITS, HEADER};
 
 /// The id of the generated pool.
 pub const POOL: &str = "ap-northeast-3_Bench0001";
+/// The id of its twin, in which every user of the generated pool has a replica.
+pub const TWIN: &str = "ap-northeast-3_Bench0002";
 /// The name of the bucket; every other name works as well.
 pub const BUCKET: &str = "twinpool-bench";
 
@@ -117,6 +119,10 @@ enum Content {
 
 impl Content {
     fn of(key: &str, body: Bytes) -> Self {
+        // What reconcile has listed is read again; only lines of users can be generated.
+        if key.starts_with("parts/") && body.first() != Some(&b'{') {
+            return Self::Kept(body);
+        }
         if key.contains("/parts/") {
             return Self::part(&body).unwrap_or(Self::Counted);
         }
@@ -240,12 +246,16 @@ impl Endpoint {
             "GetCSVHeader" => self.count("GetCSVHeader"),
             "AdminCreateUser" => self.count("AdminCreateUser"),
             "AdminSetUserPassword" => self.count("AdminSetUserPassword"),
+            "ListUserPoolClients" => self.count("ListUserPoolClients"),
+            "ListGroups" => self.count("ListGroups"),
             _ => return refusal("InvalidAction"),
         }
         answer(match operation {
             "DescribeUserPool" => pool().to_string(),
             "GetCSVHeader" => json!({"UserPoolId": POOL, "CSVHeader": HEADER}).to_string(),
             "AdminCreateUser" => json!({"User": {"Username": people::sub(0)}}).to_string(),
+            "ListUserPoolClients" => json!({"UserPoolClients": []}).to_string(),
+            "ListGroups" => json!({"Groups": []}).to_string(),
             _ => "{}".to_owned(),
         })
     }
@@ -254,6 +264,7 @@ impl Endpoint {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Asked {
+            user_pool_id: String,
             filter: Option<String>,
             limit: Option<u64>,
             pagination_token: Option<String>,
@@ -285,9 +296,9 @@ impl Endpoint {
         tokio::time::sleep(self.behaviour.latency).await;
         answer(page(
             self.behaviour.users,
-            from,
-            step,
+            (from, step),
             asked.limit.unwrap_or(60),
+            asked.user_pool_id == TWIN,
         ))
     }
 
@@ -330,7 +341,12 @@ impl Endpoint {
                 let state = self.state();
                 let object = state.objects.get(key);
                 let found = object.and_then(|object| Some((&object.etag, object.content.body()?)));
+                let range = parts
+                    .headers
+                    .get("range")
+                    .and_then(|range| range.to_str().ok());
                 match found {
+                    Some((etag, body)) if range.is_some() => part_of(&body, etag, range),
                     Some((etag, body)) => Response::builder()
                         .header("etag", etag)
                         .body(Full::new(body))
@@ -420,8 +436,28 @@ impl Endpoint {
     }
 }
 
-/// A page of ListUsers: every `step`-th user from the first one on.
-fn page(users: u64, from: u64, step: u64, limit: u64) -> String {
+/// A range of an object, `bytes=from-to`.
+fn part_of(body: &Bytes, etag: &str, range: Option<&str>) -> Response<Full<Bytes>> {
+    let bounds = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let bounds =
+        bounds.and_then(|(from, to)| Some((from.parse().ok()?, to.parse::<usize>().ok()?)));
+    let Some((from, to)) = bounds.filter(|(from, _)| *from < body.len()) else {
+        return s3_refusal(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange");
+    };
+    let end = body.len().min(to + 1);
+    Response::builder()
+        .status(StatusCode::PARTIAL_CONTENT)
+        .header("etag", etag)
+        .header(
+            "content-range",
+            format!("bytes {from}-{}/{}", end - 1, body.len()),
+        )
+        .body(Full::new(body.slice(from..end)))
+        .expect("valid headers")
+}
+
+/// A page of ListUsers: every `step`-th user from the first one on, or their replicas.
+fn page(users: u64, (from, step): (u64, u64), limit: u64, of_twin: bool) -> String {
     let end = (from + step * limit).min(users);
     let mut text = String::with_capacity(limit as usize * 1024);
     text.push_str(r#"{"Users":["#);
@@ -430,7 +466,7 @@ fn page(users: u64, from: u64, step: u64, limit: u64) -> String {
         if number > from {
             text.push(',');
         }
-        people::write_json(&mut text, number);
+        people::write_json(&mut text, number, of_twin);
         number += step;
     }
     text.push(']');
@@ -449,6 +485,7 @@ pub fn pool() -> Value {
     json!({"UserPool": {
         "Id": POOL, "Name": "bench", "MfaConfiguration": "ON", "UsernameAttributes": ["email"],
         "AutoVerifiedAttributes": ["email"], "SchemaAttributes": attributes,
+        "LambdaConfig": {"PostConfirmation": "arn:aws:lambda:ap-northeast-3:123456789012:function:trigger"},
     }})
 }
 

@@ -13,17 +13,18 @@ use crate::process::{self, Usage};
 use crate::report::{Report, Target};
 use crate::stage::{REGION, Stage, binary, text};
 
-const MIB: f64 = 1024.0 * 1024.0;
+/// The bytes of a MiB.
+pub const MIB: f64 = 1024.0 * 1024.0;
 
 /// The quota of ListUsers (DG:quotas), which is also the rate of backup-fn if there is a quota.
 const QUOTA: u32 = 30;
 
-/// The rate of backup-fn if there is no quota. No real pool allows it.
-const FAST: &str = "60000";
+/// The rate of a function if there is no quota. No real pool allows it.
+pub const FAST: &str = "60000";
 
 /// Whether a pool responds after 100 ms under a quota, or at once without a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pool {
+pub enum Pool {
     /// 100 ms a page, 30 calls a second.
     Slow,
     /// No delay and no quota.
@@ -120,7 +121,7 @@ pub async fn slow(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::
 }
 
 /// Exports a pool with backup-fn in a new process.
-async fn by_backup_fn(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<Export> {
+pub async fn by_backup_fn(pool: Pool, users: u64, folder: &Path) -> anyhow::Result<Export> {
     let stage = Stage::set(pool.behaviour(users), folder).await?;
     let rate = match pool {
         Pool::Slow => QUOTA.to_string(),

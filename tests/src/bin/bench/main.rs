@@ -3,6 +3,7 @@
 //! - [`triggers`]: sizes of the binaries, start times, and the latency of a trigger
 //! - [`exports`]: snapshots of large pools, compared with a plain export in Python; [`plot`] draws them
 //! - [`way_back`]: validate and restore
+//! - [`reconcile`]: a pool and a twin that agrees with it
 //! - [`simulation`]: pools that need many invocations
 //! - [`endpoint`], [`people`]: a pool whose users are generated when they are listed
 //! - [`stage`], [`process`], [`report`]: measuring and reporting
@@ -12,6 +13,7 @@ mod exports;
 mod people;
 mod plot;
 mod process;
+mod reconcile;
 mod report;
 mod simulation;
 mod stage;
@@ -51,12 +53,14 @@ enum Part {
     Validate,
     /// restore-fn in the local regions
     Restore,
+    /// Reconcile of pools and twins that agree, at full speed
+    Reconcile,
     /// Snapshots of pools up to forty million users in many invocations; half an hour more
     Simulation,
 }
 
 impl Part {
-    const USUAL: [Self; 7] = [
+    const USUAL: [Self; 8] = [
         Self::Sizes,
         Self::Starts,
         Self::Triggers,
@@ -64,6 +68,7 @@ impl Part {
         Self::SlowExports,
         Self::Validate,
         Self::Restore,
+        Self::Reconcile,
     ];
 }
 
@@ -122,6 +127,7 @@ async fn main() -> anyhow::Result<()> {
             Part::SlowExports => exports::slow(report, work, &scale.sizes[1..]).await?,
             Part::Validate => way_back::validate(report, work, scale.rows).await?,
             Part::Restore => way_back::restore(report, work, scale.restored).await?,
+            Part::Reconcile => reconcile::agreeing(report, work, &scale.sizes[1..]).await?,
             Part::Simulation => {
                 for &users in scale.simulated {
                     simulation::run(report, work, users).await?;

@@ -90,9 +90,13 @@ pub fn status(number: u64) -> &'static str {
     }
 }
 
-/// A user as ListUsers returns one, in JSON.
-pub fn write_json(text: &mut String, number: u64) {
-    let sub = sub(number);
+/// A user as ListUsers returns one, in JSON, or their replica in the twin.
+pub fn write_json(text: &mut String, number: u64, is_replica: bool) {
+    let original = sub(number);
+    let sub = match is_replica {
+        true => format!("{}8{}", &original[..1], &original[2..]),
+        false => original.clone(),
+    };
     let status = status(number);
     // Writing to a String cannot fail.
     let _ = write!(
@@ -102,6 +106,12 @@ pub fn write_json(text: &mut String, number: u64) {
     for (name, value) in attributes(number) {
         let value = value.replace('\n', "\\n");
         let _ = write!(text, r#",{{"Name":"{name}","Value":"{value}"}}"#);
+    }
+    if is_replica {
+        let _ = write!(
+            text,
+            r#",{{"Name":"custom:origin_sub","Value":"{original}"}}"#
+        );
     }
     text.push_str("]}");
 }
