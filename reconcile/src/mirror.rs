@@ -80,6 +80,16 @@ impl Mirror<'_> {
                 outcome.failed += 1;
                 outcome
             }
+            Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
+                // One person's name, which nobody can be looked up by. The others come after.
+                tracing::error!(sub = candidate.primary, secondary_sub = candidate.secondary, %error, "nothing is written to this person");
+                let (primary, secondary) = (&candidate.primary, &candidate.secondary);
+                let pair = Pair::of(primary.as_deref(), secondary.as_deref());
+                let mut outcome = Outcome::default();
+                outcome.report(&pair, "refused", Vec::new());
+                outcome.failed += 1;
+                outcome
+            }
             outcome => outcome?,
         };
         // What became of others who made way.
@@ -424,7 +434,11 @@ impl Mirror<'_> {
             }
             let mut is_free = false;
             for _ in 0..=MAX_HOLDERS {
-                let holder = users::look_up(self.lookups, address).await?;
+                let holder = match users::look_up(self.lookups, address).await {
+                    // Nobody can tell whether it is free.
+                    Err(PoolError::Aws(error)) if is_of_name(&error) => break,
+                    holder => holder?,
+                };
                 let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary()))
                 else {
                     is_free = true;
@@ -459,8 +473,11 @@ impl Mirror<'_> {
         if let Some(name) = preferred
             && self.comparison.is_sign_in_name("preferred_username")
         {
-            let holder = users::look_up(self.lookups, name).await?;
-            if holder.is_some_and(|holder| holder.sub() != Some(pair.secondary())) {
+            let is_held = match users::look_up(self.lookups, name).await {
+                Err(PoolError::Aws(error)) if is_of_name(&error) => true,
+                holder => holder?.is_some_and(|holder| holder.sub() != Some(pair.secondary())),
+            };
+            if is_held {
                 changes.write.remove("preferred_username");
                 outcome.report(pair, "name-held", vec!["preferred_username".to_owned()]);
             }
@@ -591,12 +608,34 @@ impl Mirror<'_> {
                 outcome.counts.created += 1;
                 outcome.line(&pair, "create", Vec::new(), Done::Done);
                 if !replicated.dropped.is_empty() {
+                    self.remember_refused(primary, &replicated.dropped).await?;
                     outcome.report(&pair, "refused", replicated.dropped);
                 }
             }
             Err(error) => self.not_replicated(&pair, "create", error, outcome)?,
         }
         Ok(())
+    }
+
+    /// Remembers the values that a new replica did not get, so that the next run does not try them: but for a name that somebody else has,
+    /// which may be free by then, and for what the schema does not know, which it may be taught.
+    async fn remember_refused(
+        &self,
+        primary: &Person,
+        dropped: &[String],
+    ) -> Result<(), ReconcileError> {
+        let origin = self.comparison.origin();
+        let identity = primary.attributes.identity(origin).unwrap_or_default();
+        let mut refused = RefusedValues::read(self.bucket, identity).await?;
+        for name in self.comparison.attributes() {
+            if let Some(value) = primary.attributes.get(name)
+                && dropped.iter().any(|dropped| dropped == name)
+                && !self.comparison.is_sign_in_name(name)
+            {
+                refused.insert(name, value);
+            }
+        }
+        refused.save(self.bucket, identity).await
     }
 
     /// A user of the secondary pool whose person has no user in the primary pool, as the listings say.
@@ -974,6 +1013,12 @@ pub fn is_refused(error: &AwsError) -> bool {
             error.code(),
             "ResourceNotFoundException" | "LimitExceededException"
         )
+}
+
+/// Whether a user cannot be looked up by a name because no username may be like it, although people may have it as an attribute
+/// (botocore UsernameType: without spaces, at most 128 characters).
+fn is_of_name(error: &AwsError) -> bool {
+    error.code() == "InvalidParameterException"
 }
 
 /// A service did not answer: the run ends here, and a later one goes on.

@@ -316,10 +316,14 @@ impl Secondary {
         Ok(dropped)
     }
 
-    /// Whether another user than this one can be found by a name.
+    /// Whether another user than this one has a name, or may have it: nobody can be looked up by a name that no username may be
+    /// (botocore UsernameType: without spaces, at most 128 characters), although people may have it as an attribute.
     pub async fn is_held_by_another(&self, name: &str, sub: &str) -> Result<bool, NotReplicated> {
-        let holder = self.look_up(name).await?;
-        Ok(holder.is_some_and(|holder| holder.sub() != Some(sub)))
+        match users::look_up(&self.pool, name).await {
+            Ok(holder) => Ok(holder.is_some_and(|holder| holder.sub() != Some(sub))),
+            Err(PoolError::Aws(error)) if error.code() == "InvalidParameterException" => Ok(true),
+            Err(error) => Err(NotReplicated::Secondary(error)),
+        }
     }
 
     async fn look_up(&self, username: &str) -> Result<Option<Person>, NotReplicated> {

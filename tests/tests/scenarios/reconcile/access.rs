@@ -195,3 +195,96 @@ async fn nothing_is_written_to_two_users_with_one_identity() {
     );
     assert!(replica_of(&world, 0).enabled);
 }
+
+#[tokio::test]
+async fn whoever_is_deleted_and_enabled_again_in_the_secondary_pool_is_withheld_again() {
+    let world = world().await;
+    pairs(&world, 1);
+    delete(&world, 0);
+    reconcile(&world).await;
+    let since = withheld(&world, 0).unwrap()["first_missed"].clone();
+    let osaka = world.osaka.cognito();
+    osaka.set_enabled(&world.secondary.id, &email(0), true);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["withheld"], 1, "{answer}");
+    assert!(!replica_of(&world, 0).enabled);
+    assert_eq!(withheld(&world, 0).unwrap()["first_missed"], since);
+}
+
+#[tokio::test]
+async fn nobody_is_deleted_in_the_run_that_misses_them_first() {
+    let world = world().await;
+    pairs(&world, 1);
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "WITHHOLD_DAYS", "0");
+    delete(&world, 0);
+
+    let first = reconcile(&world).await;
+    let in_between = replica(&world, &email(0));
+    let second = reconcile(&world).await;
+
+    assert_eq!(first["counts"]["withheld"], 1, "{first}");
+    assert!(!in_between.expect("still there").enabled);
+    assert_eq!(second["counts"]["removed"], 1, "{second}");
+    assert!(replica(&world, &email(0)).is_none());
+}
+
+#[tokio::test]
+async fn whom_an_administrator_has_disabled_in_both_pools_stays_disabled_when_one_ban_ends() {
+    let world = world().await;
+    pairs(&world, 1);
+    let osaka = world.osaka.cognito();
+    osaka.set_enabled(&world.secondary.id, &email(0), false);
+    ban(&world, 0, true);
+    reconcile(&world).await;
+    ban(&world, 0, false);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["enabled"], 0, "{answer}");
+    assert!(!replica_of(&world, 0).enabled);
+    assert_eq!(
+        report(&world, &answer)["reported"][0]["reason"],
+        "disabled-in-secondary"
+    );
+}
+
+#[tokio::test]
+async fn somebody_disabled_in_the_primary_pool_is_not_made() {
+    let world = world().await;
+    let banned = local_regions::cognito::SeedUser {
+        enabled: false,
+        ..person(0)
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, banned);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(
+        (&answer["counts"]["created"], &answer["counts"]["skipped"]),
+        (&json!(0), &json!(1)),
+        "{answer}"
+    );
+    assert!(replica(&world, &email(0)).is_none());
+}
+
+#[tokio::test]
+async fn an_invitation_that_nobody_took_up_does_not_change_a_replica() {
+    let world = world().await;
+    let mut invited = person(0);
+    invited.status = UserStatus::ForceChangePassword;
+    invited.attributes.insert("name".into(), "Hanako".into());
+    world.tokyo.cognito().put_user(&world.primary.id, invited);
+    let mut copy = person(0);
+    copy.sub = None;
+    copy.attributes.insert(ORIGIN_SUB.into(), sub(0));
+    world.osaka.cognito().put_user(&world.secondary.id, copy);
+    let before = replica_of(&world, 0);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["skipped"], 1, "{answer}");
+    assert_eq!(replica_of(&world, 0), before);
+}

@@ -11,9 +11,11 @@ mod resume;
 mod settings;
 mod used;
 
+use std::collections::BTreeSet;
+
 use local_regions::cognito::{Editor, SeedUser, UserView};
 use local_regions::faults::Service;
-use local_regions::region::RecordedCall;
+use local_regions::region::{RecordedCall, Region};
 use local_regions::world::{BACKUP_TRIGGER, ORIGIN_SUB, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
@@ -31,10 +33,56 @@ async fn asked(world: &World, payload: Value) -> Value {
         .expect("the worker succeeds")
 }
 
-/// The same, where the worker may fail.
+/// The same, where the worker may fail. Whatever a scenario is about, no message goes out, and no value of a person gets into the log or
+/// into what runs leave.
 async fn attempted(world: &World, mut payload: Value) -> Result<Value, String> {
     payload["action"] = "reconcile".into();
-    invoke(&world.tokyo, REPLICATE_WORKER, &payload).await
+    let (before, mut values) = (messages(world), values(world));
+
+    let answer = invoke(&world.tokyo, REPLICATE_WORKER, &payload).await;
+
+    assert_eq!(messages(world), before, "a message went out");
+    values.extend(self::values(world));
+    assert_says_nothing_of(
+        &values,
+        REPLICATE_WORKER,
+        &world.log(&world.tokyo, REPLICATE_WORKER),
+    );
+    for key in world.osaka.s3().keys(SNAPSHOTS, "reconciles/") {
+        let object = world.osaka.s3().object(SNAPSHOTS, &key);
+        let text = object.map(|object| String::from_utf8_lossy(&object).into_owned());
+        assert_says_nothing_of(&values, &key, &text.unwrap_or_default());
+    }
+    answer
+}
+
+/// The messages that both pools have sent.
+fn messages(world: &World) -> usize {
+    let sent = |region: &Region| region.cognito().messages_sent();
+    sent(&world.tokyo) + sent(&world.osaka)
+}
+
+/// The values of people in both pools that are long enough to be searched for.
+fn values(world: &World) -> BTreeSet<String> {
+    let of_tokyo = world.tokyo.cognito().users(&world.primary.id);
+    let of_osaka = world.osaka.cognito().users(&world.secondary.id);
+    let attributes = of_tokyo.into_iter().chain(of_osaka);
+    let attributes = attributes.flat_map(|user| user.attributes);
+    attributes
+        // Addresses are found by their form, because there may be many. The others are people's `sub`s and flags.
+        .filter(|(name, _)| !name.starts_with("email") && !name.ends_with("_verified"))
+        .filter(|(name, value)| name != ORIGIN_SUB && value.len() > 3)
+        .map(|(_, value)| value)
+        .collect()
+}
+
+fn assert_says_nothing_of(values: &BTreeSet<String>, what: &str, text: &str) {
+    let addresses = ["@", "example.jp", "Example.JP", "twinpool.invalid"];
+    let mut values = values.iter().map(String::as_str).chain(addresses);
+    assert!(
+        !values.any(|value| text.contains(value)),
+        "{what} has a value of a person"
+    );
 }
 
 /// Puts the person with this number into the primary pool.

@@ -1,18 +1,18 @@
 //! Pools with other settings: aliases, addresses that are held back until they are verified, no origin attribute, other schemas.
 
 use local_regions::cognito::{
-    Alias, Contact, CustomAttribute, CustomKind, Editor, PoolSettings, SeedUser,
+    Alias, Contact, CustomAttribute, CustomKind, Editor, PoolSettings, SeedUser, UserStatus,
 };
 use local_regions::world::{
     BACKUP_TRIGGER, ORIGIN_SUB, REPLICATE_TRIGGER, REPLICATE_WORKER, World, pool,
 };
 use serde_json::json;
 
-use super::{asked, edit, pairs, people, reconcile, replica_of, report};
+use super::{asked, edit, pairs, people, reconcile, replica_of, report, reported, writes};
 use crate::support::{email, replica, sub, world};
 
 /// The regions with other pools, to which the worker and the triggers are attached.
-async fn world_with(primary: PoolSettings, secondary: PoolSettings) -> World {
+pub async fn world_with(primary: PoolSettings, secondary: PoolSettings) -> World {
     let mut world = world().await;
     for (is_primary, settings, function) in [
         (true, primary, REPLICATE_TRIGGER),
@@ -234,4 +234,91 @@ async fn no_log_has_a_value_of_a_person() {
     for value in ["Yamada", "example.jp"] {
         assert!(!log.contains(value), "{value}");
     }
+}
+
+/// Pools in which people can also sign in with a preferred username.
+fn with_preferred_usernames() -> PoolSettings {
+    PoolSettings {
+        name: "preferred".into(),
+        username_attributes: vec![],
+        alias_attributes: vec![Alias::PreferredUsername],
+        ..pool()
+    }
+}
+
+#[tokio::test]
+async fn a_preferred_username_that_is_refused_at_creation_is_written_afterwards() {
+    // amplify-js#1669: refused for an account that is not confirmed.
+    let settings = with_preferred_usernames;
+    let world = world_with(settings(), settings()).await;
+    let mut sora = named("sora", 1, "sora@example.jp");
+    sora.attributes
+        .insert("preferred_username".into(), "sora.k".into());
+    world.tokyo.cognito().put_user(&world.primary.id, sora);
+
+    let first = reconcile(&world).await;
+    let second = reconcile(&world).await;
+
+    assert_eq!(first["counts"]["created"], 1, "{first}");
+    assert_eq!(second["counts"]["unchanged"], 1, "{second}");
+    let made = replica(&world, "sora").expect("created");
+    assert_eq!(made.attributes["preferred_username"], "sora.k");
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_can_be_looked_up_by_stops_neither_the_person_nor_the_others() {
+    // botocore UsernameType: no spaces; an attribute may have them.
+    let settings = with_preferred_usernames;
+    let world = world_with(settings(), settings()).await;
+    let tokyo = world.tokyo.cognito();
+    for (number, username) in [(1, "sora"), (2, "taro")] {
+        let mut original = named(username, number, &format!("{username}@example.jp"));
+        let name = format!("{username} of Osaka");
+        original
+            .attributes
+            .insert("preferred_username".into(), name);
+        tokyo.put_user(&world.primary.id, original);
+    }
+    let mut copy = named("taro", 102, "old@example.jp");
+    copy.attributes.insert(ORIGIN_SUB.into(), sub(2));
+    world.osaka.cognito().put_user(&world.secondary.id, copy);
+
+    let first = reconcile(&world).await;
+    let second = reconcile(&world).await;
+
+    assert_eq!(first["counts"]["created"], 1, "{first}");
+    assert_eq!(second["status"], "complete", "{second}");
+    let (made, written) = (replica(&world, "sora"), replica(&world, "taro"));
+    assert!(made.is_some_and(|made| made.status == UserStatus::Confirmed));
+    let written = written.expect("still there").attributes;
+    assert_eq!(written["email"], "taro@example.jp");
+}
+
+#[tokio::test]
+async fn a_value_that_is_refused_at_creation_is_not_tried_again_either() {
+    let settings = |max| {
+        let mut settings = pool();
+        let note = CustomAttribute {
+            kind: CustomKind::Text { min: 0, max },
+            ..CustomAttribute::text("note")
+        };
+        settings
+            .custom_attributes
+            .retain(|custom| custom.name != "note");
+        settings.custom_attributes.push(note);
+        settings
+    };
+    let world = world_with(settings(100), settings(5)).await;
+    people(&world, 1);
+    edit(&world, 0, &[("custom:note", "too long for Osaka")]);
+
+    let first = reconcile(&world).await;
+    world.clear_calls();
+    let second = reconcile(&world).await;
+
+    let refused = [("refused".to_owned(), vec!["custom:note".to_owned()])];
+    assert_eq!(first["counts"]["created"], 1, "{first}");
+    assert_eq!(reported(&world, &first), refused);
+    assert_eq!(reported(&world, &second), refused);
+    assert!(writes(&world).is_empty(), "{:?}", writes(&world));
 }

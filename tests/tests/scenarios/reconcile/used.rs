@@ -1,11 +1,19 @@
 //! People who have used the secondary pool: what they have changed there is theirs.
 
+use std::time::Duration;
+
+use harness::visitor::Visitor;
+use jiff::SignedDuration;
 use local_regions::cognito::Editor;
-use local_regions::world::{SNAPSHOTS, World};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
-use super::{delete, edit, pairs, put, reconcile, replica_of, report, use_secondary};
-use crate::support::{email, object, replica, sub, world};
+use super::{
+    delete, edit, hasten, pairs, person, put, reconcile, replica_of, report, reported,
+    use_secondary, writes,
+};
+use crate::support::{called, email, object, record, replica, sub, world};
 
 /// The person with this number changes their own attributes in the secondary pool.
 fn edit_there(world: &World, number: u32, attributes: &[(&str, &str)]) {
@@ -100,12 +108,12 @@ async fn whoever_has_deleted_themselves_there_is_not_made_again() {
 async fn a_newcomer_who_was_restored_and_deleted_since_is_withheld() {
     let world = world().await;
     pairs(&world, 1);
-    let newcomer = super::person(5);
+    let newcomer = person(5);
     world
         .osaka
         .cognito()
         .put_user(&world.secondary.id, newcomer);
-    let mut record = crate::support::record(5, jiff::SignedDuration::from_hours(2));
+    let mut record = record(5, SignedDuration::from_hours(2));
     record["primary_sub"] = sub(15).into();
     let key = format!("journal/restored/{}.json", sub(5));
     put(&world, &key, &record).await;
@@ -115,9 +123,261 @@ async fn a_newcomer_who_was_restored_and_deleted_since_is_withheld() {
     assert_eq!(answer["counts"]["withheld"], 1, "{answer}");
     assert!(!replica_of(&world, 5).enabled);
     assert_eq!(answer["counts"]["newcomers"], json!(0));
-    // Nobody who has used it is ever deleted.
+}
+
+#[tokio::test]
+async fn a_restored_newcomer_who_was_deleted_since_is_never_deleted() {
+    let world = world().await;
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "WITHHOLD_DAYS", "0");
+    let newcomer = person(5);
+    world
+        .osaka
+        .cognito()
+        .put_user(&world.secondary.id, newcomer);
+    let mut record = record(5, SignedDuration::from_hours(2));
+    record["primary_sub"] = sub(15).into();
+    put(
+        &world,
+        &format!("journal/restored/{}.json", sub(5)),
+        &record,
+    )
+    .await;
+
+    reconcile(&world).await;
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["removed"], 0, "{answer}");
+    assert!(!replica_of(&world, 5).enabled);
+    assert_eq!(
+        reported(&world, &answer),
+        [("deleted-in-primary".to_owned(), vec![])]
+    );
+}
+
+#[tokio::test]
+async fn each_attribute_is_merged_by_itself() {
+    let world = world().await;
+    pairs(&world, 1);
+    use_secondary(&world, 0).await;
+    edit_there(&world, 0, &[("name", "Hanako"), ("locale", "ja")]);
+    edit(&world, 0, &[("nickname", "taro"), ("locale", "en")]);
+
+    let answer = reconcile(&world).await;
+
+    let names = |name: &str| vec![name.to_owned()];
+    let mut expected = [
+        ("changed-in-both".to_owned(), names("locale")),
+        ("changed-in-secondary".to_owned(), names("name")),
+    ];
+    let mut found = reported(&world, &answer);
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    let attributes = replica_of(&world, 0).attributes;
+    assert_eq!(attributes["nickname"], "taro");
+    assert_eq!(
+        (&*attributes["name"], &*attributes["locale"]),
+        ("Hanako", "ja")
+    );
+    let base = base(&world, 0);
+    assert_eq!(base["nickname"], "taro");
+    assert!(
+        base.get("name").is_none() && base.get("locale").is_none(),
+        "what is open keeps its base"
+    );
+}
+
+#[tokio::test]
+async fn a_change_that_both_sides_have_made_becomes_the_base_of_the_next_one() {
+    let world = world().await;
+    pairs(&world, 1);
+    use_secondary(&world, 0).await;
+    edit_there(&world, 0, &[("name", "Hanako")]);
+    // The run has to look at them, so they differ in something.
+    edit(&world, 0, &[("name", "Hanako"), ("locale", "ja")]);
+    let agreed = reconcile(&world).await;
+    edit(&world, 0, &[("name", "Taro")]);
+
+    let answer = reconcile(&world).await;
+
+    assert!(reported(&world, &agreed).is_empty());
+    assert!(reported(&world, &answer).is_empty());
+    assert_eq!(replica_of(&world, 0).attributes["name"], "Taro");
+}
+
+#[tokio::test]
+async fn a_value_that_is_gone_from_the_primary_pool_alone_is_deleted_also_of_somebody_who_has_used_it()
+ {
+    let world = world().await;
+    pairs(&world, 1);
+    use_secondary(&world, 0).await;
+    edit(&world, 0, &[("name", "Taro")]);
+    reconcile(&world).await;
+    edit(&world, 0, &[("name", "")]);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["updated"], 1, "{answer}");
+    assert!(!replica_of(&world, 0).attributes.contains_key("name"));
+    assert!(base(&world, 0).get("name").is_none());
+}
+
+#[tokio::test]
+async fn a_newcomer_who_is_home_is_merged_with_their_restored_record() {
+    let world = world().await;
+    let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
+    osaka.put_user(&world.secondary.id, person(5));
+    let mut home = person(5);
+    home.sub = Some(sub(15));
+    home.attributes.insert(ORIGIN_SUB.into(), sub(5));
+    tokyo.put_user(&world.primary.id, home);
+    let mut record = record(5, SignedDuration::from_hours(2));
+    record["primary_sub"] = sub(15).into();
+    put(
+        &world,
+        &format!("journal/restored/{}.json", sub(5)),
+        &record,
+    )
+    .await;
+    edit_there(&world, 5, &[("name", "Hanako")]);
+    edit(&world, 15, &[("nickname", "hana")]);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(
+        reported(&world, &answer),
+        [("changed-in-secondary".to_owned(), vec!["name".to_owned()])]
+    );
+    let attributes = replica_of(&world, 5).attributes;
+    assert_eq!(
+        (&*attributes["name"], &*attributes["nickname"]),
+        ("Hanako", "hana")
+    );
+    assert!(
+        !attributes.contains_key(ORIGIN_SUB),
+        "they are the original"
+    );
+}
+
+/// The person with this number sets a password in the secondary pool and enrols an authenticator, and their record is lost.
+async fn use_without_record(world: &World, number: u32) {
+    let visitor = Visitor::of(&world.osaka, &world.secondary);
+    let (email, password) = (email(number), "Correct-Horse-7");
+    visitor.reset_password(&email, password).await.unwrap();
+    visitor
+        .set_up_mfa_and_sign_in(&email, password)
+        .await
+        .unwrap();
+    let lost = world.osaka.s3_client().delete_object();
+    let sub = replica_of(world, number).sub;
+    let lost = lost
+        .bucket(SNAPSHOTS)
+        .key(format!("journal/password-reset/{sub}.json"));
+    lost.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_has_an_authenticator_and_no_record_is_reported_and_not_written() {
+    let world = world().await;
+    pairs(&world, 1);
+    use_without_record(&world, 0).await;
+    edit(&world, 0, &[("name", "Taro")]);
+    world.clear_calls();
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(
+        reported(&world, &answer),
+        [("used-without-record".to_owned(), vec![])]
+    );
+    assert!(writes(&world).is_empty(), "{:?}", writes(&world));
+}
+
+#[tokio::test]
+async fn a_ban_reaches_whoever_has_an_authenticator_and_no_record() {
+    let world = world().await;
+    pairs(&world, 1);
+    use_without_record(&world, 0).await;
+    let tokyo = world.tokyo.cognito();
+    tokyo.set_enabled(&world.primary.id, &sub(0), false);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["disabled"], 1, "{answer}");
+    assert!(!replica_of(&world, 0).enabled);
+}
+
+#[tokio::test]
+async fn whoever_has_an_authenticator_and_no_record_is_withheld_and_never_deleted() {
+    let world = world().await;
+    pairs(&world, 1);
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "WITHHOLD_DAYS", "0");
+    use_without_record(&world, 0).await;
     delete(&world, 0);
-    assert!(replica(&world, &email(5)).is_some());
+
+    let first = reconcile(&world).await;
+    let second = reconcile(&world).await;
+
+    assert_eq!(first["counts"]["withheld"], 1, "{first}");
+    assert_eq!(second["counts"]["removed"], 0, "{second}");
+    assert!(!replica_of(&world, 0).enabled);
+    assert_eq!(
+        reported(&world, &second),
+        [("deleted-in-primary".to_owned(), vec![])]
+    );
+}
+
+#[tokio::test]
+async fn whoever_uses_the_secondary_pool_after_the_listing_keeps_what_they_change() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+    edit(&world, 0, &[("name", "Taro")]);
+    // The run has seen that they differ, and now looks at them.
+    let slow = Kind::Delay(Duration::from_secs(2));
+    let slow = Fault::on(Service::Cognito, "AdminGetUser", slow).times(1);
+    world.tokyo.faults().add(slow);
+    let meanwhile = async {
+        called(&world, "AdminGetUser").await;
+        use_secondary(&world, 0).await;
+        edit_there(&world, 0, &[("name", "Hanako")]);
+    };
+
+    let (answer, ()) = tokio::join!(reconcile(&world), meanwhile);
+
+    assert_eq!(replica_of(&world, 0).attributes["name"], "Hanako");
+    assert_eq!(
+        reported(&world, &answer),
+        [("changed-in-both".to_owned(), vec!["name".to_owned()])]
+    );
+}
+
+#[tokio::test]
+async fn the_password_that_a_person_has_set_survives_a_change_of_their_address() {
+    let world = world().await;
+    pairs(&world, 1);
+    let visitor = Visitor::of(&world.osaka, &world.secondary);
+    let password = "Correct-Horse-7";
+    visitor.reset_password(&email(0), password).await.unwrap();
+    edit(
+        &world,
+        0,
+        &[
+            ("name", "Taro"),
+            ("email", "moved@example.jp"),
+            ("email_verified", "true"),
+        ],
+    );
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["updated"], 1, "{answer}");
+    visitor
+        .signs_in("moved@example.jp", password)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -128,7 +388,7 @@ async fn the_first_record_of_a_person_is_the_common_base() {
     reconcile(&world).await;
     let secondary_sub = replica_of(&world, 0).sub;
     // They came home as a newcomer, changed their name in Osaka, and reset the password afterwards.
-    let mut restored = crate::support::record(0, jiff::SignedDuration::from_hours(3));
+    let mut restored = record(0, SignedDuration::from_hours(3));
     restored["attributes"]["name"] = "Taro".into();
     restored["primary_sub"] = sub(0).into();
     put(
@@ -138,7 +398,7 @@ async fn the_first_record_of_a_person_is_the_common_base() {
     )
     .await;
     edit_there(&world, 0, &[("name", "Hanako")]);
-    let mut reset = crate::support::record(0, jiff::SignedDuration::from_hours(2));
+    let mut reset = record(0, SignedDuration::from_hours(2));
     reset["attributes"]["name"] = "Hanako".into();
     put(
         &world,
