@@ -1,7 +1,5 @@
 //! Joins the listings of both pools: by identity, and by name whoever is left. What comes out is a plan: at whom to look.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Serialize};
 use shared::s3::bucket::Bucket;
 use shared::s3::json::to_json;
@@ -14,7 +12,7 @@ use crate::listed::{ByName, Listed, State, WithheldMark};
 use crate::outcome::{Outcome, Pair};
 use crate::plan::{Candidate, Stage, Suggestion, of_pair, of_primary_alone, of_secondary_alone};
 use crate::progress::{Phase, Progress};
-use crate::request::Step;
+use crate::request::{RunContext, Step};
 use crate::sorted::join::Join;
 use crate::sorted::merged::Merged;
 use crate::sorted::sorter::Sorter;
@@ -39,10 +37,8 @@ pub struct Comparing<'a> {
     pub bucket: &'a Bucket,
     /// Whoever was withheld before this second is deleted.
     pub delete_before: i64,
-    /// When to leave the rest to a later worker.
-    pub stop_at: Option<Instant>,
-    /// Is called with each step of progress.
-    pub on_progress: &'a (dyn Fn(Step) + Sync),
+    /// The run.
+    pub context: &'a RunContext<'a>,
 }
 
 /// One shard that is being joined.
@@ -67,10 +63,7 @@ impl Comparing<'_> {
         changes: &mut Changes,
     ) -> Result<bool, ReconcileError> {
         while progress.shard < SHARD_COUNT {
-            if self
-                .stop_at
-                .is_some_and(|stop_at| Instant::now() >= stop_at)
-            {
+            if self.context.is_time_up() {
                 return Ok(false);
             }
             let before = progress.clone();
@@ -80,7 +73,7 @@ impl Comparing<'_> {
                 return Err(error);
             }
             progress.shard += 1;
-            (self.on_progress)(Step::Comparing(
+            (self.context.on_progress)(Step::Comparing(
                 progress.counts.unchanged + progress.planned,
             ));
         }
@@ -154,7 +147,7 @@ impl Shard<'_> {
             }
             match (of_primary.records, of_secondary.records) {
                 ([primary], [secondary]) => {
-                    self.progress.guard.pairs += 1;
+                    self.progress.pairs += 1;
                     let suggestion = of_pair(primary, secondary, withheld_since > 0, false);
                     self.suggest(suggestion).await?;
                 }
@@ -194,7 +187,7 @@ impl Shard<'_> {
                 };
                 match of_secondary.next_if(may_be_theirs) {
                     Some(secondary) => {
-                        self.progress.guard.pairs += 1;
+                        self.progress.pairs += 1;
                         let suggestion = of_pair(primary, secondary, false, may_write_origin);
                         self.suggest(suggestion).await?;
                     }

@@ -26,7 +26,7 @@ use crate::mirror::{Mirror, is_refused};
 use crate::outcome::{Done, Outcome, Pair};
 use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
-use crate::request::Step;
+use crate::request::{RunContext, Step};
 use crate::sorted::hash::hash16;
 use crate::sorted::join::Join;
 use crate::sorted::merged::Merged;
@@ -98,19 +98,8 @@ pub struct Groups<'a> {
     pub listed_secondary: &'a Pool,
     /// The pools, to read and write definitions.
     pub definitions: (&'a Pool, &'a Pool),
-    /// When to leave the rest to a later worker.
-    pub stop_at: Option<Instant>,
-    /// Is called with each step of progress.
-    pub on_progress: &'a (dyn Fn(Step) + Sync),
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupsDone {
-    /// All groups are compared.
-    All,
-    /// The time is up.
-    Partly,
+    /// The run.
+    pub context: &'a RunContext<'a>,
 }
 
 /// A member of a group, sorted by group and identity.
@@ -190,7 +179,7 @@ fn compare_definition(primary: &Group, secondary: Option<&Group>) -> Definition 
 }
 
 impl Groups<'_> {
-    /// Compares what has not been compared yet.
+    /// Compares what has not been compared yet. False when the time is up.
     ///
     /// # Errors
     ///
@@ -199,7 +188,7 @@ impl Groups<'_> {
         &self,
         progress: &mut Progress,
         changes: &mut Changes,
-    ) -> Result<GroupsDone, ReconcileError> {
+    ) -> Result<bool, ReconcileError> {
         if progress.groups.step == GroupStep::Definitions {
             self.mirror_definitions(progress, changes).await?;
             progress.groups.step = GroupStep::Listing;
@@ -207,15 +196,15 @@ impl Groups<'_> {
         }
         if progress.groups.step == GroupStep::Listing {
             if !self.list_members(progress).await? {
-                return Ok(GroupsDone::Partly);
+                return Ok(false);
             }
             progress.groups.step = GroupStep::Joining;
             self.mirror.save(progress, changes).await?;
         }
         if progress.groups.step == GroupStep::Joining {
             while progress.groups.shard < SHARD_COUNT {
-                if self.is_time_up() {
-                    return Ok(GroupsDone::Partly);
+                if self.context.is_time_up() {
+                    return Ok(false);
                 }
                 let plan = self.join_shard(progress).await?;
                 progress.groups.plan.extend(plan);
@@ -226,16 +215,11 @@ impl Groups<'_> {
         }
         if progress.groups.step == GroupStep::Writing {
             if !self.write(progress, changes).await? {
-                return Ok(GroupsDone::Partly);
+                return Ok(false);
             }
             progress.groups.step = GroupStep::Finished;
         }
-        Ok(GroupsDone::All)
-    }
-
-    fn is_time_up(&self) -> bool {
-        self.stop_at
-            .is_some_and(|stop_at| Instant::now() >= stop_at)
+        Ok(true)
     }
 
     /// Gives the secondary pool the groups of the primary pool. Groups that only the secondary pool has are left, and reported.
@@ -311,7 +295,7 @@ impl Groups<'_> {
         let mut pages = std::mem::take(&mut progress.groups.pages);
         let mut result = Ok(true);
         while listed < names.len() {
-            if self.is_time_up() {
+            if self.context.is_time_up() {
                 result = Ok(false);
                 break;
             }
@@ -338,7 +322,7 @@ impl Groups<'_> {
             }
             listed = batch.end;
             pages = Default::default();
-            (self.on_progress)(Step::Groups(listed as u64, names.len() as u64));
+            (self.context.on_progress)(Step::Groups(listed as u64, names.len() as u64));
         }
         // Together, so that no member is left out after a failure. Whoever is listed again counts once.
         progress.groups.primary = of_primary.flush().await?.to_vec();
@@ -447,7 +431,7 @@ impl Groups<'_> {
             let mut lines =
                 PlanLines::open(self.mirror.bucket, &file, progress.groups.line).await?;
             loop {
-                if self.is_time_up() {
+                if self.context.is_time_up() {
                     return Ok(false);
                 }
                 let (batch, read) = lines.next_batch::<Difference>(BATCH, |_| true).await?;
@@ -565,27 +549,16 @@ impl Groups<'_> {
             outcome.report(&pair, "group-changed-in-secondary", vec![group.to_owned()]);
             return Ok(());
         }
-        if !mirror.admit(Kind::RemoveMembership) {
-            outcome.line(
-                &pair,
-                "remove-from-group",
-                vec![group.to_owned()],
-                Done::Held,
-            );
+        let (kind, action) = (Kind::RemoveMembership, "remove-from-group");
+        if !mirror.admit_or_hold(kind, outcome, &pair, action, vec![group.to_owned()]) {
             return Ok(());
         }
         let removed = mirror
-            .write(
-                outcome,
-                &pair,
-                "remove-from-group",
-                vec![group.to_owned()],
-                async {
-                    users::remove_from_group(mirror.secondary.pool(), pair.secondary(), group).await
-                },
-            )
+            .write(outcome, &pair, action, vec![group.to_owned()], async {
+                users::remove_from_group(mirror.secondary.pool(), pair.secondary(), group).await
+            })
             .await;
-        let removed = mirror.count(Kind::RemoveMembership, removed)?;
+        let removed = mirror.take_back_unless_made(kind, removed)?;
         outcome.counts.group_changes += u64::from(removed);
         Ok(())
     }

@@ -2,10 +2,11 @@
 //! right before it.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
-use replication::holder::{Holders, Parked, find_original, is_parked};
+use replication::holder::{Holders, MAX_HOLDERS, Parked, find_original, is_parked};
 use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
 use shared::aws::AwsError;
@@ -20,7 +21,7 @@ use shared::withheld::{self, Why, Withheld};
 use tokio::sync::OnceCell;
 
 use crate::changes::Changes;
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, address_of_flag};
 use crate::decision::{AttributeChanges, decide, new_base};
 use crate::error::ReconcileError;
 use crate::guard::{Guard, Kind};
@@ -30,9 +31,6 @@ use crate::plan::Candidate;
 use crate::progress::Progress;
 use crate::refused::RefusedValues;
 use crate::sorted::hash::hash16;
-
-/// How many holders of one address are dealt with.
-const MAX_HOLDERS: u32 = 3;
 
 /// What makes the secondary pool equal to the primary pool, person by person.
 pub struct Mirror<'a> {
@@ -71,24 +69,11 @@ impl Mirror<'_> {
     pub async fn look(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
         let mut outcome = match self.look_into(candidate).await {
             Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
-                // Nobody can tell whether they have used the secondary pool, so nothing is written, and the others come after.
-                tracing::error!(%error, "nothing is written to this person");
-                let (primary, secondary) = (&candidate.primary, &candidate.secondary);
-                let pair = Pair::of(primary.as_deref(), secondary.as_deref());
-                let mut outcome = Outcome::default();
-                outcome.report(&pair, "record-unreadable", Vec::new());
-                outcome.failed += 1;
-                outcome
+                // Nobody can tell whether they have used the secondary pool.
+                not_looked_at(candidate, "record-unreadable", &error)
             }
             Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
-                // One person's name, which nobody can be looked up by. The others come after.
-                tracing::error!(sub = candidate.primary, secondary_sub = candidate.secondary, %error, "nothing is written to this person");
-                let (primary, secondary) = (&candidate.primary, &candidate.secondary);
-                let pair = Pair::of(primary.as_deref(), secondary.as_deref());
-                let mut outcome = Outcome::default();
-                outcome.report(&pair, "refused", Vec::new());
-                outcome.failed += 1;
-                outcome
+                not_looked_at(candidate, "refused", &error)
             }
             outcome => outcome?,
         };
@@ -208,7 +193,8 @@ impl Mirror<'_> {
     ) -> Result<(), ReconcileError> {
         let pair = Pair::of(primary.sub(), secondary.sub());
         if self.comparison.origin().is_none() {
-            return self.report_differences(&pair, primary, &secondary, outcome);
+            self.report_differences(&pair, primary, &secondary, outcome);
+            return Ok(());
         }
         let is_enabled = self
             .mirror_enabled(&pair, primary, &secondary, outcome)
@@ -244,7 +230,7 @@ impl Mirror<'_> {
         primary: &Person,
         secondary: &Person,
         outcome: &mut Outcome,
-    ) -> Result<(), ReconcileError> {
+    ) {
         let changes = decide(
             self.comparison,
             &primary.attributes,
@@ -259,7 +245,6 @@ impl Mirror<'_> {
         if !names.is_empty() {
             outcome.report(pair, "names-only", names);
         }
-        Ok(())
     }
 
     /// Disables whoever is disabled in the primary pool, and enables again whom twinpool has disabled. Gives whether the user in the
@@ -365,10 +350,11 @@ impl Mirror<'_> {
         }
         // Whoever waits for an address has been counted as the one who needed theirs.
         let is_parked = secondary.attributes.get("email").is_some_and(is_parked);
-        if changes.change_an_address() && !is_parked && !self.admit(Kind::ChangeAddress) {
+        if changes.change_an_address() && !is_parked {
             let addresses = changes.names_of_addresses();
-            outcome.line(pair, "update", addresses, Done::Held);
-            changes = changes.without_addresses();
+            if !self.admit_or_hold(Kind::ChangeAddress, outcome, pair, "update", addresses) {
+                changes = changes.without_addresses();
+            }
         }
         let is_counted = changes.change_an_address() && !is_parked;
         let written = self
@@ -376,7 +362,7 @@ impl Mirror<'_> {
             .await;
         if is_counted {
             let made = written.map(|()| changes.change_an_address());
-            self.count(Kind::ChangeAddress, made)?;
+            self.take_back_unless_made(Kind::ChangeAddress, made)?;
         } else {
             written?;
         }
@@ -529,7 +515,7 @@ impl Mirror<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let is_flag = |name: &str| crate::comparison::address_of_flag(name).is_some();
+        let is_flag = |name: &str| address_of_flag(name).is_some();
         // Any other refusal may be of the moment: somebody else has the address, or the user has just been deleted.
         let is_of_value = |code: &str| code == "InvalidParameterException";
         let of_values = failed
@@ -702,15 +688,16 @@ impl Mirror<'_> {
             .filter(|(withheld, _)| withheld.why == Why::Deleted)
             .map(|(withheld, _)| withheld.first_missed);
         let Some(since) = since.filter(|_| !secondary.enabled) else {
+            let (kind, action) = (Kind::Withhold, "withhold");
             // An earlier run ended before it could disable them: since when they are missed stays.
             let done = match since {
-                Some(_) => {
-                    self.disable(pair, Kind::Withhold, "withhold", outcome)
-                        .await?
-                }
                 None => {
                     self.withhold(pair, secondary, identity, Why::Deleted, outcome)
                         .await?
+                }
+                Some(_) => {
+                    self.admit_or_hold(kind, outcome, pair, action, Vec::new())
+                        && self.disable(pair, kind, action, outcome).await?
                 }
             };
             outcome.counts.withheld += u64::from(done);
@@ -723,8 +710,7 @@ impl Mirror<'_> {
             outcome.report(pair, "deleted-in-primary", Vec::new());
             return Ok(());
         }
-        if !self.admit(Kind::Delete) {
-            outcome.line(pair, "delete", Vec::new(), Done::Held);
+        if !self.admit_or_hold(Kind::Delete, outcome, pair, "delete", Vec::new()) {
             return Ok(());
         }
         let deleted = self
@@ -734,7 +720,7 @@ impl Mirror<'_> {
                     .map(|_| ())
             })
             .await;
-        outcome.counts.removed += u64::from(self.count(Kind::Delete, deleted)?);
+        outcome.counts.removed += u64::from(self.take_back_unless_made(Kind::Delete, deleted)?);
         Ok(())
     }
 
@@ -751,14 +737,13 @@ impl Mirror<'_> {
             Why::Disabled => (Kind::Disable, "disable"),
             Why::Deleted => (Kind::Withhold, "withhold"),
         };
-        if !self.admit(kind) {
-            outcome.line(pair, action, Vec::new(), Done::Held);
+        if !self.admit_or_hold(kind, outcome, pair, action, Vec::new()) {
             return Ok(false);
         }
         // Before the user is touched: who is interrupted in between leaves a record that the next run finds.
         let remembered = self.remember(pair, secondary, identity, why).await;
-        self.count(kind, remembered.map(|()| true))?;
-        self.disable_admitted(pair, kind, action, outcome).await
+        self.take_back_unless_made(kind, remembered.map(|()| true))?;
+        self.disable(pair, kind, action, outcome).await
     }
 
     /// Keeps what a replica is.
@@ -790,20 +775,6 @@ impl Mirror<'_> {
         action: &str,
         outcome: &mut Outcome,
     ) -> Result<bool, ReconcileError> {
-        if !self.admit(kind) {
-            outcome.line(pair, action, Vec::new(), Done::Held);
-            return Ok(false);
-        }
-        self.disable_admitted(pair, kind, action, outcome).await
-    }
-
-    async fn disable_admitted(
-        &self,
-        pair: &Pair,
-        kind: Kind,
-        action: &str,
-        outcome: &mut Outcome,
-    ) -> Result<bool, ReconcileError> {
         let disabled = self
             .write(outcome, pair, action, Vec::new(), async {
                 // Disabled last: whoever is interrupted in between is found enabled, and both are done again.
@@ -811,7 +782,7 @@ impl Mirror<'_> {
                 users::disable(self.secondary.pool(), pair.secondary()).await
             })
             .await;
-        self.count(kind, disabled)
+        self.take_back_unless_made(kind, disabled)
     }
 
     /// Carries a write out, unless this is a dry run, and keeps a line about it. True if it was done, or is planned.
@@ -960,10 +931,7 @@ impl Mirror<'_> {
         progress: &mut Progress,
         changes: &mut Changes,
     ) -> Result<(), ReconcileError> {
-        progress.guard = Guard {
-            pairs: progress.guard.pairs,
-            ..self.guard()
-        };
+        progress.guard = self.guard();
         changes.close(progress).await?;
         progress.store(self.bucket).await
     }
@@ -973,14 +941,30 @@ impl Mirror<'_> {
         self.locked_guard().plan(kind);
     }
 
+    /// Whether one more change of this kind may be made. One that is held back gets a line.
+    pub fn admit_or_hold(
+        &self,
+        kind: Kind,
+        outcome: &mut Outcome,
+        pair: &Pair,
+        action: &str,
+        attributes: Vec<String>,
+    ) -> bool {
+        let is_admitted = self.admit(kind);
+        if !is_admitted {
+            outcome.line(pair, action, attributes, Done::Held);
+        }
+        is_admitted
+    }
+
     /// Whether one more change of this kind may be made.
-    pub fn admit(&self, kind: Kind) -> bool {
+    fn admit(&self, kind: Kind) -> bool {
         self.locked_guard().admit(kind)
     }
 
     /// Takes the admission of a change back that was not made. If the run ends here, a later worker looks at this person again, and
     /// counts the change then.
-    pub fn count(
+    pub fn take_back_unless_made(
         &self,
         kind: Kind,
         made: Result<bool, ReconcileError>,
@@ -1013,6 +997,16 @@ pub fn is_refused(error: &AwsError) -> bool {
             error.code(),
             "ResourceNotFoundException" | "LimitExceededException"
         )
+}
+
+/// Reports somebody who cannot be looked at. Nothing is written to them, and the others come after.
+fn not_looked_at(candidate: &Candidate, reason: &str, error: &dyn Display) -> Outcome {
+    let (primary, secondary) = (candidate.primary.as_deref(), candidate.secondary.as_deref());
+    tracing::error!(sub = primary, secondary_sub = secondary, %error, "nothing is written to this person");
+    let mut outcome = Outcome::default();
+    outcome.report(&Pair::of(primary, secondary), reason, Vec::new());
+    outcome.failed += 1;
+    outcome
 }
 
 /// Whether a user cannot be looked up by a name because no username may be like it, although people may have it as an attribute

@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use shared::aws::AwsError;
+use shared::import_csv::reader::Lines;
 use shared::s3::bucket::Bucket;
 use shared::s3::download::Download;
 
@@ -11,8 +12,8 @@ use crate::error::ReconcileError;
 pub struct PlanLines {
     bucket: String,
     download: Download,
-    text: Vec<u8>,
-    start: usize,
+    lines: Lines,
+    is_downloaded: bool,
     skip: u64,
 }
 
@@ -29,8 +30,8 @@ impl PlanLines {
         Ok(Self {
             bucket: bucket.name().to_owned(),
             download,
-            text: Vec::new(),
-            start: 0,
+            lines: Lines::default(),
+            is_downloaded: false,
             skip,
         })
     }
@@ -47,7 +48,7 @@ impl PlanLines {
     ) -> Result<(Vec<T>, u64), ReconcileError> {
         let (mut batch, mut read) = (Vec::new(), 0);
         while batch.len() < most {
-            let Some(line) = self.next_line().await? else {
+            let Some(line) = self.next_line::<T>().await? else {
                 break;
             };
             if self.skip > 0 {
@@ -55,7 +56,6 @@ impl PlanLines {
                 continue;
             }
             read += 1;
-            let line: T = serde_json::from_slice(&line).map_err(|_| self.damaged())?;
             batch.extend(is_wanted(&line).then_some(line));
         }
         Ok((batch, read))
@@ -65,19 +65,24 @@ impl PlanLines {
         AwsError::incomplete_response("GetObject", &self.bucket, "a plan").into()
     }
 
-    async fn next_line(&mut self) -> Result<Option<Vec<u8>>, ReconcileError> {
+    async fn next_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReconcileError> {
         loop {
-            let rest = &self.text[self.start..];
-            if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
-                let line = rest[..length].to_vec();
-                self.start += length + 1;
-                return Ok(Some(line));
+            if let Some(line) = self.lines.next_line() {
+                let line = line
+                    .text
+                    .ok()
+                    .and_then(|line| serde_json::from_str(line).ok());
+                return line.map(Some).ok_or_else(|| self.damaged());
             }
-            self.text.drain(..self.start);
-            self.start = 0;
+            if self.is_downloaded {
+                return Ok(None);
+            }
             match self.download.next_chunk().await? {
-                Some(chunk) => self.text.extend_from_slice(&chunk),
-                None => return Ok(None),
+                Some(chunk) => self.lines.feed(&chunk),
+                None => {
+                    self.lines.end();
+                    self.is_downloaded = true;
+                }
             }
         }
     }

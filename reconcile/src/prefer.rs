@@ -5,11 +5,9 @@
 //! only what is still as it was reported is written, on a fresh look at both users and at the journal record.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use replication::pool_rules::{ADDRESSES, PoolRules};
 use serde::Serialize;
-use shared::aws::RetryPolicy;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::id::Id;
@@ -19,14 +17,12 @@ use shared::person::{Attributes, Person};
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, address_of_flag};
 use crate::decision::{Finding, decide, new_base};
 use crate::error::ReconcileError;
 use crate::report::{Change, Report, Reported, changes_key, report_key};
 use crate::request::{ReconcileConfig, RunContext, Step};
-
-/// A run without a deadline ends by itself, but a pool needs one.
-const RUN_TIME_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+use crate::run::check_pools;
 
 /// How often a journal record is read again that changes while it is brought up to date.
 const RECORD_ATTEMPTS: u32 = 3;
@@ -81,13 +77,8 @@ pub async fn run(
     if !request.subs.is_empty() {
         answer.not_written = select(&mut reported, &request.subs);
     }
-    let deadline = context.deadline;
-    let deadline = deadline.unwrap_or_else(|| Instant::now() + RUN_TIME_LIMIT);
-    let rate = config.writes_per_second;
-    let pool = |id| {
-        let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
-        Pool::rate_limited(client, id.clone(), rate, deadline)
-    };
+    let deadline = context.last_call_at();
+    let pool = |id| config.rate_limited(id, config.writes_per_second, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let descriptions = (primary.describe().await?, secondary.describe().await?);
     let written_to = match request.side {
@@ -119,16 +110,7 @@ async fn read_reported(
 ) -> Result<ReportedPeople, ReconcileError> {
     let report = config.bucket.get_json::<Report>(&report_key(run)).await?;
     let (report, _) = report.ok_or_else(|| ReconcileError::NoSuchRun(run.to_string()))?;
-    let theirs = (report.primary.pool.as_str(), report.secondary.pool.as_str());
-    let ours = (config.primary.as_str(), config.secondary.as_str());
-    if theirs != ours {
-        let pools = |(primary, secondary)| format!("{primary} and {secondary}");
-        return Err(ReconcileError::OtherPools {
-            run: run.to_string(),
-            theirs: pools(theirs),
-            ours: pools(ours),
-        });
-    }
+    check_pools(config, &report)?;
     let mut reported = ReportedPeople::new();
     for number in 1.. {
         let key = changes_key(run, number);
@@ -242,12 +224,8 @@ impl Plan {
 
     /// The attributes that are written or deleted.
     fn names(&self) -> impl Iterator<Item = &str> {
-        let is_flag = |name: &str| {
-            let address = name.strip_suffix("_verified");
-            address.is_some_and(|address| ADDRESSES.contains(&address))
-        };
         let written = self.write.iter().map(|(name, _)| name);
-        let written = written.filter(move |name| !is_flag(name));
+        let written = written.filter(|name| address_of_flag(name).is_none());
         written.chain(self.delete.iter().map(String::as_str))
     }
 }
@@ -350,10 +328,9 @@ impl Decision<'_> {
         let pool = self.written_to;
         let sub = user.sub().unwrap_or(&user.username);
         for refused in users::write_attributes(pool, sub, &plan.write).await? {
-            match refused.name.strip_suffix("_verified") {
-                // It is named with its address.
-                Some(address) if ADDRESSES.contains(&address) => {}
-                _ => plan.leave(&refused.name, refused.code),
+            // A flag is named with its address.
+            if address_of_flag(&refused.name).is_none() {
+                plan.leave(&refused.name, refused.code);
             }
         }
         for name in plan.delete.clone() {

@@ -7,6 +7,7 @@ use shared::id::Id;
 use shared::s3::bucket::{Bucket, Condition};
 use shared::s3::json::JsonError;
 use shared::s3::lease::{Holder, LeaseState};
+use shared::snapshot::layout::PARTS_PREFIX;
 use shared::time::{is_in_future, now};
 
 use crate::error::ReconcileError;
@@ -22,9 +23,6 @@ const MAX_AGE_TO_RESUME: SignedDuration = SignedDuration::from_hours(24);
 
 /// After so many invocations in a row that ended with an error, a run is not gone on with either: what it meets may be of its plan.
 const MAX_FAILURES: u32 = 5;
-
-/// The prefix of what only one run needs, which the bucket's lifecycle removes after some days.
-const PARTS_PREFIX: &str = "parts/";
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +108,8 @@ pub struct Progress {
     pub dealt_with: Vec<Candidate>,
     /// People looked at.
     pub looked_at: u64,
+    /// Pairs that the joins have found.
+    pub pairs: u64,
     /// The mass change guard.
     pub guard: Guard,
     /// The pairs of the last run, of which a part is many for the guard; none before the first run.
@@ -158,6 +158,7 @@ impl Progress {
             line: 0,
             dealt_with: Vec::new(),
             looked_at: 0,
+            pairs: 0,
             guard,
             last_pairs: None,
             counts: Counts::default(),
@@ -241,23 +242,6 @@ impl LeaseState for ReconcileLease {
 
     fn set_holder(&mut self, holder: Option<Holder>) {
         self.version = 1;
-        self.holder = holder;
-    }
-}
-
-/// Who holds some lease, whatever else its object keeps.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AnyLease {
-    holder: Option<Holder>,
-}
-
-impl LeaseState for AnyLease {
-    fn holder(&self) -> Option<&Holder> {
-        self.holder.as_ref()
-    }
-
-    fn set_holder(&mut self, holder: Option<Holder>) {
         self.holder = holder;
     }
 }

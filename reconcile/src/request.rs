@@ -1,11 +1,12 @@
 //! What a run of reconcile is asked for, and what it answers.
 
 use std::num::NonZeroU16;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use shared::aws::Sdk;
+use shared::aws::{RetryPolicy, Sdk};
+use shared::cognito::pool::Pool;
 use shared::environment::CustomAttribute;
 use shared::id::Id;
 use shared::pool_id::PoolId;
@@ -55,6 +56,14 @@ pub struct ReconcileConfig {
     pub withhold_days: u16,
 }
 
+impl ReconcileConfig {
+    /// One of the pools, called at most so many times a second until a deadline.
+    pub fn rate_limited(&self, pool: &PoolId, calls_per_second: u32, deadline: Instant) -> Pool {
+        let client = self.sdk.cognito(pool, RetryPolicy::NO_RETRY);
+        Pool::rate_limited(client, pool.clone(), calls_per_second, deadline)
+    }
+}
+
 /// What is asked for: the payload of the function beside `action`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -79,6 +88,23 @@ pub struct RunContext<'a> {
     /// Is called with each step of progress.
     pub on_progress: &'a (dyn Fn(Step) + Sync),
 }
+
+impl RunContext<'_> {
+    /// Whether the rest is to be left to a later run.
+    pub fn is_time_up(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The latest time at which a call to a pool may begin.
+    pub fn last_call_at(&self) -> Instant {
+        self.deadline
+            .unwrap_or_else(|| Instant::now() + NO_DEADLINE)
+    }
+}
+
+/// The time of a run without a deadline.
+const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// When more people than this are missing, a fill should bring them.
 pub const FILL_THRESHOLD: u64 = 500;

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use replication::holder::Parked;
 use replication::secondary::{Secondary, Settings};
-use shared::aws::{AwsError, RetryPolicy};
+use shared::aws::AwsError;
 use shared::cognito::clients::read_clients;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::id::Id;
 use shared::journal;
-use shared::pool_id::PoolId;
 use shared::s3::bucket::{Bucket, Condition};
 use shared::s3::json::to_json;
-use shared::s3::lease::{Lease, LeaseState, Term};
+use shared::s3::lease::{self, Lease, LeaseState, Term};
+use shared::snapshot::layout::{FILLS_PREFIX, RESTORE_LEASE_KEY};
 use shared::snapshot::lease as snapshot_lease;
 use shared::time::{is_in_future, now};
 use tokio::sync::OnceCell;
@@ -23,11 +23,11 @@ use crate::changes::Changes;
 use crate::compare::Comparing;
 use crate::comparison::Comparison;
 use crate::error::ReconcileError;
-use crate::groups::{Groups, GroupsDone};
+use crate::groups::Groups;
 use crate::guard::{Guard, Kinds};
 use crate::list_pools::{list_both, list_withheld};
 use crate::mirror::Mirror;
-use crate::progress::{AnyLease, Phase, Progress, ReconcileLease};
+use crate::progress::{Phase, Progress, ReconcileLease};
 use crate::report::{Latest, PoolListed, RECONCILES_PREFIX, Report, report_key};
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
@@ -38,10 +38,6 @@ use crate::write::{Writing, Written};
 /// The lease of runs, and of dry runs, which move nothing and wait for nobody.
 const LEASE_KEY: &str = "reconciles/lease.json";
 const DRY_RUN_LEASE_KEY: &str = "reconciles/lease-dry-run.json";
-
-/// Where a fill keeps its snapshot and its restore, and the lease of a restore.
-const FILLS_PREFIX: &str = "fills/";
-const RESTORE_LEASE_KEY: &str = "restores/open.json";
 
 /// A killed run keeps the lease no longer than until the next invocation.
 const TERM: Term = Term::Renewed {
@@ -63,9 +59,6 @@ const LOOKUPS_PER_SECOND: u32 = 20;
 
 /// Calls a second that read or write the definitions of groups, of the 5 of each operation and pool (DG:quotas).
 const DEFINITIONS_PER_SECOND: u32 = 4;
-
-/// The time of a run without a deadline.
-const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Runs reconcile: begins a run, or goes on with one that was cut off.
 ///
@@ -177,8 +170,7 @@ async fn reason_to_wait(
     // A fill brings people whom a run would create one by one.
     let fills = config.bucket.below(FILLS_PREFIX);
     let (fill, _) = snapshot_lease::read(&fills).await?;
-    let importing = fills.get_json::<AnyLease>(RESTORE_LEASE_KEY).await?;
-    let importing = importing.and_then(|(lease, _)| lease.held_until(now));
+    let importing = lease::held_until(&fills, RESTORE_LEASE_KEY, now).await?;
     let held = snapshot
         .held_until(now)
         .or(fill.held_until(now))
@@ -199,11 +191,7 @@ async fn begin(
         None => None,
     };
     if let Some(report) = &report {
-        check_pools(
-            config,
-            [&report.primary.pool, &report.secondary.pool],
-            &report.reconcile,
-        )?;
+        check_pools(config, report)?;
     }
     let mut guard = Guard {
         earlier: made_within(bucket, now() - GUARD_TIME).await?,
@@ -212,11 +200,7 @@ async fn begin(
     if let Some(run) = &request.accept {
         let accepted = bucket.get_json::<Report>(&report_key(run)).await?;
         let (accepted, _) = accepted.ok_or_else(|| ReconcileError::NoSuchRun(run.to_string()))?;
-        check_pools(
-            config,
-            [&accepted.primary.pool, &accepted.secondary.pool],
-            run,
-        )?;
+        check_pools(config, &accepted)?;
         guard.accepted = accepted.held;
         for (kind, made) in &guard.earlier {
             // What was made before was let through without the operator.
@@ -245,18 +229,15 @@ async fn begin(
 }
 
 /// A report of other pools than these is of no use, and a run that follows it may be a mistake.
-pub(crate) fn check_pools(
-    config: &ReconcileConfig,
-    theirs: [&String; 2],
-    run: &Id,
-) -> Result<(), ReconcileError> {
+pub(crate) fn check_pools(config: &ReconcileConfig, report: &Report) -> Result<(), ReconcileError> {
     let ours = [config.primary.as_str(), config.secondary.as_str()];
-    if theirs.map(String::as_str) == ours {
+    let theirs = [&report.primary.pool, &report.secondary.pool].map(String::as_str);
+    if theirs == ours {
         return Ok(());
     }
     Err(ReconcileError::OtherPools {
-        run: run.to_string(),
-        theirs: theirs.map(String::as_str).join(" and "),
+        run: report.reconcile.to_string(),
+        theirs: theirs.join(" and "),
         ours: ours.join(" and "),
     })
 }
@@ -298,10 +279,7 @@ struct Pools {
 
 impl Pools {
     fn of(config: &ReconcileConfig, deadline: Instant, comparison: &Comparison) -> Self {
-        let pool = |id: &PoolId, rate| {
-            let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
-            Pool::rate_limited(client, id.clone(), rate, deadline)
-        };
+        let pool = |id, rate| config.rate_limited(id, rate, deadline);
         let settings = Settings {
             activate: config.activate,
             origin: comparison.origin().cloned(),
@@ -327,9 +305,7 @@ async fn work(
     progress: &mut Progress,
     context: &RunContext<'_>,
 ) -> Result<Answer, ReconcileError> {
-    let deadline = context
-        .deadline
-        .unwrap_or_else(|| Instant::now() + NO_DEADLINE);
+    let deadline = context.last_call_at();
     let comparison = look_at_pools(config, deadline).await?;
     let pools = Pools::of(config, deadline, &comparison);
     let mut changes = Changes::new(&config.bucket);
@@ -376,10 +352,7 @@ async fn look_at_pools(
     config: &ReconcileConfig,
     deadline: Instant,
 ) -> Result<Comparison, ReconcileError> {
-    let pool = |id: &PoolId| {
-        let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
-        Pool::rate_limited(client, id.clone(), LOOKUPS_PER_SECOND, deadline)
-    };
+    let pool = |id| config.rate_limited(id, LOOKUPS_PER_SECOND, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let of_primary = primary.describe().await?;
     let of_secondary = secondary.describe().await?;
@@ -435,8 +408,7 @@ async fn take_phases(
         comparison,
         bucket,
         delete_before: (progress.started_at - withhold_for).as_second(),
-        stop_at: context.deadline,
-        on_progress: context.on_progress,
+        context,
     };
     for (phase, next) in [
         (Phase::ByIdentity, Phase::ByName),
@@ -452,9 +424,7 @@ async fn take_phases(
             progress.store(bucket).await?;
         }
     }
-    let mut guard = progress.guard.clone();
-    let own_pairs = guard.pairs;
-    guard.pairs = progress.last_pairs.unwrap_or(own_pairs);
+    progress.guard.pairs = progress.last_pairs.unwrap_or(progress.pairs);
     let mirror = Mirror {
         comparison,
         primary: &pools.primary,
@@ -464,16 +434,13 @@ async fn take_phases(
         activate: config.activate,
         withhold_for,
         is_dry_run: progress.is_dry_run,
-        guard: Mutex::new(guard),
+        guard: Mutex::new(progress.guard.clone()),
         parked: Parked::default(),
         made_way: Mutex::default(),
         used_identities: OnceCell::new(),
     };
     let taken = write_phases(pools, &mirror, progress, changes, context).await;
-    progress.guard = Guard {
-        pairs: own_pairs,
-        ..mirror.guard()
-    };
+    progress.guard = mirror.guard();
     let written = taken?;
     Ok(match written {
         Written::Partly => Status::InProgress,
@@ -498,9 +465,7 @@ async fn write_phases(
     let writing = Writing {
         mirror,
         bucket: mirror.bucket,
-        stop_at: context.deadline,
-        leave_to_fill: context.leave_to_fill && !progress.is_dry_run,
-        on_progress: context.on_progress,
+        context,
     };
     if progress.phase == Phase::Writing {
         match writing.write(progress, changes).await? {
@@ -517,10 +482,9 @@ async fn write_phases(
             listed_primary: &pools.listed_primary,
             listed_secondary: &pools.listed_secondary,
             definitions: (&pools.definitions.0, &pools.definitions.1),
-            stop_at: context.deadline,
-            on_progress: context.on_progress,
+            context,
         };
-        if groups.compare(progress, changes).await? == GroupsDone::Partly {
+        if !groups.compare(progress, changes).await? {
             return Ok(Written::Partly);
         }
     }
@@ -559,7 +523,7 @@ async fn write_report(
         secondary: listed(&progress.secondary),
         counts: progress.counts,
         newly_reported,
-        pairs: progress.guard.pairs,
+        pairs: progress.pairs,
         held: progress.guard.held.clone(),
         made: progress.guard.made_without_operator(),
         reported: progress.reported.clone(),

@@ -13,7 +13,7 @@ use crate::mirror::Mirror;
 use crate::plan::{Candidate, Stage};
 use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
-use crate::request::{FILL_THRESHOLD, Step};
+use crate::request::{FILL_THRESHOLD, RunContext, Step};
 
 /// People looked at concurrently.
 const CONCURRENT_PEOPLE: usize = 8;
@@ -33,12 +33,8 @@ pub struct Writing<'a> {
     pub mirror: &'a Mirror<'a>,
     /// The snapshot bucket.
     pub bucket: &'a Bucket,
-    /// When to leave the rest to a later worker.
-    pub stop_at: Option<Instant>,
-    /// Whether many missing people are left to a fill.
-    pub leave_to_fill: bool,
-    /// Is called with each step of progress.
-    pub on_progress: &'a (dyn Fn(Step) + Sync),
+    /// The run.
+    pub context: &'a RunContext<'a>,
 }
 
 /// How it ended.
@@ -65,14 +61,15 @@ impl Writing<'_> {
     ) -> Result<Written, ReconcileError> {
         let mut last_saved = Instant::now();
         let many_are_missing = progress.missing > FILL_THRESHOLD;
+        let leave_to_fill = self.context.leave_to_fill && !progress.is_dry_run;
         while let Some(&stage) = Stage::ALL.get(progress.stage) {
-            if stage == Stage::Create && many_are_missing && self.leave_to_fill {
+            if stage == Stage::Create && many_are_missing && leave_to_fill {
                 return Ok(Written::FillNeeded);
             }
             while let Some(file) = progress.plan.get(progress.file).cloned() {
                 let mut lines = PlanLines::open(self.bucket, &file, progress.line).await?;
                 loop {
-                    if self.is_time_up() {
+                    if self.context.is_time_up() {
                         return Ok(match stage == Stage::Create && many_are_missing {
                             true => Written::FillNeeded,
                             false => Written::Partly,
@@ -135,7 +132,7 @@ impl Writing<'_> {
                     changes.add(outcome, progress).await?;
                     progress.dealt_with.push(look.candidate.clone());
                     progress.looked_at += 1;
-                    (self.on_progress)(Step::Writing(progress.looked_at, progress.planned));
+                    (self.context.on_progress)(Step::Writing(progress.looked_at, progress.planned));
                 }
                 Err(failed) => error = error.or(Some(failed)),
             }
@@ -166,10 +163,5 @@ impl Writing<'_> {
         // Who still waits is moved by the next run.
         progress.failed += self.mirror.parked.take().len() as u64;
         Ok(())
-    }
-
-    fn is_time_up(&self) -> bool {
-        self.stop_at
-            .is_some_and(|stop_at| Instant::now() >= stop_at)
     }
 }

@@ -17,7 +17,7 @@ use crate::pool_rules::ADDRESSES;
 use crate::replica::{Name, Replica};
 use crate::secondary::{Held, NotReplicated, Replicated, Secondary};
 
-/// What the outbox worker needs to free a name.
+/// What frees a name that another person's replica holds.
 pub struct Holders<'a> {
     /// The primary pool.
     pub primary: &'a Pool,
@@ -29,12 +29,12 @@ pub struct Holders<'a> {
     pub parked: Option<&'a Parked>,
     /// Whether one more replica whose person is gone may be deleted.
     pub may_delete: &'a (dyn Fn() -> bool + Sync),
-    /// Is told what was done to others, by `sub`: `move`, `delete` or `reclaim`.
+    /// Collects what was done to others, by `sub`: `move`, `delete` or `reclaim`.
     pub on_made_way: Option<&'a Mutex<Vec<(String, &'static str)>>>,
 }
 
 /// How many holders of one person's names are dealt with: of the username and of two addresses.
-const MAX_HOLDERS: u32 = 3;
+pub const MAX_HOLDERS: u32 = 3;
 
 /// Replicas whose address somebody else needs before they can be given the address that their person has now: they wait with an address
 /// that nobody can receive mail at. Whoever parks them moves them on.

@@ -15,6 +15,7 @@ use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::snapshot::error::SnapshotError;
+use shared::snapshot::layout::FILLS_PREFIX;
 use shared::snapshot::manifest::Manifest;
 use shared::snapshot::purpose::Purpose;
 use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker};
@@ -26,9 +27,6 @@ use crate::lease::{RestoreState, read_state};
 use crate::names::IdentityHash;
 use crate::request::{Request, Response, Scope, SnapshotChoice};
 use crate::run::{Fill, RestoreConfig, RoleArn, RunContext, restore};
-
-/// The prefix of everything that belongs to fills.
-pub const FILLS_PREFIX: &str = "fills/";
 
 /// The snapshot of an older fill is not used again: who was disabled or deleted since would come with it.
 const MAX_AGE_OF_SNAPSHOT: SignedDuration = SignedDuration::from_hours(24);

@@ -12,12 +12,11 @@ use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::s3::lease::{Holder, Lease, LeaseState, Term};
+use shared::snapshot::layout::RESTORE_LEASE_KEY;
 use shared::time::now;
 
 use crate::error::RestoreError;
 use crate::request::{Request, SnapshotChoice, Status};
-
-const LEASE_KEY: &str = "restores/open.json";
 
 /// How long the lease is valid without a renewal.
 const LEASE_VALIDITY: SignedDuration = SignedDuration::from_secs(30);
@@ -102,7 +101,7 @@ pub async fn take_lease(
 ) -> Result<RestoreLease, RestoreError> {
     let mut has_waited = false;
     loop {
-        let seen = bucket.get_json::<RestoreState>(LEASE_KEY).await?;
+        let seen = bucket.get_json::<RestoreState>(RESTORE_LEASE_KEY).await?;
         let now = now();
         let held_until = seen.as_ref().and_then(|(state, _)| state.held_until(now));
         if let Some(until) = held_until {
@@ -128,7 +127,14 @@ pub async fn take_lease(
             validity: LEASE_VALIDITY,
             interval: RENEWAL_INTERVAL,
         };
-        let lease = Lease::take(bucket, LEASE_KEY, etag.as_deref(), state, holder, term);
+        let lease = Lease::take(
+            bucket,
+            RESTORE_LEASE_KEY,
+            etag.as_deref(),
+            state,
+            holder,
+            term,
+        );
         if let Some(lease) = lease.await? {
             return Ok(lease);
         }
@@ -141,7 +147,7 @@ pub async fn take_lease(
 ///
 /// S3 failed, or the object cannot be read.
 pub async fn read_state(bucket: &Bucket) -> Result<Option<RestoreState>, JsonError> {
-    let state = bucket.get_json(LEASE_KEY).await?;
+    let state = bucket.get_json(RESTORE_LEASE_KEY).await?;
     Ok(state.map(|(state, _)| state))
 }
 

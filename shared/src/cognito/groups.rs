@@ -69,6 +69,25 @@ pub async fn list(pool: &Pool) -> Result<Vec<Group>, PoolError> {
     }
 }
 
+/// ListGroups: whether the pool has a group.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn has_groups(pool: &Pool) -> Result<bool, PoolError> {
+    let response = pool
+        .call_with_retry("ListGroups", || {
+            pool.client()
+                .list_groups()
+                .user_pool_id(pool.id().as_str())
+                .limit(1)
+                .send()
+        })
+        .await?;
+    let incomplete = || AwsError::incomplete_response("ListGroups", pool.id(), "groups");
+    Ok(!response.groups.ok_or_else(incomplete)?.is_empty())
+}
+
 /// CreateGroup, without a role.
 ///
 /// # Errors

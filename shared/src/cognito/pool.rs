@@ -137,25 +137,6 @@ impl Pool {
             .ok_or_else(|| AwsError::incomplete_response("GetCSVHeader", &self.id, "a header"))?)
     }
 
-    /// Whether the pool has a group: ListGroups.
-    ///
-    /// # Errors
-    ///
-    /// The call failed, or the deadline passed.
-    pub async fn has_groups(&self) -> Result<bool, PoolError> {
-        let response = self
-            .call_with_retry("ListGroups", || {
-                self.client
-                    .list_groups()
-                    .user_pool_id(self.id.as_str())
-                    .limit(1)
-                    .send()
-            })
-            .await?;
-        let incomplete = || AwsError::incomplete_response("ListGroups", &self.id, "groups");
-        Ok(!response.groups.ok_or_else(incomplete)?.is_empty())
-    }
-
     /// Sends a call, and retries it while that may help: until the deadline when the pool is throttled, a few times otherwise.
     /// Without limits it sends the call once, because the client retries.
     ///

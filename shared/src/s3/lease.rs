@@ -38,6 +38,26 @@ pub trait LeaseState: Clone + PartialEq + Serialize + DeserializeOwned {
     }
 }
 
+/// When a lease expires that somebody holds, whatever else its object keeps; none when it is free.
+///
+/// # Errors
+///
+/// S3 failed, or the object is no lease.
+pub async fn held_until(
+    bucket: &Bucket,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, JsonError> {
+    #[derive(Deserialize)]
+    struct AnyLease {
+        #[serde(default)]
+        holder: Option<Holder>,
+    }
+    let lease = bucket.get_json::<AnyLease>(key).await?;
+    let until = lease.and_then(|(lease, _)| Some(lease.holder?.until));
+    Ok(until.filter(|until| *until > now))
+}
+
 /// How long a lease is valid.
 #[derive(Clone, Copy, Debug)]
 pub enum Term {

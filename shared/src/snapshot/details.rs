@@ -6,6 +6,7 @@
 use tokio::sync::OnceCell;
 
 use crate::aws::error::Failure;
+use crate::cognito::groups::has_groups;
 use crate::cognito::pool::PoolError;
 use crate::cognito::users;
 use crate::person::{Person, Status};
@@ -97,7 +98,7 @@ impl<'a> Details<'a> {
     async fn groups_of(&self, person: &Person) -> Result<Vec<String>, SnapshotError> {
         let pool = self.task.pool;
         let has_groups = self.has_groups.get_or_try_init(async || {
-            match pool.has_groups().await {
+            match has_groups(pool).await {
                 Err(PoolError::Aws(error)) if error.failure() == Failure::Refused => {
                     tracing::error!(%error, "the snapshot has no groups of newcomers: allow the function to read them");
                     Ok(false)

@@ -12,6 +12,12 @@ pub const LEASE_KEY: &str = "lease.json";
 /// them after some days.
 pub const PARTS_PREFIX: &str = "parts/";
 
+/// The prefix below which a fill keeps a snapshot of the primary pool and its restore into the secondary pool.
+pub const FILLS_PREFIX: &str = "fills/";
+
+/// The key of the lease of restores.
+pub const RESTORE_LEASE_KEY: &str = "restores/open.json";
+
 /// The folder of a snapshot, with its slash.
 pub fn folder(snapshot: &Id) -> String {
     format!("snapshots/{snapshot}/")

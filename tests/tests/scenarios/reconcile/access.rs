@@ -4,8 +4,8 @@ use local_regions::cognito::UserStatus;
 use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
 
-use super::{delete, hasten, pairs, person, put, reconcile, replica_of, report, use_secondary};
-use crate::support::{email, object, record, replica, sub, world};
+use super::{delete, hasten, pairs, person, reconcile, replica_of, report, use_secondary};
+use crate::support::{email, object, put_object, record, replica, sub, world};
 
 fn ban(world: &World, number: u32, is_banned: bool) {
     let cognito = world.tokyo.cognito();
@@ -22,7 +22,7 @@ async fn missed_for(world: &World, number: u32, days: i64) {
     let since = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
     record["first_missed"] = since.to_string().into();
     let key = format!("withheld/{}.json", sub(number));
-    put(world, &key, &record).await;
+    put_object(world, &key, record.to_string()).await;
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn newcomers_and_people_whom_nobody_knows_are_never_touched() {
     }
     let sign_up = record(5, jiff::SignedDuration::from_hours(2));
     let key = format!("journal/sign-up/{}.json", sub(5));
-    put(&world, &key, &sign_up).await;
+    put_object(&world, &key, sign_up.to_string()).await;
 
     let answer = reconcile(&world).await;
 

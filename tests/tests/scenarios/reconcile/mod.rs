@@ -224,11 +224,3 @@ fn writes(world: &World) -> Vec<RecordedCall> {
     calls.retain(|call| call.service == Service::Cognito && !is_read(&call.operation));
     calls
 }
-
-/// Puts an object into the snapshot bucket.
-async fn put(world: &World, key: &str, body: &Value) {
-    let put = world.osaka.s3_client().put_object();
-    let put = put.bucket(SNAPSHOTS).key(key);
-    let put = put.body(body.to_string().into_bytes().into());
-    put.send().await.unwrap();
-}

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::settings::world_with;
 use super::{
-    delete, edit, hasten, messages, pairs, people, person, put, reconcile, replica_of, report,
-    reported, use_secondary, writes,
+    delete, edit, hasten, messages, pairs, people, person, reconcile, replica_of, report, reported,
+    use_secondary, writes,
 };
-use crate::support::{email, object, record, replica, sub, world};
+use crate::support::{email, object, put_object, record, replica, sub, world};
 
 /// Gives the person with this number a verified address in the primary pool.
 fn move_to(world: &World, number: u32, address: &str) {
@@ -257,10 +257,10 @@ async fn an_address_that_a_newcomer_has_stays_theirs() {
     let osaka = world.osaka.cognito();
     osaka.put_user(&world.secondary.id, person(5));
     let sign_up = record(5, SignedDuration::from_hours(2));
-    put(
+    put_object(
         &world,
         &format!("journal/sign-up/{}.json", sub(5)),
-        &sign_up,
+        sign_up.to_string(),
     )
     .await;
     let newcomer = replica_of(&world, 5);

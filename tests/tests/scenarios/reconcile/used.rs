@@ -10,10 +10,10 @@ use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use super::{
-    delete, edit, hasten, pairs, person, put, reconcile, replica_of, report, reported,
-    use_secondary, writes,
+    delete, edit, hasten, pairs, person, reconcile, replica_of, report, reported, use_secondary,
+    writes,
 };
-use crate::support::{called, email, object, record, replica, sub, world};
+use crate::support::{called, email, object, put_object, record, replica, sub, world};
 
 /// The person with this number changes their own attributes in the secondary pool.
 fn edit_there(world: &World, number: u32, attributes: &[(&str, &str)]) {
@@ -116,7 +116,7 @@ async fn a_newcomer_who_was_restored_and_deleted_since_is_withheld() {
     let mut record = record(5, SignedDuration::from_hours(2));
     record["primary_sub"] = sub(15).into();
     let key = format!("journal/restored/{}.json", sub(5));
-    put(&world, &key, &record).await;
+    put_object(&world, &key, record.to_string()).await;
 
     let answer = reconcile(&world).await;
 
@@ -137,10 +137,10 @@ async fn a_restored_newcomer_who_was_deleted_since_is_never_deleted() {
         .put_user(&world.secondary.id, newcomer);
     let mut record = record(5, SignedDuration::from_hours(2));
     record["primary_sub"] = sub(15).into();
-    put(
+    put_object(
         &world,
         &format!("journal/restored/{}.json", sub(5)),
-        &record,
+        record.to_string(),
     )
     .await;
 
@@ -234,10 +234,10 @@ async fn a_newcomer_who_is_home_is_merged_with_their_restored_record() {
     tokyo.put_user(&world.primary.id, home);
     let mut record = record(5, SignedDuration::from_hours(2));
     record["primary_sub"] = sub(15).into();
-    put(
+    put_object(
         &world,
         &format!("journal/restored/{}.json", sub(5)),
-        &record,
+        record.to_string(),
     )
     .await;
     edit_there(&world, 5, &[("name", "Hanako")]);
@@ -391,19 +391,19 @@ async fn the_first_record_of_a_person_is_the_common_base() {
     let mut restored = record(0, SignedDuration::from_hours(3));
     restored["attributes"]["name"] = "Taro".into();
     restored["primary_sub"] = sub(0).into();
-    put(
+    put_object(
         &world,
         &format!("journal/restored/{secondary_sub}.json"),
-        &restored,
+        restored.to_string(),
     )
     .await;
     edit_there(&world, 0, &[("name", "Hanako")]);
     let mut reset = record(0, SignedDuration::from_hours(2));
     reset["attributes"]["name"] = "Hanako".into();
-    put(
+    put_object(
         &world,
         &format!("journal/password-reset/{secondary_sub}.json"),
-        &reset,
+        reset.to_string(),
     )
     .await;
 
@@ -425,7 +425,7 @@ async fn a_record_that_cannot_be_read_stops_nobody_else() {
         edit(&world, number, &[("name", "Taro")]);
     }
     let key = format!("journal/password-reset/{}.json", replica_of(&world, 0).sub);
-    put(&world, &key, &json!(["no record"])).await;
+    put_object(&world, &key, json!(["no record"]).to_string()).await;
 
     let answer = reconcile(&world).await;
 
