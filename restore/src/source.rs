@@ -55,10 +55,14 @@ pub struct Leftover {
 impl Leftover {
     /// Who this user is.
     pub fn who(&self, comparison: &Comparison) -> Who {
-        let sub = Some(self.sub.as_str()).filter(|sub| !sub.is_empty());
-        let identity = self.attributes.identity(comparison.origin()).or(sub);
         let addresses = comparison.addresses_of(&self.attributes);
-        comparison.who(&self.username, identity, addresses)
+        comparison.who(&self.username, self.identity(comparison), addresses)
+    }
+
+    /// The user's identity, if it is known.
+    pub fn identity(&self, comparison: &Comparison) -> Option<&str> {
+        let sub = Some(self.sub.as_str()).filter(|sub| !sub.is_empty());
+        self.attributes.identity(comparison.origin()).or(sub)
     }
 
     /// Whether twinpool has disabled the user because the person was deleted in the primary pool.

@@ -1,4 +1,7 @@
-//! Everyone in the target pool, by sign-in name and by identity, and whether a user of the snapshot is one of them.
+//! The users of the target pool, by sign-in name and by identity, and whether a user of the snapshot is one of them.
+//!
+//! The pool is listed, or the people of the snapshot are looked up in it one by one, where that is quicker. Both give the same answers
+//! about people who are found. `run::lookups` says what a lookup cannot see, and when the pool is listed for that reason.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -84,7 +87,7 @@ struct NotHome {
     sub: String,
 }
 
-/// Everyone in the target pool, as of one listing.
+/// Everyone in the target pool, as of one listing; or, of the people who were looked up, those whom it has.
 pub struct TargetPool {
     comparison: Comparison,
     /// The confirmed users, sorted by name.
@@ -142,6 +145,20 @@ impl TargetPool {
         try_join_all(chains).await?;
         let (listing, _) = listing.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(listing.finish())
+    }
+
+    /// The target pool as it is known from the users who were found by lookups, each once.
+    pub fn of_found<'a>(
+        found: impl IntoIterator<Item = &'a Person>,
+        format: &Format,
+        comparison: &Comparison,
+        wanted: &WantedUsers,
+    ) -> Self {
+        let mut listing = Listing::new(comparison);
+        for person in found {
+            listing.add(format.sign_in_name(person), person, wanted);
+        }
+        listing.finish()
     }
 
     /// Looks up one user who is missing in the listing: ListUsers is eventually consistent, AdminGetUser is not. Returns whom the pool
@@ -219,6 +236,11 @@ impl TargetPool {
             None => UserState::Absent,
             Some(other) => other.state(),
         }
+    }
+
+    /// Whether a confirmed user has this identity.
+    pub fn has_identity(&self, identity: &IdentityHash) -> bool {
+        self.names_with_identity(identity).next().is_some()
     }
 
     /// The user of the target pool who is this person, if they are confirmed and one of the wanted users.

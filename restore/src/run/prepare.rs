@@ -2,13 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use aws_sdk_cognitoidentityprovider::types::UserPoolType;
+
 use crate::decision::{NewcomerState, is_in_scope};
 use crate::error::RestoreError;
 use crate::names::PersonKey;
 use crate::namesakes::Namesakes;
 use crate::newcomers::{Newcomers, UnmatchedCause};
-use crate::request::Request;
+use crate::request::{Request, Scope};
 use crate::run::config::{RestoreConfig, RunContext};
+use crate::run::lookups::Sought;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
 use crate::source::SourceSnapshot;
 use crate::target_pool::WantedUsers;
@@ -22,6 +25,9 @@ use shared::pool_id::PoolId;
 
 /// The rate limit of reading calls. The quota of ListUsers, 30 a second, is shared with the live application (DG:quotas).
 pub(super) const READ_CALLS_PER_SECOND: u32 = 25;
+
+/// Users that ListUsers returns per call (botocore ListUsers).
+pub(super) const USERS_PER_PAGE: u64 = 60;
 
 /// The rate limit of writing calls. The quota of UserUpdate is 25 a second (DG:quotas).
 const WRITE_CALLS_PER_SECOND: u32 = 15;
@@ -49,6 +55,8 @@ pub(super) struct Prepared<'a> {
     pub(super) namesakes: Namesakes,
     /// The users to find in the target pool.
     pub(super) wanted: WantedUsers,
+    /// Everyone to look up there; none if a listing of the pool takes fewer calls.
+    pub(super) sought: Option<Vec<Sought>>,
     /// The attributes and groups of users in scope that no import file can carry.
     pub(super) late_attributes: HashMap<PersonKey, LateAttributes>,
     /// Of the users with such attributes, those who have one that can be given only when a user is created.
@@ -130,8 +138,19 @@ impl<'a> Prepared<'a> {
         let unmatched = newcomers.unmatched.iter();
         unmatched.for_each(|unmatched| wanted.add(&unmatched.who));
         wanted.names.extend(namesakes.names());
+        let is_same_pool = source.manifest.pool.id == config.pool.as_str();
+        let can_look_up = request.scope == Scope::Newcomers && config.fill.is_none();
+        let mut sought = can_look_up.then(|| SoughtPeople::in_pool(&described));
+        for unmatched in &newcomers.unmatched {
+            add_sought(&mut sought, || {
+                Some(Sought::of_record(unmatched, is_same_pool))
+            });
+        }
         let mut users = SnapshotUsers::of(&source, &comparison, &newcomers);
         while let Some(user) = users.next().await? {
+            add_sought(&mut sought, || {
+                Sought::of_user(&user, &newcomers, is_same_pool)
+            });
             let key = &user.who.key;
             let is_newcomer = newcomers.state_of(key) != NewcomerState::NotNewcomer;
             if is_newcomer || late_attributes.contains_key(key) {
@@ -155,6 +174,7 @@ impl<'a> Prepared<'a> {
             newcomers,
             namesakes,
             wanted,
+            sought: sought.map(|sought| sought.people),
             late_attributes,
             rows_to_create,
         })
@@ -195,6 +215,37 @@ impl<'a> Prepared<'a> {
     /// Whether a user of the snapshot is in the scope of the request.
     pub(super) fn is_in_scope(&self, key: &PersonKey) -> bool {
         is_in_scope(self.request.scope, self.newcomers.state_of(key))
+    }
+}
+
+/// The people to look up, as long as that takes fewer calls than a listing: both are made at the same rate.
+struct SoughtPeople {
+    people: Vec<Sought>,
+    lookups: u64,
+    pages: u64,
+}
+
+impl SoughtPeople {
+    fn in_pool(pool: &UserPoolType) -> Self {
+        let users = u64::try_from(pool.estimated_number_of_users()).unwrap_or_default();
+        Self {
+            people: Vec::new(),
+            lookups: 0,
+            pages: users.div_ceil(USERS_PER_PAGE),
+        }
+    }
+}
+
+/// Adds somebody to look up. When a listing takes no more calls, nobody is looked up any more.
+fn add_sought(sought: &mut Option<SoughtPeople>, person: impl FnOnce() -> Option<Sought>) {
+    if let Some(all) = sought
+        && let Some(person) = person()
+    {
+        all.lookups += person.lookups().count() as u64;
+        all.people.push(person);
+        if all.lookups >= all.pages {
+            *sought = None;
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::decision::UserState;
 use crate::error::RestoreError;
+use crate::lease::ImportJob;
 use crate::run::config::Step;
+use crate::run::lookups::look_up_people;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
 use crate::snapshot_users::SnapshotEntry;
@@ -12,32 +14,43 @@ use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
 
-/// If a listing that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
+/// If a look at the pool that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
 const LONG_LISTING: Duration = Duration::from_secs(60);
 
-/// Lists the target pool. `is_first_step` says that no import job came before the listing and used up the
-/// time.
+/// Looks at the target pool: looks up the people of the snapshot where that is quicker and enough, or else lists the pool. `jobs` are the
+/// import jobs of this restore.
 ///
 /// # Errors
 ///
-/// The pool cannot be listed before the deadline. If this is the first step, no later invocation could list it either.
-pub(super) async fn list_target_pool(
+/// That is not possible before the deadline. If no import job came before it and used up the time, no later invocation could do it either.
+pub(super) async fn read_target_pool(
     prepared: &Prepared<'_>,
-    is_first_step: bool,
+    results: &JobResults,
+    jobs: &[ImportJob],
 ) -> Result<TargetPool, RestoreError> {
     let begun = Instant::now();
-    let listing = TargetPool::list(
-        &prepared.target_reads,
-        &prepared.format,
-        &prepared.comparison,
-        &prepared.wanted,
-        |listed| (prepared.run.on_progress)(Step::ListingPool(listed)),
-    );
-    match listing.await {
-        Err(PoolError::OutOfTime(pool)) if is_first_step && begun.elapsed() > LONG_LISTING => {
+    let target = async {
+        if let Some(sought) = &prepared.sought
+            && let Some(target) = look_up_people(prepared, sought, results, jobs).await?
+        {
+            return Ok(target);
+        }
+        let listing = TargetPool::list(
+            &prepared.target_reads,
+            &prepared.format,
+            &prepared.comparison,
+            &prepared.wanted,
+            |listed| (prepared.run.on_progress)(Step::ListingPool(listed)),
+        );
+        listing.await.map_err(RestoreError::of_set_up)
+    };
+    match target.await {
+        Err(RestoreError::Pool(PoolError::OutOfTime(pool)))
+            if jobs.is_empty() && begun.elapsed() > LONG_LISTING =>
+        {
             Err(RestoreError::TooLarge(pool))
         }
-        listed => listed.map_err(RestoreError::of_set_up),
+        target => target,
     }
 }
 

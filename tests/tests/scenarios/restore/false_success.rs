@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::resume::expire_lease;
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, report, restore, signs_up, with,
+    world,
 };
-use crate::support::{answer, called, confirmation, email, invoke, snapshot, sub, world};
+use crate::support::{answer, called, confirmation, email, invoke, snapshot, sub};
 
 /// Replaces the pools by others.
 fn with_pools(world: &World, primary: PoolSettings, secondary: PoolSettings) -> (Pool, Pool) {

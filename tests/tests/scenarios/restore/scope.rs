@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, replicated, report, restore, with,
+    world,
 };
-use crate::support::{email, files, invoke, object, snapshot, sub, world};
+use crate::support::{email, files, invoke, object, snapshot, sub};
 
 #[tokio::test]
 async fn newcomers_are_restored_and_their_records_are_archived() {
