@@ -8,6 +8,7 @@ mod fill;
 mod groups;
 mod identity;
 mod import_jobs;
+mod lookups;
 mod resume;
 mod scope;
 mod withheld;
