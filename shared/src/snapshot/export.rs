@@ -27,6 +27,7 @@ use crate::snapshot::files::SnapshotFiles;
 use crate::snapshot::manifest::{File, Manifest, PoolSummary, Users, write_manifest};
 use crate::snapshot::progress::Progress;
 use crate::snapshot::purpose::Purpose;
+use crate::snapshot::scope::Scope;
 use crate::snapshot::sign_ups::SignUps;
 use crate::snapshot::unfinished::Unfinished;
 use crate::time::now;
@@ -115,6 +116,7 @@ pub async fn export_pool(
     let manifest = Manifest {
         version: 1,
         snapshot: progress.snapshot.clone(),
+        scope: Scope::Pool,
         pool: PoolSummary {
             id: task.pool.id().to_string(),
             region: task.pool.id().region().to_owned(),

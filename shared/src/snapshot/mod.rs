@@ -1,7 +1,8 @@
 //! A snapshot: one full export of a pool in S3, and the pointer to the latest.
 //!
 //! `snapshots/<id>/` contains import files, what was left out and why, and a manifest that is written last: without it, the folder
-//! is not a snapshot. `latest.json` points to a complete snapshot and only moves forward.
+//! is not a snapshot. `latest.json` points to a complete snapshot of the whole pool, `latest-newcomers.json` to the latest one of either
+//! [`scope`]. Both only move forward.
 //!
 //! What lies in the bucket: [`layout`] (keys), [`manifest`], [`latest`], [`lease`], [`progress`] (how far an unfinished snapshot has
 //! come).
@@ -25,6 +26,7 @@ pub mod lease;
 pub mod manifest;
 pub mod progress;
 pub mod purpose;
+pub mod scope;
 pub mod sign_ups;
 pub mod unfinished;
 pub mod worker;
