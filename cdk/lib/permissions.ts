@@ -48,6 +48,7 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
   'cognito-idp:DescribeUserPoolClient': { 'cognito-idp:DescribeUserPoolClient': 'itself' },
   'cognito-idp:GetCSVHeader': { 'cognito-idp:GetCSVHeader': 'itself' },
   'cognito-idp:ListGroups': { 'cognito-idp:ListGroups': 'itself' },
+  'cognito-idp:ListUserImportJobs': { 'cognito-idp:ListUserImportJobs': 'itself' },
   'cognito-idp:ListUserPoolClients': { 'cognito-idp:ListUserPoolClients': 'itself' },
   'cognito-idp:ListUsers': { 'cognito-idp:ListUsers': 'itself' },
   'cognito-idp:ListUsersInGroup': { 'cognito-idp:ListUsersInGroup': 'itself' },
@@ -169,6 +170,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
   'restore-fn': {
     'cognito-idp:DescribeUserPool': ['primary-pool'],
     'cognito-idp:GetCSVHeader': ['primary-pool'],
+    'cognito-idp:ListUserImportJobs': ['primary-pool'],
     'cognito-idp:ListUsers': ['primary-pool'],
     'cognito-idp:AdminGetUser': ['primary-pool', 'secondary-pool'],
     'cognito-idp:AdminAddUserToGroup': ['primary-pool'],

@@ -50,7 +50,11 @@ impl<'a> SnapshotUsers<'a> {
             source,
             comparison,
             newcomers,
-            rows: Some(source.lines(Role::Users)),
+            // A snapshot of the newcomers has no other import files; in one of the whole pool, the newcomers are among the users.
+            rows: Some(source.lines(match source.has_only_newcomers() {
+                true => Role::Newcomers,
+                false => Role::Users,
+            })),
             leftovers: source.leftovers(),
         }
     }

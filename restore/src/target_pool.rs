@@ -103,6 +103,8 @@ pub struct TargetPool {
     wanted: HashMap<NameHash, TargetUser>,
     /// Users of the snapshot whose address somebody else has as an alias, with that user's `sub`.
     address_holders: HashMap<PersonKey, String>,
+    /// Identities of users of the snapshot's pool whom the snapshot does not have, because it has only the newcomers.
+    others_in_source: HashSet<IdentityHash>,
 }
 
 /// Where the target pool has a person.
@@ -243,6 +245,21 @@ impl TargetPool {
         self.names_with_identity(identity).next().is_some()
     }
 
+    /// The identity of the user who is taken for a person because of the name alone.
+    pub fn identity_of_namesake(&self, who: &Who, namesakes: &Namesakes) -> Option<IdentityHash> {
+        match self.find(who, namesakes) {
+            Found::Home(entry) if who.identity.is_none_or(|i| !self.has_identity(&i)) => {
+                Some(entry.identity)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes that users of the snapshot's pool whom the snapshot does not have, have these identities.
+    pub fn add_others_in_source(&mut self, identities: HashSet<IdentityHash>) {
+        self.others_in_source.extend(identities);
+    }
+
     /// The user of the target pool who is this person, if they are confirmed and one of the wanted users.
     pub fn home_user(&self, who: &Who, namesakes: &Namesakes) -> Option<&TargetUser> {
         match self.find(who, namesakes) {
@@ -305,7 +322,8 @@ impl TargetPool {
         // The holder is a copy of somebody else.
         let is_copy_of_another = holder.has_origin && who.identity.is_some();
         // The holder is in the snapshot too, under another name.
-        let is_another_user = namesakes.has_identity(&holder.identity);
+        let is_another_user = namesakes.has_identity(&holder.identity)
+            || self.others_in_source.contains(&holder.identity);
         let has_equal_addresses = !self.comparison.needs_equal_addresses()
             || who.addresses.are_of_one_person(&holder.addresses);
         !is_copy_of_another && !is_another_user && has_equal_addresses
@@ -351,6 +369,7 @@ impl Listing {
                 others: HashMap::new(),
                 wanted: HashMap::new(),
                 address_holders: HashMap::new(),
+                others_in_source: HashSet::new(),
             },
             identities: Vec::new(),
         }

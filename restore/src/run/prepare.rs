@@ -99,7 +99,7 @@ impl<'a> Prepared<'a> {
             error,
         })?;
         let comparison = Comparison::of(&described, config.origin.as_ref());
-        let source = SourceSnapshot::open(&config.bucket, &request.snapshot).await?;
+        let source = SourceSnapshot::open(&config.bucket, &request.snapshot, request.scope).await?;
         check_pool(&source, config, request)?;
         let sign_in = described.username_attributes().iter();
         let sign_in: Vec<_> = sign_in.map(|a| a.as_str().to_owned()).collect();

@@ -1,15 +1,18 @@
 //! Phase 2: the users of the target pool.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::decision::UserState;
 use crate::error::RestoreError;
 use crate::lease::ImportJob;
+use crate::names::IdentityHash;
+use crate::newcomers::Newcomers;
 use crate::run::config::Step;
 use crate::run::lookups::look_up_people;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
-use crate::snapshot_users::SnapshotEntry;
+use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
 use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
@@ -50,8 +53,47 @@ pub(super) async fn read_target_pool(
         {
             Err(RestoreError::TooLarge(pool))
         }
-        target => target,
+        Err(error) => Err(error),
+        Ok(mut target) => {
+            let others = others_in_source(prepared, &target).await?;
+            target.add_others_in_source(others);
+            Ok(target)
+        }
     }
+}
+
+/// Of the users who are taken for newcomers because of their names alone, the identities of those who have another user in the snapshot's
+/// pool, and are other people. A snapshot of the newcomers does not have those others, so the latest one of the whole pool is read. Without
+/// one nobody knows, and a name alone proves nothing.
+async fn others_in_source(
+    prepared: &Prepared<'_>,
+    target: &TargetPool,
+) -> Result<HashSet<IdentityHash>, RestoreError> {
+    let mut unproved = HashSet::new();
+    if !prepared.source.has_only_newcomers() || prepared.comparison.origin().is_none() {
+        return Ok(unproved);
+    }
+    let mut users = prepared.snapshot_users();
+    while let Some(user) = users.next().await? {
+        unproved.extend(target.identity_of_namesake(&user.who, &prepared.namesakes));
+    }
+    for unmatched in &prepared.newcomers.unmatched {
+        unproved.extend(target.identity_of_namesake(&unmatched.who, &prepared.namesakes));
+    }
+    if unproved.is_empty() {
+        return Ok(unproved);
+    }
+    let Some(whole_pool) = prepared.source.latest_of_whole_pool().await? else {
+        return Ok(unproved);
+    };
+    let nobody = Newcomers::default();
+    let mut others = HashSet::new();
+    let mut users = SnapshotUsers::of(&whole_pool, &prepared.comparison, &nobody);
+    while let Some(user) = users.next().await? {
+        let identity = user.who.identity;
+        others.extend(identity.filter(|identity| unproved.contains(identity)));
+    }
+    Ok(others)
 }
 
 /// Looks up the users whom a job has imported or skipped, or may have, and whom the listing does not show. Of a user whose row was

@@ -372,6 +372,11 @@ impl Recorder {
 
         let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
         assert_eq!(again.unwrap()["counts"]["not_home"], 0);
+        // In a large pool, people are looked up.
+        let knobs = self.world.tokyo.cognito().knobs();
+        knobs.set_estimated_users(40_000_000);
+        let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
+        assert_eq!(again.unwrap()["counts"]["not_home"], 0);
     }
 }
 

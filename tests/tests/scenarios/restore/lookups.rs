@@ -1,22 +1,43 @@
 //! People who are looked up instead of listed: what it costs, and who is found although a lookup by name does not find them.
 
+use std::collections::BTreeMap;
+
 use harness::operator;
 use local_regions::cognito::SeedUser;
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::World;
+use local_regions::world::{ORIGIN_SUB, RESTORE, World};
 use serde_json::json;
 
 use super::{
-    LARGE_POOL, at_home, newcomer, person, records, replicated, report, restore, signs_up, with,
-    world,
+    LARGE_POOL, at_home, away, in_osaka, newcomer, person, records, replicated, report, restore,
+    signs_up, with, world,
 };
-use crate::support::{email, files, object, snapshot, sub};
+use crate::support::{email, files, invoke, object, put_object, snapshot, sub};
 
 /// Whether the primary pool was listed since the calls were cleared.
 fn is_listed(world: &World) -> bool {
     let calls = world.calls();
     let mut calls = calls.iter();
     calls.any(|call| call.operation == "ListUsers" && call.region == world.tokyo.name())
+}
+
+/// The name of the snapshot of the newcomers.
+const OF_NEWCOMERS: &str = "20991120T095959Z-0a1b2c3d";
+
+/// Takes a snapshot, and makes one of the newcomers of it, which is the latest of the newcomers.
+async fn snapshot_of_newcomers(world: &World) {
+    let taken = snapshot(world).await.unwrap();
+    let mut manifest = object(world, taken["manifest"].as_str().unwrap()).unwrap();
+    manifest["scope"] = json!("newcomers");
+    manifest["snapshot"] = json!(OF_NEWCOMERS);
+    let of_everyone = manifest["files"].as_array_mut().unwrap();
+    of_everyone.retain(|file| file["role"] != "users");
+    let key = format!("snapshots/{OF_NEWCOMERS}/manifest.json");
+    put_object(world, &key, manifest.to_string()).await;
+    let latest = json!({
+        "version": 1, "snapshot": OF_NEWCOMERS, "manifest": key, "started_at": manifest["started_at"],
+    });
+    put_object(world, "latest-newcomers.json", latest.to_string()).await;
 }
 
 /// In the primary pool, the person with this number moves to another address.
@@ -139,4 +160,59 @@ async fn who_came_home_without_an_attribute_and_has_moved_is_found_by_the_map_of
     assert_eq!(object(&world, &archived).unwrap()["primary_sub"], home.sub);
     assert_eq!(world.tokyo.cognito().users(&world.primary.id).len(), 1);
     assert!(!is_listed(&world));
+}
+
+#[tokio::test]
+async fn newcomers_are_restored_from_the_latest_snapshot_of_the_newcomers() {
+    let world = world().await;
+    replicated(&world, 0);
+    newcomer(&world, 1, person(1)).await;
+    let disabled = SeedUser {
+        enabled: false,
+        ..person(2)
+    };
+    newcomer(&world, 2, disabled).await;
+    snapshot_of_newcomers(&world).await;
+
+    let named = json!({"snapshot": OF_NEWCOMERS, "scope": "missing"});
+    let refused = invoke(&world.tokyo, RESTORE, &named).await;
+    let answer = restore(&world, json!({})).await;
+
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("has only the people who signed up"),
+        "{refused}"
+    );
+    let report = report(&world, &answer);
+    assert_eq!(answer["status"], "complete", "{report}");
+    assert_eq!(report["snapshot"], OF_NEWCOMERS);
+    assert_eq!(answer["counts"]["imported"], 1);
+    assert_eq!(answer["counts"]["created"], 1);
+    assert!(records(&world, "journal/sign-up/").is_empty());
+}
+
+#[tokio::test]
+async fn a_namesake_whose_replica_the_snapshot_of_the_newcomers_lacks_is_another_person() {
+    let world = world().await;
+    // Two users of the primary pool have the address of a newcomer now. One of them has a replica, under an earlier address.
+    for number in [1, 2] {
+        let holder = SeedUser {
+            sub: Some(sub(number + 6)),
+            ..person(number)
+        };
+        world.tokyo.cognito().put_user(&world.primary.id, holder);
+        newcomer(&world, number, person(number)).await;
+    }
+    in_osaka(&world, with(person(9), ORIGIN_SUB, &sub(7)));
+    snapshot_of_newcomers(&world).await;
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(
+        away(&report(&world, &answer)),
+        BTreeMap::from([(email(1), "another-person".to_owned())])
+    );
+    assert_eq!(answer["counts"]["already_home"], 1);
+    let waiting = [format!("{}.json", sub(1))];
+    assert_eq!(records(&world, "journal/sign-up/"), waiting.into());
 }
