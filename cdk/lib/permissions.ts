@@ -162,10 +162,10 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       'snapshot-bucket/parts/*',
       'snapshot-bucket/snapshots/*',
     ],
-    's3:CreateMultipartUpload': ['snapshot-bucket/parts/*', 'snapshot-bucket/snapshots/*'],
-    's3:UploadPart': ['snapshot-bucket/parts/*', 'snapshot-bucket/snapshots/*'],
-    's3:CompleteMultipartUpload': ['snapshot-bucket/parts/*', 'snapshot-bucket/snapshots/*'],
-    's3:AbortMultipartUpload': ['snapshot-bucket/parts/*', 'snapshot-bucket/snapshots/*'],
+    's3:CreateMultipartUpload': ['snapshot-bucket/snapshots/*'],
+    's3:UploadPart': ['snapshot-bucket/snapshots/*'],
+    's3:CompleteMultipartUpload': ['snapshot-bucket/snapshots/*'],
+    's3:AbortMultipartUpload': ['snapshot-bucket/snapshots/*'],
   },
   'restore-fn': {
     'cognito-idp:DescribeUserPool': ['primary-pool'],
@@ -187,7 +187,6 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     's3:GetObject': [
       'snapshot-bucket/journal/restored/*',
       'snapshot-bucket/journal/sign-up/*',
-      'snapshot-bucket/latest-newcomers.json',
       'snapshot-bucket/latest.json',
       'snapshot-bucket/lease-newcomers.json',
       'snapshot-bucket/lease.json',

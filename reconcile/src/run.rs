@@ -16,6 +16,7 @@ use shared::s3::bucket::{Bucket, Condition};
 use shared::s3::json::to_json;
 use shared::s3::lease::{Lease, LeaseState, Term};
 use shared::snapshot::lease as snapshot_lease;
+use shared::snapshot::scope::Scope;
 use shared::time::{is_in_future, now};
 use tokio::sync::OnceCell;
 
@@ -164,7 +165,7 @@ async fn reason_to_wait(
             return Ok(Some(Status::Waiting));
         }
     }
-    let (snapshot, _) = snapshot_lease::read(&config.bucket).await?;
+    let (snapshot, _) = snapshot_lease::read(&config.bucket, Scope::Pool).await?;
     Ok(snapshot.held_until(now).map(|_| Status::Waiting))
 }
 

@@ -14,6 +14,7 @@
 //! - [`purpose`]: who is left out because of what the snapshot is for
 //! - [`details`]: what a listing does not say of a user
 //! - [`export`]: lists the pool and writes each user as a row, a rejection or a leftover
+//! - [`newcomers`]: looks up who signed up, without a listing
 //! - [`files`]: the files of a snapshot
 
 pub mod details;
@@ -24,6 +25,7 @@ pub mod latest;
 pub mod layout;
 pub mod lease;
 pub mod manifest;
+pub mod newcomers;
 pub mod progress;
 pub mod purpose;
 pub mod scope;

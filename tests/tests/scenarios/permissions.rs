@@ -268,6 +268,10 @@ impl Recorder {
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
 
+        let newcomers = json!({"action": "snapshot", "scope": "newcomers"});
+        let answer = self.invoke(BACKUP_WORKER, newcomers).await;
+        assert_eq!(answer.unwrap()["status"], "complete");
+
         // Interrupted by the timeout, and resumed.
         let lambda = self.world.osaka.lambda().clone();
         lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "5");
