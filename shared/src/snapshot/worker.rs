@@ -103,6 +103,15 @@ impl LeaseRequest {
         }
     }
 
+    /// For a process that holds the lease under this name as long as it runs, and stops at the deadline.
+    pub fn for_process(holder: &str, deadline: Instant) -> Self {
+        Self {
+            holder: holder.to_owned(),
+            deadline: Some(deadline),
+            term: RENEWED_TERM,
+        }
+    }
+
     /// Until the snapshot is complete.
     pub fn until_complete() -> Self {
         Self {

@@ -68,7 +68,7 @@ async fn somebody_who_confirms_after_the_snapshot_is_newer_than_it() {
         ..person(2)
     };
     in_osaka(&world, unconfirmed);
-    snapshot(&world).await.unwrap();
+    let taken = snapshot(&world).await.unwrap();
     let client = world.osaka.cognito_client();
     let confirm = client.admin_confirm_sign_up().username(email(2));
     confirm
@@ -78,7 +78,8 @@ async fn somebody_who_confirms_after_the_snapshot_is_newer_than_it() {
         .unwrap();
     signs_up(&world, 2).await;
 
-    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await;
+    let named = json!({"snapshot": taken["snapshot"]});
+    let refused = invoke(&world.tokyo, RESTORE, &named).await;
     let accepted = restore(&world, json!({"allow_stale": true})).await;
     snapshot(&world).await.unwrap();
     let fresh = restore(&world, json!({})).await;
