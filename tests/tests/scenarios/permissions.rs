@@ -381,6 +381,11 @@ impl Recorder {
         knobs.set_estimated_users(40_000_000);
         let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
         assert_eq!(again.unwrap()["counts"]["not_home"], 0);
+
+        // Somebody signs up after the last snapshot.
+        self.newcomer(304, 304, |_| ()).await;
+        let again = self.invoke(RESTORE, json!({})).await;
+        assert_eq!(again.unwrap()["counts"]["imported"], 1);
     }
 }
 
