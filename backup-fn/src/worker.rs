@@ -12,6 +12,7 @@ use shared::s3::json::JsonError;
 use shared::snapshot::error::SnapshotError;
 use shared::snapshot::latest::Latest;
 use shared::snapshot::layout::manifest_key;
+use shared::snapshot::lease;
 use shared::snapshot::manifest::Manifest;
 use shared::snapshot::scope::Scope;
 use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker, Wanted};
@@ -158,6 +159,10 @@ impl Worker {
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<(), SnapshotError> {
+        let (lease, _) = lease::read(&self.snapshots.bucket, Scope::Newcomers).await?;
+        if lease.unfinished.is_none() {
+            return Ok(());
+        }
         let state = self.snapshots.inspect_bucket(Scope::Newcomers).await?;
         if let Some(state) = state.filter(|state| state.interrupted().is_some()) {
             self.take(state, Wanted::default(), invocation, metrics)
@@ -205,11 +210,11 @@ impl Worker {
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let lease = LeaseRequest::for_invocation(invocation);
+        let request = LeaseRequest::for_invocation(invocation);
         let listed_users = watch::Sender::default();
-        let outcome = self
-            .snapshots
-            .take_or_resume_snapshot(state, &lease, wanted, &listed_users);
+        let outcome =
+            self.snapshots
+                .take_or_resume_snapshot(state, &request, wanted, &listed_users);
         Ok(answer_outcome(&outcome.await?, metrics))
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::journal::{SIGN_UPS_PREFIX, archive_sign_up};
 use shared::s3::bucket::Bucket;
 use shared::snapshot::layout::PARTS_PREFIX;
+use shared::snapshot::lease::subtract_archived_sign_ups;
 
 use super::{delete, hasten, journal, latest, manifest, populate, put};
 use crate::support::{counted, email, files, invoke, object, snapshot, sub, tick, twinpool, world};
@@ -133,6 +134,7 @@ async fn somebody_who_was_unconfirmed_is_looked_up_again_and_somebody_who_came_h
     put(&world, 5001, UserStatus::Confirmed);
     let bucket = Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     assert!(archive_sign_up(&bucket, &sub(1), None).await.unwrap());
+    subtract_archived_sign_ups(&bucket, 1).await.unwrap();
     journal(&world, 3).await;
     world.clear_calls();
     let second = tick(&world).await;
