@@ -58,7 +58,7 @@ export default {
   alarmEmail: '',
 
   // Environment variables of the functions that shall differ from their defaults: ACTIVATE_REPLICAS, REPLICATION_BUDGET_MS,
-  // RECONCILE_LIST_RPS, RECONCILE_WRITES_RPS, RECONCILE_EVERY_S, GROUPS_EVERY_S, WITHHOLD_DAYS, LIST_USERS_RPS,
-  // SNAPSHOT_MIN_INTERVAL_S, SHRINK_GUARD_PERCENT. Write each value as text, such as LIST_USERS_RPS: '25'.
+  // RECONCILE_LIST_RPS, RECONCILE_WRITES_RPS, RECONCILE_EVERY_S, GROUPS_EVERY_S, WITHHOLD_DAYS, LIST_USERS_RPS, LOOKUPS_RPS,
+  // SNAPSHOT_MIN_INTERVAL_S, SNAPSHOT_POOL_INTERVAL_S, SHRINK_GUARD_PERCENT. Write each value as text, such as LIST_USERS_RPS: '25'.
   variables: {},
 } satisfies Configuration;

@@ -7,7 +7,8 @@ use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::snapshot::purpose::Purpose;
 use shared::snapshot::worker::{
-    DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, SnapshotWorker,
+    DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_LOOKUPS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT,
+    SnapshotWorker,
 };
 
 use crate::trigger::Trigger;
@@ -43,6 +44,14 @@ pub fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>)
                 )?
                 .get()
                 .into(),
+            lookups_per_second: environment
+                .or(
+                    "LOOKUPS_RPS",
+                    DEFAULT_LOOKUPS_PER_SECOND,
+                    "whole calls a second, e.g. 40",
+                )?
+                .get()
+                .into(),
             shrink_guard_percent: environment
                 .or::<Percent>(
                     "SHRINK_GUARD_PERCENT",
@@ -60,6 +69,11 @@ pub fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>)
             min_interval: SignedDuration::from_secs(
                 environment
                     .or::<u32>("SNAPSHOT_MIN_INTERVAL_S", 60, "whole seconds, e.g. 60")?
+                    .into(),
+            ),
+            pool_interval: SignedDuration::from_secs(
+                environment
+                    .or::<u32>("SNAPSHOT_POOL_INTERVAL_S", 3600, "whole seconds, e.g. 3600")?
                     .into(),
             ),
             trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),

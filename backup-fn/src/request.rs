@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use shared::lambda::invocation::UnknownPayload;
+use shared::snapshot::scope::Scope;
 
-const KNOWN_PAYLOADS: &str =
-    ", an S3 event, {\"action\":\"tick\"} or {\"action\":\"snapshot\",\"accept_shrink\":false}";
+const KNOWN_PAYLOADS: &str = ", an S3 event, {\"action\":\"tick\"} or {\"action\":\"snapshot\",\"scope\":\"pool\",\"accept_shrink\":false}";
 
 /// A request to the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Request {
     Tick,
     /// Take a snapshot now.
     Snapshot {
+        /// What it covers.
+        scope: Scope,
         /// Make it the latest even if the pool has shrunk.
         accept_shrink: bool,
     },
@@ -27,7 +29,10 @@ pub enum Request {
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
     Tick,
-    Snapshot { accept_shrink: Option<bool> },
+    Snapshot {
+        scope: Option<Scope>,
+        accept_shrink: Option<bool>,
+    },
 }
 
 impl Request {
@@ -41,7 +46,11 @@ impl Request {
         if let Ok(action) = serde_json::from_str(text) {
             return Ok(match action {
                 Action::Tick => Self::Tick,
-                Action::Snapshot { accept_shrink } => Self::Snapshot {
+                Action::Snapshot {
+                    scope,
+                    accept_shrink,
+                } => Self::Snapshot {
+                    scope: scope.unwrap_or_default(),
                     accept_shrink: accept_shrink.unwrap_or(false),
                 },
             });
@@ -76,7 +85,12 @@ mod tests {
 
     #[test]
     fn each_known_payload_is_recognised() {
-        let snapshot = |accept_shrink| Ok(Request::Snapshot { accept_shrink });
+        let snapshot = |accept_shrink| {
+            Ok(Request::Snapshot {
+                scope: Scope::Pool,
+                accept_shrink,
+            })
+        };
 
         assert_eq!(read(r#"{"action":"tick"}"#), Ok(Request::Tick));
         assert_eq!(read(r#"{"action":"snapshot"}"#), snapshot(false));
@@ -87,6 +101,17 @@ mod tests {
         assert_eq!(
             read(r#"{"action":"snapshot","accept_shrink":true}"#),
             snapshot(true)
+        );
+        assert_eq!(
+            read(r#"{"action":"snapshot","scope":"pool"}"#),
+            snapshot(false)
+        );
+        assert_eq!(
+            read(r#"{"action":"snapshot","scope":"newcomers"}"#),
+            Ok(Request::Snapshot {
+                scope: Scope::Newcomers,
+                accept_shrink: false
+            })
         );
         assert_eq!(
             read(
@@ -103,6 +128,7 @@ mod tests {
             "{}",
             r#"{"action":"reconcile"}"#,
             r#"{"action":"snapshot","accept_shrink":"yes"}"#,
+            r#"{"action":"snapshot","scope":"everyone"}"#,
             r#"{"Records":[]}"#,
         ] {
             let error = read(payload).unwrap_err().to_string();

@@ -1,5 +1,7 @@
 //! The worker: decides whether a snapshot is needed, and answers what became of it.
 
+use std::time::Instant;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::cognito::trigger;
@@ -10,8 +12,10 @@ use shared::s3::json::JsonError;
 use shared::snapshot::error::SnapshotError;
 use shared::snapshot::latest::Latest;
 use shared::snapshot::layout::manifest_key;
+use shared::snapshot::lease;
 use shared::snapshot::manifest::Manifest;
-use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker};
+use shared::snapshot::scope::Scope;
+use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker, Wanted};
 use shared::time::is_in_future;
 use tokio::sync::watch;
 
@@ -20,12 +24,17 @@ use crate::request::Request;
 /// The longest time that a tick waits for the minimum interval to pass.
 const MAX_TICK_WAIT: SignedDuration = SignedDuration::from_secs(10);
 
+/// The same for a snapshot of the newcomers.
+const MAX_TICK_WAIT_FOR_NEWCOMERS: SignedDuration = SignedDuration::from_secs(60);
+
 /// The function as the worker that takes snapshots.
 pub struct Worker {
     /// The engine that takes them.
     pub snapshots: SnapshotWorker,
     /// No snapshot starts sooner after the last start, unless asked for.
     pub min_interval: SignedDuration,
+    /// The same for snapshots of a pool that takes longer than a minute to list.
+    pub pool_interval: SignedDuration,
     /// The function that the pool should run after a confirmation, if that is known.
     pub trigger_arn: Option<String>,
 }
@@ -94,46 +103,119 @@ impl Worker {
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let Some(mut state) = self.snapshots.inspect_bucket().await? else {
+        if let Request::Snapshot {
+            scope,
+            accept_shrink,
+        } = *request
+        {
+            let Some(state) = self.snapshots.inspect_bucket(scope).await? else {
+                return Ok(Answer::of(Status::Held, None));
+            };
+            let wanted = Wanted {
+                accept_shrink,
+                look_everyone_up: true,
+            };
+            return self.take(state, wanted, invocation, metrics).await;
+        }
+        let is_tick = *request == Request::Tick;
+        if !self.is_large().await? {
+            let pace = Pace::of_snapshots(self.min_interval, is_tick);
+            let pool = self.wake_up(Scope::Pool, pace, invocation, metrics).await;
+            if is_tick {
+                // One that was asked for, and cut off.
+                self.resume_newcomers(invocation, metrics).await?;
+            }
+            return pool;
+        }
+        // The pool one may take many invocations, so the short one comes first. Neither waits for the other: they have a lease each.
+        let pace = Pace::of_newcomers(self.min_interval, is_tick);
+        let newcomers = self.wake_up(Scope::Newcomers, pace, invocation, metrics);
+        let newcomers = newcomers.await;
+        let pace = Pace::of_snapshots(self.pool_interval, is_tick);
+        let pool = self.wake_up(Scope::Pool, pace, invocation, metrics).await;
+        let (newcomers, pool) = (newcomers?, pool?);
+        Ok(match newcomers.status {
+            Status::NotNeeded | Status::Held => pool,
+            _ => newcomers,
+        })
+    }
+
+    /// Whether the pool is too large to be listed at each sign-up: what decides is the last snapshot of it, else Cognito's estimate.
+    async fn is_large(&self) -> Result<bool, SnapshotError> {
+        let latest = Latest::read(&self.snapshots.bucket).await?;
+        let manifest = match latest {
+            Some((latest, _)) => latest.read_manifest(&self.snapshots.bucket).await?,
+            None => None,
+        };
+        let users = match manifest {
+            Some(manifest) => manifest.users.listed,
+            None => self.snapshots.estimate_users().await?,
+        };
+        Ok(is_large(users, self.snapshots.calls_per_second))
+    }
+
+    async fn resume_newcomers(
+        &self,
+        invocation: &Invocation,
+        metrics: &mut Metrics,
+    ) -> Result<(), SnapshotError> {
+        let (lease, _) = lease::read(&self.snapshots.bucket, Scope::Newcomers).await?;
+        if lease.unfinished.is_none() {
+            return Ok(());
+        }
+        let state = self.snapshots.inspect_bucket(Scope::Newcomers).await?;
+        if let Some(state) = state.filter(|state| state.interrupted().is_some()) {
+            self.take(state, Wanted::default(), invocation, metrics)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a snapshot of a scope if there is a reason to, and resumes one that was interrupted.
+    async fn wake_up(
+        &self,
+        scope: Scope,
+        pace: Pace,
+        invocation: &Invocation,
+        metrics: &mut Metrics,
+    ) -> Result<Answer, SnapshotError> {
+        let Some(mut state) = self.snapshots.inspect_bucket(scope).await? else {
             return Ok(Answer::of(Status::Held, None));
         };
-        let accept_shrink = match *request {
-            Request::Snapshot { accept_shrink } => accept_shrink,
-            // An interrupted snapshot is always resumed: that is not a new start.
-            Request::Notification | Request::Tick if state.interrupted().is_some() => false,
-            Request::Notification | Request::Tick => {
-                let wait = self.time_to_wait(&state);
-                // A tick that comes only a little too early waits, because the next one would be a minute late.
-                let a_little = MAX_TICK_WAIT.min(self.min_interval / 6);
-                let may_wait = *request == Request::Tick && wait <= a_little;
-                let is_due = !wait.is_positive() || may_wait;
-                if !is_due || !self.snapshots.has_new_sign_ups(&state).await? {
-                    return Ok(Answer::of(Status::NotNeeded, state.manifest.as_ref()));
-                }
-                if wait.is_positive() {
-                    tokio::time::sleep(wait.unsigned_abs()).await;
-                    let now = self.snapshots.inspect_bucket().await?;
-                    let Some(now) = now.filter(|now| !self.time_to_wait(now).is_positive()) else {
-                        return Ok(Answer::of(Status::Held, None));
-                    };
-                    state = now;
-                }
-                false
+        // An interrupted snapshot is always resumed: that is not a new start.
+        if state.interrupted().is_none() {
+            let wait = pace.time_to_wait(&state);
+            let may_wait = wait <= pace.longest_wait && ends_before(wait, invocation);
+            let is_due = !wait.is_positive() || may_wait;
+            if !is_due || !self.snapshots.has_new_sign_ups(&state).await? {
+                return Ok(Answer::of(Status::NotNeeded, state.manifest.as_ref()));
             }
-        };
-        let lease = LeaseRequest::for_invocation(invocation);
+            if wait.is_positive() {
+                tokio::time::sleep(wait.unsigned_abs()).await;
+                let now = self.snapshots.inspect_bucket(scope).await?;
+                let Some(now) = now.filter(|now| !pace.time_to_wait(now).is_positive()) else {
+                    return Ok(Answer::of(Status::Held, None));
+                };
+                state = now;
+            }
+        }
+        self.take(state, Wanted::default(), invocation, metrics)
+            .await
+    }
+
+    async fn take(
+        &self,
+        state: BucketState,
+        wanted: Wanted,
+        invocation: &Invocation,
+        metrics: &mut Metrics,
+    ) -> Result<Answer, SnapshotError> {
+        let request = LeaseRequest::for_invocation(invocation);
         let listed_users = watch::Sender::default();
         let outcome =
             self.snapshots
-                .take_or_resume_snapshot(state, &lease, accept_shrink, &listed_users);
+                .take_or_resume_snapshot(state, &request, wanted, &listed_users);
         Ok(answer_outcome(&outcome.await?, metrics))
-    }
-
-    /// How long a wake-up must still wait; not positive when it need not wait.
-    fn time_to_wait(&self, state: &BucketState) -> SignedDuration {
-        state.last_start().map_or(SignedDuration::ZERO, |start| {
-            self.min_interval - Timestamp::now().duration_since(start)
-        })
     }
 
     async fn measure_latest(&self, metrics: &mut Metrics) -> Result<(), JsonError> {
@@ -154,6 +236,57 @@ impl Worker {
     }
 }
 
+/// How often wake-ups take snapshots of a scope.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// The time between two starts.
+    interval: SignedDuration,
+    /// How long a wake-up may wait for the interval to pass.
+    longest_wait: SignedDuration,
+}
+
+impl Pace {
+    /// A tick that comes only a little too early waits, because the next one would be a minute late.
+    fn of_snapshots(interval: SignedDuration, is_tick: bool) -> Self {
+        Self::new(interval, MAX_TICK_WAIT.min(interval / 6), is_tick)
+    }
+
+    /// A tick waits until the newcomers' next snapshot is due, so that nobody waits for longer than the interval.
+    fn of_newcomers(interval: SignedDuration, is_tick: bool) -> Self {
+        Self::new(interval, MAX_TICK_WAIT_FOR_NEWCOMERS, is_tick)
+    }
+
+    fn new(interval: SignedDuration, longest_wait: SignedDuration, is_tick: bool) -> Self {
+        Self {
+            interval,
+            longest_wait: match is_tick {
+                true => longest_wait,
+                false => SignedDuration::ZERO,
+            },
+        }
+    }
+
+    /// How long a wake-up must still wait; not positive when it need not wait.
+    fn time_to_wait(self, state: &BucketState) -> SignedDuration {
+        state.last_start().map_or(SignedDuration::ZERO, |start| {
+            self.interval - Timestamp::now().duration_since(start)
+        })
+    }
+}
+
+/// Whether an invocation still has time to work after it has waited.
+fn ends_before(wait: SignedDuration, invocation: &Invocation) -> bool {
+    let left = invocation.work_deadline.duration_since(Instant::now());
+    !wait.is_positive() || wait.unsigned_abs() < left
+}
+
+/// Whether it takes longer than a minute to list so many users.
+fn is_large(users: u64, calls_per_second: u32) -> bool {
+    const USERS_PER_CALL: u64 = 60;
+    const SECONDS: u64 = 60;
+    users > u64::from(calls_per_second) * USERS_PER_CALL * SECONDS
+}
+
 /// Measures, logs and answers what became of a snapshot.
 fn answer_outcome(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     let (manifest, shrunk) = match outcome {
@@ -171,6 +304,10 @@ fn answer_outcome(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     };
     let users = &manifest.users;
     let (listed, exported, newcomers) = (users.listed, users.exported, users.newcomers);
+    if manifest.scope == Scope::Newcomers {
+        tracing::info!(snapshot = %manifest.snapshot, records = listed, newcomers, "a snapshot of the newcomers was taken");
+        return Answer::of(Status::Complete, Some(manifest));
+    }
     metrics.set(Metric::SnapshotRejected, users.total_rejected());
     metrics.set(Metric::SnapshotShrunk, shrunk.is_some().into());
     if let Some(before) = shrunk {
@@ -192,4 +329,35 @@ fn answer_outcome(outcome: &Outcome, metrics: &mut Metrics) -> Answer {
     }
     tracing::info!(snapshot = %manifest.snapshot, listed, exported, newcomers, "a snapshot was taken");
     Answer::of(Status::Complete, Some(manifest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_large_if_it_takes_longer_than_a_minute_to_list() {
+        assert!(!is_large(72_000, 20));
+        assert!(is_large(72_001, 20));
+        assert!(!is_large(0, 1));
+    }
+
+    #[test]
+    fn only_a_tick_waits_and_for_newcomers_until_they_are_due() {
+        let minute = SignedDuration::from_mins(1);
+
+        assert_eq!(
+            Pace::of_snapshots(minute, false).longest_wait,
+            SignedDuration::ZERO
+        );
+        assert_eq!(
+            Pace::of_snapshots(minute, true).longest_wait,
+            SignedDuration::from_secs(10)
+        );
+        assert_eq!(
+            Pace::of_newcomers(minute, false).longest_wait,
+            SignedDuration::ZERO
+        );
+        assert_eq!(Pace::of_newcomers(minute, true).longest_wait, minute);
+    }
 }

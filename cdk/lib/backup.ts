@@ -77,6 +77,8 @@ export class Backup extends Construct {
         TRIGGER_ARN: pool.ownFunction ?? trigger.lambda.functionArn,
         ORIGIN_SUB_ATTRIBUTE: configuration.originSubAttribute,
         LIST_USERS_RPS: variables.LIST_USERS_RPS,
+        LOOKUPS_RPS: variables.LOOKUPS_RPS,
+        SNAPSHOT_POOL_INTERVAL_S: variables.SNAPSHOT_POOL_INTERVAL_S,
         SNAPSHOT_MIN_INTERVAL_S: variables.SNAPSHOT_MIN_INTERVAL_S,
         SHRINK_GUARD_PERCENT: variables.SHRINK_GUARD_PERCENT,
       },

@@ -91,6 +91,16 @@ export const VARIABLES = {
     accepts: "a whole number of calls per second, such as '20'",
     pattern: /^[1-9]\d{0,3}$/,
   },
+  LOOKUPS_RPS: {
+    of: 'backup-fn',
+    accepts: "a whole number of calls per second, such as '40'",
+    pattern: /^[1-9]\d{0,3}$/,
+  },
+  SNAPSHOT_POOL_INTERVAL_S: {
+    of: 'backup-fn',
+    accepts: "a whole number of seconds, such as '3600'",
+    pattern: /^\d{1,6}$/,
+  },
   SNAPSHOT_MIN_INTERVAL_S: {
     of: 'backup-fn',
     accepts: "a whole number of seconds, such as '60'",

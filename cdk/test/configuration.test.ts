@@ -108,7 +108,7 @@ for (const { what, from, to, says, at } of [
     from: 'variables: {},',
     to: "variables: { ACTIVATE_REPLICAS: 'true' }, secondary: null,",
     at: line('variables:'),
-    says: /variables\.ACTIVATE_REPLICAS is unknown\. Known properties: LIST_USERS_RPS, SNAPSHOT_MIN_INTERVAL_S, SHRINK_GUARD_PERCENT\./,
+    says: /variables\.ACTIVATE_REPLICAS is unknown\. Known properties: LIST_USERS_RPS, LOOKUPS_RPS, SNAPSHOT_POOL_INTERVAL_S, SNAPSHOT_MIN_INTERVAL_S, SHRINK_GUARD_PERCENT\./,
   },
   {
     what: 'an unknown property',

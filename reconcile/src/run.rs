@@ -16,6 +16,7 @@ use shared::s3::json::to_json;
 use shared::s3::lease::{self, Lease, LeaseState, Term};
 use shared::snapshot::layout::{FILLS_PREFIX, RESTORE_LEASE_KEY};
 use shared::snapshot::lease as snapshot_lease;
+use shared::snapshot::scope::Scope;
 use shared::time::{is_in_future, now};
 use tokio::sync::OnceCell;
 
@@ -166,10 +167,10 @@ async fn reason_to_wait(
             return Ok(Some(Status::Waiting));
         }
     }
-    let (snapshot, _) = snapshot_lease::read(&config.bucket).await?;
+    let (snapshot, _) = snapshot_lease::read(&config.bucket, Scope::Pool).await?;
     // A fill brings people whom a run would create one by one.
     let fills = config.bucket.below(FILLS_PREFIX);
-    let (fill, _) = snapshot_lease::read(&fills).await?;
+    let (fill, _) = snapshot_lease::read(&fills, Scope::Pool).await?;
     let importing = lease::held_until(&fills, RESTORE_LEASE_KEY, now).await?;
     let held = snapshot
         .held_until(now)

@@ -37,6 +37,11 @@ pub enum RestoreError {
     /// There is no `latest.json`.
     #[error("the bucket has no latest.json: take a snapshot first")]
     NoSnapshot,
+    /// The snapshot has only the people who signed up in its pool, and others are to be restored.
+    #[error(
+        "snapshot {0} has only the people who signed up in its pool: give the scope newcomers, or a snapshot of the whole pool"
+    )]
+    OnlyNewcomers(Id),
     /// The bucket has no snapshot of this name.
     #[error(
         "the bucket has no snapshot {0}: give the name of one below snapshots/, or give latest"
@@ -133,9 +138,9 @@ pub enum RestoreError {
     /// Cognito does not find the uploaded file.
     #[error("Cognito does not find the file that was uploaded for import job {0}: run again")]
     UploadNotFound(String),
-    /// The target pool cannot be listed within one invocation.
+    /// The target pool cannot be listed, or the people looked up in it, within one invocation.
     #[error(
-        "user pool {0} is too large to be listed in one invocation: use `twinpool restore`, which has no time limit"
+        "one invocation is too short to look at everyone in user pool {0}: use `twinpool restore`, which has no time limit"
     )]
     TooLarge(PoolId),
 }

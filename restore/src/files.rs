@@ -40,6 +40,45 @@ pub fn import_files(
     RollingUpload::new(bucket, key, first_number, header, Some(limits))
 }
 
+/// Whether a restore has come to its end: the report is the last file that it completes.
+///
+/// # Errors
+///
+/// The bucket cannot be read.
+pub async fn has_ended(bucket: &Bucket, restore: &Id) -> Result<bool, AwsError> {
+    Ok(bucket.download(&report_key(restore)).await?.is_some())
+}
+
+/// Reads the `sub-map.csv` of a restore, and calls `found` for each newcomer whose `sub` in the target pool it has: with the name of their
+/// sign-up record, and with that `sub`.
+///
+/// # Errors
+///
+/// The bucket cannot be read.
+pub async fn read_sub_map(
+    bucket: &Bucket,
+    restore: &Id,
+    mut found: impl FnMut(String, String),
+) -> Result<(), AwsError> {
+    let Some(map) = bucket.get(&sub_map_key(restore)).await? else {
+        return Ok(());
+    };
+    let mut rows = csv::Reader::from_reader(map.body.as_slice());
+    for row in rows.records().flatten() {
+        if let (Some(record), Some(sub)) = (row.get(1), row.get(2))
+            && !record.is_empty()
+            && !sub.is_empty()
+        {
+            found(record.to_owned(), sub.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn sub_map_key(restore: &Id) -> String {
+    format!("{}sub-map.csv", folder(restore))
+}
+
 /// Writes `sub-map.csv`: the `sub` of each newcomer in the snapshot's pool, and in the target pool.
 #[derive(Debug)]
 pub struct SubMapWriter(Upload);
@@ -51,7 +90,7 @@ impl SubMapWriter {
     ///
     /// The upload fails.
     pub async fn begin(bucket: &Bucket, restore: &Id) -> Result<Self, AwsError> {
-        let mut map = Self(bucket.upload(format!("{}sub-map.csv", folder(restore))));
+        let mut map = Self(bucket.upload(sub_map_key(restore)));
         map.write("username", "secondary_sub", "primary_sub")
             .await?;
         Ok(map)

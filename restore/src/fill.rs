@@ -18,7 +18,8 @@ use shared::snapshot::error::SnapshotError;
 use shared::snapshot::layout::FILLS_PREFIX;
 use shared::snapshot::manifest::Manifest;
 use shared::snapshot::purpose::Purpose;
-use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker};
+use shared::snapshot::scope::Scope as SnapshotScope;
+use shared::snapshot::worker::{BucketState, LeaseRequest, Outcome, SnapshotWorker, Wanted};
 use shared::time::{is_in_future, now};
 use tokio::sync::watch;
 
@@ -132,18 +133,26 @@ async fn take_or_resume_snapshot(
         client: config.sdk.cognito(&config.primary, RetryPolicy::NO_RETRY),
         pool: config.primary.clone(),
         calls_per_second: config.lists_per_second,
+        lookups_per_second: config.lists_per_second,
         // Who is missing in this snapshot is not taken from anywhere.
         shrink_guard_percent: 0,
         origin_sub: config.origin.clone(),
         purpose: Purpose::Fill,
     };
-    let state = worker.inspect_bucket().await?.ok_or(FillError::Held)?;
+    let state = worker
+        .inspect_bucket(SnapshotScope::Pool)
+        .await?
+        .ok_or(FillError::Held)?;
     let restore = read_state(bucket).await?;
     if let Some(snapshot) = usable_snapshot(&state, config, restore.as_ref()) {
         return Ok(snapshot.clone());
     }
     let lease = LeaseRequest::until_complete();
-    let taken = worker.take_or_resume_snapshot(state, &lease, true, listed_users);
+    let wanted = Wanted {
+        accept_shrink: true,
+        ..Wanted::default()
+    };
+    let taken = worker.take_or_resume_snapshot(state, &lease, wanted, listed_users);
     match taken.await? {
         Outcome::Complete(manifest) | Outcome::Shrunk { manifest, .. } => Ok(manifest.snapshot),
         Outcome::InProgress { .. } | Outcome::Held => Err(FillError::Held),

@@ -8,10 +8,13 @@ use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
+use jiff::Timestamp;
+
 use crate::error::RestoreError;
 use crate::lease::{ImportJob, JobEnd};
 use shared::aws::AwsError;
 use shared::cognito::pool::{Pool, PoolError};
+use shared::id::Id;
 use shared::s3::bucket::Bucket;
 
 /// How long the upload of at most 100 MB may take; the URL is valid for 15 minutes (facts 1.8).
@@ -70,6 +73,78 @@ pub enum RowResult {
     Skipped,
     /// Rejected; Cognito's message, which names no person (facts 1.8).
     Failed(String),
+}
+
+/// A job that has imported users into a pool, or may have.
+#[derive(Clone, Debug)]
+pub struct EarlierJob {
+    /// Cognito's id of the job.
+    pub id: String,
+    /// The restore that it was a job of, as its name says.
+    pub restore: Option<Id>,
+    /// When it ended; none while it runs.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Jobs that ListUserImportJobs returns per call (botocore ListUserImportJobs).
+const JOBS_PER_PAGE: i32 = 60;
+
+/// Lists the jobs that have imported users into a pool, or may have. A pool keeps up to 1,000 jobs (facts 1.7).
+///
+/// # Errors
+///
+/// A call fails, or the pool's deadline has come.
+pub async fn list_jobs(pool: &Pool) -> Result<Vec<EarlierJob>, PoolError> {
+    let mut jobs = Vec::new();
+    let mut token: Option<String> = None;
+    loop {
+        let page = pool
+            .call_with_retry("ListUserImportJobs", || {
+                pool.client()
+                    .list_user_import_jobs()
+                    .user_pool_id(pool.id().as_str())
+                    .max_results(JOBS_PER_PAGE)
+                    .set_pagination_token(token.clone())
+                    .send()
+            })
+            .await?;
+        let page_of_jobs = page.user_import_jobs.unwrap_or_default();
+        jobs.extend(page_of_jobs.into_iter().filter_map(earlier_job));
+        token = page.pagination_token;
+        if token.is_none() {
+            return Ok(jobs);
+        }
+    }
+}
+
+/// A job, unless it has not imported anybody and will not without being started.
+fn earlier_job(job: UserImportJobType) -> Option<EarlierJob> {
+    use UserImportJobStatusType::{Created, Expired, Failed, Stopped, Succeeded};
+
+    let has_ended = matches!(job.status, Some(Expired | Failed | Stopped | Succeeded));
+    let is_idle = has_ended || job.status == Some(Created);
+    if is_idle && job.imported_users == 0 {
+        return None;
+    }
+    let ended_at = job.completion_date.filter(|_| has_ended);
+    let ended_at = ended_at.and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok());
+    let name = job.job_name.as_deref().unwrap_or_default();
+    Some(EarlierJob {
+        id: job.job_id.unwrap_or_default(),
+        restore: restore_of_job(name),
+        ended_at,
+    })
+}
+
+/// The name of a job of a restore.
+pub fn job_name(restore: &Id, number: usize) -> String {
+    format!("twinpool-{restore}-{number:04}")
+}
+
+/// The restore that a job was of, as its name says.
+fn restore_of_job(name: &str) -> Option<Id> {
+    let (restore, _) = name.strip_prefix("twinpool-")?.rsplit_once('-')?;
+    Id::parse(restore)
 }
 
 impl ImportJobClient<'_> {
@@ -336,6 +411,35 @@ mod tests {
             Some((2, RowResult::Skipped))
         );
         assert_eq!(parse_log_line("The import job has begun."), None);
+    }
+
+    #[test]
+    fn the_name_of_a_job_tells_its_restore() {
+        let restore = Id::parse("20261120T095959Z-0a1b2c3d").unwrap();
+
+        assert_eq!(restore_of_job(&job_name(&restore, 7)), Some(restore));
+        for name in ["import of May", "twinpool-import", "twinpool-0a1b2c3d-0001"] {
+            assert_eq!(restore_of_job(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_job_counts_that_has_imported_somebody_or_still_may() {
+        let job = |status, imported| {
+            let job = UserImportJobType::builder().status(status);
+            let job = job.imported_users(imported).job_id("import-1");
+            let at = aws_sdk_cognitoidentityprovider::primitives::DateTime::from_secs(9);
+            earlier_job(job.completion_date(at).build())
+        };
+        let ended_at = |job: Option<EarlierJob>| job.map(|job| job.ended_at);
+        let at = Timestamp::from_second(9).unwrap();
+
+        use UserImportJobStatusType::{Created, Failed, InProgress, Succeeded};
+        assert_eq!(ended_at(job(Succeeded, 1)), Some(Some(at)));
+        assert_eq!(ended_at(job(Failed, 1)), Some(Some(at)));
+        assert_eq!(ended_at(job(InProgress, 0)), Some(None));
+        assert_eq!(ended_at(job(Created, 0)), None);
+        assert_eq!(ended_at(job(Failed, 0)), None);
     }
 
     fn ended(imported: u64, skipped: u64, failed: u64) -> JobEnd {

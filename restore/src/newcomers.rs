@@ -55,6 +55,8 @@ pub struct UnmatchedRecord {
     pub record: String,
     /// What the person signs in with, if it is known.
     pub username: Option<Username>,
+    /// The person's identity, as far as it is known: else the record's name.
+    pub identity: String,
     /// Who the person is. The key is of the record: no user of the snapshot has it.
     pub who: Who,
     /// Why the person is not in the snapshot.
@@ -230,7 +232,9 @@ impl Newcomers {
             let (record, who) = ((*record).to_owned(), leftover.who(comparison));
             if leftover.reason == "unconfirmed" {
                 let is_archived = self.records.remove(&record).is_some_and(|r| r.is_archived);
+                let identity = leftover.identity(comparison).unwrap_or(&record);
                 self.unmatched.push(UnmatchedRecord {
+                    identity: identity.to_owned(),
                     who: Who {
                         key: PersonKey::of(&record),
                         ..who
@@ -301,6 +305,7 @@ impl Newcomers {
                         RecordOwner::Named(username, _) => Some(username),
                         RecordOwner::Deleted | RecordOwner::Unknown => None,
                     },
+                    identity: record.clone(),
                     record,
                 }),
             }

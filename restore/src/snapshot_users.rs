@@ -15,6 +15,8 @@ pub struct SnapshotUser {
     pub username: String,
     /// Who the user is.
     pub who: Who,
+    /// The user's identity, if it is known.
+    pub identity: Option<String>,
     /// The user's data.
     pub entry: SnapshotEntry,
 }
@@ -48,7 +50,11 @@ impl<'a> SnapshotUsers<'a> {
             source,
             comparison,
             newcomers,
-            rows: Some(source.lines(Role::Users)),
+            // A snapshot of the newcomers has no other import files; in one of the whole pool, the newcomers are among the users.
+            rows: Some(source.lines(match source.has_only_newcomers() {
+                true => Role::Newcomers,
+                false => Role::Users,
+            })),
             leftovers: source.leftovers(),
         }
     }
@@ -69,9 +75,11 @@ impl<'a> SnapshotUsers<'a> {
             && let Some(row) = rows.next().await?
         {
             let username = self.source.username(&row)?;
+            let (who, identity) = self.who_of_row(&username, &row)?;
             return Ok(Some(SnapshotUser {
-                who: self.who_of_row(&username, &row)?,
+                who,
                 username,
+                identity,
                 entry: SnapshotEntry::ImportRow(row),
             }));
         }
@@ -79,6 +87,7 @@ impl<'a> SnapshotUsers<'a> {
             if !leftover.has_row() {
                 return Ok(Some(SnapshotUser {
                     who: leftover.who(self.comparison),
+                    identity: leftover.identity(self.comparison).map(str::to_owned),
                     username: leftover.username.clone(),
                     entry: SnapshotEntry::Leftover(leftover),
                 }));
@@ -87,8 +96,9 @@ impl<'a> SnapshotUsers<'a> {
         Ok(None)
     }
 
-    /// The identity is in the column of the origin attribute. A row without it may be of a newcomer, whose record is named by the `sub`.
-    fn who_of_row(&self, username: &str, row: &str) -> Result<Who, RestoreError> {
+    /// Whose a row is. The identity is in the column of the origin attribute. A row without it may be of a newcomer, whose record is named
+    /// by the `sub`.
+    fn who_of_row(&self, username: &str, row: &str) -> Result<(Who, Option<String>), RestoreError> {
         let cells = self.source.cells(row)?;
         let origin = self.comparison.origin();
         let identity = origin.and_then(|origin| cells.get(origin.as_str()));
@@ -98,6 +108,6 @@ impl<'a> SnapshotUsers<'a> {
         let who = self
             .comparison
             .who(username, identity.as_deref(), addresses);
-        Ok(who)
+        Ok((who, identity.map(Cow::into_owned)))
     }
 }

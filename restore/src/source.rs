@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::RestoreError;
-use crate::request::SnapshotChoice;
+use crate::request::{Scope, SnapshotChoice};
 use crate::who::{Comparison, Who};
 use shared::id::Id;
 use shared::import_csv::Unwritable;
@@ -19,6 +19,7 @@ use shared::snapshot::export::GROUPS;
 use shared::snapshot::latest::Latest;
 use shared::snapshot::layout::manifest_key;
 use shared::snapshot::manifest::{File, Manifest, Role};
+use shared::snapshot::scope::Scope as SnapshotScope;
 use shared::withheld::Why;
 
 /// A complete snapshot in the bucket.
@@ -55,10 +56,14 @@ pub struct Leftover {
 impl Leftover {
     /// Who this user is.
     pub fn who(&self, comparison: &Comparison) -> Who {
-        let sub = Some(self.sub.as_str()).filter(|sub| !sub.is_empty());
-        let identity = self.attributes.identity(comparison.origin()).or(sub);
         let addresses = comparison.addresses_of(&self.attributes);
-        comparison.who(&self.username, identity, addresses)
+        comparison.who(&self.username, self.identity(comparison), addresses)
+    }
+
+    /// The user's identity, if it is known.
+    pub fn identity(&self, comparison: &Comparison) -> Option<&str> {
+        let sub = Some(self.sub.as_str()).filter(|sub| !sub.is_empty());
+        self.attributes.identity(comparison.origin()).or(sub)
     }
 
     /// Whether twinpool has disabled the user because the person was deleted in the primary pool.
@@ -74,19 +79,53 @@ impl Leftover {
 }
 
 impl SourceSnapshot {
-    /// Finds a snapshot and reads its manifest.
+    /// Finds the snapshot to restore users of this scope from, and reads its manifest.
     ///
     /// # Errors
     ///
-    /// There is no such snapshot, or its manifest cannot be read.
-    pub async fn open(bucket: &Bucket, choice: &SnapshotChoice) -> Result<Self, RestoreError> {
+    /// There is no such snapshot, its manifest cannot be read, or it has only the newcomers and the scope is another one.
+    pub async fn open(
+        bucket: &Bucket,
+        choice: &SnapshotChoice,
+        scope: Scope,
+    ) -> Result<Self, RestoreError> {
         let id = match choice {
             SnapshotChoice::Named(id) => id.clone(),
             SnapshotChoice::Latest => {
-                let latest = Latest::read(bucket).await?;
-                latest.ok_or(RestoreError::NoSnapshot)?.0.snapshot
+                let latest = latest_snapshot(bucket, scope).await?;
+                latest.ok_or(RestoreError::NoSnapshot)?
             }
         };
+        let source = Self::open_named(bucket, id).await?;
+        if source.has_only_newcomers() && scope != Scope::Newcomers {
+            let snapshot = source.manifest.snapshot;
+            return Err(RestoreError::OnlyNewcomers(snapshot));
+        }
+        Ok(source)
+    }
+
+    /// Finds the latest snapshot of the whole pool that this snapshot was taken from; none if there is none any more.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or the manifest cannot be read.
+    pub async fn latest_of_whole_pool(&self) -> Result<Option<Self>, RestoreError> {
+        let Some((latest, _)) = Latest::read(&self.bucket).await? else {
+            return Ok(None);
+        };
+        match Self::open_named(&self.bucket, latest.snapshot).await {
+            Ok(source) => Ok(Some(source).filter(|s| s.manifest.pool.id == self.manifest.pool.id)),
+            Err(RestoreError::NoManifest(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the snapshot has only the people who signed up in its pool, and not everyone else.
+    pub fn has_only_newcomers(&self) -> bool {
+        self.manifest.scope == SnapshotScope::Newcomers
+    }
+
+    async fn open_named(bucket: &Bucket, id: Id) -> Result<Self, RestoreError> {
         let manifest = bucket.get_json::<Manifest>(&manifest_key(&id)).await?;
         let (manifest, _) = manifest.ok_or_else(|| RestoreError::NoManifest(id.clone()))?;
         if manifest.version != 1 {
@@ -145,6 +184,18 @@ impl SourceSnapshot {
     pub fn leftovers(&self) -> LeftoverReader<'_> {
         LeftoverReader(self.lines(Role::Leftovers))
     }
+}
+
+/// The latest snapshot for a restore of this scope. One of the whole pool has the newcomers too, so for them it is the newer one of the
+/// two; where an earlier version of twinpool takes the snapshots, there is no pointer to the latest one of the newcomers.
+async fn latest_snapshot(bucket: &Bucket, scope: Scope) -> Result<Option<Id>, RestoreError> {
+    let of_pool = Latest::read(bucket).await?;
+    let of_newcomers = match scope {
+        Scope::Newcomers => Latest::read_of(bucket, SnapshotScope::Newcomers).await?,
+        Scope::Missing | Scope::Users => None,
+    };
+    let latest = [of_pool, of_newcomers].into_iter().flatten();
+    Ok(latest.map(|(latest, _)| latest.snapshot).max())
 }
 
 fn damaged(id: &Id, what: impl Into<String>) -> RestoreError {

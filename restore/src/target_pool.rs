@@ -1,4 +1,7 @@
-//! Everyone in the target pool, by sign-in name and by identity, and whether a user of the snapshot is one of them.
+//! The users of the target pool, by sign-in name and by identity, and whether a user of the snapshot is one of them.
+//!
+//! The pool is listed, or the people of the snapshot are looked up in it one by one, where that is quicker. Both give the same answers
+//! about people who are found. `run::lookups` says what a lookup cannot see, and when the pool is listed for that reason.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -84,7 +87,7 @@ struct NotHome {
     sub: String,
 }
 
-/// Everyone in the target pool, as of one listing.
+/// Everyone in the target pool, as of one listing; or, of the people who were looked up, those whom it has.
 pub struct TargetPool {
     comparison: Comparison,
     /// The confirmed users, sorted by name.
@@ -100,6 +103,8 @@ pub struct TargetPool {
     wanted: HashMap<NameHash, TargetUser>,
     /// Users of the snapshot whose address somebody else has as an alias, with that user's `sub`.
     address_holders: HashMap<PersonKey, String>,
+    /// Identities of users of the snapshot's pool whom the snapshot does not have, because it has only the newcomers.
+    others_in_source: HashSet<IdentityHash>,
 }
 
 /// Where the target pool has a person.
@@ -142,6 +147,20 @@ impl TargetPool {
         try_join_all(chains).await?;
         let (listing, _) = listing.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(listing.finish())
+    }
+
+    /// The target pool as it is known from the users who were found by lookups, each once.
+    pub fn of_found<'a>(
+        found: impl IntoIterator<Item = &'a Person>,
+        format: &Format,
+        comparison: &Comparison,
+        wanted: &WantedUsers,
+    ) -> Self {
+        let mut listing = Listing::new(comparison);
+        for person in found {
+            listing.add(format.sign_in_name(person), person, wanted);
+        }
+        listing.finish()
     }
 
     /// Looks up one user who is missing in the listing: ListUsers is eventually consistent, AdminGetUser is not. Returns whom the pool
@@ -221,6 +240,26 @@ impl TargetPool {
         }
     }
 
+    /// Whether a confirmed user has this identity.
+    pub fn has_identity(&self, identity: &IdentityHash) -> bool {
+        self.names_with_identity(identity).next().is_some()
+    }
+
+    /// The identity of the user who is taken for a person because of the name alone.
+    pub fn identity_of_namesake(&self, who: &Who, namesakes: &Namesakes) -> Option<IdentityHash> {
+        match self.find(who, namesakes) {
+            Found::Home(entry) if who.identity.is_none_or(|i| !self.has_identity(&i)) => {
+                Some(entry.identity)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes that users of the snapshot's pool whom the snapshot does not have, have these identities.
+    pub fn add_others_in_source(&mut self, identities: HashSet<IdentityHash>) {
+        self.others_in_source.extend(identities);
+    }
+
     /// The user of the target pool who is this person, if they are confirmed and one of the wanted users.
     pub fn home_user(&self, who: &Who, namesakes: &Namesakes) -> Option<&TargetUser> {
         match self.find(who, namesakes) {
@@ -283,7 +322,8 @@ impl TargetPool {
         // The holder is a copy of somebody else.
         let is_copy_of_another = holder.has_origin && who.identity.is_some();
         // The holder is in the snapshot too, under another name.
-        let is_another_user = namesakes.has_identity(&holder.identity);
+        let is_another_user = namesakes.has_identity(&holder.identity)
+            || self.others_in_source.contains(&holder.identity);
         let has_equal_addresses = !self.comparison.needs_equal_addresses()
             || who.addresses.are_of_one_person(&holder.addresses);
         !is_copy_of_another && !is_another_user && has_equal_addresses
@@ -329,6 +369,7 @@ impl Listing {
                 others: HashMap::new(),
                 wanted: HashMap::new(),
                 address_holders: HashMap::new(),
+                others_in_source: HashSet::new(),
             },
             identities: Vec::new(),
         }

@@ -4,11 +4,14 @@
 //! invitation with that password. So the restore notes in its bucket, before it creates a user, that it does. Who is not noted was
 //! not created by a restore, and is never given a password or disabled.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
-use shared::confirmation::object_name;
+use shared::confirmation::{object_name, person_of_object};
 use shared::person::{Attributes, Person, Status};
+use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::to_json;
 
@@ -61,8 +64,10 @@ struct Note {
 enum NoteState {
     /// The user may be in the pool, half made.
     Begun,
-    /// The user was created completely, or was refused.
+    /// The user was created completely. Earlier versions wrote this also if the user was refused.
     Ended,
+    /// The user was refused: the pool does not have them.
+    Refused,
 }
 
 impl Creator<'_> {
@@ -94,14 +99,14 @@ impl Creator<'_> {
                     Ok(sub) => sub,
                     // A refusal for another reason: the user was not created either.
                     Err(PoolError::Aws(error)) if error.is_configuration() => {
-                        self.write_note(user, NoteState::Ended).await?;
+                        self.write_note(user, NoteState::Refused).await?;
                         return Err(PoolError::from(error).into());
                     }
                     Err(PoolError::Aws(error)) if error.is_call_rejected() => {
                         match self.after_refusal(user, error.into()).await? {
                             Ok(sub) => sub,
                             Err(refused) => {
-                                self.write_note(user, NoteState::Ended).await?;
+                                self.write_note(user, NoteState::Refused).await?;
                                 return Ok(refused);
                             }
                         }
@@ -175,9 +180,47 @@ impl Creator<'_> {
     }
 
     fn note_key(&self, user: &NewUser) -> String {
-        let (pool, name) = (self.pool.id(), object_name(&user.note));
-        format!("restores/created/{pool}/{name}")
+        let name = object_name(&user.note);
+        format!("{}{name}", notes_prefix(self.pool.id()))
     }
+}
+
+/// The prefix of the notes about a pool.
+fn notes_prefix(pool: &PoolId) -> String {
+    format!("restores/created/{pool}/")
+}
+
+/// How the users are named in the notes whom a restore may have created in a pool.
+///
+/// # Errors
+///
+/// The notes cannot be listed.
+pub async fn noted_users(bucket: &Bucket, pool: &PoolId) -> Result<HashSet<String>, RestoreError> {
+    let prefix = notes_prefix(pool);
+    let mut notes = bucket.list(prefix.clone());
+    let mut users = HashSet::new();
+    while let Some(page) = notes.next_page().await? {
+        let names = page
+            .iter()
+            .filter_map(|note| note.key.strip_prefix(&prefix));
+        users.extend(names.filter_map(person_of_object));
+    }
+    Ok(users)
+}
+
+/// Whether the note about a user leaves it open that the pool has, or had, the user.
+///
+/// # Errors
+///
+/// The note cannot be read.
+pub async fn may_be_created(
+    bucket: &Bucket,
+    pool: &PoolId,
+    noted: &str,
+) -> Result<bool, RestoreError> {
+    let key = format!("{}{}", notes_prefix(pool), object_name(noted));
+    let note = bucket.get_json::<Note>(&key).await?;
+    Ok(note.is_some_and(|(note, _)| note.state != NoteState::Refused))
 }
 
 impl NewUser {

@@ -204,6 +204,37 @@ fn first_of(mut records: Vec<(Kind, String, String, StoredRecord)>) -> Option<Us
     })
 }
 
+/// The `sub` in the primary pool of somebody whose sign-up record is archived; none if the record does not say it.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn archived_primary_sub(
+    bucket: &Bucket,
+    person: &str,
+) -> Result<Option<String>, AwsError> {
+    let key = record_key(RESTORED_PREFIX, person);
+    match bucket.get_json::<StoredRecord>(&key).await {
+        Ok(record) => Ok(record.and_then(|(record, _)| record.primary_sub)),
+        Err(JsonError::Malformed { .. }) => Ok(None),
+        Err(JsonError::Aws(error)) => Err(error),
+    }
+}
+
+/// When the sign-up of somebody was recorded whose record waits; none if the record cannot be read.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn signed_up_at(bucket: &Bucket, person: &str) -> Result<Option<Timestamp>, AwsError> {
+    let key = record_key(SIGN_UPS_PREFIX, person);
+    match bucket.get_json::<StoredRecord>(&key).await {
+        Ok(record) => Ok(record.map(|(record, _)| record.confirmation.recorded_at)),
+        Err(JsonError::Malformed { .. }) => Ok(None),
+        Err(JsonError::Aws(error)) => Err(error),
+    }
+}
+
 /// Brings the attributes of a record up to date, unless it has changed since it was read: then this is false.
 ///
 /// # Errors

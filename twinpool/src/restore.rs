@@ -213,6 +213,7 @@ impl From<RestoreError> for Failure {
 pub fn progress_of(step: Step) -> Shown {
     match step {
         Step::ListingPool(users) => ("listing the pool", users, None),
+        Step::LookingUpPeople(lookups) => ("looking up people in the pool", lookups, None),
         Step::WaitingForOtherJob => ("waiting for another import job in this account", 0, None),
         Step::WaitingForCognito => ("waiting for Cognito to begin with the import job", 0, None),
         Step::Importing(rows, of) => ("importing", rows, Some(of)),

@@ -10,15 +10,17 @@ use shared::cognito::pool::Pool;
 use shared::environment::CustomAttribute;
 use shared::id::Id;
 use shared::import_csv::Format;
+use shared::journal::{Records, SIGN_UPS_PREFIX};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::snapshot::error::SnapshotError;
 use shared::snapshot::layout::folder;
 use shared::snapshot::manifest::Manifest;
 use shared::snapshot::purpose::Purpose;
+use shared::snapshot::scope::Scope;
 use shared::snapshot::worker::{
-    BucketState, DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_SHRINK_GUARD_PERCENT, LeaseRequest,
-    Outcome, SnapshotWorker,
+    BucketState, DEFAULT_LIST_USERS_PER_SECOND, DEFAULT_LOOKUPS_PER_SECOND,
+    DEFAULT_SHRINK_GUARD_PERCENT, LeaseRequest, Outcome, SnapshotWorker, Wanted,
 };
 use tokio::sync::watch;
 
@@ -35,8 +37,8 @@ const USERS_PER_PAGE: u64 = 60;
 
 /// Take a snapshot of a pool now, or resume one that was interrupted.
 ///
-/// Writes snapshots/ID/, latest.json and lease.json into the bucket. Changes nothing in the pool. Only one snapshot is taken at a
-/// time: a lease makes sure of that. If this command is interrupted, its lease expires after three minutes. After that, backup-fn
+/// Writes snapshots/ID/, latest.json, latest-newcomers.json and lease.json (of newcomers lease-newcomers.json) into the bucket. Changes
+/// nothing in the pool. Only one snapshot of a scope is taken at a time: a lease makes sure of that. If this command is interrupted, its lease expires after three minutes. After that, backup-fn
 /// or this command resumes the snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
@@ -57,6 +59,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LIST_USERS_PER_SECOND)]
     rate: NonZeroU16,
 
+    /// What it covers: pool, or newcomers, who are looked up one by one without listing the pool.
+    #[arg(long, value_name = "SCOPE", default_value = "pool", value_parser = scope)]
+    scope: Scope,
+
+    /// Calls per second that look newcomers up, with --scope newcomers.
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LOOKUPS_PER_SECOND)]
+    lookup_rate: NonZeroU16,
+
     /// Make this snapshot the latest even if it has less than half of the users of the latest one.
     #[arg(long)]
     accept_shrink: bool,
@@ -73,6 +83,7 @@ pub struct Args {
 const HELP: &str = "\
 Examples:
   twinpool snapshot --pool ap-northeast-3_GhIjKl456 --bucket twinpool-snapshots --dry-run
+  twinpool snapshot --scope newcomers                       only who signed up, whatever the size of the pool
   twinpool snapshot --origin-sub custom:origin_sub          if TWINPOOL_SECONDARY and TWINPOOL_BUCKET are set
 
 Exit codes:
@@ -107,22 +118,35 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         client,
         pool: args.pool,
         calls_per_second: rate,
+        lookups_per_second: args.lookup_rate.get().into(),
         shrink_guard_percent: DEFAULT_SHRINK_GUARD_PERCENT.into(),
         origin_sub,
         purpose: Purpose::Backup,
     };
-    let state = worker.inspect_bucket().await?;
+    let people = match args.scope {
+        Scope::Pool => users,
+        Scope::Newcomers => count_sign_ups(&worker.bucket).await?,
+    };
+    let wanted = Wanted {
+        accept_shrink: args.accept_shrink,
+        look_everyone_up: true,
+    };
+    let state = worker.inspect_bucket(args.scope).await?;
     if let Some(state) = &state {
         state.check_clock()?;
     }
     if args.dry_run {
-        let plan = Plan::of(&worker, users, state.as_ref());
+        let plan = Plan::of(&worker, args.scope, people, state.as_ref());
         context.terminal.show(&plan)?;
         return Ok(match state {
             Some(_) => Verdict::Good,
             None => Verdict::Wrong,
         });
     }
+    let bar = match args.scope {
+        Scope::Pool => (people, "users listed"),
+        Scope::Newcomers => (people, "newcomers looked up"),
+    };
     let outcome = match state {
         None => Outcome::Held,
         Some(state) => {
@@ -131,7 +155,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
                 context.terminal.note(note);
             }
             tokio::select! {
-                outcome = take_snapshot(&worker, state, args.accept_shrink, users, context) => outcome?,
+                outcome = take_snapshot(&worker, state, wanted, bar, context) => outcome?,
                 _ = tokio::signal::ctrl_c() => return Err(interrupted()),
             }
         }
@@ -170,7 +194,7 @@ async fn check_pool(pool: &Pool, origin_sub: Option<CustomAttribute>) -> Result<
 fn interrupted() -> Failure {
     Failure::Wrong(
         "interrupted: the lease expires in three minutes; then the same command, or backup-fn by itself, resumes this snapshot; \
-         until it is complete, latest.json names the last complete snapshot"
+         until it is complete, latest.json and latest-newcomers.json name the last complete snapshots"
             .to_owned(),
     )
 }
@@ -179,16 +203,16 @@ fn interrupted() -> Failure {
 async fn take_snapshot(
     worker: &SnapshotWorker,
     state: BucketState,
-    accept_shrink: bool,
-    users: u64,
+    wanted: Wanted,
+    (people, unit): (u64, &'static str),
     context: &Context,
 ) -> Result<Outcome, Failure> {
-    let bar = context.terminal.progress(Some(users), "users listed");
+    let bar = context.terminal.progress(Some(people), unit);
     let (sender, mut listed) = watch::channel(0);
     let lease = LeaseRequest::until_complete();
     // The sender is dropped when the snapshot ends, which ends the loop below.
     let snapshot = async move {
-        let taken = worker.take_or_resume_snapshot(state, &lease, accept_shrink, &sender);
+        let taken = worker.take_or_resume_snapshot(state, &lease, wanted, &sender);
         taken.await
     };
     let progress = async {
@@ -199,6 +223,22 @@ async fn take_snapshot(
     let (outcome, ()) = tokio::join!(snapshot, progress);
     bar.finish_and_clear();
     Ok(outcome?)
+}
+
+/// How many sign-up records there are, each of which is looked up.
+async fn count_sign_ups(bucket: &Bucket) -> Result<u64, Failure> {
+    let mut records = Records::list(bucket, SIGN_UPS_PREFIX);
+    let mut count = 0;
+    while let Some(page) = records.next_page().await? {
+        count += page.len() as u64;
+    }
+    Ok(count)
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let mut scopes = [Scope::Pool, Scope::Newcomers].into_iter();
+    let scope = scopes.find(|scope| scope.as_str() == text);
+    scope.ok_or_else(|| "it should be pool or newcomers".to_owned())
 }
 
 /// Reads the name of a custom attribute.
@@ -215,6 +255,8 @@ pub fn custom_attribute(text: &str) -> Result<CustomAttribute, String> {
 #[derive(Debug, Serialize)]
 struct Plan {
     pool: String,
+    scope: Scope,
+    /// In a snapshot of the newcomers, how many sign-up records there are.
     estimated_users: u64,
     seconds: u64,
     #[serde(rename = "where")]
@@ -225,14 +267,18 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(worker: &SnapshotWorker, users: u64, state: Option<&BucketState>) -> Self {
+    fn of(worker: &SnapshotWorker, scope: Scope, people: u64, state: Option<&BucketState>) -> Self {
+        let (calls, calls_per_second) = match scope {
+            Scope::Pool => (people.div_ceil(USERS_PER_PAGE), worker.calls_per_second),
+            // The user and their groups.
+            Scope::Newcomers => (people * 2, worker.lookups_per_second),
+        };
         let latest = state.and_then(|state| state.latest.as_ref());
         Self {
             pool: worker.pool.to_string(),
-            estimated_users: users,
-            seconds: users
-                .div_ceil(USERS_PER_PAGE)
-                .div_ceil(worker.calls_per_second.into()),
+            scope,
+            estimated_users: people,
+            seconds: calls.div_ceil(calls_per_second.into()),
             place: format!("s3://{}/snapshots/", worker.bucket.name()),
             latest: latest.map(|latest| latest.snapshot.clone()),
             unfinished: state.and_then(BucketState::interrupted).cloned(),
@@ -257,11 +303,19 @@ impl fmt::Display for Plan {
         table.row([verb, what.into()]);
         table.row(["pool".into(), self.pool.clone().into()]);
         table.row([
-            "users".into(),
+            match self.scope {
+                Scope::Pool => "users",
+                Scope::Newcomers => "newcomers",
+            }
+            .into(),
             format!("about {}", self.estimated_users).into(),
         ]);
         table.row([
-            "time to list".into(),
+            match self.scope {
+                Scope::Pool => "time to list",
+                Scope::Newcomers => "time to look up",
+            }
+            .into(),
             format!("about {} s at this rate", self.seconds).into(),
         ]);
         table.row(["where".into(), self.place.clone().into()]);

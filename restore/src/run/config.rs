@@ -87,6 +87,8 @@ impl RunContext<'_> {
 pub enum Step {
     /// Listing the target pool: users listed so far.
     ListingPool(u64),
+    /// Looking up people in the target pool: lookups so far.
+    LookingUpPeople(u64),
     /// Waiting until another import job of the account ends.
     WaitingForOtherJob,
     /// Waiting until Cognito begins with an import job that was started.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_cloudwatchlogs::Client as LogsClient;
 
 use crate::error::RestoreError;
-use crate::import_job::{ImportJobClient, JobStatus, StartResult};
+use crate::import_job::{ImportJobClient, JobStatus, StartResult, job_name};
 use crate::lease::{ImportJob, JobEnd, RestoreLease};
 use crate::run::config::Step;
 use crate::run::prepare::Prepared;
@@ -103,7 +103,7 @@ impl<'a> JobRunner<'a> {
         file: &RolledFile,
     ) -> Result<ImportJob, RestoreError> {
         let number = self.lease.state().await.jobs.len() + 1;
-        let name = format!("twinpool-{restore}-{number:04}");
+        let name = job_name(restore, number);
         let bucket = &self.prepared.config.bucket;
         let job = ImportJob {
             id: self

@@ -4,7 +4,7 @@
 //! the later ones:
 //!
 //! 1. `prepare`: everything that is known before the target pool is listed
-//! 2. `target`: the users of the target pool
+//! 2. `target`, `lookups`: the users of the target pool, from a listing or from lookups
 //! 3. `decide`, `plan`: what to do about each user of the snapshot, and the import files
 //! 4. `jobs`, `results`: the import jobs, and what became of each row
 //! 5. `late_writes`: what no import file can carry
@@ -20,6 +20,7 @@ mod classify;
 mod decide;
 mod jobs;
 mod late_writes;
+mod lookups;
 mod plan;
 mod prepare;
 mod report;
@@ -45,7 +46,7 @@ use self::prepare::Prepared;
 use self::report::write_report;
 use self::results::{JobResults, read_job_results};
 use self::rounds::Rounds;
-use self::target::{list_target_pool, look_up_imported_users};
+use self::target::{look_up_imported_users, read_target_pool};
 use crate::error::RestoreError;
 use crate::files::report_key;
 use crate::lease::{self, RestoreLease, RestoreState, take_lease};
@@ -143,8 +144,8 @@ async fn run_phases(
     report.finish(archived, more).await
 }
 
-/// Lists the target pool, plans and imports, round by round, until there is nothing left to import or no progress. Returns the last
-/// listing.
+/// Looks at the target pool, plans and imports, round by round, until there is nothing left to import or no progress. Returns what the
+/// last look has found.
 async fn import_until_done(
     prepared: &Prepared<'_>,
     lease: &RestoreLease,
@@ -158,7 +159,7 @@ async fn import_until_done(
             jobs: earlier,
             ..
         } = lease.state().await;
-        let mut target = list_target_pool(prepared, earlier.is_empty()).await?;
+        let mut target = read_target_pool(prepared, results, &earlier).await?;
         look_up_imported_users(prepared, &mut target, results).await?;
         let situation = Situation {
             prepared,
@@ -188,7 +189,7 @@ async fn dry_run(
     let prepared = Prepared::load(config, request, run).await?;
     let started_at = to_milliseconds(Timestamp::now());
     let restore = Id::new(started_at);
-    let target = list_target_pool(&prepared, true).await?;
+    let target = read_target_pool(&prepared, &JobResults::default(), &[]).await?;
     let situation = Situation {
         prepared: &prepared,
         target: &target,
@@ -196,7 +197,7 @@ async fn dry_run(
     };
     let plan = write_import_files(situation, &restore, 1).await?;
     let late_writes = expected_late_writes(situation).await?;
-    let more = json!({ "estimated_seconds": estimate_seconds(&target, plan.rows) });
+    let more = json!({ "estimated_seconds": estimate_seconds(&prepared, &target, plan.rows) });
     let report = write_report(situation, &late_writes, &restore, started_at).await?;
     let would_be_archived = report.records_to_archive.len() as u64;
     report.finish(would_be_archived, more).await

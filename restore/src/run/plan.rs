@@ -6,7 +6,8 @@ use crate::decision::Decision;
 use crate::error::RestoreError;
 use crate::files::import_files;
 use crate::run::decide::{Situation, import_row_problem};
-use crate::run::prepare::READ_CALLS_PER_SECOND;
+use crate::run::lookups::Sought;
+use crate::run::prepare::{Prepared, READ_CALLS_PER_SECOND, USERS_PER_PAGE};
 use crate::snapshot_users::SnapshotEntry;
 use crate::source::Leftover;
 use crate::target_pool::TargetPool;
@@ -14,9 +15,6 @@ use shared::id::Id;
 use shared::import_csv::reader::Header;
 use shared::person::is_cognitos_own;
 use shared::s3::rolling_upload::RolledFile;
-
-/// Users that ListUsers returns per call (botocore ListUsers).
-const USERS_PER_PAGE: u64 = 60;
 
 /// Speed of an import job, for the estimate. AWS publishes no number; facts 10.8.
 const ASSUMED_IMPORT_ROWS_PER_SECOND: u64 = 25;
@@ -147,8 +145,12 @@ impl MissingColumns {
     }
 }
 
-/// Estimated duration of a restore of so many rows, in seconds. A restore lists the pool twice.
-pub(super) fn estimate_seconds(target: &TargetPool, rows: u64) -> u64 {
-    let listing = target.present_users() as u64 / USERS_PER_PAGE / u64::from(READ_CALLS_PER_SECOND);
-    2 * listing + rows / ASSUMED_IMPORT_ROWS_PER_SECOND + ASSUMED_OTHER_SECONDS
+/// Estimated duration of a restore of so many rows, in seconds. A restore looks at the pool twice.
+pub(super) fn estimate_seconds(prepared: &Prepared<'_>, target: &TargetPool, rows: u64) -> u64 {
+    let calls = match &prepared.sought {
+        Some(sought) => sought.iter().flat_map(Sought::lookups).count() as u64,
+        None => target.present_users() as u64 / USERS_PER_PAGE,
+    };
+    let look = calls / u64::from(READ_CALLS_PER_SECOND);
+    2 * look + rows / ASSUMED_IMPORT_ROWS_PER_SECOND + ASSUMED_OTHER_SECONDS
 }

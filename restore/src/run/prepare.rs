@@ -1,30 +1,51 @@
 //! Phase 1: everything that is known before the target pool is listed.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 
 use crate::decision::{NewcomerState, is_in_scope};
 use crate::error::RestoreError;
 use crate::names::PersonKey;
 use crate::namesakes::Namesakes;
 use crate::newcomers::{Newcomers, UnmatchedCause};
-use crate::request::Request;
+use crate::request::{Request, Scope, SnapshotChoice};
 use crate::run::config::{RestoreConfig, RunContext};
+use crate::run::lookups::Sought;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
 use crate::source::SourceSnapshot;
 use crate::target_pool::WantedUsers;
 use crate::who::{Comparison, immutable_attributes};
 use shared::aws::RetryPolicy;
-use shared::cognito::pool::Pool;
+use shared::cognito::pool::{Pool, PoolError};
+use shared::environment::CustomAttribute;
 use shared::import_csv::Format;
 use shared::import_csv::rules::Rules;
 use shared::person::Attributes;
 use shared::pool_id::PoolId;
+use shared::snapshot::error::SnapshotError;
+use shared::snapshot::purpose::Purpose;
+use shared::snapshot::scope::Scope as SnapshotScope;
+use shared::snapshot::worker::{
+    DEFAULT_LOOKUPS_PER_SECOND, LeaseRequest, Outcome, SnapshotWorker, Wanted,
+};
+use tokio::sync::watch;
 
 /// The rate limit of reading calls. The quota of ListUsers, 30 a second, is shared with the live application (DG:quotas).
 pub(super) const READ_CALLS_PER_SECOND: u32 = 25;
 
+/// Users that ListUsers returns per call (botocore ListUsers).
+pub(super) const USERS_PER_PAGE: u64 = 60;
+
 /// The rate limit of writing calls. The quota of UserUpdate is 25 a second (DG:quotas).
 const WRITE_CALLS_PER_SECOND: u32 = 15;
+
+/// How many times a run takes a snapshot of the newcomers, or waits for another worker that takes one.
+const SNAPSHOT_ATTEMPTS: u32 = 12;
+
+/// How long to wait for another worker that takes a snapshot.
+const OTHER_SNAPSHOT_WAIT: Duration = Duration::from_secs(5);
 
 /// Everything that is known before the target pool is listed.
 pub(super) struct Prepared<'a> {
@@ -49,6 +70,8 @@ pub(super) struct Prepared<'a> {
     pub(super) namesakes: Namesakes,
     /// The users to find in the target pool.
     pub(super) wanted: WantedUsers,
+    /// Everyone to look up there; none if a listing of the pool takes fewer calls.
+    pub(super) sought: Option<Vec<Sought>>,
     /// The attributes and groups of users in scope that no import file can carry.
     pub(super) late_attributes: HashMap<PersonKey, LateAttributes>,
     /// Of the users with such attributes, those who have one that can be given only when a user is created.
@@ -66,12 +89,13 @@ pub(super) struct LateAttributes {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads the target pool's settings, the snapshot and the journal.
+    /// Reads the target pool's settings, the snapshot and the journal. If people have signed up since the latest snapshot, a restore of the
+    /// newcomers takes a new one first.
     ///
     /// # Errors
     ///
-    /// One of them cannot be read; the pools use different sign-in names; or people have signed up since the snapshot and the request
-    /// does not allow that.
+    /// One of them cannot be read; the pools use different sign-in names; or people have signed up since the snapshot, no new one can be
+    /// taken, and the request does not allow that.
     pub(super) async fn load(
         config: &'a RestoreConfig,
         request: &'a Request,
@@ -91,7 +115,8 @@ impl<'a> Prepared<'a> {
             error,
         })?;
         let comparison = Comparison::of(&described, config.origin.as_ref());
-        let source = SourceSnapshot::open(&config.bucket, &request.snapshot).await?;
+        let mut source =
+            SourceSnapshot::open(&config.bucket, &request.snapshot, request.scope).await?;
         check_pool(&source, config, request)?;
         let sign_in = described.username_attributes().iter();
         let sign_in: Vec<_> = sign_in.map(|a| a.as_str().to_owned()).collect();
@@ -101,10 +126,24 @@ impl<'a> Prepared<'a> {
             snapshot: source.manifest.snapshot.clone(),
             what: "the pool's id".to_owned(),
         })?;
-        let source_pool = pool(&source_pool, READ_CALLS_PER_SECOND);
-        let newcomers = Newcomers::read(&config.bucket, &source, &comparison, &source_pool).await?;
-        if !request.allow_stale {
-            check_not_stale(&source, &newcomers)?;
+        let reader = pool(&source_pool, READ_CALLS_PER_SECOND);
+        let bucket = &config.bucket;
+        let mut newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
+        let can_be_renewed =
+            request.snapshot == SnapshotChoice::Latest && request.scope == Scope::Newcomers;
+        let mut attempts = 0..SNAPSHOT_ATTEMPTS;
+        while !request.allow_stale
+            && let Err(stale) = check_not_stale(&source, &newcomers)
+        {
+            let origin = comparison.origin();
+            let is_taken = can_be_renewed
+                && attempts.next().is_some()
+                && take_snapshot(config, run, &source_pool, origin).await?;
+            if !is_taken {
+                return Err(stale);
+            }
+            source = SourceSnapshot::open(bucket, &request.snapshot, request.scope).await?;
+            newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
         }
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
         let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
@@ -130,8 +169,19 @@ impl<'a> Prepared<'a> {
         let unmatched = newcomers.unmatched.iter();
         unmatched.for_each(|unmatched| wanted.add(&unmatched.who));
         wanted.names.extend(namesakes.names());
+        let is_same_pool = source.manifest.pool.id == config.pool.as_str();
+        let can_look_up = request.scope == Scope::Newcomers && config.fill.is_none();
+        let mut sought = can_look_up.then(|| SoughtPeople::in_pool(&described));
+        for unmatched in &newcomers.unmatched {
+            add_sought(&mut sought, || {
+                Some(Sought::of_record(unmatched, is_same_pool))
+            });
+        }
         let mut users = SnapshotUsers::of(&source, &comparison, &newcomers);
         while let Some(user) = users.next().await? {
+            add_sought(&mut sought, || {
+                Sought::of_user(&user, &newcomers, is_same_pool)
+            });
             let key = &user.who.key;
             let is_newcomer = newcomers.state_of(key) != NewcomerState::NotNewcomer;
             if is_newcomer || late_attributes.contains_key(key) {
@@ -155,6 +205,7 @@ impl<'a> Prepared<'a> {
             newcomers,
             namesakes,
             wanted,
+            sought: sought.map(|sought| sought.people),
             late_attributes,
             rows_to_create,
         })
@@ -195,6 +246,92 @@ impl<'a> Prepared<'a> {
     /// Whether a user of the snapshot is in the scope of the request.
     pub(super) fn is_in_scope(&self, key: &PersonKey) -> bool {
         is_in_scope(self.request.scope, self.newcomers.state_of(key))
+    }
+}
+
+/// Takes a snapshot of the newcomers, or waits a little for another worker that takes one. False if that is not possible: the pool does
+/// not answer, for example.
+///
+/// # Errors
+///
+/// The time is up. The next run goes on with the snapshot.
+async fn take_snapshot(
+    config: &RestoreConfig,
+    run: &RunContext<'_>,
+    pool: &PoolId,
+    origin: Option<&CustomAttribute>,
+) -> Result<bool, RestoreError> {
+    let worker = SnapshotWorker {
+        bucket: config.bucket.clone(),
+        client: config.sdk.cognito(pool, RetryPolicy::NO_RETRY),
+        pool: pool.clone(),
+        calls_per_second: READ_CALLS_PER_SECOND,
+        lookups_per_second: DEFAULT_LOOKUPS_PER_SECOND.get().into(),
+        // The guard compares snapshots of the whole pool only.
+        shrink_guard_percent: 0,
+        origin_sub: origin.cloned(),
+        purpose: Purpose::Backup,
+    };
+    let taken = async {
+        let Some(state) = worker.inspect_bucket(SnapshotScope::Newcomers).await? else {
+            return Ok(Outcome::Held);
+        };
+        let lease = LeaseRequest::for_process(&run.lease_holder, run.last_call_at());
+        let wanted = Wanted {
+            look_everyone_up: true,
+            ..Wanted::default()
+        };
+        let users = watch::Sender::new(0);
+        let taken = worker.take_or_resume_snapshot(state, &lease, wanted, &users);
+        taken.await
+    };
+    match taken.await {
+        Ok(Outcome::Complete(manifest)) => {
+            tracing::info!(snapshot = %manifest.snapshot, "people have signed up since the last snapshot: a new one is taken");
+            Ok(true)
+        }
+        Ok(Outcome::InProgress { .. }) => Err(PoolError::OutOfTime(pool.clone()).into()),
+        Ok(Outcome::Held) => {
+            tokio::time::sleep(OTHER_SNAPSHOT_WAIT).await;
+            Ok(true)
+        }
+        Ok(Outcome::Shrunk { .. }) => Ok(false),
+        Err(error) => {
+            let error: SnapshotError = error;
+            tracing::warn!(%error, "people have signed up since the last snapshot, and no new one can be taken");
+            Ok(false)
+        }
+    }
+}
+
+/// The people to look up, as long as that takes fewer calls than a listing: both are made at the same rate.
+struct SoughtPeople {
+    people: Vec<Sought>,
+    lookups: u64,
+    pages: u64,
+}
+
+impl SoughtPeople {
+    fn in_pool(pool: &UserPoolType) -> Self {
+        let users = u64::try_from(pool.estimated_number_of_users()).unwrap_or_default();
+        Self {
+            people: Vec::new(),
+            lookups: 0,
+            pages: users.div_ceil(USERS_PER_PAGE),
+        }
+    }
+}
+
+/// Adds somebody to look up. When a listing takes no more calls, nobody is looked up any more.
+fn add_sought(sought: &mut Option<SoughtPeople>, person: impl FnOnce() -> Option<Sought>) {
+    if let Some(all) = sought
+        && let Some(person) = person()
+    {
+        all.lookups += person.lookups().count() as u64;
+        all.people.push(person);
+        if all.lookups >= all.pages {
+            *sought = None;
+        }
     }
 }
 

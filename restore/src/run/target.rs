@@ -1,44 +1,99 @@
 //! Phase 2: the users of the target pool.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::decision::UserState;
 use crate::error::RestoreError;
+use crate::lease::ImportJob;
+use crate::names::IdentityHash;
+use crate::newcomers::Newcomers;
 use crate::run::config::Step;
+use crate::run::lookups::look_up_people;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
-use crate::snapshot_users::SnapshotEntry;
+use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
 use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
 
-/// If a listing that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
+/// If a look at the pool that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
 const LONG_LISTING: Duration = Duration::from_secs(60);
 
-/// Lists the target pool. `is_first_step` says that no import job came before the listing and used up the
-/// time.
+/// Looks at the target pool: looks up the people of the snapshot where that is quicker and enough, or else lists the pool. `jobs` are the
+/// import jobs of this restore.
 ///
 /// # Errors
 ///
-/// The pool cannot be listed before the deadline. If this is the first step, no later invocation could list it either.
-pub(super) async fn list_target_pool(
+/// That is not possible before the deadline. If no import job came before it and used up the time, no later invocation could do it either.
+pub(super) async fn read_target_pool(
     prepared: &Prepared<'_>,
-    is_first_step: bool,
+    results: &JobResults,
+    jobs: &[ImportJob],
 ) -> Result<TargetPool, RestoreError> {
     let begun = Instant::now();
-    let listing = TargetPool::list(
-        &prepared.target_reads,
-        &prepared.format,
-        &prepared.comparison,
-        &prepared.wanted,
-        |listed| (prepared.run.on_progress)(Step::ListingPool(listed)),
-    );
-    match listing.await {
-        Err(PoolError::OutOfTime(pool)) if is_first_step && begun.elapsed() > LONG_LISTING => {
+    let target = async {
+        if let Some(sought) = &prepared.sought
+            && let Some(target) = look_up_people(prepared, sought, results, jobs).await?
+        {
+            return Ok(target);
+        }
+        let listing = TargetPool::list(
+            &prepared.target_reads,
+            &prepared.format,
+            &prepared.comparison,
+            &prepared.wanted,
+            |listed| (prepared.run.on_progress)(Step::ListingPool(listed)),
+        );
+        listing.await.map_err(RestoreError::of_set_up)
+    };
+    match target.await {
+        Err(RestoreError::Pool(PoolError::OutOfTime(pool)))
+            if jobs.is_empty() && begun.elapsed() > LONG_LISTING =>
+        {
             Err(RestoreError::TooLarge(pool))
         }
-        listed => listed.map_err(RestoreError::of_set_up),
+        Err(error) => Err(error),
+        Ok(mut target) => {
+            let others = others_in_source(prepared, &target).await?;
+            target.add_others_in_source(others);
+            Ok(target)
+        }
     }
+}
+
+/// Of the users who are taken for newcomers because of their names alone, the identities of those who have another user in the snapshot's
+/// pool, and are other people. A snapshot of the newcomers does not have those others, so the latest one of the whole pool is read. Without
+/// one nobody knows, and a name alone proves nothing.
+async fn others_in_source(
+    prepared: &Prepared<'_>,
+    target: &TargetPool,
+) -> Result<HashSet<IdentityHash>, RestoreError> {
+    let mut unproved = HashSet::new();
+    if !prepared.source.has_only_newcomers() || prepared.comparison.origin().is_none() {
+        return Ok(unproved);
+    }
+    let mut users = prepared.snapshot_users();
+    while let Some(user) = users.next().await? {
+        unproved.extend(target.identity_of_namesake(&user.who, &prepared.namesakes));
+    }
+    for unmatched in &prepared.newcomers.unmatched {
+        unproved.extend(target.identity_of_namesake(&unmatched.who, &prepared.namesakes));
+    }
+    if unproved.is_empty() {
+        return Ok(unproved);
+    }
+    let Some(whole_pool) = prepared.source.latest_of_whole_pool().await? else {
+        return Ok(unproved);
+    };
+    let nobody = Newcomers::default();
+    let mut others = HashSet::new();
+    let mut users = SnapshotUsers::of(&whole_pool, &prepared.comparison, &nobody);
+    while let Some(user) = users.next().await? {
+        let identity = user.who.identity;
+        others.extend(identity.filter(|identity| unproved.contains(identity)));
+    }
+    Ok(others)
 }
 
 /// Looks up the users whom a job has imported or skipped, or may have, and whom the listing does not show. Of a user whose row was

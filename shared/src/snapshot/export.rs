@@ -25,8 +25,10 @@ use crate::snapshot::details::{Details, UserToExport};
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::files::SnapshotFiles;
 use crate::snapshot::manifest::{File, Manifest, PoolSummary, Users, write_manifest};
+use crate::snapshot::newcomers::GONE;
 use crate::snapshot::progress::Progress;
 use crate::snapshot::purpose::Purpose;
+use crate::snapshot::scope::Scope;
 use crate::snapshot::sign_ups::SignUps;
 use crate::snapshot::unfinished::Unfinished;
 use crate::time::now;
@@ -36,7 +38,7 @@ use crate::withheld::Why;
 const MAX_WAITING_PAGES: usize = 4;
 
 /// Newcomers who are looked up concurrently, under the pool's one rate limit.
-const CONCURRENT_LOOKUPS: usize = 8;
+pub(super) const CONCURRENT_LOOKUPS: usize = 8;
 
 /// So many stored users are completed and written together: as many as a page of a listing has.
 const USERS_PER_BATCH: usize = 60;
@@ -55,7 +57,7 @@ pub struct ExportTask<'a> {
     pub origin_sub: Option<&'a CustomAttribute>,
     /// What the snapshot is for.
     pub purpose: Purpose,
-    /// Receives the number of users listed so far.
+    /// Receives the number of users listed, or looked up, so far.
     pub listed_users: &'a watch::Sender<u64>,
     /// When to leave the rest to the next worker.
     pub deadline: Instant,
@@ -70,7 +72,7 @@ pub struct Exported {
     pub sign_ups: u64,
 }
 
-/// Lists the rest of the pool, writes all files and the manifest. None when the deadline passed before: then everything is stored
+/// Lists the rest of the pool, or looks up the rest of the newcomers, writes all files and the manifest. None when the deadline passed before: then everything is stored
 /// so that the next worker can resume.
 ///
 /// # Errors
@@ -84,11 +86,14 @@ pub async fn export_pool(
     let header = task.pool.csv_header().await?;
     let format = Format::of(&pool, &header, task.origin_sub)?;
     let was_completely_listed = unfinished.progress().is_completely_listed();
+    let scope = unfinished.progress().scope;
     let mut export = Export::new(task, unfinished.progress(), format);
-    let exported = tokio::time::timeout_at(
-        task.deadline.into(),
-        export.list_and_write_users(unfinished),
-    );
+    let exported = tokio::time::timeout_at(task.deadline.into(), async {
+        match scope {
+            Scope::Pool => export.list_and_write_users(unfinished).await,
+            Scope::Newcomers => export.look_up_and_write_newcomers(unfinished).await,
+        }
+    });
     let exported = match exported.await {
         Ok(exported) => exported,
         Err(_) => Err(PoolError::OutOfTime(task.pool.id().clone()).into()),
@@ -115,6 +120,7 @@ pub async fn export_pool(
     let manifest = Manifest {
         version: 1,
         snapshot: progress.snapshot.clone(),
+        scope: progress.scope,
         pool: PoolSummary {
             id: task.pool.id().to_string(),
             region: task.pool.id().region().to_owned(),
@@ -160,12 +166,12 @@ async fn save_for_next_worker(
 }
 
 /// An export that is being written.
-struct Export<'a> {
-    task: &'a ExportTask<'a>,
-    details: Details<'a>,
+pub(super) struct Export<'a> {
+    pub(super) task: &'a ExportTask<'a>,
+    pub(super) details: Details<'a>,
     format: Format,
-    sign_ups: SignUps,
-    files: SnapshotFiles,
+    pub(super) sign_ups: SignUps,
+    pub(super) files: SnapshotFiles,
     users: Users,
     dropped_attributes: BTreeMap<String, u64>,
 }
@@ -182,7 +188,7 @@ impl<'a> Export<'a> {
         Self {
             task,
             details: Details::new(task),
-            files: SnapshotFiles::new(task.bucket, &progress.snapshot, header),
+            files: SnapshotFiles::new(task.bucket, &progress.snapshot, progress.scope, header),
             format,
             sign_ups: SignUps::default(),
             users: Users::default(),
@@ -214,7 +220,7 @@ impl<'a> Export<'a> {
         Ok(self.files.finish().await?)
     }
 
-    async fn read_journal(&mut self, progress: &Progress) -> Result<(), SnapshotError> {
+    pub(super) async fn read_journal(&mut self, progress: &Progress) -> Result<(), SnapshotError> {
         let (previous, started_at) = (progress.previous, progress.started_at);
         self.sign_ups = SignUps::list(self.task.bucket, previous, started_at).await?;
         Ok(())
@@ -333,7 +339,7 @@ impl<'a> Export<'a> {
         Ok(())
     }
 
-    async fn write_user(&mut self, user: &UserToExport) -> Result<(), SnapshotError> {
+    pub(super) async fn write_user(&mut self, user: &UserToExport) -> Result<(), SnapshotError> {
         let person = &user.person;
         self.users.listed += 1;
         let row = self.task.purpose.check(person);
@@ -342,7 +348,9 @@ impl<'a> Export<'a> {
             Err(rejection) => return self.write_rejection(user, &rejection).await,
         };
         self.users.exported += 1;
-        self.files.users.write_row(row.line.as_bytes()).await?;
+        if let Some(users) = &mut self.files.users {
+            users.write_row(row.line.as_bytes()).await?;
+        }
         if user.is_newcomer {
             self.users.newcomers += 1;
             self.files.newcomers.write_row(row.line.as_bytes()).await?;
@@ -390,6 +398,27 @@ impl<'a> Export<'a> {
         Ok(self.files.leftovers.write_row(&line).await?)
     }
 
+    /// Rejects a sign-up record whose user is not in the pool any more.
+    pub(super) async fn write_gone(&mut self, record: &str) -> Result<(), SnapshotError> {
+        self.users.listed += 1;
+        count(&mut self.users.rejected, GONE);
+        let row = rfc_4180_row([record, record, "", GONE]);
+        self.files.rejected.write_row(&row).await?;
+        let leftover = Leftover {
+            username: record,
+            sub: record,
+            // What Cognito calls a status that nobody knows (botocore UserStatusType).
+            status: "UNKNOWN".to_owned(),
+            enabled: false,
+            reason: GONE,
+            withheld: None,
+            groups: &[],
+            attributes: &Attributes::default(),
+        };
+        let line = to_json(&leftover);
+        Ok(self.files.leftovers.write_row(&line).await?)
+    }
+
     /// Names in `rejected.csv` who or what is left out of the import files.
     async fn write_rejected(
         &mut self,
@@ -419,7 +448,7 @@ impl<'a> Export<'a> {
 }
 
 /// Looks up the person of a sign-up record in the pool; none when they are not there.
-async fn look_up_newcomer(
+pub(super) async fn look_up_newcomer(
     task: &ExportTask<'_>,
     record: &str,
 ) -> Result<Option<Person>, SnapshotError> {

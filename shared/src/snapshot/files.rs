@@ -7,12 +7,13 @@ use crate::s3::bucket::Bucket;
 use crate::s3::rolling_upload::{FileLimits, RollingUpload};
 use crate::snapshot::layout::folder;
 use crate::snapshot::manifest::{File, Role};
+use crate::snapshot::scope::Scope;
 
 /// The files that a snapshot is written to.
 #[derive(Debug)]
 pub struct SnapshotFiles {
-    /// All users who can be imported.
-    pub users: RollingUpload,
+    /// All users who can be imported; none in a snapshot of the newcomers.
+    pub users: Option<RollingUpload>,
     /// Of those, the newcomers.
     pub newcomers: RollingUpload,
     /// Who and what was left out, for people to read: one file, whatever its size.
@@ -23,7 +24,7 @@ pub struct SnapshotFiles {
 
 impl SnapshotFiles {
     /// The files of a snapshot, none begun yet. Import files begin with `import_header`.
-    pub fn new(bucket: &Bucket, snapshot: &Id, import_header: String) -> Self {
+    pub fn new(bucket: &Bucket, snapshot: &Id, scope: Scope, import_header: String) -> Self {
         let numbered = |name: &str, extension: &'static str, header: String| {
             let prefix = format!("{}{name}", folder(snapshot));
             let key = move |number| format!("{prefix}-{number:04}.{extension}");
@@ -37,7 +38,10 @@ impl SnapshotFiles {
         let rejected = format!("{}rejected.csv", folder(snapshot));
         let rejected_header = "username,sub,attribute,reason\r\n".to_owned();
         Self {
-            users: numbered("users", "csv", import_header.clone()),
+            users: match scope {
+                Scope::Pool => Some(numbered("users", "csv", import_header.clone())),
+                Scope::Newcomers => None,
+            },
             newcomers: numbered("newcomers", "csv", import_header),
             rejected: RollingUpload::new(
                 bucket,
@@ -50,16 +54,16 @@ impl SnapshotFiles {
         }
     }
 
-    fn by_role(&mut self) -> [(Role, &mut RollingUpload); 4] {
-        [
-            (Role::Users, &mut self.users),
+    fn by_role(&mut self) -> impl Iterator<Item = (Role, &mut RollingUpload)> {
+        let users = self.users.iter_mut().map(|users| (Role::Users, users));
+        users.chain([
             (Role::Newcomers, &mut self.newcomers),
             (Role::Rejected, &mut self.rejected),
             (Role::Leftovers, &mut self.leftovers),
-        ]
+        ])
     }
 
-    /// Makes all files appear in the bucket. Each role has at least one file, even if it has no rows.
+    /// Makes all files appear in the bucket. Each role of the scope has at least one file, even if it has no rows.
     ///
     /// # Errors
     ///

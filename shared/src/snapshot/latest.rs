@@ -1,4 +1,5 @@
-//! `latest.json`: the pointer to the latest complete snapshot. It only moves forward.
+//! The pointers to the latest complete snapshots: `latest.json` to that of the whole pool, `latest-newcomers.json`, of the same form, to
+//! the latest of either scope. Both only move forward.
 
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::Id;
 use crate::s3::bucket::{Bucket, Condition};
 use crate::s3::json::JsonError;
-use crate::snapshot::layout::{LATEST_KEY, manifest_key};
+use crate::snapshot::layout::manifest_key;
 use crate::snapshot::manifest::Manifest;
+use crate::snapshot::scope::Scope;
 
 /// A pool with fewer users than this is not guarded against shrinking.
 const SHRINK_GUARD_MIN_USERS: u64 = 100;
@@ -17,7 +19,7 @@ const SHRINK_GUARD_MIN_USERS: u64 = 100;
 /// The pause after which the pointer is read again when somebody else has moved it.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
 
-/// `latest.json`: the latest complete snapshot.
+/// A pointer to the latest complete snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latest {
     /// The version of this format: 1.
@@ -31,13 +33,26 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// Reads the pointer, with its entity tag; none before the first snapshot.
+    /// Reads the pointer to the latest snapshot of the whole pool, with its entity tag; none before the first snapshot.
     ///
     /// # Errors
     ///
     /// S3 failed, or the object cannot be read.
     pub async fn read(bucket: &Bucket) -> Result<Option<(Self, String)>, JsonError> {
-        bucket.get_json(LATEST_KEY).await
+        Self::read_of(bucket, Scope::Pool).await
+    }
+
+    /// Reads the pointer to the latest snapshot of a scope, with its entity tag; none before the first one. That of the newcomers may name
+    /// a snapshot of the whole pool. Where only an earlier version of twinpool has taken snapshots, it is missing.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or the object cannot be read.
+    pub async fn read_of(
+        bucket: &Bucket,
+        scope: Scope,
+    ) -> Result<Option<(Self, String)>, JsonError> {
+        bucket.get_json(scope.latest_key()).await
     }
 
     /// Reads the manifest it points to; none when the bucket's lifecycle has removed it.
@@ -77,7 +92,8 @@ pub enum Published {
     },
 }
 
-/// Makes a snapshot the latest, unless the shrink guard holds it back. Never moves the pointer backwards.
+/// Makes a snapshot the latest of its scope, unless the shrink guard holds it back. A snapshot of the whole pool becomes the latest of the
+/// newcomers too, if no newer one is. Never moves a pointer backwards.
 ///
 /// # Errors
 ///
@@ -87,6 +103,34 @@ pub async fn publish(
     manifest: &Manifest,
     guard: ShrinkGuard,
 ) -> Result<Published, JsonError> {
+    if manifest.scope == Scope::Newcomers {
+        return move_pointer(bucket, Scope::Newcomers, manifest, async |_| Ok(None)).await;
+    }
+    // The guard compares snapshots of the whole pool only: `latest.json` names no other.
+    let look = async |latest: &Latest| {
+        let ShrinkGuard::MinPercent(percent) = guard else {
+            return Ok(None);
+        };
+        let before = latest.read_manifest(bucket).await?;
+        let before = before.map(|manifest| manifest.users.listed);
+        let has_shrunk = has_shrunk(before, manifest.users.listed, percent);
+        Ok(has_shrunk.then_some(Published::Shrunk { before }))
+    };
+    let published = move_pointer(bucket, Scope::Pool, manifest, look).await?;
+    if published == Published::Latest {
+        // Where a newer snapshot of the newcomers is the latest, it stays.
+        move_pointer(bucket, Scope::Newcomers, manifest, async |_| Ok(None)).await?;
+    }
+    Ok(published)
+}
+
+/// Moves the pointer of a scope to a snapshot that is newer than the one it names, unless `look` at that one finds an objection.
+async fn move_pointer(
+    bucket: &Bucket,
+    scope: Scope,
+    manifest: &Manifest,
+    look: impl AsyncFn(&Latest) -> Result<Option<Published>, JsonError>,
+) -> Result<Published, JsonError> {
     let pointer = Latest {
         version: 1,
         snapshot: manifest.snapshot.clone(),
@@ -94,7 +138,7 @@ pub async fn publish(
         started_at: manifest.started_at,
     };
     loop {
-        let current = Latest::read(bucket).await?;
+        let current = Latest::read_of(bucket, scope).await?;
         if let Some((latest, _)) = &current {
             if latest.snapshot == pointer.snapshot {
                 return Ok(Published::Latest);
@@ -103,17 +147,13 @@ pub async fn publish(
                 let latest = latest.snapshot.clone();
                 return Ok(Published::Outdated { latest });
             }
-            if let ShrinkGuard::MinPercent(percent) = guard {
-                let before = latest.read_manifest(bucket).await?;
-                let before = before.map(|manifest| manifest.users.listed);
-                if has_shrunk(before, manifest.users.listed, percent) {
-                    return Ok(Published::Shrunk { before });
-                }
+            if let Some(objection) = look(latest).await? {
+                return Ok(objection);
             }
         }
         let etag = current.as_ref().map(|(_, etag)| etag.as_str());
         let condition = Condition::since_read(etag);
-        let moved = bucket.put_json_if(LATEST_KEY, &pointer, condition, |_| false);
+        let moved = bucket.put_json_if(scope.latest_key(), &pointer, condition, |_| false);
         if moved.await?.is_some() {
             return Ok(Published::Latest);
         }

@@ -2,11 +2,17 @@
 
 use crate::id::Id;
 
-/// The key of the pointer to the latest snapshot.
+/// The key of the pointer to the latest snapshot of the whole pool.
 pub const LATEST_KEY: &str = "latest.json";
 
-/// The key of the lease for taking a snapshot.
+/// The key of the pointer to the latest snapshot of either scope: each of them contains the newcomers.
+pub const LATEST_NEWCOMERS_KEY: &str = "latest-newcomers.json";
+
+/// The key of the lease for taking a snapshot of the whole pool.
 pub const LEASE_KEY: &str = "lease.json";
+
+/// The key of the lease for taking a snapshot of the newcomers.
+pub const LEASE_NEWCOMERS_KEY: &str = "lease-newcomers.json";
 
 /// The prefix of the parts of unfinished snapshots. A complete snapshot does not refer to them, so the bucket's lifecycle removes
 /// them after some days.

@@ -1,6 +1,6 @@
-//! `lease.json`: the lease under which a snapshot is taken.
+//! `lease.json` and `lease-newcomers.json`: the leases under which a snapshot of the pool, or of the newcomers, is taken.
 //!
-//! It also keeps the last start, the last finished snapshot and the unfinished one, so that a storm of wake-ups is told from a
+//! A lease also keeps the last start, the last finished snapshot and the unfinished one, so that a storm of wake-ups is told from a
 //! reason to take a snapshot.
 
 use jiff::Timestamp;
@@ -10,10 +10,10 @@ use crate::id::Id;
 use crate::s3::bucket::{Bucket, Condition};
 use crate::s3::json::JsonError;
 use crate::s3::lease::{Holder, LeaseState};
-use crate::snapshot::layout::LEASE_KEY;
+use crate::snapshot::scope::Scope;
 use crate::time::is_in_future;
 
-/// The content of `lease.json`.
+/// The content of a lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotLease {
     version: u32,
@@ -33,6 +33,9 @@ pub struct Finished {
     pub started_at: Timestamp,
     /// How many sign-up records were in the journal.
     pub sign_ups: u64,
+    /// Its name. Earlier versions did not write it.
+    #[serde(default)]
+    pub snapshot: Option<Id>,
 }
 
 impl SnapshotLease {
@@ -56,34 +59,39 @@ impl LeaseState for SnapshotLease {
     }
 }
 
-/// Reads the lease, with its entity tag. A bucket without one has a free lease.
+/// Reads the lease of a scope, with its entity tag. A bucket without one has a free lease.
 ///
 /// # Errors
 ///
 /// S3 failed, or the object cannot be read.
-pub async fn read(bucket: &Bucket) -> Result<(SnapshotLease, Option<String>), JsonError> {
-    Ok(match bucket.get_json(LEASE_KEY).await? {
+pub async fn read(
+    bucket: &Bucket,
+    scope: Scope,
+) -> Result<(SnapshotLease, Option<String>), JsonError> {
+    Ok(match bucket.get_json(scope.lease_key()).await? {
         Some((lease, etag)) => (lease, Some(etag)),
         None => (SnapshotLease::default(), None),
     })
 }
 
 /// Subtracts archived sign-up records from the number of records that the last snapshot knew, so that a record listed late still
-/// counts as new. Does nothing while a snapshot is being taken, because that counts the records itself.
+/// counts as new, for either scope. Does nothing while a snapshot is being taken, because that counts the records itself.
 ///
 /// # Errors
 ///
 /// S3 failed, or the object cannot be read.
 pub async fn subtract_archived_sign_ups(bucket: &Bucket, archived: u64) -> Result<(), JsonError> {
-    let (mut lease, Some(etag)) = read(bucket).await? else {
-        return Ok(());
-    };
-    if let (None, Some(finished)) = (&lease.holder, &mut lease.last_finished) {
-        finished.sign_ups = finished.sign_ups.saturating_sub(archived);
-        let condition = Condition::Unchanged(&etag);
-        bucket
-            .put_json_if(LEASE_KEY, &lease, condition, |_| false)
-            .await?;
+    for scope in [Scope::Pool, Scope::Newcomers] {
+        let (mut lease, Some(etag)) = read(bucket, scope).await? else {
+            continue;
+        };
+        if let (None, Some(finished)) = (&lease.holder, &mut lease.last_finished) {
+            finished.sign_ups = finished.sign_ups.saturating_sub(archived);
+            let condition = Condition::Unchanged(&etag);
+            bucket
+                .put_json_if(scope.lease_key(), &lease, condition, |_| false)
+                .await?;
+        }
     }
     Ok(())
 }
@@ -103,6 +111,7 @@ mod tests {
             last_finished: Some(Finished {
                 started_at: at(finished),
                 sign_ups: 7,
+                snapshot: None,
             }),
             ..SnapshotLease::default()
         };

@@ -10,6 +10,7 @@ use crate::id::Id;
 use crate::s3::bucket::Bucket;
 use crate::s3::json::to_json;
 use crate::snapshot::layout::manifest_key;
+use crate::snapshot::scope::Scope;
 
 /// `manifest.json`: what a snapshot contains. Always `listed = exported + sum(rejected)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Manifest {
     pub version: u32,
     /// The snapshot's name.
     pub snapshot: Id,
+    /// What it covers. Snapshots of earlier versions do not say it: they are of the whole pool.
+    #[serde(default)]
+    pub scope: Scope,
     /// The pool.
     pub pool: PoolSummary,
     /// When listing began.
@@ -50,7 +54,7 @@ pub struct PoolSummary {
 /// How many users a snapshot contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Users {
-    /// In the pool.
+    /// In the pool; in a snapshot of the newcomers, how many have a sign-up record.
     pub listed: u64,
     /// In the import files.
     pub exported: u64,
@@ -104,4 +108,26 @@ pub enum Role {
 pub async fn write_manifest(bucket: &Bucket, manifest: &Manifest) -> Result<(), AwsError> {
     let key = manifest_key(&manifest.snapshot);
     bucket.put(&key, to_json(manifest)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_does_not_say_its_scope_is_of_the_whole_pool() {
+        let manifest = serde_json::json!({
+            "version": 1, "snapshot": "20261120T095959Z-0a1b2c3d",
+            "pool": {"id": "ap-northeast-3_Example01", "region": "ap-northeast-3", "mfa": "ON", "username_attributes": []},
+            "started_at": "2026-11-20T09:59:59Z", "finished_at": "2026-11-20T10:00:00Z", "header": [],
+            "users": {"listed": 0, "exported": 0, "newcomers": 0, "rejected": {}}, "dropped_attributes": {}, "files": [],
+        });
+        let mut of_newcomers = manifest.clone();
+        of_newcomers["scope"] = "newcomers".into();
+
+        let scope = |manifest| serde_json::from_value::<Manifest>(manifest).unwrap().scope;
+
+        assert_eq!(scope(manifest), Scope::Pool);
+        assert_eq!(scope(of_newcomers), Scope::Newcomers);
+    }
 }

@@ -13,6 +13,7 @@ use crate::cognito::listing::{CHAIN_COUNT, Chain, Position};
 use crate::id::Id;
 use crate::pool_id::PoolId;
 use crate::snapshot::layout::PARTS_PREFIX;
+use crate::snapshot::scope::Scope;
 
 /// `progress.json`: an unfinished snapshot, to which one worker after the other adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,12 @@ pub struct Progress {
     pub stored_at: Timestamp,
     /// The start of the previous snapshot: newer sign-up records are recent.
     pub previous: Option<Timestamp>,
+    /// What it covers.
+    #[serde(default)]
+    pub scope: Scope,
+    /// Of a snapshot of the newcomers: the earlier one from which people are taken over. None when everyone is looked up.
+    #[serde(default)]
+    pub base: Option<Id>,
     /// Whether an operator has accepted that the pool has shrunk.
     pub accept_shrink: bool,
     /// Set when its last worker began to close its files, to the number of sign-up records known then. From then on no other
@@ -64,11 +71,22 @@ impl Progress {
             started_at,
             stored_at: started_at,
             previous,
+            scope: Scope::Pool,
+            base: None,
             accept_shrink,
             closing: None,
             worker_number: 1,
             holder: holder.to_owned(),
             chains: Default::default(),
+        }
+    }
+
+    /// The same, as a snapshot of the newcomers, who are taken over from an earlier one as far as that knows them.
+    pub fn of_newcomers(self, base: Option<Id>) -> Self {
+        Self {
+            scope: Scope::Newcomers,
+            base,
+            ..self
         }
     }
 

@@ -119,6 +119,34 @@ impl SignUps {
         }
     }
 
+    /// Notes that the record of this name is dealt with. Whether there is such a record, and it was not dealt with before.
+    pub fn mark_record_found(&mut self, record: &str) -> bool {
+        let state = match parse_sub(record) {
+            Some(sub) => match self.position(sub) {
+                Some((digit, at)) => &mut self.by_sub[digit][at].1,
+                None => return false,
+            },
+            None => match self.by_name.get_mut(record) {
+                Some(state) => state,
+                None => return false,
+            },
+        };
+        std::mem::replace(state, State::Found) != State::Found
+    }
+
+    /// Whether there is a record of this name.
+    pub fn has_record(&self, record: &str) -> bool {
+        match parse_sub(record) {
+            Some(sub) => self.position(sub).is_some(),
+            None => self.by_name.contains_key(record),
+        }
+    }
+
+    /// The names of all records that are not dealt with.
+    pub fn not_found(&self) -> impl Iterator<Item = String> {
+        self.names_where(|state| state != State::Found)
+    }
+
     /// The recent newcomers who were not found, by the names of their records: `sub`, else username.
     pub fn recent_not_found(&self) -> Vec<String> {
         self.names_in(State::Recent).collect()
@@ -130,10 +158,17 @@ impl SignUps {
     }
 
     fn names_in(&self, wanted: State) -> impl Iterator<Item = String> {
+        self.names_where(move |state| state == wanted)
+    }
+
+    fn names_where(
+        &self,
+        is_wanted: impl Fn(State) -> bool + Copy,
+    ) -> impl Iterator<Item = String> {
         let by_sub = self.by_sub.iter().flatten();
-        let by_sub = by_sub.filter(move |(_, state)| *state == wanted);
+        let by_sub = by_sub.filter(move |(_, state)| is_wanted(*state));
         let by_name = self.by_name.iter();
-        let by_name = by_name.filter(move |(_, state)| **state == wanted);
+        let by_name = by_name.filter(move |(_, state)| is_wanted(**state));
         by_sub
             .map(|(sub, _)| sub.to_string())
             .chain(by_name.map(|(name, _)| name.clone()))
@@ -230,5 +265,21 @@ mod tests {
         assert_eq!(sign_ups.recent_not_found(), [SUB]);
         assert_eq!(sign_ups.old_not_found(), 1);
         assert_eq!(sign_ups.entry(None, "too-late"), JournalEntry::Settled);
+    }
+
+    #[test]
+    fn each_record_is_dealt_with_once() {
+        let mut sign_ups = SignUps::default();
+        sign_ups.insert(SUB.into(), State::Recent);
+        sign_ups.insert("taro".into(), State::TooLate);
+
+        assert!(sign_ups.mark_record_found(SUB));
+        assert!(!sign_ups.mark_record_found(SUB));
+        assert!(!sign_ups.mark_record_found("jiro"));
+        assert!(!sign_ups.mark_record_found("47d4da28-9031-70e9-1111-0123456789ab"));
+
+        assert_eq!(sign_ups.not_found().collect::<Vec<_>>(), ["taro"]);
+        assert!(sign_ups.has_record(SUB) && sign_ups.has_record("taro"));
+        assert!(!sign_ups.has_record("jiro"));
     }
 }

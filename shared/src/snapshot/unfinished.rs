@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::aws::error::AwsError;
 use crate::cognito::listing::{CHAIN_COUNT, Chain, Page, Position};
@@ -106,6 +108,20 @@ impl Unfinished {
     ///
     /// S3 failed, or another worker has resumed the snapshot.
     pub async fn add_page(&mut self, chain: Chain, page: &Page) -> Result<(), SnapshotError> {
+        self.add(chain, &page.people, &page.next).await
+    }
+
+    /// Adds users to a chain, one line each, which is listed up to a position then. As [`Unfinished::add_page`].
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or another worker has resumed the snapshot.
+    pub async fn add<T: Serialize>(
+        &mut self,
+        chain: Chain,
+        users: &[T],
+        next: &Position,
+    ) -> Result<(), SnapshotError> {
         let unwritten = &mut self.unwritten[chain.index()];
         if unwritten.lines.capacity() == 0 {
             // Reserved memory that is never written to costs nothing; growing by doubling would.
@@ -113,11 +129,11 @@ impl Unfinished {
                 .lines
                 .reserve_exact(PART_BYTES + BUFFER_MARGIN_BYTES);
         }
-        for person in &page.people {
-            append_json(&mut unwritten.lines, person);
+        for user in users {
+            append_json(&mut unwritten.lines, user);
         }
-        unwritten.users += page.people.len() as u64;
-        unwritten.position = Some(page.next.clone());
+        unwritten.users += users.len() as u64;
+        unwritten.position = Some(next.clone());
         if unwritten.lines.len() >= PART_BYTES {
             self.write_parts(&[chain]).await?;
         }
@@ -165,18 +181,12 @@ impl Unfinished {
 
     /// All users who are in parts.
     pub fn stored_users(&self) -> impl Stream<Item = Result<Person, SnapshotError>> {
-        stream::iter(self.progress.part_keys())
-            .map(|key| self.read_part(key))
-            .buffered(CONCURRENT_PARTS)
-            .map_ok(|(key, part)| stream::iter(users_of_part(key, part)))
-            .try_flatten()
+        self.stored()
     }
 
-    async fn read_part(&self, key: String) -> Result<(String, Vec<u8>), SnapshotError> {
-        match self.bucket.get(&key).await? {
-            Some(part) => Ok((key, part.body)),
-            None => Err(SnapshotError::LostPart { key }),
-        }
+    /// All lines that are in parts.
+    pub fn stored<T: DeserializeOwned>(&self) -> impl Stream<Item = Result<T, SnapshotError>> {
+        stored_lines(&self.bucket, &self.progress)
     }
 
     /// Writes the next part of each of these chains. A part that is written twice, because the first write was cancelled, contains
@@ -221,18 +231,37 @@ impl Unfinished {
     }
 }
 
-/// The users of a part, one by one.
-fn users_of_part(
+/// All lines in the parts of a snapshot.
+pub(super) fn stored_lines<T: DeserializeOwned>(
+    bucket: &Bucket,
+    progress: &Progress,
+) -> impl Stream<Item = Result<T, SnapshotError>> {
+    stream::iter(progress.part_keys())
+        .map(|key| read_part(bucket, key))
+        .buffered(CONCURRENT_PARTS)
+        .map_ok(|(key, part)| stream::iter(lines_of_part(key, part)))
+        .try_flatten()
+}
+
+async fn read_part(bucket: &Bucket, key: String) -> Result<(String, Vec<u8>), SnapshotError> {
+    match bucket.get(&key).await? {
+        Some(part) => Ok((key, part.body)),
+        None => Err(SnapshotError::LostPart { key }),
+    }
+}
+
+/// The lines of a part, one by one.
+fn lines_of_part<T: DeserializeOwned>(
     key: String,
     part: Vec<u8>,
-) -> impl Iterator<Item = Result<Person, SnapshotError>> {
+) -> impl Iterator<Item = Result<T, SnapshotError>> {
     let mut bytes_read = 0;
     std::iter::from_fn(move || {
         let line = part[bytes_read..]
             .split_inclusive(|&byte| byte == b'\n')
             .next()?;
         bytes_read += line.len();
-        let person = serde_json::from_slice(line);
-        Some(person.map_err(|_| SnapshotError::LostPart { key: key.clone() }))
+        let user = serde_json::from_slice(line);
+        Some(user.map_err(|_| SnapshotError::LostPart { key: key.clone() }))
     })
 }

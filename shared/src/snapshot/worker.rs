@@ -19,11 +19,12 @@ use crate::s3::lease::{Lease, LeaseState, Term};
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::export::{ExportTask, Exported, export_pool};
 use crate::snapshot::latest::{Latest, Published, ShrinkGuard, publish};
-use crate::snapshot::layout::{LEASE_KEY, manifest_key, progress_key};
+use crate::snapshot::layout::{manifest_key, progress_key};
 use crate::snapshot::lease::{self, Finished, SnapshotLease};
 use crate::snapshot::manifest::Manifest;
 use crate::snapshot::progress::Progress;
 use crate::snapshot::purpose::Purpose;
+use crate::snapshot::scope::Scope;
 use crate::snapshot::sign_ups::{NewSignUps, sign_ups_since};
 use crate::snapshot::unfinished::Unfinished;
 use crate::time::{is_in_future, now};
@@ -34,8 +35,14 @@ pub const DEFAULT_SHRINK_GUARD_PERCENT: u8 = 50;
 /// The default rate of calls to ListUsers a second (DG:quotas: 30, shared with the live application).
 pub const DEFAULT_LIST_USERS_PER_SECOND: NonZeroU16 = NonZeroU16::new(20).expect("20 is not 0");
 
+/// The default rate of calls a second with which newcomers are looked up (DG:quotas: 120 for UserRead, shared with the live application).
+pub const DEFAULT_LOOKUPS_PER_SECOND: NonZeroU16 = NonZeroU16::new(40).expect("40 is not 0");
+
 /// An unfinished snapshot that is older than this is not resumed: half of it would tell of another day than the other half.
 const MAX_AGE_TO_RESUME: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long to ask for the pool's size.
+const ESTIMATE_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The time of a worker without a deadline.
 const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -57,12 +64,23 @@ pub struct SnapshotWorker {
     pub pool: PoolId,
     /// Calls to ListUsers a second.
     pub calls_per_second: u32,
+    /// Calls a second of a snapshot of the newcomers.
+    pub lookups_per_second: u32,
     /// In percent of the latest snapshot's users.
     pub shrink_guard_percent: u64,
     /// The attribute whose column carries everyone's identity.
     pub origin_sub: Option<CustomAttribute>,
     /// What the snapshots are for.
     pub purpose: Purpose,
+}
+
+/// What is wanted of a snapshot beside its scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Make a snapshot of the pool the latest even if the pool has shrunk.
+    pub accept_shrink: bool,
+    /// Look up every newcomer, also those whom an earlier snapshot of the newcomers has looked up.
+    pub look_everyone_up: bool,
 }
 
 /// Who holds the lease, and for how long.
@@ -85,6 +103,15 @@ impl LeaseRequest {
         }
     }
 
+    /// For a process that holds the lease under this name as long as it runs, and stops at the deadline.
+    pub fn for_process(holder: &str, deadline: Instant) -> Self {
+        Self {
+            holder: holder.to_owned(),
+            deadline: Some(deadline),
+            term: RENEWED_TERM,
+        }
+    }
+
     /// Until the snapshot is complete.
     pub fn until_complete() -> Self {
         Self {
@@ -96,12 +123,13 @@ impl LeaseRequest {
     }
 }
 
-/// What a worker finds in a bucket whose lease is free.
+/// What a worker finds of a scope in a bucket whose lease is free.
 #[derive(Debug)]
 pub struct BucketState {
+    scope: Scope,
     lease: SnapshotLease,
     lease_etag: Option<String>,
-    /// The latest snapshot.
+    /// The latest snapshot that has at least this scope.
     pub latest: Option<Latest>,
     /// Its manifest, unless the bucket's lifecycle has removed it.
     pub manifest: Option<Manifest>,
@@ -186,23 +214,26 @@ impl BucketState {
 }
 
 impl SnapshotWorker {
-    /// Reads what is in the bucket; none when another worker holds the lease.
+    /// Reads what is in the bucket of a scope; none when another worker holds the lease.
     ///
     /// # Errors
     ///
     /// S3 failed, an object cannot be read, or the bucket belongs to another pool.
-    pub async fn inspect_bucket(&self) -> Result<Option<BucketState>, SnapshotError> {
-        let (mut lease, lease_etag) = lease::read(&self.bucket).await?;
+    pub async fn inspect_bucket(&self, scope: Scope) -> Result<Option<BucketState>, SnapshotError> {
+        let (mut lease, lease_etag) = lease::read(&self.bucket, scope).await?;
         let now = now();
         if lease.held_until(now).is_some() {
             return Ok(None);
         }
-        let latest = Latest::read(&self.bucket).await?.map(|(latest, _)| latest);
+        let latest = Latest::read_of(&self.bucket, scope).await?;
+        let latest = latest.map(|(latest, _)| latest);
         let is_lease_ahead = lease.forget_future(now);
         let is_latest_ahead = latest.as_ref().is_some_and(|latest| is_ahead(latest, now));
         if is_lease_ahead || is_latest_ahead {
             tracing::error!(
-                "lease.json or latest.json has a time that has not come yet: the clock of the machine that wrote it was fast, or \
+                lease = scope.lease_key(),
+                latest = scope.latest_key(),
+                "the lease or the latest snapshot has a time that has not come yet: the clock of the machine that wrote it was fast, or \
                  the clock of this one is slow; the time is not used"
             );
         }
@@ -222,7 +253,7 @@ impl SnapshotWorker {
             });
         }
         let interrupted = match &lease.unfinished {
-            Some(snapshot) => self.find_interrupted(snapshot).await?,
+            Some(snapshot) => self.find_interrupted(snapshot, scope).await?,
             None => None,
         };
         // A snapshot that is older than the latest one could not become the latest any more.
@@ -231,6 +262,7 @@ impl SnapshotWorker {
             latest.all(|latest| latest.snapshot <= job.progress.snapshot)
         });
         Ok(Some(BucketState {
+            scope,
             lease,
             lease_etag,
             latest,
@@ -241,7 +273,11 @@ impl SnapshotWorker {
     }
 
     /// An interrupted snapshot, if it can be resumed or published.
-    async fn find_interrupted(&self, snapshot: &Id) -> Result<Option<SnapshotJob>, JsonError> {
+    async fn find_interrupted(
+        &self,
+        snapshot: &Id,
+        scope: Scope,
+    ) -> Result<Option<SnapshotJob>, JsonError> {
         let key = progress_key(snapshot);
         let (progress, etag) = match self.bucket.get_json::<Progress>(&key).await {
             Ok(Some(stored)) => stored,
@@ -253,7 +289,7 @@ impl SnapshotWorker {
             }
             Err(error) => return Err(error),
         };
-        if progress.pool != self.pool.as_str() {
+        if progress.pool != self.pool.as_str() || progress.scope != scope {
             return Ok(None);
         }
         let manifest = self.bucket.get_json(&manifest_key(snapshot)).await?;
@@ -270,6 +306,19 @@ impl SnapshotWorker {
             (None, Some(_)) => return Ok(None),
         };
         Ok(Some(SnapshotJob { progress, stage }))
+    }
+
+    /// How many users the pool has, as Cognito estimates it.
+    ///
+    /// # Errors
+    ///
+    /// Cognito refused or did not answer.
+    pub async fn estimate_users(&self) -> Result<u64, SnapshotError> {
+        let until = Instant::now() + ESTIMATE_TIME_LIMIT;
+        let (client, pool) = (self.client.clone(), self.pool.clone());
+        let pool = Pool::rate_limited(client, pool, self.calls_per_second, until);
+        let users = pool.describe().await?.estimated_number_of_users();
+        Ok(u64::try_from(users).unwrap_or_default())
     }
 
     /// Whether there is a sign-up that the last snapshot did not know of.
@@ -302,7 +351,8 @@ impl SnapshotWorker {
         })
     }
 
-    /// Takes a snapshot that starts now, or resumes the interrupted one. `listed_users` receives the number of users listed so far.
+    /// Takes a snapshot that starts now, or resumes the interrupted one. `listed_users` receives the number of users listed, or looked
+    /// up, so far.
     ///
     /// # Errors
     ///
@@ -311,11 +361,14 @@ impl SnapshotWorker {
         &self,
         state: BucketState,
         request: &LeaseRequest,
-        accept_shrink: bool,
+        wanted: Wanted,
         listed_users: &watch::Sender<u64>,
     ) -> Result<Outcome, SnapshotError> {
+        let accept_shrink = wanted.accept_shrink;
         let (last_start, previous) = (state.last_start(), state.last_finished());
-        let job = match state.interrupted {
+        // One that takes people over does not look everyone up.
+        let is_usable = |job: &SnapshotJob| !wanted.look_everyone_up || job.progress.base.is_none();
+        let job = match state.interrupted.filter(is_usable) {
             Some(job) => job,
             None => {
                 let started_at = next_start(last_start).await;
@@ -324,17 +377,24 @@ impl SnapshotWorker {
                     Some(latest) => Id::new_after(started_at, &latest.snapshot),
                     None => Id::new(started_at),
                 };
-                SnapshotJob {
-                    progress: Progress::start(
-                        name,
-                        &self.pool,
-                        started_at,
-                        previous,
-                        &request.holder,
-                        accept_shrink,
-                    ),
-                    stage: Stage::New,
-                }
+                let progress = Progress::start(
+                    name,
+                    &self.pool,
+                    started_at,
+                    previous,
+                    &request.holder,
+                    accept_shrink,
+                );
+                let finished = state.lease.last_finished.as_ref();
+                let base = finished.and_then(|finished| finished.snapshot.clone());
+                let progress = match state.scope {
+                    Scope::Pool => progress,
+                    Scope::Newcomers => {
+                        progress.of_newcomers(base.filter(|_| !wanted.look_everyone_up))
+                    }
+                };
+                let stage = Stage::New;
+                SnapshotJob { progress, stage }
             }
         };
         let snapshot = job.progress.snapshot.clone();
@@ -345,7 +405,7 @@ impl SnapshotWorker {
         }
         let lease = Lease::take(
             &self.bucket,
-            LEASE_KEY,
+            state.scope.lease_key(),
             state.lease_etag.as_deref(),
             leased,
             &request.holder,
@@ -409,7 +469,10 @@ impl SnapshotWorker {
         let pool = Pool::rate_limited(
             self.client.clone(),
             self.pool.clone(),
-            self.calls_per_second,
+            match unfinished.progress().scope {
+                Scope::Pool => self.calls_per_second,
+                Scope::Newcomers => self.lookups_per_second,
+            },
             deadline,
         );
         let task = ExportTask {
@@ -446,10 +509,15 @@ impl SnapshotWorker {
         let finished = Finished {
             started_at: manifest.started_at,
             sign_ups,
+            snapshot: Some(manifest.snapshot.clone()),
         };
         let outcome = match published {
             Published::Latest => Outcome::Complete(manifest),
             Published::Shrunk { before } => Outcome::Shrunk { manifest, before },
+            // A snapshot of the pool that was started later knows all of its newcomers.
+            Published::Outdated { .. } if manifest.scope == Scope::Newcomers => {
+                Outcome::Complete(manifest)
+            }
             Published::Outdated { latest } => {
                 let snapshot = manifest.snapshot;
                 return Err(SnapshotError::Outdated { snapshot, latest });

@@ -10,6 +10,14 @@ mod outbox;
 mod permissions;
 mod reconcile;
 mod restore;
+/// The scenarios of `restore` once more, in a pool that is so large that people are looked up in it instead of being listed.
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "the same scenarios must hold"
+)]
+#[path = "restore/mod.rs"]
+mod restore_by_lookups;
 mod runbook;
 mod secrets;
 mod snapshot;

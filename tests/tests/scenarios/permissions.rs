@@ -272,6 +272,10 @@ impl Recorder {
         assert!(error.contains("CompleteMultipartUpload"), "{error}");
         self.world.osaka.faults().clear();
 
+        let newcomers = json!({"action": "snapshot", "scope": "newcomers"});
+        let answer = self.invoke(BACKUP_WORKER, newcomers).await;
+        assert_eq!(answer.unwrap()["status"], "complete");
+
         // Interrupted by the timeout, and resumed.
         let lambda = self.world.osaka.lambda().clone();
         lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "5");
@@ -376,6 +380,16 @@ impl Recorder {
 
         let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
         assert_eq!(again.unwrap()["counts"]["not_home"], 0);
+        // In a large pool, people are looked up.
+        let knobs = self.world.tokyo.cognito().knobs();
+        knobs.set_estimated_users(40_000_000);
+        let again = self.invoke(RESTORE, json!({"allow_stale": true})).await;
+        assert_eq!(again.unwrap()["counts"]["not_home"], 0);
+
+        // Somebody signs up after the last snapshot.
+        self.newcomer(304, 304, |_| ()).await;
+        let again = self.invoke(RESTORE, json!({})).await;
+        assert_eq!(again.unwrap()["counts"]["imported"], 1);
     }
 }
 

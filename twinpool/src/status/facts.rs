@@ -13,6 +13,7 @@ use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::snapshot::latest::Latest;
+use shared::snapshot::scope::Scope;
 
 use crate::fence::{self, Gate};
 
@@ -152,8 +153,10 @@ pub struct Snapshot {
     pub started_at: Timestamp,
     /// Number of users, from its manifest; `None` if the bucket's lifecycle has deleted the manifest.
     pub users: Option<u64>,
-    /// Number of newcomers, from its manifest.
+    /// Number of newcomers, from the manifest of the latest snapshot of either scope.
     pub newcomers: Option<u64>,
+    /// When the latest snapshot of either scope began: newcomers who signed up before are in a file.
+    pub newcomers_at: Timestamp,
     /// Number of rejected users by reason, from its manifest.
     pub rejected: BTreeMap<String, u64>,
 }
@@ -275,7 +278,7 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
     let snapshot_and_journal = async {
         let snapshot = last_snapshot(&snapshots).await;
         let since = match &snapshot {
-            Asked::Known(Some(last)) => last.started_at,
+            Asked::Known(Some(last)) => last.newcomers_at,
             _ => Timestamp::MIN,
         };
         (snapshot, Asked::of(Journal::list(&snapshots, since).await))
@@ -352,11 +355,22 @@ async fn last_snapshot(bucket: &Bucket) -> Asked<Option<Snapshot>> {
             .read_manifest(bucket)
             .await?
             .map(|manifest| manifest.users);
+        let of_newcomers = Latest::read_of(bucket, Scope::Newcomers).await?;
+        let of_newcomers = of_newcomers.map(|(of_newcomers, _)| of_newcomers);
+        let newer = of_newcomers.filter(|other| other.snapshot > latest.snapshot);
+        let newcomers = match &newer {
+            Some(newer) => newer
+                .read_manifest(bucket)
+                .await?
+                .map(|it| it.users.newcomers),
+            None => users.as_ref().map(|users| users.newcomers),
+        };
         Ok(Some(Snapshot {
             id: latest.snapshot.to_string(),
             started_at: latest.started_at,
             users: users.as_ref().map(|users| users.listed),
-            newcomers: users.as_ref().map(|users| users.newcomers),
+            newcomers,
+            newcomers_at: newer.map_or(latest.started_at, |newer| newer.started_at),
             rejected: users.map(|users| users.rejected).unwrap_or_default(),
         }))
     };

@@ -105,6 +105,7 @@ struct Turned {
     import: ImportKnobs,
     broken_rows: BTreeSet<usize>,
     reported_refusals: bool,
+    estimated_users: Option<u64>,
 }
 
 impl Knobs {
@@ -145,6 +146,15 @@ impl Knobs {
 
     pub(super) fn update_group_keeps(&self) -> bool {
         self.turned().update_group_keeps
+    }
+
+    /// Sets the number of users that DescribeUserPool estimates for every pool. The default is the number of users that a pool has.
+    pub fn set_estimated_users(&self, users: u64) {
+        self.turned().estimated_users = Some(users);
+    }
+
+    pub(super) fn estimated_users(&self) -> Option<u64> {
+        self.turned().estimated_users
     }
 
     /// Sets the lengths of the pages of ListUsers and ListUsersInGroup. The default is full pages.

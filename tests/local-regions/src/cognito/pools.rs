@@ -116,7 +116,11 @@ impl Inner {
         let id = p.required("UserPoolId", &POOL_ID);
         p.check()?;
         let pool = self.pool(id)?;
-        Ok(json!({"UserPool": lock(&pool).describe()}))
+        let mut described = lock(&pool).describe();
+        if let Some(users) = self.knobs.estimated_users() {
+            described["EstimatedNumberOfUsers"] = users.into();
+        }
+        Ok(json!({"UserPool": described}))
     }
 
     pub(super) fn list_user_pools(&self, mut p: Params<'_>) -> Answer {

@@ -5,8 +5,8 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::RESTORE;
 use serde_json::json;
 
-use super::{at_home, away, newcomer, person, report, restore, with};
-use crate::support::{email, invoke, snapshot, sub, world};
+use super::{at_home, away, newcomer, person, report, restore, with, world};
+use crate::support::{email, invoke, snapshot, sub};
 
 #[tokio::test]
 async fn values_that_a_csv_cannot_contain_are_restored() {

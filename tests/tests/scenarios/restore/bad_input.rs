@@ -3,8 +3,8 @@
 use local_regions::world::{RESTORE, SNAPSHOTS};
 use serde_json::json;
 
-use super::{newcomer, person};
-use crate::support::{invoke, snapshot, world};
+use super::{newcomer, person, world};
+use crate::support::{invoke, snapshot};
 
 #[tokio::test]
 async fn an_unknown_payload_is_rejected_before_any_call() {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use harness::operator;
 use local_regions::cognito::{Alias, CustomAttribute, Pool, PoolSettings, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_TRIGGER, BACKUP_WORKER, ORIGIN_SUB, RESTORE, World, pool};
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 use super::resume::expire_lease;
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, report, restore, signs_up, with,
+    world,
 };
-use crate::support::{answer, called, confirmation, email, invoke, snapshot, sub, world};
+use crate::support::{answer, called, confirmation, email, files, invoke, object, snapshot, sub};
 
 /// Replaces the pools by others.
 fn with_pools(world: &World, primary: PoolSettings, secondary: PoolSettings) -> (Pool, Pool) {
@@ -66,7 +68,7 @@ async fn somebody_who_confirms_after_the_snapshot_is_newer_than_it() {
         ..person(2)
     };
     in_osaka(&world, unconfirmed);
-    snapshot(&world).await.unwrap();
+    let taken = snapshot(&world).await.unwrap();
     let client = world.osaka.cognito_client();
     let confirm = client.admin_confirm_sign_up().username(email(2));
     confirm
@@ -76,7 +78,8 @@ async fn somebody_who_confirms_after_the_snapshot_is_newer_than_it() {
         .unwrap();
     signs_up(&world, 2).await;
 
-    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await;
+    let named = json!({"snapshot": taken["snapshot"]});
+    let refused = invoke(&world.tokyo, RESTORE, &named).await;
     let accepted = restore(&world, json!({"allow_stale": true})).await;
     snapshot(&world).await.unwrap();
     let fresh = restore(&world, json!({})).await;
@@ -385,11 +388,15 @@ async fn an_address_that_changed_hands_does_not_bring_its_new_owner_home() {
 async fn two_users_with_the_identity_of_a_newcomer_are_a_conflict() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
+    let taken = snapshot(&world).await.unwrap();
+    let manifest = object(&world, taken["manifest"].as_str().unwrap()).unwrap();
+    let csv = files(&world, &manifest, "newcomers");
     for number in [8, 9] {
-        let copy = with(person(number), ORIGIN_SUB, &sub(1));
-        world.tokyo.cognito().put_user(&world.primary.id, copy);
+        let copy = csv.replace(&email(1), &email(number));
+        operator::import(&world.tokyo, &world.primary, copy.into_bytes())
+            .await
+            .unwrap();
     }
-    snapshot(&world).await.unwrap();
 
     let answer = restore(&world, json!({})).await;
 

@@ -16,8 +16,8 @@ use shared::environment::Environment;
 use shared::s3::bucket::Bucket;
 use tokio::sync::watch;
 
-use super::{person, with};
-use crate::support::{email, object, replica, sub, world};
+use super::{person, with, world};
+use crate::support::{email, object, replica, sub};
 
 fn in_tokyo(world: &World, person: SeedUser) {
     world.tokyo.cognito().put_user(&world.primary.id, person);

@@ -7,8 +7,8 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::World;
 use serde_json::{Value, json};
 
-use super::{away, newcomer, person, records, replicated, report, restore, with};
-use crate::support::{email, files, object, snapshot, sub, world};
+use super::{away, newcomer, person, records, replicated, report, restore, with, world};
+use crate::support::{email, files, object, snapshot, sub};
 
 fn group_in_tokyo(world: &World, name: &str) {
     let group = GroupView {

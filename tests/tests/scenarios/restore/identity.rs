@@ -7,8 +7,10 @@ use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::world::BACKUP_WORKER;
 use serde_json::json;
 
-use super::{at_home, away, file, in_osaka, newcomer, person, records, report, restore, with};
-use crate::support::{email, snapshot, sub, world};
+use super::{
+    at_home, away, file, in_osaka, newcomer, person, records, report, restore, with, world,
+};
+use crate::support::{email, snapshot, sub};
 
 #[tokio::test]
 async fn an_unconfirmed_user_with_the_same_name_is_deleted_only_when_requested() {

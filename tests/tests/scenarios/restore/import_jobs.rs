@@ -8,8 +8,8 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::RESTORE;
 use serde_json::json;
 
-use super::{at_home, away, newcomer, person, records, report, restore, with};
-use crate::support::{email, invoke, snapshot, sub, world};
+use super::{at_home, away, newcomer, person, records, report, restore, with, world};
+use crate::support::{email, invoke, snapshot, sub};
 
 #[tokio::test]
 async fn a_job_that_fails_after_half_of_its_rows_is_followed_by_another_one() {

@@ -8,6 +8,7 @@ mod fill;
 mod groups;
 mod identity;
 mod import_jobs;
+mod lookups;
 mod resume;
 mod scope;
 mod withheld;
@@ -19,6 +20,19 @@ use local_regions::world::{BACKUP_TRIGGER, RESTORE, SNAPSHOTS, World};
 use serde_json::Value;
 
 use crate::support::{answer, confirmation, email, invoke, object, sub};
+
+/// The regions. For the scenarios of `restore_by_lookups`, the primary pool says that it is large, so that people are looked up in it.
+async fn world() -> World {
+    let world = crate::support::world().await;
+    if module_path!().ends_with("restore_by_lookups") {
+        let knobs = world.tokyo.cognito().knobs();
+        knobs.set_estimated_users(LARGE_POOL);
+    }
+    world
+}
+
+/// The users of a pool in which everybody is looked up: a listing would take 666,667 calls.
+pub const LARGE_POOL: u64 = 40_000_000;
 
 /// A user of the secondary pool.
 pub fn person(number: u32) -> SeedUser {

@@ -8,8 +8,10 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{RESTORE, SNAPSHOTS, World};
 use serde_json::json;
 
-use super::{at_home, away, file, newcomer, person, records, replicated, report, restore, with};
-use crate::support::{email, invoke, object, snapshot, world};
+use super::{
+    at_home, away, file, newcomer, person, records, replicated, report, restore, with, world,
+};
+use crate::support::{email, invoke, object, snapshot};
 
 #[tokio::test]
 async fn a_run_that_is_out_of_time_is_resumed_by_the_same_request() {

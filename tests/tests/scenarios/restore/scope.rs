@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::operator;
 use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::RESTORE;
 use serde_json::json;
 
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, replicated, report, restore, with,
+    world,
 };
-use crate::support::{email, files, invoke, object, snapshot, sub, world};
+use crate::support::{email, files, invoke, object, snapshot, sub};
 
 #[tokio::test]
 async fn newcomers_are_restored_and_their_records_are_archived() {
@@ -195,10 +197,11 @@ async fn an_empty_pool_is_restored_with_all_users() {
 async fn a_sign_up_newer_than_the_snapshot_is_an_error_unless_it_is_accepted() {
     let world = world().await;
     newcomer(&world, 1, person(1)).await;
-    snapshot(&world).await.unwrap();
+    let taken = snapshot(&world).await.unwrap();
     newcomer(&world, 2, person(2)).await;
+    let named = json!({"snapshot": taken["snapshot"]});
 
-    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap_err();
+    let refused = invoke(&world.tokyo, RESTORE, &named).await.unwrap_err();
     let accepted = restore(&world, json!({"allow_stale": true})).await;
 
     assert!(refused.contains("take a snapshot first"), "{refused}");
@@ -212,4 +215,35 @@ async fn a_sign_up_newer_than_the_snapshot_is_an_error_unless_it_is_accepted() {
         records(&world, "journal/sign-up/"),
         BTreeSet::from([format!("{}.json", sub(2))])
     );
+}
+
+#[tokio::test]
+async fn a_restore_takes_a_snapshot_of_the_newcomers_first_if_people_have_signed_up_since() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    let taken = snapshot(&world).await.unwrap();
+    newcomer(&world, 2, person(2)).await;
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["imported"], 2);
+    let latest = object(&world, "latest-newcomers.json").unwrap();
+    assert_ne!(latest["snapshot"], taken["snapshot"]);
+    assert_eq!(report(&world, &answer)["snapshot"], latest["snapshot"]);
+}
+
+#[tokio::test]
+async fn a_restore_is_refused_if_people_have_signed_up_since_and_their_pool_does_not_answer() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    newcomer(&world, 2, person(2)).await;
+    let away = Fault::of(Service::Cognito, Kind::Refuse);
+    world.osaka.faults().add(away);
+
+    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap_err();
+
+    assert!(refused.contains("take a snapshot first"), "{refused}");
+    assert!(at_home(&world, 1).is_none());
 }

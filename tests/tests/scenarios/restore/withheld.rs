@@ -4,8 +4,8 @@ use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::world::{SNAPSHOTS, World};
 use serde_json::{Value, json};
 
-use super::{at_home, in_osaka, person, restore, with};
-use crate::support::{files, object, snapshot, sub, world};
+use super::{at_home, in_osaka, person, restore, with, world};
+use crate::support::{files, object, snapshot, sub};
 
 /// A replica that is disabled; `why` says why twinpool has withheld it, if it has.
 async fn disabled_replica(world: &World, number: u32, why: Option<&str>) {

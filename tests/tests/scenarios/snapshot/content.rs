@@ -10,6 +10,7 @@ use shared::id::Id;
 use shared::s3::bucket::Bucket;
 use shared::snapshot::files::SnapshotFiles;
 use shared::snapshot::manifest::Role;
+use shared::snapshot::scope::Scope;
 
 use super::{hasten, journal, latest, manifest, populate, put, rows};
 use crate::support::{email, files, snapshot, sub, tick, world};
@@ -108,9 +109,15 @@ async fn a_new_file_begins_before_the_limits_of_an_import_are_exceeded() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let id = &Id::new(Timestamp::UNIX_EPOCH);
-    let mut files = SnapshotFiles::new(bucket, id, "head\n".into());
+    let mut files = SnapshotFiles::new(bucket, id, Scope::Pool, "head\n".into());
     for _ in 0..500_001 {
-        files.users.write_row(b"row\n").await.unwrap();
+        files
+            .users
+            .as_mut()
+            .unwrap()
+            .write_row(b"row\n")
+            .await
+            .unwrap();
     }
     let row = vec![b'x'; 1_000_000];
     for _ in 0..100 {

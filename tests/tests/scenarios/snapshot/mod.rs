@@ -7,6 +7,7 @@ mod content;
 mod import_csv;
 mod load;
 mod newcomers;
+mod newcomers_scope;
 mod publishing;
 mod resume;
 mod schedule;

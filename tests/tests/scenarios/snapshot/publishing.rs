@@ -9,6 +9,7 @@ use shared::id::Id;
 use shared::s3::bucket::Bucket;
 use shared::snapshot::latest::{Published, ShrinkGuard, publish};
 use shared::snapshot::manifest::{Manifest, PoolSummary, Users, write_manifest};
+use shared::snapshot::scope::Scope;
 
 use super::{delete, hasten, latest, manifest, populate};
 use crate::support::{counted, invoke, snapshot, world};
@@ -106,6 +107,7 @@ fn empty_manifest(started_at: &str) -> Manifest {
     Manifest {
         version: 1,
         snapshot: Id::new(started_at),
+        scope: Scope::Pool,
         pool: PoolSummary {
             id: "ap-northeast-3_Secondary".into(),
             region: "ap-northeast-3".into(),

@@ -20,6 +20,7 @@ use shared::snapshot::error::SnapshotError;
 use shared::snapshot::layout::{LEASE_KEY, progress_key};
 use shared::snapshot::lease;
 use shared::snapshot::progress::Progress;
+use shared::snapshot::scope::Scope;
 use shared::snapshot::unfinished::Unfinished;
 
 use crate::snapshot::{delete, hasten, journal, latest, manifest, populate, put};
@@ -276,7 +277,7 @@ async fn a_renewed_lease_cannot_be_taken_and_an_expired_one_is_lost() {
         interval: Duration::from_millis(200),
     };
     let take = async |holder| {
-        let (state, etag) = lease::read(bucket).await.unwrap();
+        let (state, etag) = lease::read(bucket, Scope::Pool).await.unwrap();
         let taken = Lease::take(bucket, LEASE_KEY, etag.as_deref(), state, holder, term);
         taken.await.unwrap()
     };
@@ -293,7 +294,7 @@ async fn a_renewed_lease_cannot_be_taken_and_an_expired_one_is_lost() {
         one.release(|_| ()).await,
         Err(LeaseError::TakenOver)
     ));
-    let (held, _) = lease::read(bucket).await.unwrap();
+    let (held, _) = lease::read(bucket, Scope::Pool).await.unwrap();
     assert!(
         held.held_until(Timestamp::now()).is_some(),
         "the other worker still holds it"

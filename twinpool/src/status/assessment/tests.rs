@@ -73,6 +73,7 @@ fn facts() -> Facts {
         snapshot: Asked::Known(Some(Snapshot {
             id: "20261120T110000Z-00000000".into(),
             started_at: ago(SignedDuration::from_hours(1)),
+            newcomers_at: ago(SignedDuration::from_hours(1)),
             users: Some(7),
             newcomers: Some(0),
             rejected: BTreeMap::from([("unconfirmed".into(), 2)]),
