@@ -25,6 +25,9 @@ pub enum Failure {
     /// The command found something that prevents it from continuing; the text says what to do: exit code 1.
     #[error("{0}")]
     Wrong(String),
+    /// People have signed up since the snapshot that is to be restored: exit code 1.
+    #[error("{0}")]
+    Stale(String),
     /// The result could not be written: exit code 1.
     #[error("cannot write the result: {0}")]
     Output(#[from] std::io::Error),
@@ -131,7 +134,7 @@ impl From<Verdict> for ExitCode {
 impl From<Failure> for ExitCode {
     fn from(failure: Failure) -> Self {
         Self::from(match failure {
-            Failure::Wrong(_) | Failure::Output(_) => 1,
+            Failure::Wrong(_) | Failure::Stale(_) | Failure::Output(_) => 1,
             Failure::Usage(_) | Failure::File { .. } => 2,
             Failure::Credentials(_)
             | Failure::Aws(_)
