@@ -41,6 +41,9 @@ pub enum Failure {
     /// Interrupted from the keyboard; the text says what has been done and how to go on: exit code 130.
     #[error("interrupted: {0}")]
     Interrupted(String),
+    /// People have signed up since the snapshot that is to be restored: exit code 1.
+    #[error("{0}")]
+    Stale(String),
     /// The result could not be written: exit code 1.
     #[error("cannot write the result: {0}")]
     Output(#[from] std::io::Error),
@@ -133,6 +136,7 @@ impl From<RestoreError> for Failure {
             RestoreError::Bucket(error) => error.into(),
             RestoreError::Json(error) => error.into(),
             RestoreError::SetUp { .. } => Self::Refused(error.to_string()),
+            RestoreError::Stale { .. } => Self::Stale(error.to_string()),
             RestoreError::Held { .. }
             | RestoreError::TakenOver
             | RestoreError::AnotherJobActive => Self::Busy(error.to_string()),
@@ -186,7 +190,7 @@ pub struct Explanation {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Wrong(_) | Self::Output(_) => 1,
+            Self::Wrong(_) | Self::Stale(_) | Self::Output(_) => 1,
             Self::Usage(_) | Self::File { .. } => 2,
             Self::Credentials(_)
             | Self::Aws(_)
@@ -203,6 +207,7 @@ impl Failure {
         use shared::aws::Failure::{Refused, Throttled, Unavailable, Unreachable};
         match self {
             Self::Wrong(_) => "wrong",
+            Self::Stale(_) => "stale",
             Self::Busy(_) => "busy",
             Self::Interrupted(_) => "interrupted",
             Self::Output(_) => "output",

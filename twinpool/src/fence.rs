@@ -1,4 +1,10 @@
-//! `twinpool fence`: opens and closes the web ACL that protects the secondary pool. `cdk/lib/fence.ts` creates it.
+//! `twinpool fence`: opens and closes the web ACL that protects the secondary pool, or keeps sign-ups out. `cdk/lib/fence.ts` creates it.
+//!
+//! | state | default action | rules of twinpool |
+//! |---|---|---|
+//! | closed | Block | one that allows the public documents |
+//! | open | Allow | the same, which has no effect |
+//! | no-sign-ups | Allow | one more, which blocks signing up and confirming; `open` and `close` remove it |
 
 use std::fmt;
 
@@ -13,15 +19,17 @@ use shared::pool_id::PoolId;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::{OnePool, Side};
 use crate::raw::{self, Object, RawAnswer};
-use crate::terminal::{GOOD, WARN, WRONG};
+use crate::terminal::{GOOD, WARN, WRONG, check_can_ask, confirm};
 
-/// Open or close the fence of the secondary pool, or show its state
+/// Open or close the fence of the secondary pool, keep sign-ups out, or show its state
 ///
 /// The fence is an AWS WAF web ACL. When it is closed, as on a normal day, the hosted pages and the public operations, such as sign-up
 /// and sign-in, are blocked; operations that Cognito authorises by IAM are not subject to it. When it is open, as in a failover,
-/// everything gets through. The command changes the default action of the web ACL and nothing else. A change takes seconds to minutes
-/// to take effect everywhere.
+/// everything gets through. With no-sign-ups, as at the end of a failback, everything gets through but signing up and confirming a
+/// sign-up. The command changes the default action of the web ACL, and its own rule for sign-ups. A change takes seconds to minutes to
+/// take effect everywhere. Without --pool, it is the fence of the secondary pool.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -29,23 +37,27 @@ pub struct Args {
     #[arg(value_enum)]
     action: Action,
 
-    /// The pool that the fence protects.
-    #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
-    pool: PoolId,
+    #[command(flatten)]
+    pool: OnePool,
 
     /// Only show what would change.
     #[arg(long)]
     dry_run: bool,
+
+    /// Do not ask before more is let through.
+    #[arg(long)]
+    yes: bool,
 }
 
 const HELP: &str = "\
-Example:
-  twinpool fence open --pool ap-northeast-3_AbCdEf123
+Examples:
+  twinpool fence open                                       if twinpool.toml or TWINPOOL_SECONDARY is there; asks first
+  twinpool fence open --pool ap-northeast-3_AbCdEf123 --yes
 
 Exit codes:
   0  done, or nothing to do
   1  the pool has no fence, the fence cannot be changed safely, or a rule lets the public through a closed fence
-  2  bad usage
+  2  bad usage; also when nobody can be asked, because there is no terminal and no --yes
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:GetWebACL,
@@ -55,18 +67,22 @@ wafv2:ListTagsForResource, and to open or close it wafv2:UpdateWebACL";
 enum Action {
     /// Let everything through: users can sign in, sign up and reset their passwords.
     Open,
+    /// Let everything through but signing up and confirming it: nobody new comes while the last newcomers are brought home.
+    NoSignUps,
     /// Block the hosted pages and the public operations.
     Close,
     /// Show the state of the fence, and change nothing.
     Status,
 }
 
-/// State of a fence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// State of a fence; a later one lets more through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The hosted pages and the public operations are blocked.
     Closed,
+    /// Everything gets through but signing up and confirming it.
+    NoSignUps,
     /// Everything gets through.
     Open,
 }
@@ -75,7 +91,7 @@ impl State {
     fn default_action(self) -> Value {
         match self {
             Self::Closed => json!({"Block": {}}),
-            Self::Open => json!({"Allow": {}}),
+            Self::NoSignUps | Self::Open => json!({"Allow": {}}),
         }
     }
 }
@@ -84,6 +100,7 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "closed",
+            Self::NoSignUps => "open except for sign-ups",
             Self::Open => "open",
         })
     }
@@ -122,6 +139,16 @@ const PUBLIC_DOCUMENTS: [&str; 2] = [
     "/.well-known/jwks.json",
     "/.well-known/openid-configuration",
 ];
+
+/// Name of the rule that blocks signing up and confirming.
+const NO_SIGN_UPS_RULE: &str = "no-sign-ups";
+
+/// Public operations with which somebody signs up and confirms it (facts N8: the header that Cognito adds has such a value).
+const SIGN_UP_OPERATIONS: [&str; 2] = ["SignUp", "ConfirmSignUp"];
+
+/// Hosted pages with which somebody signs up, and confirms it with a code or a link, in lower case
+/// (<https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-userpools-server-contract-reference.html>).
+const SIGN_UP_PAGES: [&str; 3] = ["/signup", "/confirm", "/confirmuser"];
 
 /// Members that GetWebACL returns and UpdateWebACL does not accept (botocore 1.44.5: WebACL less UpdateWebACLRequest).
 const READ_ONLY: [&str; 7] = [
@@ -249,29 +276,85 @@ fn is_for_public_documents(statement: &Value) -> bool {
         && text("PositionalConstraint") == Some("EXACTLY")
 }
 
+/// The rule that blocks signing up and confirming, however a path is written. No header of a client can open anything, because the rule
+/// only blocks.
+fn no_sign_ups_rule(priority: u64) -> Value {
+    let matches = |field: Value, text: &str, transformations: &[&str]| {
+        let transformations = (0..).zip(transformations);
+        let transformations: Vec<_> = transformations
+            .map(|(priority, kind): (u32, _)| json!({"Priority": priority, "Type": kind}))
+            .collect();
+        json!({"ByteMatchStatement": {
+            "FieldToMatch": field, "PositionalConstraint": "EXACTLY", "SearchString": base64::encode(text),
+            "TextTransformations": transformations,
+        }})
+    };
+    let header = json!({"SingleHeader": {"Name": "x-amzn-cognito-operation-name"}});
+    let operations = SIGN_UP_OPERATIONS.iter();
+    let operations = operations.map(|operation| matches(header.clone(), operation, &["NONE"]));
+    let normal = ["URL_DECODE", "NORMALIZE_PATH", "LOWERCASE"];
+    let pages = SIGN_UP_PAGES.iter();
+    let pages = pages.map(|page| matches(json!({"UriPath": {}}), page, &normal));
+    let statements: Vec<_> = operations.chain(pages).collect();
+    json!({
+        "Name": NO_SIGN_UPS_RULE,
+        "Priority": priority,
+        "Action": {"Block": {}},
+        "Statement": {"OrStatement": {"Statements": statements}},
+        "VisibilityConfig": {
+            "SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "twinpool-fence-no-sign-ups",
+        },
+    })
+}
+
+fn priority_of(rule: &Value) -> u64 {
+    let priority = rule.get("Priority").and_then(Value::as_u64);
+    priority.unwrap_or_default()
+}
+
 /// The fence's web ACL, as GetWebACL returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fence(Object);
 
 impl Fence {
-    /// Whether the fence is open or closed.
+    /// What the fence lets through.
     pub fn state(&self) -> State {
         let allows = self
             .0
             .get("DefaultAction")
             .and_then(|action| action.get("Allow"));
-        if allows.is_some() {
-            State::Open
-        } else {
-            State::Closed
+        match allows {
+            None => State::Closed,
+            Some(_) if self.no_sign_ups().is_some() => State::NoSignUps,
+            Some(_) => State::Open,
         }
     }
 
-    /// Names of the rules that let the public through while the fence is closed.
+    /// The rule that blocks signing up and confirming, if it is as twinpool writes it.
+    fn no_sign_ups(&self) -> Option<&Value> {
+        let blocks = |rule: &Value| {
+            let wanted = no_sign_ups_rule(priority_of(rule));
+            let members = ["Name", "Action", "Statement"];
+            members
+                .iter()
+                .all(|name| rule.get(name) == wanted.get(name))
+        };
+        self.rules().find(|rule| blocks(rule))
+    }
+
+    /// Names of the rules that let the public through while the fence is closed, or sign-ups while it should block those.
     pub fn openings(&self) -> Vec<&str> {
+        let before = match self.state() {
+            State::Open => return Vec::new(),
+            State::NoSignUps => self.no_sign_ups().map(priority_of),
+            State::Closed => None,
+        };
         let allowing = self.rules().filter(|rule| {
             let allows = rule.get("Action").and_then(|action| action.get("Allow"));
-            allows.is_some() && !rule.get("Statement").is_some_and(is_for_public_documents)
+            let is_effective = before.is_none_or(|before| priority_of(rule) < before);
+            is_effective
+                && allows.is_some()
+                && !rule.get("Statement").is_some_and(is_for_public_documents)
         });
         allowing.map(name_of).collect()
     }
@@ -293,21 +376,54 @@ impl Fence {
             .collect()
     }
 
+    /// The same fence in another state.
+    fn in_state(&self, state: State) -> Self {
+        let mut acl = self.0.clone();
+        let others = self
+            .rules()
+            .filter(|rule| name_of(rule) != NO_SIGN_UPS_RULE);
+        let mut rules: Vec<Value> = others.cloned().collect();
+        if state == State::NoSignUps {
+            // botocore Rule, Priority: "they must all be different"; the lowest is evaluated first.
+            let is_free = |priority: &u64| rules.iter().all(|rule| priority_of(rule) != *priority);
+            rules.extend((0..).find(is_free).map(no_sign_ups_rule));
+        }
+        acl.insert("Rules".to_owned(), rules.into());
+        acl.insert("DefaultAction".to_owned(), state.default_action());
+        Self(acl)
+    }
+
     /// The request that changes the state of the fence and nothing else.
     fn update_request(&self, state: State, lock_token: &str) -> Object {
-        let mut request = self.0.clone();
+        let mut request = self.in_state(state).0;
         request.retain(|name, _| WRITABLE.contains(&name.as_str()));
         if self.text("Description").is_empty() {
             // botocore EntityDescription: at least one character. WAF returns an empty description where there is none.
             request.remove("Description");
         }
-        request.insert("DefaultAction".to_owned(), state.default_action());
         request.insert("Scope".to_owned(), Scope::Regional.as_str().into());
         request.insert("LockToken".to_owned(), lock_token.into());
         request
     }
 
-    /// Opens or closes the fence.
+    /// Brings the fence into a state, unless it is in it.
+    ///
+    /// # Errors
+    ///
+    /// The fence has settings that would be lost, or AWS rejected a call or did not answer.
+    pub async fn change(&self, client: &Client, wanted: State) -> Result<(), Failure> {
+        if self.state() == wanted {
+            return Ok(());
+        }
+        match self.set_state(client, wanted).await {
+            Err(Failure::Explained { error }) if error.code() == "WAFOptimisticLockException" => {
+                // Somebody else changed the web ACL at the same time: try again from its new state.
+                self.set_state(client, wanted).await
+            }
+            set => set,
+        }
+    }
+
     async fn set_state(&self, client: &Client, state: State) -> Result<(), Failure> {
         let (name, id) = (self.text("Name"), self.text("Id"));
         // Read again together with the lock token, so that a change made since the first read is not overwritten.
@@ -357,6 +473,18 @@ pub fn waf_client(sdk: &Sdk, pool: &PoolId, policy: RetryPolicy) -> Client {
     Client::new(&sdk.config(pool.region(), policy))
 }
 
+/// Reads the fence of a pool, with a client that can change it.
+///
+/// # Errors
+///
+/// AWS rejected a call or did not answer.
+pub async fn read_gate(sdk: &Sdk, pool: &PoolId) -> Result<(Client, Gate), AwsError> {
+    let arn = read_arn(&sdk.cognito(pool, RetryPolicy::WORKER), pool).await?;
+    let client = waf_client(sdk, pool, RetryPolicy::WORKER);
+    let gate = Gate::read(&client, &arn).await?;
+    Ok((client, gate))
+}
+
 /// The ARN of a pool. It contains the account, so it cannot be derived from the pool id.
 async fn read_arn(client: &cognito::Client, pool: &PoolId) -> Result<String, AwsError> {
     let answer = client
@@ -375,7 +503,7 @@ struct Report {
     web_acl: String,
     before: State,
     now: State,
-    /// Rules that let the public through although the fence is closed.
+    /// Rules that let the public through although the fence is closed, or sign-ups although it should block those.
     openings: Vec<String>,
     dry_run: bool,
 }
@@ -391,33 +519,39 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         action,
         pool,
         dry_run,
+        yes,
     } = args;
+    let pool = pool.choose(Some(Side::Secondary), context)?;
+    if action == Action::Open {
+        check_can_ask(yes || dry_run)?;
+    }
     let sdk = context.sdk().await?;
-    let arn = read_arn(&sdk.cognito(&pool, RetryPolicy::WORKER), &pool).await?;
-    let client = waf_client(&sdk, &pool, RetryPolicy::WORKER);
-    let fence = match Gate::read(&client, &arn).await? {
+    let (client, gate) = read_gate(&sdk, &pool).await?;
+    let fence = match gate {
         Gate::Fence(fence) => fence,
         gate => return Err(no_fence(&pool, &gate)),
     };
     let before = fence.state();
     let wanted = match action {
         Action::Open => State::Open,
+        Action::NoSignUps => State::NoSignUps,
         Action::Close => State::Closed,
         Action::Status => before,
     };
-    if wanted != before && !dry_run {
-        match fence.set_state(&client, wanted).await {
-            Err(Failure::Explained { error }) if error.code() == "WAFOptimisticLockException" => {
-                // Somebody else changed the web ACL at the same time: try again from its new state.
-                fence.set_state(&client, wanted).await?;
-            }
-            set => set?,
+    if !dry_run {
+        let question = format!(
+            "The fence of {pool} is {before}. Once it is {wanted}, whoever can read a person's mail can enter the pool as that person."
+        );
+        if wanted > before && !confirm(&question, yes).await? {
+            return Err(Failure::Wrong("nothing was changed".to_owned()));
         }
+        fence.change(&client, wanted).await?;
     }
-    let openings = match wanted {
-        State::Closed => fence.openings(),
-        State::Open => Vec::new(),
+    let then = match wanted == before {
+        true => fence.clone(),
+        false => fence.in_state(wanted),
     };
+    let openings = then.openings();
     let report = Report {
         pool: pool.to_string(),
         web_acl: fence.text("Name").to_owned(),
@@ -433,7 +567,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     })
 }
 
-fn no_fence(pool: &PoolId, gate: &Gate) -> Failure {
+/// Why a pool has no fence that can be opened or closed, and what to do.
+pub fn no_fence(pool: &PoolId, gate: &Gate) -> Failure {
     let advice =
         "the stack of the secondary pool creates the fence: docs/deploy.md, \"What is made\"";
     Failure::Wrong(match gate {
@@ -463,7 +598,7 @@ impl fmt::Display for Report {
         } = self;
         let style = match now {
             State::Closed => GOOD,
-            State::Open => WARN,
+            State::NoSignUps | State::Open => WARN,
         };
         write!(f, "fence of {pool} (web ACL {web_acl}): ")?;
         if before == now {
@@ -479,7 +614,7 @@ impl fmt::Display for Report {
         if !self.openings.is_empty() {
             write!(
                 f,
-                "\n{WRONG}these rules let the public through a closed fence{WRONG:#}: {}\n\
+                "\n{WRONG}these rules let through what the fence should block{WRONG:#}: {}\n\
                  Deploy the fence again (docs/deploy.md, \"Upgrade\"), or remove the rules in the AWS WAF console",
                 self.openings.join(", ")
             )?;
@@ -587,6 +722,48 @@ mod tests {
                 "VisibilityConfig": {"MetricName": "m"}, "TokenDomains": ["example.jp"],
             })
         );
+    }
+
+    #[test]
+    fn no_sign_ups_adds_one_rule_and_open_and_close_take_it_away() {
+        let closed = with_rules(json!([
+            rule("documents", "Allow", json!({})),
+            {"Name": "mine", "Priority": 2, "Action": {"Block": {}}, "Statement": {}},
+        ]));
+
+        let no_sign_ups = closed.in_state(State::NoSignUps);
+        let names: Vec<_> = no_sign_ups.rules().map(name_of).collect();
+        assert_eq!(names, ["documents", "mine", NO_SIGN_UPS_RULE]);
+        let priorities: Vec<_> = no_sign_ups.rules().map(priority_of).collect();
+        assert_eq!(priorities, [0, 2, 1]);
+        assert_eq!(no_sign_ups.state(), State::NoSignUps);
+        assert_eq!(no_sign_ups.in_state(State::NoSignUps), no_sign_ups);
+        let open = no_sign_ups.in_state(State::Open);
+        assert_eq!(open.state(), State::Open);
+        assert_eq!(open.rules().count(), 2);
+        assert_eq!(open.in_state(State::Closed), closed);
+    }
+
+    #[test]
+    fn a_rule_that_somebody_has_changed_does_not_count_as_no_sign_ups() {
+        let mut acl = with_rules(json!([])).in_state(State::NoSignUps).0;
+        acl["Rules"][0]["Statement"]["OrStatement"]["Statements"] = json!([]);
+
+        assert_eq!(Fence(acl).state(), State::Open);
+    }
+
+    #[test]
+    fn a_rule_before_it_that_allows_is_an_opening_for_sign_ups() {
+        let office = rule("office", "Allow", json!({"IPSetReferenceStatement": {}}));
+        let mut late = office.clone();
+        late["Priority"] = json!(7);
+
+        let early = with_rules(json!([office])).in_state(State::NoSignUps);
+        let late = with_rules(json!([late])).in_state(State::NoSignUps);
+
+        assert_eq!(early.openings(), ["office"]);
+        assert!(late.openings().is_empty());
+        assert!(early.in_state(State::Open).openings().is_empty());
     }
 
     #[test]

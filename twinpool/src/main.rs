@@ -1,16 +1,20 @@
-//! twinpool: the operator's command line. Each command has a module of its own. [`context`], [`failure`], [`pools`],
-//! [`post_confirmation`], [`raw`], [`recovery`], [`settings`], [`table`] and [`terminal`] are shared by the commands.
+//! twinpool: the operator's command line. Each command has a module of its own. [`context`], [`evidence`], [`failure`], [`pools`],
+//! [`post_confirmation`], [`proof`], [`raw`], [`recovery`], [`settings`], [`switch`], [`table`] and [`terminal`] are shared by the commands.
 
 mod attach;
 mod check;
 mod completions;
 mod context;
+mod evidence;
+mod failback;
+mod failover;
 mod failure;
 mod fence;
 mod init;
 mod mfa_reset;
 mod pools;
 mod post_confirmation;
+mod proof;
 mod raw;
 mod reconcile;
 mod recovery;
@@ -18,6 +22,7 @@ mod restore;
 mod settings;
 mod snapshot;
 mod status;
+mod switch;
 mod table;
 mod terminal;
 mod validate;
@@ -91,6 +96,8 @@ enum Command {
     Snapshot(snapshot::Args),
     Reconcile(reconcile::Args),
     Restore(restore::Args),
+    Failover(failover::Args),
+    Failback(failback::Args),
     Completions(completions::Args),
 }
 
@@ -107,6 +114,8 @@ impl Command {
             Self::Snapshot(args) => snapshot::run(args, context).await,
             Self::Reconcile(args) => reconcile::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
+            Self::Failover(args) => failover::run(args, context).await,
+            Self::Failback(args) => failback::run(args, context).await,
             Self::Completions(args) => completions::run(args, Cli::command(), context),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use restore::request::{Counts, Request, Scope, SnapshotChoice, Status};
+use restore::request::{Counts, Request, Response, Scope, SnapshotChoice, Status};
 use restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use serde::{Deserialize, Serialize};
 use shared::aws::RetryPolicy;
@@ -170,45 +170,51 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         same_pool: args.same_pool,
         withheld: args.withheld,
     };
-    let progress = Progress::new(&context.terminal);
-    let run = RunContext {
-        lease_holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
-        deadline: Instant::now() + RUN_TIME_LIMIT,
-        on_progress: &|step| progress.show(progress_of(step)),
-    };
-    let answer = tokio::select! {
-        answer = restore(&site, &request, &run) => answer?,
+    let work = restore_and_read_report(&site, &request, context);
+    let (answer, report) = tokio::select! {
+        done = work => done?,
         _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted(
             "run the same command again to resume; an import job that has started continues by itself"
                 .to_owned(),
         )),
     };
-    progress.end();
-    let key = answer.report;
-    let report = bucket.get(&key).await?;
-    let report =
-        report.ok_or_else(|| Failure::Wrong(format!("{key} has disappeared from the bucket")))?;
     if context.terminal.output() == Output::Json {
-        context
-            .terminal
-            .print(&String::from_utf8_lossy(&report.body))?;
+        context.terminal.print(&String::from_utf8_lossy(&report))?;
     } else {
-        let report: Report = serde_json::from_slice(&report.body).map_err(|_| {
-            Failure::Wrong(format!(
-                "{key} is not a valid report: somebody has changed it"
-            ))
-        })?;
-        let folder = key.trim_end_matches("report.json");
-        let summary = Summary {
-            report: &report,
-            folder: format!("s3://{}/{folder}", args.bucket),
-        };
+        let report = Report::read(&report, &answer.report)?;
+        let summary = report.summary(&args.bucket, &answer.report);
         context.terminal.print(&summary.to_string())?;
     }
     Ok(match answer.status {
         Status::Complete => Verdict::Good,
         Status::InProgress | Status::Incomplete => Verdict::Wrong,
     })
+}
+
+/// Restores, shows the progress, and reads the report.
+///
+/// # Errors
+///
+/// The restore cannot start or continue, or AWS rejected a call or did not answer.
+pub async fn restore_and_read_report(
+    site: &RestoreConfig,
+    request: &Request,
+    context: &Context,
+) -> Result<(Response, Vec<u8>), Failure> {
+    let progress = Progress::new(&context.terminal);
+    let run = RunContext {
+        lease_holder: format!("twinpool-{}", Id::new(jiff::Timestamp::now())),
+        deadline: Instant::now() + RUN_TIME_LIMIT,
+        on_progress: &|step| progress.show(progress_of(step)),
+    };
+    let answer = restore(site, request, &run).await;
+    progress.end();
+    let answer = answer?;
+    let report = site.bucket.get(&answer.report).await?;
+    let report = report.ok_or_else(|| {
+        Failure::Wrong(format!("{} has disappeared from the bucket", answer.report))
+    })?;
+    Ok((answer, report.body))
 }
 
 /// What is shown of a step: what the restore does or waits for, how far it is, and how far it goes if that is known.
@@ -226,7 +232,7 @@ pub fn progress_of(step: Step) -> Shown {
 
 /// The members of `report.json` that are shown.
 #[derive(Deserialize)]
-struct Report {
+pub struct Report {
     snapshot: String,
     pool: String,
     dry_run: bool,
@@ -236,6 +242,47 @@ struct Report {
     attributes_missing: Vec<MissingAttribute>,
     groups_missing: Vec<MissingGroup>,
     estimated_seconds: Option<u64>,
+}
+
+impl Report {
+    /// Reads a report.
+    ///
+    /// # Errors
+    ///
+    /// It is not a report.
+    pub fn read(text: &[u8], key: &str) -> Result<Self, Failure> {
+        serde_json::from_slice(text).map_err(|_| {
+            Failure::Wrong(format!(
+                "{key} is not a valid report: somebody has changed it"
+            ))
+        })
+    }
+
+    /// The report as text.
+    pub fn summary<'a>(&'a self, bucket: &str, key: &str) -> Summary<'a> {
+        let folder = key.trim_end_matches("report.json");
+        Summary {
+            report: self,
+            folder: format!("s3://{bucket}/{folder}"),
+        }
+    }
+
+    /// Everyone who is not home, or not with everything: their `sub` in the snapshot's pool, and the reason.
+    pub fn people_not_home(&self) -> impl Iterator<Item = (&str, String)> {
+        let not_home = self.not_home.iter();
+        let not_home = not_home.map(|user| (user.sub.as_str(), user.reason.clone()));
+        let attributes = self.attributes_missing.iter();
+        let attributes = attributes.map(|missing| {
+            let reason = format!("without {}: {}", missing.attribute, missing.code);
+            (missing.sub.as_str(), reason)
+        });
+        let groups = self.groups_missing.iter();
+        let groups = groups.map(|missing| {
+            let reason = format!("not in group {}: {}", missing.group, missing.code);
+            (missing.sub.as_str(), reason)
+        });
+        not_home.chain(attributes).chain(groups)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -264,7 +311,7 @@ struct MissingGroup {
 }
 
 /// The report as text.
-struct Summary<'a> {
+pub struct Summary<'a> {
     report: &'a Report,
     folder: String,
 }

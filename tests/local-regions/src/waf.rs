@@ -115,8 +115,7 @@ struct ByteMatch {
     field_to_match: Field,
     #[serde(rename = "PositionalConstraint")]
     _constraint: Constraint,
-    #[serde(rename = "TextTransformations")]
-    _transformations: Vec<Transformation>,
+    text_transformations: Vec<Transformation>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -137,16 +136,58 @@ enum Constraint {
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Transformation {
-    #[serde(rename = "Priority")]
-    _priority: u32,
+    priority: u32,
     #[serde(rename = "Type")]
-    _kind: NoTransformation,
+    kind: TransformationKind,
 }
 
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum NoTransformation {
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum TransformationKind {
     None,
+    Lowercase,
+    NormalizePath,
+    UrlDecode,
+}
+
+impl TransformationKind {
+    // https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-transformation.html [D].
+    fn apply(self, value: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::None => value,
+            Self::Lowercase => value.to_ascii_lowercase(),
+            Self::UrlDecode => url_decoded(&value),
+            // "removes multiple slashes, directory self-references, and directory back-references that are not at the beginning".
+            Self::NormalizePath => {
+                let mut kept: Vec<&[u8]> = Vec::new();
+                for part in value.split(|byte| *byte == b'/') {
+                    match part {
+                        b"" | b"." => {}
+                        b".." => drop(kept.pop()),
+                        part => kept.push(part),
+                    }
+                }
+                [&b"/"[..], &kept.join(&b'/')].concat()
+            }
+        }
+    }
+}
+
+fn url_decoded(value: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = value;
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| byte == b'%');
+        let hex = hex.and_then(|hex| std::str::from_utf8(hex).ok());
+        if let Some(hex) = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            decoded.push(hex);
+            rest = &after[2..];
+        } else {
+            decoded.push(byte);
+            rest = after;
+        }
+    }
+    decoded
 }
 
 #[derive(Clone, Deserialize)]
@@ -225,7 +266,14 @@ impl Statement {
                         .map(HeaderValue::as_bytes),
                     Field::UriPath {} => Some(request.path.as_bytes()),
                 };
-                value.is_some_and(|value| STANDARD.encode(value) == one.search_string)
+                let mut transformations = one.text_transformations.clone();
+                transformations.sort_by_key(|transformation| transformation.priority);
+                value.is_some_and(|value| {
+                    let transformed = transformations
+                        .iter()
+                        .fold(value.to_vec(), |value, one| one.kind.apply(value));
+                    STANDARD.encode(transformed) == one.search_string
+                })
             }
         }
     }
@@ -605,4 +653,29 @@ fn invalid(reason: &str) -> ApiError {
 fn nonexistent() -> ApiError {
     let text = "AWS WAF couldn’t perform the operation because your resource doesn’t exist.";
     ApiError::new("WAFNonexistentItemException", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_the_same_however_it_is_written() {
+        use TransformationKind::{Lowercase, NormalizePath, UrlDecode};
+        for path in [
+            "/signup",
+            "/%73ign%75p",
+            "//./signup",
+            "/SignUp",
+            "/a/../signup",
+        ] {
+            let kinds = [UrlDecode, NormalizePath, Lowercase];
+            let seen = kinds
+                .iter()
+                .fold(path.as_bytes().to_vec(), |value, kind| kind.apply(value));
+
+            assert_eq!(String::from_utf8(seen).unwrap(), "/signup", "{path}");
+        }
+        assert_eq!(UrlDecode.apply(b"/100%".to_vec()), b"/100%");
+    }
 }

@@ -4,7 +4,7 @@
 //! reported, [`summary`] is what is shown of a run.
 
 mod fill;
-mod prefer;
+pub mod prefer;
 mod summary;
 
 use std::num::NonZeroU16;
@@ -183,27 +183,67 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
 
 /// The configuration that the options describe.
 async fn config(args: &Args, sdk: Sdk) -> Result<ReconcileConfig, Failure> {
-    let Pools { primary, secondary } = &args.pools;
     let region = args.bucket_region.as_deref();
-    let s3 = sdk.s3_in(region.unwrap_or(secondary.region()), RetryPolicy::WORKER);
-    let origin = match &args.origin_sub {
-        Some(named) => Some(named.clone()),
-        None => default_origin(&sdk, &args.pools).await?,
+    let region = region.unwrap_or(args.pools.secondary.region());
+    let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
+    let config = default_config(sdk, &args.pools, bucket, args.origin_sub.clone()).await?;
+    Ok(ReconcileConfig {
+        lists_per_second: args.lists_per_second.get().into(),
+        writes_per_second: args.writes_per_second.get().into(),
+        withhold_days: args.withhold_days,
+        ..config
+    })
+}
+
+/// The configuration without options. Without a named attribute, identities are in the default one, if both pools have it.
+///
+/// # Errors
+///
+/// AWS rejected a call or did not answer.
+pub async fn default_config(
+    sdk: Sdk,
+    pools: &Pools,
+    bucket: Bucket,
+    origin: Option<CustomAttribute>,
+) -> Result<ReconcileConfig, Failure> {
+    let origin = match origin {
+        Some(named) => Some(named),
+        None => default_origin(&sdk, pools).await?,
     };
     Ok(ReconcileConfig {
-        primary: primary.clone(),
-        secondary: secondary.clone(),
-        bucket: Bucket::new(s3, &args.bucket),
+        primary: pools.primary.clone(),
+        secondary: pools.secondary.clone(),
+        bucket,
         origin,
         trigger_arn: None,
         activate: true,
-        lists_per_second: args.lists_per_second.get().into(),
-        writes_per_second: args.writes_per_second.get().into(),
+        lists_per_second: DEFAULT_LISTS_PER_SECOND.get().into(),
+        writes_per_second: DEFAULT_WRITES_PER_SECOND.get().into(),
         interval: DEFAULT_INTERVAL,
         groups_interval: DEFAULT_GROUPS_INTERVAL,
-        withhold_days: args.withhold_days,
+        withhold_days: DEFAULT_WITHHOLD_DAYS,
         sdk,
     })
+}
+
+/// A dry run: compares the pools, shows what it has found, and writes nothing.
+///
+/// # Errors
+///
+/// The pools cannot be compared, another dry run is at it, or AWS rejected a call or did not answer.
+pub async fn compare(config: &ReconcileConfig, context: &Context) -> Result<Report, Failure> {
+    let request = Request {
+        now: true,
+        dry_run: true,
+        accept: None,
+    };
+    let answer = reconcile(config, &request, true, context).await?;
+    let Some(report) = read_report(&config.bucket, &answer).await? else {
+        return Err(Failure::Wrong(
+            "another dry run of reconcile is at it: try again when it has ended".to_owned(),
+        ));
+    };
+    Ok(report)
 }
 
 /// The attribute in which a deployment keeps identities by default, if both pools have it.

@@ -36,14 +36,13 @@ pub async fn run(
         dry_run: true,
     };
     if must_ask {
-        let answer = prefer(config, &request, context).await?;
-        let plan = Decided::of(&request, answer);
+        let plan = decide(config, &request, context).await?;
         // On a terminal, the answer to the question follows the list. A result in JSON is one document, and comes at the end.
         match context.terminal.output() {
             Output::Text => context.terminal.show(&plan)?,
             Output::Json => context.terminal.note(&plan),
         }
-        if plan.answer.written.is_empty() {
+        if plan.is_empty() {
             return Ok(plan.verdict());
         }
         if !confirm("Write this?", args.yes).await? {
@@ -51,17 +50,21 @@ pub async fn run(
         }
     }
     request.dry_run = args.dry_run;
-    let answer = prefer(config, &request, context).await?;
-    let decided = Decided::of(&request, answer);
+    let decided = decide(config, &request, context).await?;
     context.terminal.show(&decided)?;
     Ok(decided.verdict())
 }
 
-async fn prefer(
+/// Carries out a decision, or in a dry run says what it would write.
+///
+/// # Errors
+///
+/// The run is not known or is of other pools, or AWS did not answer.
+pub async fn decide(
     config: &ReconcileConfig,
     request: &PreferRequest,
     context: &Context,
-) -> Result<PreferAnswer, Failure> {
+) -> Result<Decided, Failure> {
     let progress = Progress::new(&context.terminal);
     let run = RunContext {
         lease_holder: lease_holder(),
@@ -71,12 +74,12 @@ async fn prefer(
     };
     let answer = ::reconcile::prefer::run(config, request, &run).await;
     progress.end();
-    Ok(answer?)
+    Ok(Decided::of(request, answer?))
 }
 
 /// The result.
 #[derive(Serialize)]
-struct Decided {
+pub struct Decided {
     prefer: Side,
     of: Id,
     dry_run: bool,
@@ -92,6 +95,23 @@ impl Decided {
             dry_run: request.dry_run,
             answer,
         }
+    }
+
+    /// Whether nothing is written.
+    pub fn is_empty(&self) -> bool {
+        self.answer.written.is_empty()
+    }
+
+    /// Number of people of whom something is written, and of whom something is not.
+    pub fn people(&self) -> (u64, u64) {
+        let people = |reported: &[Reported]| {
+            let subs = reported.iter().map(|person| &person.sub);
+            subs.collect::<BTreeSet<_>>().len() as u64
+        };
+        (
+            people(&self.answer.written),
+            people(&self.answer.not_written),
+        )
     }
 
     fn verdict(&self) -> Verdict {
@@ -113,13 +133,11 @@ impl fmt::Display for Decided {
             Side::Secondary => ("secondary", "primary"),
         };
         let would = if self.dry_run { "would be " } else { "" };
-        let people = |reported: &[Reported]| {
-            let subs = reported.iter().map(|person| &person.sub);
-            match subs.collect::<BTreeSet<_>>().len() {
-                1 => "1 person".to_owned(),
-                number => format!("{number} people"),
-            }
+        let people = |number: u64| match number {
+            1 => "1 person".to_owned(),
+            number => format!("{number} people"),
         };
+        let (of_written, of_others) = self.people();
         if !written.is_empty() {
             let total = written.len();
             people_table(f, "written, because it was", written, total, EVERYBODY)?;
@@ -139,8 +157,8 @@ impl fmt::Display for Decided {
         write!(
             f,
             "{style}{would}written from the {kept} to the {other}: values of {}; not written: of {}{style:#}",
-            people(written),
-            people(not_written)
+            people(of_written),
+            people(of_others)
         )
     }
 }

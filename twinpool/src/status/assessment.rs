@@ -222,6 +222,14 @@ fn fence_line(facts: &Facts) -> Line {
             "open".to_owned(),
             format!("unless this is a failover: twinpool fence close --pool {pool}"),
         ),
+        Asked::Known(Fence::NoSignUps) => warn(
+            what,
+            "open except for sign-ups, as at the end of a failback".to_owned(),
+            match failover {
+                true => format!("in a failover: twinpool fence open --pool {pool}"),
+                false => "go on with twinpool failback".to_owned(),
+            },
+        ),
         Asked::Known(Fence::PartlyOpen) => wrong(
             what,
             "closed, but a rule lets the public through".to_owned(),

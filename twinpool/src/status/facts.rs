@@ -237,7 +237,10 @@ impl Facts {
 
     /// Whether the public can reach the secondary pool.
     pub fn is_secondary_open(&self) -> bool {
-        matches!(self.fence, Asked::Known(Fence::Open | Fence::None))
+        matches!(
+            self.fence,
+            Asked::Known(Fence::Open | Fence::NoSignUps | Fence::None)
+        )
     }
 }
 
@@ -249,6 +252,8 @@ pub enum Fence {
     Closed,
     /// Closed, but a rule lets the public through.
     PartlyOpen,
+    /// Everything gets through but signing up and confirming it.
+    NoSignUps,
     /// Everything gets through.
     Open,
     /// The fence of an earlier version of twinpool.
@@ -418,6 +423,7 @@ impl Fence {
     fn of(gate: &Gate) -> Self {
         match gate {
             Gate::Fence(fence) if fence.state() == fence::State::Open => Self::Open,
+            Gate::Fence(fence) if fence.state() == fence::State::NoSignUps => Self::NoSignUps,
             Gate::Fence(fence) if fence.openings().is_empty() => Self::Closed,
             Gate::Fence(_) => Self::PartlyOpen,
             Gate::Foreign(acl) if acl.is_outdated => Self::Outdated,

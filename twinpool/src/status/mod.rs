@@ -3,11 +3,12 @@
 //! `facts` reads everything at the same time, `assessment` decides how urgent each line is and what to do about it.
 
 mod assessment;
-mod facts;
+pub mod facts;
 
 use std::fmt;
 
 use serde::Serialize;
+use shared::aws::Sdk;
 
 use self::assessment::{Level, Line, assess};
 use self::facts::{Facts, Targets};
@@ -59,13 +60,15 @@ not-safe.
 Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
 s3:ListBucket and s3:GetObject on the buckets, kms:Decrypt on their keys";
 
+/// The state, line by line.
 #[derive(Debug, Serialize)]
-struct Report {
+pub struct Report {
     /// Whether nothing must be done.
     safe: bool,
     state: State,
+    /// Everything that was read.
     #[serde(flatten)]
-    facts: Facts,
+    pub facts: Facts,
     lines: Vec<Line>,
 }
 
@@ -79,6 +82,33 @@ enum State {
     Failover,
     /// Something must be done.
     NotSafe,
+}
+
+impl Report {
+    /// Reads the state.
+    pub async fn read(sdk: &Sdk, targets: Targets) -> Self {
+        let facts = facts::read(sdk, targets).await;
+        let lines = assess(&facts);
+        let safe = lines.iter().all(|line| line.level != Level::Wrong);
+        let state = match safe {
+            true if facts.is_failover() => State::Failover,
+            true => State::Safe,
+            false => State::NotSafe,
+        };
+        Self {
+            safe,
+            state,
+            facts,
+            lines,
+        }
+    }
+
+    /// What is not safe: the line and its state.
+    pub fn wrong_lines(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let lines = self.lines.iter();
+        let wrong = lines.filter(|line| line.level == Level::Wrong);
+        wrong.map(|line| (line.what, line.state.as_str()))
+    }
 }
 
 /// Runs the command.
@@ -101,21 +131,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         bucket_region,
         outbox,
     };
-    let facts = facts::read(&sdk, targets).await;
-    let lines = assess(&facts);
-    let safe = lines.iter().all(|line| line.level != Level::Wrong);
-    let state = match safe {
-        true if facts.is_failover() => State::Failover,
-        true => State::Safe,
-        false => State::NotSafe,
-    };
-    context.terminal.show(&Report {
-        safe,
-        state,
-        facts,
-        lines,
-    })?;
-    Ok(if safe { Verdict::Good } else { Verdict::Wrong })
+    let report = Report::read(&sdk, targets).await;
+    context.terminal.show(&report)?;
+    Ok(if report.safe {
+        Verdict::Good
+    } else {
+        Verdict::Wrong
+    })
 }
 
 impl fmt::Display for Report {

@@ -5,6 +5,7 @@ use aws_sdk_wafv2::types::{
     AllowAction, ByteMatchStatement, DefaultAction, FieldToMatch, PositionalConstraint, Scope,
     SingleHeader, Statement, Tag, WebAcl,
 };
+use harness::people::Profile;
 use harness::visitor::Visitor;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
@@ -139,6 +140,76 @@ async fn a_pool_without_a_fence_is_found_wrong() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("no fence"), "{ran:?}");
     assert_eq!(updates(&world), 0);
+}
+
+/// Whether somebody at the sign-in page may confirm a sign-up, although nobody has that name.
+async fn lets_sign_ups_through(world: &World) -> bool {
+    let confirm = world.osaka.cognito_client().confirm_sign_up();
+    let confirm = confirm.client_id(&world.secondary.client_id);
+    let confirm = confirm
+        .username("nobody@example.jp")
+        .confirmation_code("123456");
+    let refused = confirm.send().await.expect_err("nobody has that name");
+    let refused = refused.into_service_error();
+    !refused.is_forbidden_exception()
+}
+
+#[tokio::test]
+async fn with_no_sign_ups_everybody_gets_through_but_nobody_new() {
+    let world = world().await;
+    world.osaka.close_fence();
+    let closed = web_acl(&world).await;
+    let new = Profile {
+        kind: "plain".to_owned(),
+        status: "CONFIRMED".to_owned(),
+        enabled: true,
+        attributes: [("email".to_owned(), "new.one@example.jp".to_owned())].into(),
+    };
+    let visitor = Visitor::of(&world.osaka, &world.secondary);
+    for (action, people, sign_ups) in [
+        ("no-sign-ups", true, false),
+        ("no-sign-ups", true, false),
+        ("open", true, true),
+        ("no-sign-ups", true, false),
+        ("close", false, false),
+    ] {
+        let ran = fence(&world, action, &[]).await;
+
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(lets_people_through(&world).await, people, "{action}");
+        assert_eq!(lets_sign_ups_through(&world).await, sign_ups, "{action}");
+        if !sign_ups {
+            let signed_up = visitor.sign_up(&new, "correct-Horse-7-battery").await;
+            let refused = format!("{:#}", signed_up.expect_err("signing up is blocked"));
+            assert!(refused.contains("ForbiddenException"), "{refused}");
+        }
+    }
+    assert_eq!(updates(&world), 4);
+    assert_eq!(web_acl(&world).await, closed);
+}
+
+#[tokio::test]
+async fn with_no_sign_ups_the_pages_to_sign_up_are_blocked_whatever_header_a_client_sends() {
+    let world = world().await;
+    world.osaka.close_fence();
+    let ran = fence(&world, "no-sign-ups", &[]).await;
+    assert_eq!(ran.json()["now"], "no-sign-ups");
+    let page = |path: &str| format!("{path}?client_id={}", world.secondary.client_id);
+    let other_operation = Some(("x-amzn-cognito-operation-name", "InitiateAuth"));
+
+    for path in ["/signup", "/confirm", "/confirmUser", "/confirmuser"] {
+        for header in [None, other_operation] {
+            assert_eq!(status_of(&world, &page(path), header).await, 403, "{path}");
+        }
+    }
+    for path in [
+        "/login",
+        "/forgotPassword",
+        "/confirmForgotPassword",
+        "/oauth2/authorize",
+    ] {
+        assert_ne!(status_of(&world, &page(path), None).await, 403, "{path}");
+    }
 }
 
 /// Removes the tag by which the fence is known.

@@ -7,7 +7,7 @@ use crate::fence::{FENCE_TAG, Gate, State};
 pub fn fence(gate: &Gate, findings: &mut Findings) {
     let topic = "fence";
     match gate {
-        Gate::Fence(fence) if fence.state() == State::Open => findings.warn(
+        Gate::Fence(fence) if fence.state() != State::Closed => findings.warn(
             topic,
             "open: whoever can read a user's mail can sign in to the secondary as that user",
             "unless this is a failover: twinpool fence close",

@@ -1,0 +1,574 @@
+//! The steps of a failback, each of which can be done again: it finds out what there is to do.
+
+use std::collections::BTreeSet;
+
+use ::reconcile::prefer::{PreferRequest, Side};
+use ::reconcile::report::{Change, changes_key};
+use ::reconcile::request::ReconcileConfig;
+use restore::request::{Request, Status as RestoreStatus};
+use restore::run::RestoreConfig;
+use shared::aws::Sdk;
+use shared::id::Id;
+use shared::journal::{self, Records, SIGN_UPS_PREFIX};
+use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
+
+use super::position::position;
+use super::{Args, Preference};
+use crate::context::Context;
+use crate::evidence::{Done, OpenPerson, Recorder, Status, StepName};
+use crate::failover::{NO_FENCE, looked, tell_what_to_switch};
+use crate::failure::Failure;
+use crate::fence::State;
+use crate::reconcile;
+use crate::reconcile::prefer::decide;
+use crate::restore::{Report, restore_and_read_report};
+use crate::status;
+use crate::status::facts::{Asked, Facts, Fence};
+use crate::terminal::{WARN, confirm};
+
+/// When a round brings fewer people home than this, the rest follows after the sign-ups are kept out: nobody waits long for so few.
+const FEW_NEWCOMERS: u64 = 100;
+
+/// What reconcile reports of people in the secondary who have no identity, record or pair, so that nobody knows who they are.
+const UNKNOWN_PEOPLE: [&str; 2] = ["cannot-tell", "unpaired"];
+
+/// What reconcile reports of people who have changed something in the secondary, or in both pools.
+const CHANGES: [&str; 2] = ["changed-in-both", "changed-in-secondary"];
+
+/// One run of a failback.
+pub struct Failback<'a> {
+    pub args: &'a Args,
+    pub sdk: &'a Sdk,
+    pub bucket: &'a Bucket,
+    pub recorder: &'a Recorder,
+    pub context: &'a Context,
+}
+
+/// What a restore has done.
+struct Home {
+    done: Done,
+    /// People who are not home, or not with everything.
+    open: BTreeSet<OpenPerson>,
+    /// People who were brought home.
+    brought: u64,
+}
+
+impl Failback<'_> {
+    /// Carries out the run, from where it was left to its end.
+    ///
+    /// # Errors
+    ///
+    /// A step failed, or people are not home and nobody has accepted them. The same command goes on.
+    pub async fn carry_out(
+        &self,
+        report: &status::Report,
+        accepted: BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        self.recorder
+            .change(|evidence| evidence.accepted.extend(accepted))
+            .await?;
+        let evidence = self.recorder.evidence().await;
+        let fence = match &report.facts.fence {
+            Asked::Known(fence) => Some(*fence),
+            Asked::Unknown(_) => None,
+        };
+        let has_open_people = !evidence.unaccepted().is_empty();
+        let mut step = position(evidence.next, fence, has_open_people);
+        let look = async { Ok((looked(report), ())) };
+        self.recorder.step(StepName::Look, Some(step), look).await?;
+        loop {
+            self.tell(step);
+            let next = match step {
+                StepName::NoSignUps => self.keep_sign_ups_out().await?,
+                StepName::ProveNoSignUps => self.prove_no_sign_ups().await?,
+                StepName::BringLastHome => self.bring_last_home().await?,
+                StepName::Compare => self.compare_before_switch().await?,
+                StepName::Prefer => self.prefer().await?,
+                StepName::Switch => self.switch().await?,
+                StepName::CloseFence => self.close_fence().await?,
+                StepName::ProveClosed => self.prove_closed().await?,
+                StepName::LookAgain => return self.look_again().await,
+                _ => self.bring_home().await?,
+            };
+            step = next;
+        }
+    }
+
+    fn tell(&self, step: StepName) {
+        let terminal = &self.context.terminal;
+        terminal.note(format_args!("-- {}", step.describe()));
+    }
+
+    /// Brings newcomers home while people go on, round by round, until only few come in a round.
+    async fn bring_home(&self) -> Result<StepName, Failure> {
+        let next = StepName::NoSignUps;
+        let work = async {
+            let mut done = Done::default();
+            let (mut total, mut rounds, mut before) = (0, 0, u64::MAX);
+            while self.waiting().await? > 0 {
+                let home = self.restore(true).await?;
+                total += home.brought;
+                rounds += 1;
+                let is_enough = home.brought < FEW_NEWCOMERS || home.brought >= before;
+                before = home.brought;
+                if is_enough {
+                    done.seen = home.done.seen;
+                    break;
+                }
+            }
+            if rounds == 0 {
+                return Ok((Done::skipped("no newcomers"), ()));
+            }
+            Ok((
+                done.count("brought home", total).count("rounds", rounds),
+                (),
+            ))
+        };
+        self.recorder
+            .step(StepName::BringHome, Some(next), work)
+            .await?;
+        Ok(next)
+    }
+
+    async fn keep_sign_ups_out(&self) -> Result<StepName, Failure> {
+        let next = StepName::ProveNoSignUps;
+        let options = &self.args.options;
+        let work = async {
+            match options.fence_state(self.sdk).await? {
+                // Never open it any further.
+                Some(State::Closed) => Ok((Done::skipped("the fence is closed already"), ())),
+                _ => options.set_fence(self.sdk, State::NoSignUps).await,
+            }
+        };
+        self.recorder
+            .step(StepName::NoSignUps, Some(next), work)
+            .await?;
+        Ok(next)
+    }
+
+    async fn prove_no_sign_ups(&self) -> Result<StepName, Failure> {
+        let next = StepName::BringLastHome;
+        let options = &self.args.options;
+        let work = async {
+            match options.fence_state(self.sdk).await? {
+                Some(State::Closed) => Ok((Done::skipped("the fence is closed"), ())),
+                Some(_) => options.prove(self.sdk, State::NoSignUps).await,
+                None => Ok((Done::skipped(NO_FENCE), ())),
+            }
+        };
+        self.recorder
+            .step(StepName::ProveNoSignUps, Some(next), work)
+            .await?;
+        Ok(next)
+    }
+
+    async fn bring_last_home(&self) -> Result<StepName, Failure> {
+        let next = StepName::Compare;
+        let work = self.bring_the_rest_home();
+        let open = self
+            .recorder
+            .step(StepName::BringLastHome, Some(next), work)
+            .await?;
+        self.remember(StepName::BringLastHome, open).await?;
+        Ok(next)
+    }
+
+    /// Restores until no sign-up waits, or nobody more can be brought.
+    async fn bring_the_rest_home(&self) -> Result<(Done, BTreeSet<OpenPerson>), Failure> {
+        if self.waiting().await? == 0 {
+            return Ok((Done::skipped("no newcomers"), BTreeSet::new()));
+        }
+        let home = self.restore(false).await?;
+        Ok((home.done, home.open))
+    }
+
+    /// Compares the pools before people return, unless nobody has used the secondary: then nobody needs to wait, and the last look
+    /// compares.
+    async fn compare_before_switch(&self) -> Result<StepName, Failure> {
+        let next = StepName::Prefer;
+        let opened_at = self.recorder.evidence().await.opened_at;
+        let newest = journal::newest_record(self.bucket).await?;
+        let is_used = match (opened_at, newest) {
+            (Some(opened_at), Some(newest)) => {
+                // S3 says when a record was written in whole seconds, by a clock of its own.
+                newest.as_second() + CLOCK_TOLERANCE_SECONDS >= opened_at.as_second()
+            }
+            (_, None) => false,
+            (None, Some(_)) => true,
+        };
+        match is_used {
+            true => self.compare(StepName::Compare, next).await?,
+            false => {
+                let why = "nobody has used the secondary: the pools are compared at the end";
+                let skip = async { Ok((Done::skipped(why), ())) };
+                self.recorder
+                    .step(StepName::Compare, Some(next), skip)
+                    .await?;
+            }
+        }
+        Ok(next)
+    }
+
+    /// Compares the pools, and remembers who changed something, and of whom nobody knows who they are.
+    async fn compare(&self, step: StepName, next: StepName) -> Result<(), Failure> {
+        let work = self.look_at_differences();
+        let compared = self.recorder.step(step, Some(next), work).await?;
+        self.recorder
+            .change(|evidence| {
+                evidence.compared = Some(compared.run);
+                evidence.changed = compared.changed.len() as u64;
+                evidence.open.insert(StepName::Compare, compared.unknown);
+            })
+            .await
+    }
+
+    async fn look_at_differences(&self) -> Result<(Done, Compared), Failure> {
+        let config = self.reconcile_config().await?;
+        let report = reconcile::compare(&config, self.context).await?;
+        let run = report.reconcile;
+        let mut compared = Compared {
+            run: run.clone(),
+            changed: BTreeSet::new(),
+            unknown: BTreeSet::new(),
+        };
+        let mut lines = Vec::new();
+        for_each_change(self.bucket, &run, |change| {
+            if change.action == "report" && compared.add(&change) {
+                let Change {
+                    secondary_sub,
+                    outcome,
+                    attributes,
+                    ..
+                } = change;
+                lines.push(format!(
+                    "   {secondary_sub}  {outcome}  {}",
+                    attributes.join(", ")
+                ));
+            }
+        })
+        .await?;
+        let terminal = &self.context.terminal;
+        let listed = lines.iter().take(MAX_LISTED);
+        listed.for_each(|line| terminal.note(line));
+        let done = Done::default()
+            .count("users in the primary", report.primary.listed)
+            .count("users in the secondary", report.secondary.listed)
+            .count("changed something", compared.changed.len() as u64)
+            .count("unknown", compared.unknown.len() as u64)
+            .see(format!("reconcile {run}"));
+        Ok((done, compared))
+    }
+
+    /// Asks for people whom nobody has accepted, then writes what people changed in the secondary to the primary, if that is told.
+    async fn prefer(&self) -> Result<StepName, Failure> {
+        let next = StepName::Switch;
+        self.check_accepted().await?;
+        let evidence = self.recorder.evidence().await;
+        let work = async {
+            let (Some(of), 1..) = (evidence.compared, evidence.changed) else {
+                return Ok((Done::skipped("nobody changed anything"), ()));
+            };
+            self.write_changes(of).await
+        };
+        self.recorder
+            .step(StepName::Prefer, Some(next), work)
+            .await?;
+        Ok(next)
+    }
+
+    async fn write_changes(&self, of: Id) -> Result<(Done, ()), Failure> {
+        let options = &self.args.options;
+        let left = format!(
+            "left as it is; to decide later: twinpool reconcile --prefer secondary --of {of}"
+        );
+        let is_told = matches!(self.args.prefer, Some(Preference::Secondary));
+        if !is_told && options.yes {
+            return Ok((Done::skipped(left), ()));
+        }
+        let config = self.reconcile_config().await?;
+        let mut request = PreferRequest {
+            side: Side::Secondary,
+            of,
+            subs: Vec::new(),
+            dry_run: true,
+        };
+        let plan = decide(&config, &request, self.context).await?;
+        self.context.terminal.note(&plan);
+        if plan.is_empty() || !confirm("Write this to the primary?", options.yes).await? {
+            return Ok((Done::skipped(left), ()));
+        }
+        request.dry_run = false;
+        let written = decide(&config, &request, self.context).await?;
+        let (of_written, of_others) = written.people();
+        let done = Done::default().count("people written", of_written);
+        Ok((
+            done.count("people with something not written", of_others),
+            (),
+        ))
+    }
+
+    /// Says what to switch to, and waits until the operator says that it is done.
+    async fn switch(&self) -> Result<StepName, Failure> {
+        let next = StepName::CloseFence;
+        let options = &self.args.options;
+        let work = async {
+            let told = tell_what_to_switch(self.sdk, &options.pools.primary, self.context).await?;
+            let question = "Has the application been switched?";
+            match confirm(question, options.yes).await? {
+                true => Ok(told),
+                false => Err(Failure::Wrong(
+                    "waiting for the switch: run the same command again when the application has been switched".to_owned(),
+                )),
+            }
+        };
+        self.recorder
+            .step(StepName::Switch, Some(next), work)
+            .await?;
+        Ok(next)
+    }
+
+    async fn close_fence(&self) -> Result<StepName, Failure> {
+        let next = StepName::ProveClosed;
+        let close = self.args.options.set_fence(self.sdk, State::Closed);
+        self.recorder
+            .step(StepName::CloseFence, Some(next), close)
+            .await?;
+        Ok(next)
+    }
+
+    async fn prove_closed(&self) -> Result<StepName, Failure> {
+        let next = StepName::LookAgain;
+        let options = &self.args.options;
+        let work = async {
+            match options.fence_state(self.sdk).await? {
+                Some(_) => options.prove(self.sdk, State::Closed).await,
+                None => Ok((Done::skipped(NO_FENCE), ())),
+            }
+        };
+        self.recorder
+            .step(StepName::ProveClosed, Some(next), work)
+            .await?;
+        Ok(next)
+    }
+
+    /// The last look: whoever came in between is brought home, the pools are compared if they have not been, and the fence must be closed.
+    async fn look_again(&self) -> Result<(), Failure> {
+        let this = StepName::LookAgain;
+        let rest = self
+            .recorder
+            .step(this, Some(this), self.bring_the_rest_home())
+            .await?;
+        self.remember(StepName::BringLastHome, rest).await?;
+        let evidence = self.recorder.evidence().await;
+        if evidence.compared.is_none() || !evidence.unaccepted().is_empty() {
+            self.compare(this, this).await?;
+        }
+        self.check_accepted().await?;
+        let evidence = self.recorder.evidence().await;
+        let work = async {
+            let report = self.args.options.look(self.sdk).await;
+            self.context.terminal.note(&report);
+            let not_home = evidence.open.get(&StepName::BringLastHome);
+            let accepted = not_home.map_or(0, BTreeSet::len) as u64;
+            check_end(&report.facts, accepted)?;
+            Ok((looked(&report), ()))
+        };
+        self.recorder.step(this, None, work).await?;
+        self.recorder
+            .change(|evidence| evidence.status = Status::Complete)
+            .await
+    }
+
+    /// Stops if people are not home, or unknown, and nobody accepts them.
+    async fn check_accepted(&self) -> Result<(), Failure> {
+        let evidence = self.recorder.evidence().await;
+        let people = evidence.unaccepted();
+        if people.is_empty() {
+            return Ok(());
+        }
+        let terminal = &self.context.terminal;
+        terminal.note(format_args!(
+            "{WARN}people in the secondary who are not home, or of whom nobody knows who they are:{WARN:#}"
+        ));
+        for person in people.iter().take(MAX_LISTED) {
+            terminal.note(format_args!("   {}  {}", person.sub, person.reason));
+        }
+        let question = format!(
+            "Accept these {} people as they are, and go on without them?",
+            people.len()
+        );
+        let options = &self.args.options;
+        // The option --yes is no acceptance: somebody must have seen the list.
+        if !options.yes && confirm(&question, false).await? {
+            let subs: Vec<_> = people.iter().map(|person| person.sub.clone()).collect();
+            return self
+                .recorder
+                .change(|evidence| evidence.accepted.extend(subs))
+                .await;
+        }
+        Err(Failure::Wrong(format!(
+            "not complete: {} people in the secondary are not home, or nobody knows who they are; they are listed in s3://{}/{}. Find out \
+             who they are, and run the same command again; or accept them with --accept {}",
+            people.len(),
+            self.bucket.name(),
+            crate::evidence::evidence_key(&evidence.run),
+            evidence.run
+        )))
+    }
+
+    async fn remember(&self, step: StepName, open: BTreeSet<OpenPerson>) -> Result<(), Failure> {
+        self.recorder
+            .change(|evidence| {
+                evidence.open.insert(step, open);
+            })
+            .await
+    }
+
+    /// How many sign-ups wait in the journal.
+    async fn waiting(&self) -> Result<u64, Failure> {
+        let mut records = Records::list(self.bucket, SIGN_UPS_PREFIX);
+        let mut count = 0;
+        while let Some(page) = records.next_page().await? {
+            count += page.len() as u64;
+        }
+        Ok(count)
+    }
+
+    /// `twinpool restore` of the newcomers.
+    async fn restore(&self, people_go_on: bool) -> Result<Home, Failure> {
+        let site = RestoreConfig {
+            sdk: self.sdk.clone(),
+            pool: self.args.options.pools.primary.clone(),
+            bucket: self.bucket.clone(),
+            role: self.args.role.clone(),
+            origin: self.args.origin_sub.clone(),
+            same_pool: false,
+            fill: None,
+        };
+        let mut request = Request {
+            reclaim_unconfirmed: self.args.reclaim_unconfirmed,
+            ..Request::default()
+        };
+        let restored = restore_and_read_report(&site, &request, self.context).await;
+        let (answer, text) = match restored {
+            // Somebody signs up each second: the next round brings them.
+            Err(Failure::Stale(_)) if people_go_on => {
+                request.allow_stale = true;
+                restore_and_read_report(&site, &request, self.context).await?
+            }
+            restored => restored?,
+        };
+        let report = Report::read(&text, &answer.report)?;
+        let summary = report.summary(self.bucket.name(), &answer.report);
+        self.context.terminal.note(&summary);
+        let open: BTreeSet<_> = report
+            .people_not_home()
+            .map(|(sub, reason)| OpenPerson {
+                sub: sub.to_owned(),
+                reason,
+            })
+            .collect();
+        if answer.status != RestoreStatus::Complete && open.is_empty() && !people_go_on {
+            return Err(Failure::Wrong(format!(
+                "the restore is not complete: see s3://{}/{}",
+                self.bucket.name(),
+                answer.report
+            )));
+        }
+        let counts = &answer.counts;
+        let brought = counts.imported + counts.created;
+        let done = Done::default()
+            .count("brought home", brought)
+            .count("home already", counts.already_home)
+            .count("not home", counts.not_home)
+            .see(answer.report.trim_end_matches("/report.json"));
+        Ok(Home {
+            done,
+            open,
+            brought,
+        })
+    }
+
+    async fn reconcile_config(&self) -> Result<ReconcileConfig, Failure> {
+        let options = &self.args.options;
+        reconcile::default_config(
+            self.sdk.clone(),
+            &options.pools,
+            self.bucket.clone(),
+            self.args.origin_sub.clone(),
+        )
+        .await
+    }
+}
+
+/// People who are listed on the terminal. The evidence lists all.
+const MAX_LISTED: usize = 50;
+
+/// By how much the clocks of S3 and of this machine may differ.
+const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// What a comparison has found.
+struct Compared {
+    run: Id,
+    /// The `sub`s of people who have changed something.
+    changed: BTreeSet<String>,
+    /// People of whom nobody knows who they are.
+    unknown: BTreeSet<OpenPerson>,
+}
+
+impl Compared {
+    /// Adds a line of the report, unless it is about something else.
+    fn add(&mut self, change: &Change) -> bool {
+        let sub = change.secondary_sub.clone();
+        let reason = change.outcome.as_str();
+        if CHANGES.contains(&reason) {
+            self.changed.insert(sub);
+        } else if UNKNOWN_PEOPLE.contains(&reason) {
+            let reason = reason.to_owned();
+            self.unknown.insert(OpenPerson { sub, reason });
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+/// Makes sure that nobody is left in the journal but people who were accepted, and that the public is kept out.
+fn check_end(facts: &Facts, accepted: u64) -> Result<(), Failure> {
+    let waiting = super::newcomers_in_journal(facts)?;
+    let what = match &facts.fence {
+        Asked::Known(Fence::Closed | Fence::None) if waiting <= accepted => return Ok(()),
+        Asked::Known(Fence::Closed | Fence::None) => {
+            format!("{waiting} sign-ups wait in the journal")
+        }
+        Asked::Known(_) => "the fence is not closed".to_owned(),
+        Asked::Unknown(why) => format!("the fence cannot be read: {}", why.error),
+    };
+    Err(Failure::Wrong(format!(
+        "not complete: {what}; run the same command again"
+    )))
+}
+
+/// Reads the lines of a run of reconcile.
+async fn for_each_change(
+    bucket: &Bucket,
+    run: &Id,
+    mut found: impl FnMut(Change),
+) -> Result<(), Failure> {
+    for number in 1.. {
+        let key = changes_key(run, number);
+        let Some(file) = bucket.get(&key).await? else {
+            break;
+        };
+        let lines = serde_json::Deserializer::from_slice(&file.body).into_iter::<Change>();
+        for (line, change) in (1..).zip(lines) {
+            found(change.map_err(|_| JsonError::Malformed {
+                bucket: bucket.name().to_owned(),
+                key: key.clone(),
+                line,
+            })?);
+        }
+    }
+    Ok(())
+}
