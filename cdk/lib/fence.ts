@@ -1,9 +1,10 @@
 // The fence: a WAF web ACL on the secondary pool. On a normal day it blocks everything that AWS WAF inspects in front of a pool: the
 // hosted pages and the operations that anybody may call, such as sign-up and sign-in. It allows only the public documents of the pool,
 // with which tokens are verified. Operations that Cognito authorises by IAM are not inspected at all. The operator opens the fence in a
-// failover, by its default action.
+// failover, by its default action. At the end of a failback, `twinpool fence no-sign-ups` adds a rule that blocks signing up and confirming,
+// which `open` and `close` remove.
 //
-// No rule matches a header, because a client can choose the headers that it sends.
+// No rule allows anything by a header, because a client can choose the headers that it sends.
 //
 // While the fence is open, anybody who can read a person's mail can take over that person's user in the twin: the password is reset
 // by mail, and the first authenticator that is registered is accepted.

@@ -134,7 +134,7 @@ export class PrimaryStack extends Stack {
     new CfnOutput(this, 'OutboxBucketName', { value: outbox.bucket.bucketName, description: 'outbox/ and conflicts/' });
     new CfnOutput(this, 'SnapshotBucketName', {
       value: snapshots.bucketName,
-      description: 'snapshots/, journal/, restores/, reconciles/ and withheld/, in the secondary region',
+      description: 'snapshots/, journal/, restores/, reconciles/, withheld/ and failovers/, in the secondary region',
     });
   }
 }

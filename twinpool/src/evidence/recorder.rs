@@ -58,6 +58,13 @@ impl Done {
         self
     }
 
+    /// Adds what another part of the same step has done.
+    pub fn add(&mut self, other: Self) {
+        self.counted.extend(other.counted);
+        self.seen.extend(other.seen);
+        self.is_skipped &= other.is_skipped;
+    }
+
     /// A step in which there was nothing to do.
     pub fn skipped(why: impl Into<String>) -> Self {
         Self {

@@ -170,7 +170,7 @@ impl Failback<'_> {
             .recorder
             .step(StepName::BringLastHome, Some(next), work)
             .await?;
-        self.remember(StepName::BringLastHome, open).await?;
+        self.remember_not_home(open).await?;
         Ok(next)
     }
 
@@ -197,30 +197,32 @@ impl Failback<'_> {
             (_, None) => false,
             (None, Some(_)) => true,
         };
-        match is_used {
-            true => self.compare(StepName::Compare, next).await?,
-            false => {
-                let why = "nobody has used the secondary: the pools are compared at the end";
-                let skip = async { Ok((Done::skipped(why), ())) };
-                self.recorder
-                    .step(StepName::Compare, Some(next), skip)
-                    .await?;
-            }
-        }
+        let work = async {
+            let done = match is_used {
+                true => self.compare().await?,
+                false => Done::skipped(
+                    "nobody has used the secondary: the pools are compared at the end",
+                ),
+            };
+            Ok((done, ()))
+        };
+        self.recorder
+            .step(StepName::Compare, Some(next), work)
+            .await?;
         Ok(next)
     }
 
-    /// Compares the pools, and remembers who changed something, and of whom nobody knows who they are.
-    async fn compare(&self, step: StepName, next: StepName) -> Result<(), Failure> {
-        let work = self.look_at_differences();
-        let compared = self.recorder.step(step, Some(next), work).await?;
+    /// `twinpool reconcile --dry-run`. Remembers who changed something, and of whom nobody knows who they are.
+    async fn compare(&self) -> Result<Done, Failure> {
+        let (done, compared) = self.look_at_differences().await?;
         self.recorder
             .change(|evidence| {
                 evidence.compared = Some(compared.run);
                 evidence.changed = compared.changed.len() as u64;
                 evidence.open.insert(StepName::Compare, compared.unknown);
             })
-            .await
+            .await?;
+        Ok(done)
     }
 
     async fn look_at_differences(&self) -> Result<(Done, Compared), Failure> {
@@ -263,9 +265,9 @@ impl Failback<'_> {
     /// Asks for people whom nobody has accepted, then writes what people changed in the secondary to the primary, if that is told.
     async fn prefer(&self) -> Result<StepName, Failure> {
         let next = StepName::Switch;
-        self.check_accepted().await?;
-        let evidence = self.recorder.evidence().await;
         let work = async {
+            self.check_accepted().await?;
+            let evidence = self.recorder.evidence().await;
             let (Some(of), 1..) = (evidence.compared, evidence.changed) else {
                 return Ok((Done::skipped("nobody changed anything"), ()));
             };
@@ -354,27 +356,23 @@ impl Failback<'_> {
 
     /// The last look: whoever came in between is brought home, the pools are compared if they have not been, and the fence must be closed.
     async fn look_again(&self) -> Result<(), Failure> {
-        let this = StepName::LookAgain;
-        let rest = self
-            .recorder
-            .step(this, Some(this), self.bring_the_rest_home())
-            .await?;
-        self.remember(StepName::BringLastHome, rest).await?;
-        let evidence = self.recorder.evidence().await;
-        if evidence.compared.is_none() || !evidence.unaccepted().is_empty() {
-            self.compare(this, this).await?;
-        }
-        self.check_accepted().await?;
-        let evidence = self.recorder.evidence().await;
         let work = async {
+            let (mut done, open) = self.bring_the_rest_home().await?;
+            self.remember_not_home(open).await?;
+            let evidence = self.recorder.evidence().await;
+            if evidence.compared.is_none() || !evidence.unaccepted().is_empty() {
+                done.add(self.compare().await?);
+            }
+            self.check_accepted().await?;
             let report = self.args.options.look(self.sdk).await;
             self.context.terminal.note(&report);
+            let evidence = self.recorder.evidence().await;
             let not_home = evidence.open.get(&StepName::BringLastHome);
-            let accepted = not_home.map_or(0, BTreeSet::len) as u64;
-            check_end(&report.facts, accepted)?;
-            Ok((looked(&report), ()))
+            check_end(&report.facts, not_home.map_or(0, BTreeSet::len) as u64)?;
+            done.add(looked(&report));
+            Ok((done, ()))
         };
-        self.recorder.step(this, None, work).await?;
+        self.recorder.step(StepName::LookAgain, None, work).await?;
         self.recorder
             .change(|evidence| evidence.status = Status::Complete)
             .await
@@ -417,10 +415,10 @@ impl Failback<'_> {
         )))
     }
 
-    async fn remember(&self, step: StepName, open: BTreeSet<OpenPerson>) -> Result<(), Failure> {
+    async fn remember_not_home(&self, open: BTreeSet<OpenPerson>) -> Result<(), Failure> {
         self.recorder
             .change(|evidence| {
-                evidence.open.insert(step, open);
+                evidence.open.insert(StepName::BringLastHome, open);
             })
             .await
     }

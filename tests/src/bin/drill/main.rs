@@ -43,10 +43,10 @@ struct Arguments {
 /// How the newcomers are imported into the primary pool.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Failback {
-    /// By `twinpool restore`
+    /// By `twinpool failback`
     #[default]
     Restore,
-    /// By uploading newcomers-0001.csv as the Cognito console does; `twinpool restore` does the rest
+    /// By uploading newcomers-0001.csv as the Cognito console does; `twinpool failback` does the rest
     Console,
 }
 

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub struct Report {
     begun: Instant,
     promises: Vec<Promise>,
+    measured: Vec<(&'static str, Duration)>,
 }
 
 struct Promise {
@@ -28,6 +29,7 @@ impl Report {
         Self {
             begun: Instant::now(),
             promises: Vec::new(),
+            measured: Vec::new(),
         }
     }
 
@@ -79,6 +81,11 @@ impl Report {
         self.promise(what, 1, broken);
     }
 
+    /// Records a time for the table. It decides nothing: it depends on the machine.
+    pub fn measure(&mut self, what: &'static str, time: Duration) {
+        self.measured.push((what, time));
+    }
+
     /// Whether every promise was kept.
     pub fn all_kept(&self) -> bool {
         self.promises.iter().all(|promise| promise.broken == 0)
@@ -94,6 +101,12 @@ impl Report {
             let (what, kept, of) = (promise.what, promise.kept(), promise.of);
             let verdict = if promise.broken == 0 { "yes" } else { "NO" };
             println!("{what:width$}  {kept:>4} of {of:>4}  {verdict}");
+        }
+        if !self.measured.is_empty() {
+            println!();
+        }
+        for (what, time) in &self.measured {
+            println!("{:6.1}  {what}", time.as_secs_f64());
         }
     }
 }

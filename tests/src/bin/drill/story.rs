@@ -1,5 +1,6 @@
 //! The six parts of the drill.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -13,7 +14,6 @@ use local_regions::cognito::{Pool, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
 use local_regions::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World};
-use restore::request::{Counts, Status};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::aws::RateLimiter;
@@ -207,7 +207,7 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
 }
 
 async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Result<Manifest> {
-    report.act("4. Tokyo is lost: the fence opens, people go on in Osaka");
+    report.act("4. Tokyo is lost: twinpool failover opens the fence, people go on in Osaka");
     world.tokyo.lose(Loss::Hang);
     let osaka = Visitor::of(&world.osaka, &world.secondary);
     let stranger = cast.newcomers.first().context("a newcomer")?;
@@ -216,8 +216,15 @@ async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Re
         Err(error) => format!("{error:#}").contains("ForbiddenException"),
     };
     report.holds("a closed fence keeps the public out of Osaka", kept_out);
-    world.osaka.open_fence();
-    report.say("the fence is open");
+    let opened = twinpool(world, &["failover", "--yes"]).await?;
+    report.say(format!(
+        "twinpool failover: {}",
+        said(&opened, "prove-open").unwrap_or_default()
+    ));
+    report.holds(
+        "twinpool failover opens it, and proves that from outside",
+        opened.is_complete(),
+    );
 
     let returning: Vec<_> = cast
         .outage
@@ -241,14 +248,15 @@ async fn failover(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Re
 
     who_was_there_before_enters(&osaka, &cast.before, report).await?;
 
-    let sign_ups = sign_up_all(&world.osaka, &world.secondary, &cast.newcomers, report).await?;
+    let (_, early) = late_and_early(cast);
+    let sign_ups = sign_up_all(&world.osaka, &world.secondary, &early, report).await?;
     sign_ups.none_failed()?;
     report.say(format!(
         "{} newcomers confirmed in Osaka, the slowest in {} ms; waiting for a snapshot of them all",
         sign_ups.waits.len(),
         sign_ups.slowest(),
     ));
-    let manifest = snapshot_of(world, &cast.newcomers).await?;
+    let manifest = snapshot_of(world, &early).await?;
     let users = &manifest.users;
     report.say(format!(
         "snapshot {}: {} users, {} in the import files, {} of them newcomers, {} rejected",
@@ -315,28 +323,66 @@ async fn failback(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     report.act(match way {
-        Failback::Restore => "5. Tokyo is back: twinpool restore brings the newcomers home",
+        Failback::Restore => "5. Tokyo is back: twinpool failback brings the newcomers home",
         Failback::Console => {
             "5. Tokyo is back: the operator uploads newcomers-0001.csv as the console does"
         }
     });
-    world.osaka.close_fence();
     world.tokyo.restore();
     if let Failback::Console = way {
         upload(world, manifest, report).await?;
     }
-    let restored = restore(world).await?;
-    let counts = &restored.counts;
+    let (late, _) = late_and_early(cast);
+    let watch = Watch::new(world, cast, &late)?;
+    let (first, rest) = late.split_at(late.len().min(1));
+    sign_up_all(&world.osaka, &world.secondary, first, report)
+        .await?
+        .none_failed()?;
+    let back = twinpool(world, &["failback", "--yes", "--prefer", "secondary"]);
+    let signing_up = async {
+        // People go on while it begins.
+        let sign_ups = sign_up_all(&world.osaka, &world.secondary, rest, report).await?;
+        sign_ups.none_failed()?;
+        Ok::<_, anyhow::Error>(Instant::now())
+    };
+    let begun = Instant::now();
+    let both = async { tokio::try_join!(back, signing_up) };
+    let (both, seen) = watch.until(both).await;
+    let (back, last_sign_up) = both?;
+    let took = begun.elapsed();
+    for step in ["bring-home", "bring-last-home", "compare", "prove-closed"] {
+        if let Some(said) = said(&back, step) {
+            report.say(format!("twinpool failback, {step}: {said}"));
+        }
+    }
     report.say(format!(
-        "twinpool restore: {} imported, {} made one by one, {} there already, {} given what no file carries, {} records filed",
-        counts.imported, counts.created, counts.already_home, counts.attributes_written, counts.filed,
+        "twinpool failback took {:.1} s; its evidence is failovers/{}.json",
+        took.as_secs_f64(),
+        back.run
     ));
     report.holds(
-        "twinpool restore ends with everyone home, or named",
-        restored.status == Status::Complete,
+        "twinpool failback is complete: everyone home, the fence closed",
+        back.is_complete(),
     );
     let waiting = world.osaka.s3().keys(SNAPSHOTS, SIGN_UPS_PREFIX).len();
     report.holds("no sign-up waits in the journal any more", waiting == 0);
+    report.holds(
+        "who was in Tokyo before can sign in at every moment",
+        seen.tries > 0 && seen.before_locked_out.is_zero(),
+    );
+    let home_at = seen.all_home_at.context("not every newcomer came home")?;
+    report.measure(
+        "seconds from the last sign-up in Osaka to the last newcomer home",
+        home_at.saturating_duration_since(last_sign_up),
+    );
+    report.measure(
+        "seconds in which nobody could sign in, of those who were in Tokyo before",
+        seen.before_locked_out,
+    );
+    report.measure(
+        "seconds in which a newcomer could sign in neither in Osaka nor in Tokyo",
+        seen.newcomer_locked_out,
+    );
 
     let tokyo = Visitor::of(&world.tokyo, &world.primary);
     let home = Census::of(&world.tokyo, &world.primary);
@@ -538,27 +584,147 @@ async fn upload(world: &World, manifest: &Manifest, report: &mut Report) -> anyh
     Ok(())
 }
 
-/// The report of `twinpool restore`.
-#[derive(Deserialize)]
-struct Restored {
-    status: Status,
-    counts: Counts,
+/// The newcomers who sign up while the failback runs, and the others.
+fn late_and_early(cast: &Cast) -> (Vec<Profile>, Vec<Profile>) {
+    let newcomers = cast.newcomers.iter().cloned();
+    let is_plain = |profile: &Profile| {
+        profile.kind == "plain" && profile.status == "CONFIRMED" && profile.enabled
+    };
+    let (mut late, mut early): (Vec<_>, Vec<_>) = newcomers.partition(is_plain);
+    // One of them signs up early: whether they can sign in is tried all the time.
+    early.extend(late.split_off(late.len().saturating_sub(1).min(LATE)));
+    (late, early)
 }
 
-async fn restore(world: &World) -> anyhow::Result<Restored> {
+/// How many newcomers sign up while the failback runs.
+const LATE: usize = 3;
+
+/// The evidence that a command leaves.
+#[derive(Deserialize)]
+struct Evidence {
+    run: Id,
+    status: String,
+    steps: Vec<EvidenceStep>,
+}
+
+#[derive(Deserialize)]
+struct EvidenceStep {
+    step: String,
+    counted: BTreeMap<String, u64>,
+    seen: Vec<String>,
+}
+
+impl Evidence {
+    fn is_complete(&self) -> bool {
+        self.status == "complete"
+    }
+}
+
+/// What was counted and seen in a step.
+fn said(evidence: &Evidence, name: &str) -> Option<String> {
+    let step = evidence.steps.iter().rev().find(|step| step.step == name)?;
+    let counted = step.counted.iter();
+    let counted = counted.map(|(what, number)| format!("{number} {what}"));
+    let all: Vec<_> = counted.chain(step.seen.iter().cloned()).collect();
+    Some(all.join(", "))
+}
+
+/// Runs `twinpool failover` or `twinpool failback` as the operator does.
+async fn twinpool(world: &World, arguments: &[&str]) -> anyhow::Result<Evidence> {
     let binary = tokio::task::spawn_blocking(|| local_regions::binary("twinpool")).await??;
     let output = tokio::process::Command::new(binary)
-        .args(["restore", "--output", "json"])
-        .args(["--pool", &world.primary.id, "--role", IMPORT_LOGS_ROLE])
-        .args(["--bucket", SNAPSHOTS, "--bucket-region", OSAKA])
-        .env("AWS_ENDPOINT_URL", world.tokyo.endpoint())
-        .env("AWS_REGION", world.tokyo.name())
+        .args(["--output", "json"])
+        .args(arguments)
+        .env("TWINPOOL_PRIMARY", &world.primary.id)
+        .env("TWINPOOL_SECONDARY", &world.secondary.id)
+        .env("TWINPOOL_BUCKET", SNAPSHOTS)
+        .env("TWINPOOL_OUTBOX", OUTBOX)
+        .env("TWINPOOL_IMPORT_ROLE", IMPORT_LOGS_ROLE)
+        .env("AWS_ENDPOINT_URL", world.osaka.endpoint())
+        .env("AWS_REGION", world.osaka.name())
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
         .output()
         .await?;
     let words = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("twinpool restore: {words}"))
+    serde_json::from_slice(&output.stdout).with_context(|| format!("twinpool: {words}"))
+}
+
+/// Tries all the time whether people can sign in, and looks whether the newcomers are home.
+struct Watch<'a> {
+    world: &'a World,
+    tokyo: Visitor,
+    osaka: Visitor,
+    /// Somebody who was in Tokyo before.
+    before: &'a Profile,
+    newcomer: &'a Profile,
+    newcomers: &'a [Profile],
+}
+
+/// What was seen.
+#[derive(Default)]
+struct Watched {
+    tries: u32,
+    before_locked_out: Duration,
+    newcomer_locked_out: Duration,
+    all_home_at: Option<Instant>,
+}
+
+/// The time between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(100);
+
+impl<'a> Watch<'a> {
+    fn new(world: &'a World, cast: &'a Cast, late: &'a [Profile]) -> anyhow::Result<Self> {
+        let is_plain =
+            |profile: &&Profile| profile.kind == "plain" && profile.status == "CONFIRMED";
+        let newcomers = &cast.newcomers;
+        let mut early = newcomers.iter().filter(|newcomer| {
+            newcomer.enabled
+                && is_plain(newcomer)
+                && late.iter().all(|l| l.email() != newcomer.email())
+        });
+        Ok(Self {
+            world,
+            tokyo: Visitor::of(&world.tokyo, &world.primary),
+            osaka: Visitor::of(&world.osaka, &world.secondary),
+            before: cast.normal_day.iter().find(is_plain).context("nobody")?,
+            newcomer: early.next().context("no newcomer of kind \"plain\"")?,
+            newcomers,
+        })
+    }
+
+    /// Watches until something has ended.
+    async fn until<T>(&self, work: impl Future<Output = T>) -> (T, Watched) {
+        let mut watched = Watched::default();
+        let mut work = std::pin::pin!(work);
+        let mut last = Instant::now();
+        loop {
+            tokio::select! {
+                done = &mut work => return (done, watched),
+                () = tokio::time::sleep(TRY_EVERY) => {}
+            }
+            let before = self.tokyo.signs_in(self.before.email(), PASSWORD).await;
+            let newcomer = self.osaka.signs_in(self.newcomer.email(), PASSWORD).await;
+            let home = Census::of(&self.world.tokyo, &self.world.primary);
+            // At home, the first step is to reset the password.
+            let newcomer_enters = newcomer.is_ok() || home.find(self.newcomer).is_some();
+            let since = last.elapsed();
+            last = Instant::now();
+            watched.tries += 1;
+            if before.is_err() {
+                watched.before_locked_out += since;
+            }
+            if !newcomer_enters {
+                watched.newcomer_locked_out += since;
+            }
+            let mut expected = self.newcomers.iter();
+            let all_home = expected
+                .all(|profile| profile.status != "CONFIRMED" || home.find(profile).is_some());
+            if all_home {
+                watched.all_home_at.get_or_insert(last);
+            }
+        }
+    }
 }
 
 async fn resets_and_signs_in(visitor: &Visitor, email: &str) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 mod attach;
 mod check;
+mod failover;
 mod fence;
 mod init;
 mod mfa_reset;
