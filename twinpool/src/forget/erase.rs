@@ -15,23 +15,16 @@ use super::Site;
 use super::person::Traces;
 use crate::failure::Failure;
 
-/// What was done.
-#[derive(Debug, Serialize)]
-pub struct Erased {
-    /// The key of the mark that keeps everyone from bringing the person back.
-    pub mark: String,
-}
-
 /// How long the leases are held: longer than the few calls that erase somebody.
 const LEASE_VALIDITY: SignedDuration = SignedDuration::from_mins(3);
 
 /// Marks the person as erased, then deletes their objects, and their users last: whoever runs the command again after an interruption
-/// finds everything that is left by them.
+/// finds everything that is left by them. Gives the key of the mark.
 ///
 /// # Errors
 ///
 /// A run is under way that may hold the person, AWS rejected a call or did not answer.
-pub async fn erase(site: &Site, traces: &Traces) -> Result<Erased, Failure> {
+pub async fn erase(site: &Site, traces: &Traces) -> Result<String, Failure> {
     // Before the leases: whoever begins a run from now on sees the mark, and whoever began before holds a lease.
     let now = Timestamp::now();
     forgotten::mark(&site.snapshots, &traces.identity, now).await?;
@@ -44,9 +37,7 @@ pub async fn erase(site: &Site, traces: &Traces) -> Result<Erased, Failure> {
         }
     }
     erased?;
-    Ok(Erased {
-        mark: forgotten::forgotten_key(&traces.identity),
-    })
+    Ok(forgotten::forgotten_key(&traces.identity))
 }
 
 async fn delete(site: &Site, traces: &Traces) -> Result<(), Failure> {

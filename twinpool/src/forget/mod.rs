@@ -6,6 +6,7 @@ mod erase;
 mod holdings;
 mod person;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -16,14 +17,13 @@ use shared::environment::CustomAttribute;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 
-use self::erase::Erased;
 use self::holdings::Holding;
 use self::person::Traces;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::Pools;
 use crate::snapshot::custom_attribute;
-use crate::terminal::{GOOD, WARN};
+use crate::terminal::{GOOD, WARN, check_can_ask, confirm};
 
 /// Erase a person who was deleted from the primary pool: their replica, and everything that twinpool keeps of them
 ///
@@ -49,9 +49,9 @@ pub struct Args {
     )]
     sub: Option<String>,
 
-    /// Only look up the sub of the secondary pool's user with this username, email address or phone number, and show it. A name is not
-    /// an identity: somebody else may have it now.
-    #[arg(long, value_name = "NAME")]
+    /// Look up the sub of the secondary pool's user with this username, email address or phone number, show it, and ask. A name is not an
+    /// identity: somebody else may have it now.
+    #[arg(long, value_name = "NAME", conflicts_with = "yes")]
     user: Option<String>,
 
     /// The bucket of the journal and the snapshots.
@@ -73,13 +73,17 @@ pub struct Args {
     /// Only show what would be deleted.
     #[arg(long)]
     dry_run: bool,
+
+    /// Do not ask before deleting.
+    #[arg(long)]
+    yes: bool,
 }
 
 const HELP: &str = "\
 Examples:
   twinpool forget --user taro@example.jp      shows who has this name in the secondary pool
   twinpool forget --sub 57a4b1c2-… --dry-run
-  twinpool forget --sub 57a4b1c2-…
+  twinpool forget --sub 57a4b1c2-…            shows what would be deleted, asks, and deletes it
 
 Exit codes:
   0  the person is erased, or nothing is kept of them
@@ -103,7 +107,6 @@ struct Site {
 
 #[derive(Debug, Serialize)]
 struct Report {
-    dry_run: bool,
     /// The person's identity.
     identity: String,
     /// The users in the secondary pool, by `sub`.
@@ -112,7 +115,8 @@ struct Report {
     objects: Vec<String>,
     /// The objects in the outbox's bucket.
     outbox_objects: Vec<String>,
-    erased: Option<Erased>,
+    /// The key of the mark that keeps everyone from bringing the person back; none as long as nothing is deleted.
+    mark: Option<String>,
     /// What still holds the person.
     still_held: Vec<Holding>,
 }
@@ -124,11 +128,22 @@ struct Report {
 /// The person is still in the primary pool, a run is under way that may hold them, AWS rejected a call or did not answer, there are no
 /// AWS credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
+    if args.sub.is_some() && !args.dry_run {
+        check_can_ask(args.yes)?;
+    }
     let sdk = context.sdk().await?;
     let site = Site::of(&args, &sdk);
-    let Some(sub) = args.sub else {
-        let name = args.user.unwrap_or_default();
-        return show_user(&site, &name, context).await;
+    let sub = match args.sub {
+        Some(sub) => sub,
+        None => {
+            let name = args.user.unwrap_or_default();
+            let user = find_user(&site, &name).await?;
+            context.terminal.show(&user)?;
+            if args.dry_run || check_can_ask(false).is_err() {
+                return Ok(Verdict::Good);
+            }
+            user.sub
+        }
     };
     site.check_origin().await?;
     let traces = person::find(&site, &sub, context).await?;
@@ -137,28 +152,33 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
             "this person is in the primary pool: user {there}. Delete them there first; nothing was changed"
         )));
     }
-    let erased = match args.dry_run {
-        true => None,
-        false => Some(erase::erase(&site, &traces).await?),
-    };
-    let still_held = holdings::find(&site).await?;
-    let Traces {
-        identity,
-        in_secondary,
-        objects,
-        outbox_objects,
-        ..
-    } = traces;
-    context.terminal.show(&Report {
-        dry_run: args.dry_run,
-        identity,
-        users: in_secondary.into_iter().collect(),
-        objects: objects.into_iter().collect(),
-        outbox_objects: outbox_objects.into_iter().collect(),
-        erased,
-        still_held,
-    })?;
+    let mut report = Report::of(&traces, holdings::find(&site).await?);
+    if !args.dry_run {
+        if !args.yes {
+            context.terminal.note(&report);
+        }
+        if !confirm("Erase this person?", args.yes).await? {
+            return Ok(Verdict::Good);
+        }
+        report.mark = Some(erase::erase(&site, &traces).await?);
+    }
+    context.terminal.show(&report)?;
     Ok(Verdict::Good)
+}
+
+impl Report {
+    /// What would be deleted.
+    fn of(traces: &Traces, still_held: Vec<Holding>) -> Self {
+        let all = |of: &BTreeSet<String>| of.iter().cloned().collect();
+        Self {
+            identity: traces.identity.clone(),
+            users: all(&traces.in_secondary),
+            objects: all(&traces.objects),
+            outbox_objects: all(&traces.outbox_objects),
+            mark: None,
+            still_held,
+        }
+    }
 }
 
 /// A user of the secondary pool, found by name.
@@ -171,21 +191,21 @@ struct User {
     created_at: Option<jiff::Timestamp>,
 }
 
-async fn show_user(site: &Site, name: &str, context: &Context) -> Result<Verdict, Failure> {
+/// The user of the secondary pool with a name.
+async fn find_user(site: &Site, name: &str) -> Result<User, Failure> {
     let pool = site.secondary.id();
     let Some(person) = users::look_up(&site.secondary, name).await? else {
         return Err(Failure::Wrong(format!(
             "nobody has this name in {pool}; if they were deleted there, give the sub that they had in either pool with --sub"
         )));
     };
-    context.terminal.show(&User {
+    Ok(User {
         pool: pool.to_string(),
         sub: person.sub().unwrap_or_default().to_owned(),
         status: person.status.to_string(),
         enabled: person.enabled,
         created_at: person.created_at,
-    })?;
-    Ok(Verdict::Good)
+    })
 }
 
 /// Calls per second that read a pool. The quota of ListUsers, 30 a second, is shared with the live application (DG:quotas).
@@ -249,10 +269,9 @@ impl fmt::Display for User {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let done = if self.dry_run {
-            "would be deleted"
-        } else {
-            "deleted"
+        let done = match self.mark {
+            Some(_) => "deleted",
+            None => "would be deleted",
         };
         writeln!(f, "identity {}", self.identity)?;
         if self.users.is_empty() && self.objects.is_empty() && self.outbox_objects.is_empty() {
@@ -264,7 +283,7 @@ impl fmt::Display for Report {
         for key in self.objects.iter().chain(&self.outbox_objects) {
             writeln!(f, "{done}: {key}")?;
         }
-        if let Some(Erased { mark, .. }) = &self.erased {
+        if let Some(mark) = &self.mark {
             writeln!(
                 f,
                 "{GOOD}erased{GOOD:#}; {mark} keeps older snapshots from bringing this person back"

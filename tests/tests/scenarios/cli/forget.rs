@@ -27,7 +27,7 @@ async fn command(world: &World, arguments: &[&str]) -> Ran {
 }
 
 async fn forget(world: &World, sub: &str) -> Ran {
-    command(world, &["forget", "--sub", sub]).await
+    command(world, &["forget", "--sub", sub, "--yes"]).await
 }
 
 /// Puts a replica of the person with this number into the secondary pool; gives its `sub`.
@@ -359,15 +359,17 @@ async fn it_says_what_still_holds_the_person_and_until_when() {
 }
 
 #[tokio::test]
-async fn a_name_is_only_looked_up_and_the_sub_is_shown() {
+async fn where_nobody_can_be_asked_a_name_is_only_looked_up_and_nothing_is_deleted() {
     let world = world().await;
     let there = put_replica(&world, 1);
 
     let ran = command(&world, &["forget", "--user", &email(1)]).await;
+    let without_yes = command(&world, &["forget", "--sub", &there]).await;
     let nobody = command(&world, &["forget", "--user", &email(2)]).await;
 
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(ran.json()["sub"], there.as_str());
     assert_eq!(nobody.code, 1, "{nobody:?}");
+    assert_eq!(without_yes.code, 2, "{without_yes:?}");
     assert!(replica(&world, &email(1)).is_some());
 }
