@@ -77,6 +77,11 @@ pub fn read(environment: &Environment) -> (Trigger, Result<Worker, ConfigError>)
                     .into(),
             ),
             trigger_arn: environment.optional("TRIGGER_ARN").map(str::to_owned),
+            primary: environment.optional_as(
+                "PRIMARY_USER_POOL_ID",
+                "the id of the primary pool, such as ap-northeast-1_AbCdEf123",
+            )?,
+            sdk: sdk.clone()?,
         })
     })();
     (trigger, worker)

@@ -1,13 +1,16 @@
 //! The worker: decides whether a snapshot is needed, and answers what became of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use shared::aws::{RetryPolicy, Sdk};
+use shared::cognito::public_keys::{self, Reach};
 use shared::cognito::trigger;
 use shared::id::Id;
 use shared::lambda::invocation::Invocation;
 use shared::lambda::metrics::{Metric, Metrics};
+use shared::pool_id::PoolId;
 use shared::s3::json::JsonError;
 use shared::snapshot::error::SnapshotError;
 use shared::snapshot::latest::Latest;
@@ -37,6 +40,10 @@ pub struct Worker {
     pub pool_interval: SignedDuration,
     /// The function that the pool should run after a confirmation, if that is known.
     pub trigger_arn: Option<String>,
+    /// The primary pool, whose region each tick looks at, if it is known.
+    pub primary: Option<PoolId>,
+    /// The clients of other regions.
+    pub sdk: Sdk,
 }
 
 /// What a request is answered with.
@@ -70,8 +77,8 @@ impl Answer {
 }
 
 impl Worker {
-    /// Does what is asked. A tick also measures how old the last snapshot is, and whether the pool still runs the trigger, even if
-    /// something else fails.
+    /// Does what is asked. A tick also measures how old the last snapshot is, whether the pool still runs the trigger, and whether the
+    /// primary region serves the primary pool, even if something else fails.
     ///
     /// # Errors
     ///
@@ -82,10 +89,22 @@ impl Worker {
         invocation: &Invocation,
         metrics: &mut Metrics,
     ) -> Result<Answer, SnapshotError> {
-        let answer = self
-            .take_snapshot_if_needed(request, invocation, metrics)
-            .await;
-        if *request == Request::Tick {
+        let is_tick = *request == Request::Tick;
+        let look_at_primary = async {
+            match &self.primary {
+                Some(primary) if is_tick => Some(is_unreachable(&self.sdk, primary).await),
+                _ => None,
+            }
+        };
+        // At the same time, because an answer that is waited for in vain must not delay a snapshot.
+        let (answer, unreachable) = tokio::join!(
+            self.take_snapshot_if_needed(request, invocation, metrics),
+            look_at_primary,
+        );
+        if let Some(unreachable) = unreachable {
+            metrics.set(Metric::PrimaryUnreachable, unreachable.into());
+        }
+        if is_tick {
             let measured = self.measure_latest(metrics).await;
             let (client, pool) = (&self.snapshots.client, &self.snapshots.pool);
             let detached = trigger::look(client, pool, self.trigger_arn.as_deref()).await;
@@ -233,6 +252,31 @@ impl Worker {
             metrics.set(Metric::SnapshotUsers, manifest.users.listed);
         }
         Ok(())
+    }
+}
+
+/// How long a tick waits for the primary region. One attempt: the next tick asks again, and the alarm waits for several values.
+const PRIMARY_POLICY: RetryPolicy = RetryPolicy {
+    attempt_timeout: Duration::from_secs(5),
+    max_attempts: 1,
+};
+
+/// Whether the region of the primary pool does not serve the pool's public keys. An answer below HTTP status 500 is that of a region
+/// which is there: what it refuses is logged, because it may be a pool that was deleted.
+async fn is_unreachable(sdk: &Sdk, primary: &PoolId) -> bool {
+    match public_keys::ask(sdk, primary, PRIMARY_POLICY).await {
+        Reach::Serves => false,
+        Reach::Refuses(status) => {
+            tracing::warn!(
+                %primary, status,
+                "the primary region answers, but not with the public keys of the primary pool: does the pool still exist?"
+            );
+            false
+        }
+        Reach::Unreachable(reason) => {
+            tracing::error!(%primary, reason, "the primary region does not serve the primary pool");
+            true
+        }
     }
 }
 

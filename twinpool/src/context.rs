@@ -1,4 +1,4 @@
-//! The context that every command gets: the terminal and, on demand, the AWS SDK.
+//! The context that every command gets: the terminal, the settings and, on demand, the AWS SDK.
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials;
@@ -8,6 +8,7 @@ use shared::aws::client::http_client;
 use shared::environment::Environment;
 
 use crate::failure::Failure;
+use crate::settings::Settings;
 use crate::terminal::{Output, Terminal};
 
 /// The context that every command gets.
@@ -15,14 +16,20 @@ use crate::terminal::{Output, Terminal};
 pub struct Context {
     /// Where results and messages are written.
     pub terminal: Terminal,
+    /// The environment and twinpool.toml.
+    pub settings: Settings,
     profile: Option<String>,
 }
 
 impl Context {
     /// The context of a command line.
-    pub fn new(output: Output, profile: Option<String>) -> Self {
+    pub fn new(output: Output, profile: Option<String>, settings: Settings) -> Self {
         let terminal = Terminal::new(output);
-        Self { terminal, profile }
+        Self {
+            terminal,
+            settings,
+            profile,
+        }
     }
 
     /// The settings of all AWS clients. Credentials come from the standard provider chain

@@ -42,14 +42,16 @@ pub struct Args {
 
 const HELP: &str = "\
 Examples:
-  twinpool failover --dry-run                      if TWINPOOL_PRIMARY and the other variables are set
+  twinpool failover --dry-run                      if twinpool.toml is there, or TWINPOOL_PRIMARY and the other variables are set
   twinpool failover --report failover.html
 
 Exit codes:
   0  the fence is open, and that is proved
-  1  it is not, or somebody else is at it; nothing was changed if you did not say yes
+  1  it is not; nothing was changed if you did not say yes
   2  bad usage, or nobody can be asked and --yes is missing
   3  AWS refused or did not answer
+  4  somebody else is at it
+  130  interrupted; run the command again to go on
 
 Permissions: those of twinpool status and twinpool fence; cognito-idp:ListUserPoolClients on the secondary; s3:GetObject and s3:PutObject
 below failovers/ in the snapshot bucket, with kms:Decrypt and kms:GenerateDataKey on its key";

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::reconcile::error::ReconcileError;
+use restore::RestoreError;
 use restore::fill::FillError;
+use serde::Serialize;
 use shared::aws::AwsError;
 use shared::cognito::pool::PoolError;
 use shared::s3::json::JsonError;
@@ -17,7 +19,15 @@ pub enum Verdict {
     Good,
     /// Done, but something is wrong, and the command has shown what: exit code 1.
     Wrong,
+    /// Not done, because somebody else is at it, and the command has shown who or what: exit code 4.
+    Busy,
 }
+
+/// Exit code of a command that somebody else keeps from its work for now.
+const BUSY: u8 = 4;
+
+/// Exit code of a command that was interrupted from the keyboard: 128 and the number of the signal, as shells report it.
+const INTERRUPTED: u8 = 130;
 
 /// Why a command could not do its work, and so its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +35,12 @@ pub enum Failure {
     /// The command found something that prevents it from continuing; the text says what to do: exit code 1.
     #[error("{0}")]
     Wrong(String),
+    /// Somebody else is at it, so that the same command may succeed later; the text says who or what: exit code 4.
+    #[error("{0}")]
+    Busy(String),
+    /// Interrupted from the keyboard; the text says what has been done and how to go on: exit code 130.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// People have signed up since the snapshot that is to be restored: exit code 1.
     #[error("{0}")]
     Stale(String),
@@ -95,6 +111,7 @@ impl From<SnapshotError> for Failure {
             SnapshotError::Pool(error) => error.into(),
             SnapshotError::Bucket(error) => Self::Aws(error),
             SnapshotError::Json(error) => error.into(),
+            error @ SnapshotError::Superseded => Self::Busy(error.to_string()),
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -106,6 +123,23 @@ impl From<ReconcileError> for Failure {
             ReconcileError::Pool(error) => error.into(),
             ReconcileError::Aws(error) => Self::Aws(error),
             ReconcileError::Json(error) => error.into(),
+            error @ ReconcileError::TakenOver => Self::Busy(error.to_string()),
+            error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::Pool(error) => error.into(),
+            RestoreError::Bucket(error) => error.into(),
+            RestoreError::Json(error) => error.into(),
+            RestoreError::SetUp { .. } => Self::Refused(error.to_string()),
+            RestoreError::Stale { .. } => Self::Stale(error.to_string()),
+            RestoreError::Held { .. }
+            | RestoreError::TakenOver
+            | RestoreError::AnotherJobActive => Self::Busy(error.to_string()),
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -117,7 +151,7 @@ impl From<FillError> for Failure {
             FillError::Snapshot(error) => error.into(),
             FillError::Restore(error) => error.into(),
             FillError::Json(error) => error.into(),
-            FillError::Held => Self::Wrong(error.to_string()),
+            FillError::Held => Self::Busy(error.to_string()),
         }
     }
 }
@@ -127,21 +161,140 @@ impl From<Verdict> for ExitCode {
         match verdict {
             Verdict::Good => Self::SUCCESS,
             Verdict::Wrong => Self::from(1),
+            Verdict::Busy => Self::from(BUSY),
         }
     }
 }
 
-impl From<Failure> for ExitCode {
-    fn from(failure: Failure) -> Self {
-        Self::from(match failure {
-            Failure::Wrong(_) | Failure::Stale(_) | Failure::Output(_) => 1,
-            Failure::Usage(_) | Failure::File { .. } => 2,
-            Failure::Credentials(_)
-            | Failure::Aws(_)
-            | Failure::Explained { .. }
-            | Failure::Refused(_)
-            | Failure::NotReadAgain { .. }
-            | Failure::OutOfTime(_) => 3,
-        })
+impl From<&Failure> for ExitCode {
+    fn from(failure: &Failure) -> Self {
+        Self::from(failure.exit_code())
+    }
+}
+
+/// A failure in its parts, for scripts.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The kind of failure: one word for each kind, which does not change.
+    kind: &'static str,
+    /// What has happened.
+    what: String,
+    /// The operation and the pool, bucket or file that it concerns.
+    r#where: Option<String>,
+    /// What to do.
+    to_do: Option<String>,
+    /// The exit code of the command.
+    exit_code: u8,
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Wrong(_) | Self::Stale(_) | Self::Output(_) => 1,
+            Self::Usage(_) | Self::File { .. } => 2,
+            Self::Credentials(_)
+            | Self::Aws(_)
+            | Self::Explained { .. }
+            | Self::Refused(_)
+            | Self::NotReadAgain { .. }
+            | Self::OutOfTime(_) => 3,
+            Self::Busy(_) => BUSY,
+            Self::Interrupted(_) => INTERRUPTED,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        use shared::aws::Failure::{Refused, Throttled, Unavailable, Unreachable};
+        match self {
+            Self::Wrong(_) => "wrong",
+            Self::Stale(_) => "stale",
+            Self::Busy(_) => "busy",
+            Self::Interrupted(_) => "interrupted",
+            Self::Output(_) => "output",
+            Self::Usage(_) => "usage",
+            Self::File { .. } => "file",
+            Self::Credentials(_) => "credentials",
+            Self::Refused(_) => "refused",
+            Self::NotReadAgain { .. } => "not-read-again",
+            Self::OutOfTime(_) => "out-of-time",
+            Self::Aws(error) | Self::Explained { error } => match error.failure() {
+                Unreachable => "unreachable",
+                Throttled => "throttled",
+                Unavailable => "unavailable",
+                Refused => "refused",
+            },
+        }
+    }
+
+    /// The failure in its parts.
+    pub fn explain(&self) -> Explanation {
+        let of_call =
+            |error: &AwsError| Some(format!("{} on {}", error.operation(), error.target()));
+        let text = self.to_string();
+        // A text says first what has happened, and then what to do.
+        let (what, to_do) = match text.split_once("; ") {
+            Some((what, to_do)) => (what.to_owned(), Some(to_do.to_owned())),
+            None => (text, None),
+        };
+        let (what, place, to_do) = match self {
+            Self::Aws(error) => {
+                let to_do = error.advice().map(str::to_owned);
+                (error.code().to_owned(), of_call(error), to_do)
+            }
+            Self::Explained { error } => {
+                let what = format!("{}: {}", error.code(), error.message());
+                (what, of_call(error), error.advice().map(str::to_owned))
+            }
+            Self::NotReadAgain { error } => (what, of_call(error), to_do),
+            Self::File { path, error } => {
+                (error.to_string(), Some(path.display().to_string()), None)
+            }
+            _ => (what, None, to_do),
+        };
+        Explanation {
+            kind: self.kind(),
+            what,
+            r#where: place,
+            to_do,
+            exit_code: self.exit_code(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_call_says_where_and_what_to_check() {
+        let refused = AwsError::from_status("ListObjectsV2", "a-bucket", 503);
+
+        let explanation = Failure::Aws(refused).explain();
+
+        assert_eq!(
+            explanation,
+            Explanation {
+                kind: "unavailable",
+                what: "HTTP status 503".into(),
+                r#where: Some("ListObjectsV2 on a-bucket".into()),
+                to_do: None,
+                exit_code: 3,
+            }
+        );
+    }
+
+    #[test]
+    fn busy_and_interrupted_have_exit_codes_of_their_own() {
+        let busy = Failure::Busy("somebody else writes; run the command again".into());
+        let interrupted = Failure::Interrupted("run the same command again".into());
+
+        assert_eq!((busy.exit_code(), busy.explain().kind), (4, "busy"));
+        let to_do = busy.explain().to_do;
+        assert_eq!(to_do.as_deref(), Some("run the command again"));
+        assert_eq!(interrupted.exit_code(), 130);
+        assert_eq!(
+            interrupted.to_string(),
+            "interrupted: run the same command again"
+        );
     }
 }

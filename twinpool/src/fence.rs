@@ -19,8 +19,9 @@ use shared::pool_id::PoolId;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::{OnePool, Side};
 use crate::raw::{self, Object, RawAnswer};
-use crate::terminal::{GOOD, WARN, WRONG};
+use crate::terminal::{GOOD, WARN, WRONG, check_can_ask, confirm};
 
 /// Open or close the fence of the secondary pool, keep sign-ups out, or show its state
 ///
@@ -28,7 +29,7 @@ use crate::terminal::{GOOD, WARN, WRONG};
 /// and sign-in, are blocked; operations that Cognito authorises by IAM are not subject to it. When it is open, as in a failover,
 /// everything gets through. With no-sign-ups, as at the end of a failback, everything gets through but signing up and confirming a
 /// sign-up. The command changes the default action of the web ACL, and its own rule for sign-ups. A change takes seconds to minutes to
-/// take effect everywhere.
+/// take effect everywhere. Without --pool, it is the fence of the secondary pool.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -36,23 +37,27 @@ pub struct Args {
     #[arg(value_enum)]
     action: Action,
 
-    /// The pool that the fence protects.
-    #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
-    pool: PoolId,
+    #[command(flatten)]
+    pool: OnePool,
 
     /// Only show what would change.
     #[arg(long)]
     dry_run: bool,
+
+    /// Do not ask before more is let through.
+    #[arg(long)]
+    yes: bool,
 }
 
 const HELP: &str = "\
-Example:
-  twinpool fence open --pool ap-northeast-3_AbCdEf123
+Examples:
+  twinpool fence open                                       if twinpool.toml or TWINPOOL_SECONDARY is there; asks first
+  twinpool fence open --pool ap-northeast-3_AbCdEf123 --yes
 
 Exit codes:
   0  done, or nothing to do
   1  the pool has no fence, the fence cannot be changed safely, or a rule lets the public through a closed fence
-  2  bad usage
+  2  bad usage; also when nobody can be asked, because there is no terminal and no --yes
   3  AWS refused or did not answer
 
 Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:GetWebACL,
@@ -70,8 +75,8 @@ enum Action {
     Status,
 }
 
-/// State of a fence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// State of a fence; a later one lets more through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The hosted pages and the public operations are blocked.
@@ -514,7 +519,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         action,
         pool,
         dry_run,
+        yes,
     } = args;
+    let pool = pool.choose(Some(Side::Secondary), context)?;
+    if matches!(action, Action::Open | Action::NoSignUps) {
+        check_can_ask(yes || dry_run)?;
+    }
     let sdk = context.sdk().await?;
     let (client, gate) = read_gate(&sdk, &pool).await?;
     let fence = match gate {
@@ -529,6 +539,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         Action::Status => before,
     };
     if !dry_run {
+        let question = format!(
+            "The fence of {pool} is {before}. Once it is {wanted}, whoever can read a person's mail can enter the pool as that person."
+        );
+        if wanted > before && !confirm(&question, yes).await? {
+            return Err(Failure::Wrong("nothing was changed".to_owned()));
+        }
         fence.change(&client, wanted).await?;
     }
     let then = match wanted == before {

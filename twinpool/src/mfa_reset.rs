@@ -11,6 +11,7 @@ use shared::pool_id::PoolId;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::OnePool;
 use crate::terminal::{GOOD, WARN};
 
 /// Remove a user's authenticator, so that the user sets up a new one at the next sign-in
@@ -20,9 +21,8 @@ use crate::terminal::{GOOD, WARN};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// The pool.
-    #[arg(long, value_name = "POOL_ID")]
-    pool: PoolId,
+    #[command(flatten)]
+    pool: OnePool,
 
     /// The user: username, the email address or phone number used for sign-in, or sub.
     #[arg(long, value_name = "NAME")]
@@ -34,7 +34,8 @@ pub struct Args {
 }
 
 const HELP: &str = "\
-Example:
+Examples:
+  twinpool mfa-reset --secondary --user taro@example.jp     if twinpool.toml or TWINPOOL_SECONDARY is there
   twinpool mfa-reset --pool ap-northeast-3_AbCdEf123 --user taro@example.jp
 
 Exit codes:
@@ -83,6 +84,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         user,
         dry_run,
     } = args;
+    let pool = pool.choose(None, context)?;
     let client = context.sdk().await?.cognito(&pool, RetryPolicy::WORKER);
     let found = read_user(&client, &pool, &user).await?;
     let status = Status::from(found.user_status.clone());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use restore::RestoreError;
 use restore::request::{Counts, Request, Response, Scope, SnapshotChoice, Status};
 use restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
 use serde::{Deserialize, Serialize};
@@ -16,11 +15,13 @@ use shared::s3::bucket::Bucket;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::{OnePool, Side};
+use crate::settings::SECONDARY;
 use crate::snapshot::custom_attribute;
 use crate::table::Table;
-use crate::terminal::{GOOD, HEAD, Output, Progress, Shown, WARN, WRONG};
+use crate::terminal::{GOOD, HEAD, Output, Progress, Shown, WARN, WRONG, confirm};
 
-/// Restore users from a snapshot into the primary pool: after a failover, those who signed up in the secondary pool.
+/// Restore users from a snapshot into the primary pool, or another one: after a failover, those who signed up in the secondary pool.
 ///
 /// Finds out which users the pool already has, imports the others with one import job at a time, and checks the result. Then writes
 /// what no import file can carry (disabled users, attributes with line breaks, groups and the like), and moves the sign-up records of the
@@ -32,20 +33,16 @@ use crate::terminal::{GOOD, HEAD, Output, Progress, Shown, WARN, WRONG};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]
 pub struct Args {
-    /// The pool to restore into.
-    #[arg(long, env = "TWINPOOL_PRIMARY", value_name = "POOL_ID")]
-    pool: PoolId,
+    #[command(flatten)]
+    pool: OnePool,
 
     /// The bucket of the journal and the snapshots.
     #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
     bucket: String,
 
-    /// The region of that bucket. Without this option, the region of TWINPOOL_SECONDARY, or else the pool's region.
+    /// The region of that bucket. Without this option, the region of the secondary pool, or else the pool's region.
     #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
     bucket_region: Option<String>,
-
-    #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID", hide = true)]
-    secondary: Option<PoolId>,
 
     /// The role that Cognito uses to write the import log: output ImportLogsRoleArn of the stack.
     #[arg(long, env = "TWINPOOL_IMPORT_ROLE", value_name = "ARN")]
@@ -72,9 +69,13 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// If an unconfirmed user in the pool has the name of a newcomer, delete that user and import the newcomer.
+    /// If an unconfirmed user in the pool has the name of a newcomer, delete that user and import the newcomer. Asks first.
     #[arg(long)]
     reclaim_unconfirmed: bool,
+
+    /// Do not ask before users are deleted.
+    #[arg(long, requires = "reclaim_unconfirmed")]
+    yes: bool,
 
     /// Continue although users have signed up since the snapshot. They are not restored, and are listed.
     #[arg(long)]
@@ -90,13 +91,15 @@ const EXAMPLE: &str = "\
 Examples:
   twinpool restore --pool ap-northeast-1_AbCdEf123 --bucket SNAPSHOTS --bucket-region ap-northeast-3 \\
       --role arn:aws:iam::123456789012:role/IMPORT-LOGS --dry-run
-  twinpool restore --scope missing          if TWINPOOL_PRIMARY and the other variables are set
+  twinpool restore --scope missing          if twinpool.toml is there, or TWINPOOL_PRIMARY and the other variables are set
 
 Exit codes:
   0  every user in scope is restored
   1  some are not; they are listed
   2  bad usage
-  3  AWS refused or did not answer";
+  3  AWS refused or did not answer
+  4  another restore, or another import job of this account, is running
+  130  interrupted; run the command again to go on";
 
 /// Which users to restore.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -124,7 +127,7 @@ impl From<Selection> for Scope {
 const RUN_TIME_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Number of users that are listed on the terminal. The report in the bucket lists all.
-const MAX_LISTED_USERS: usize = 1000;
+const MAX_LISTED_USERS: usize = 20;
 
 /// Runs the command.
 ///
@@ -133,14 +136,25 @@ const MAX_LISTED_USERS: usize = 1000;
 /// The restore cannot start or continue, AWS rejected a call or did not answer, there are no AWS credentials, the command was
 /// interrupted, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
+    let pool = args.pool.choose(Some(Side::Primary), context)?;
+    if args.reclaim_unconfirmed && !args.dry_run {
+        let question = format!(
+            "Every unconfirmed user of {pool} who has the name of a newcomer is deleted. Go on?"
+        );
+        if !confirm(&question, args.yes).await? {
+            return Err(Failure::Wrong("nothing was changed".to_owned()));
+        }
+    }
     let sdk = context.sdk().await?;
-    let of_secondary = args.secondary.as_ref().map(PoolId::region);
+    let secondary = context.settings.get(SECONDARY);
+    let secondary: Option<PoolId> = secondary.and_then(|id| id.parse().ok());
+    let of_secondary = secondary.as_ref().map(PoolId::region);
     let region = args.bucket_region.as_deref().or(of_secondary);
-    let region = region.unwrap_or(args.pool.region());
+    let region = region.unwrap_or(pool.region());
     let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
     let site = RestoreConfig {
         sdk,
-        pool: args.pool,
+        pool: pool.clone(),
         bucket: bucket.clone(),
         role: args.role,
         origin: args.origin_sub,
@@ -159,8 +173,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let work = restore_and_read_report(&site, &request, context);
     let (answer, report) = tokio::select! {
         done = work => done?,
-        _ = tokio::signal::ctrl_c() => return Err(Failure::Wrong(
-            "interrupted: run the same command again to resume; an import job that has started continues by itself"
+        _ = tokio::signal::ctrl_c() => return Err(Failure::Interrupted(
+            "run the same command again to resume; an import job that has started continues by itself"
                 .to_owned(),
         )),
     };
@@ -201,19 +215,6 @@ pub async fn restore_and_read_report(
         Failure::Wrong(format!("{} has disappeared from the bucket", answer.report))
     })?;
     Ok((answer, report.body))
-}
-
-impl From<RestoreError> for Failure {
-    fn from(error: RestoreError) -> Self {
-        match error {
-            RestoreError::Pool(error) => error.into(),
-            RestoreError::Bucket(error) => error.into(),
-            RestoreError::Json(error) => error.into(),
-            RestoreError::SetUp { .. } => Self::Refused(error.to_string()),
-            RestoreError::Stale { .. } => Self::Stale(error.to_string()),
-            error => Self::Wrong(error.to_string()),
-        }
-    }
 }
 
 /// What is shown of a step: what the restore does or waits for, how far it is, and how far it goes if that is known.
@@ -328,6 +329,7 @@ impl fmt::Display for Summary<'_> {
             groups_missing,
             estimated_seconds,
         } = self.report;
+        let folder = &self.folder;
         let dry = if *dry_run {
             " (dry run: nothing was changed)"
         } else {
@@ -395,7 +397,11 @@ impl fmt::Display for Summary<'_> {
         if !not_home.is_empty() {
             let mut table = Table::new(["not restored", "sub in the snapshot's pool", "reason"]);
             let mut advice = BTreeMap::new();
-            for user in not_home.iter().take(MAX_LISTED_USERS) {
+            for (at, user) in not_home.iter().enumerate() {
+                advice.insert(user.reason.as_str(), user.advice.as_str());
+                if at >= MAX_LISTED_USERS {
+                    continue;
+                }
                 let reason = match &user.detail {
                     Some(detail) => format!("{}: {detail}", user.reason),
                     None => user.reason.clone(),
@@ -405,15 +411,11 @@ impl fmt::Display for Summary<'_> {
                     user.sub.as_str().into(),
                     reason.into(),
                 ]);
-                advice.insert(user.reason.as_str(), user.advice.as_str());
             }
             writeln!(f, "{table}")?;
             if not_home.len() > MAX_LISTED_USERS {
-                writeln!(
-                    f,
-                    "… and {} more, which the report lists\n",
-                    not_home.len() - MAX_LISTED_USERS
-                )?;
+                let more = not_home.len() - MAX_LISTED_USERS;
+                writeln!(f, "… and {more} more: {folder}report.json\n")?;
             }
             writeln!(f, "{HEAD}what to do{HEAD:#}")?;
             for (reason, advice) in advice {
@@ -421,7 +423,7 @@ impl fmt::Display for Summary<'_> {
             }
             writeln!(f)?;
         }
-        for missing in attributes_missing {
+        for missing in attributes_missing.iter().take(MAX_LISTED_USERS) {
             let MissingAttribute {
                 username,
                 sub,
@@ -434,7 +436,11 @@ impl fmt::Display for Summary<'_> {
                  value yourself"
             )?;
         }
-        for missing in groups_missing {
+        let unlisted = attributes_missing.len().saturating_sub(MAX_LISTED_USERS);
+        if unlisted > 0 {
+            writeln!(f, "… and {unlisted} more attributes: {folder}report.json")?;
+        }
+        for missing in groups_missing.iter().take(MAX_LISTED_USERS) {
             let MissingGroup {
                 username,
                 sub,
@@ -446,6 +452,10 @@ impl fmt::Display for Summary<'_> {
                 "{WARN}{username} ({sub}) is not in the group {group}:{WARN:#} AdminAddUserToGroup answered {code}; create the group if \
                  there is none, and add the user yourself"
             )?;
+        }
+        let unlisted = groups_missing.len().saturating_sub(MAX_LISTED_USERS);
+        if unlisted > 0 {
+            writeln!(f, "… and {unlisted} more memberships: {folder}report.json")?;
         }
         if let Some(seconds) = estimated_seconds {
             let minutes = seconds.div_ceil(60);

@@ -11,7 +11,6 @@ use shared::environment::CustomAttribute;
 use shared::id::Id;
 use shared::import_csv::Format;
 use shared::journal::{Records, SIGN_UPS_PREFIX};
-use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 use shared::snapshot::error::SnapshotError;
 use shared::snapshot::layout::folder;
@@ -26,8 +25,9 @@ use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::{OnePool, Side};
 use crate::table::{Cell, Table};
-use crate::terminal::{GOOD, WARN, WRONG};
+use crate::terminal::{GOOD, Progress, WARN, WRONG};
 
 /// The attribute in which a deployment keeps the first `sub` by default.
 pub const DEFAULT_ORIGIN_SUB: &str = "custom:origin_sub";
@@ -37,15 +37,16 @@ const USERS_PER_PAGE: u64 = 60;
 
 /// Take a snapshot of a pool now, or resume one that was interrupted.
 ///
+/// The pool is the secondary pool, or any other one that has a bucket of its own.
+///
 /// Writes snapshots/ID/, latest.json, latest-newcomers.json and lease.json (of newcomers lease-newcomers.json) into the bucket. Changes
 /// nothing in the pool. Only one snapshot of a scope is taken at a time: a lease makes sure of that. If this command is interrupted, its lease expires after three minutes. After that, backup-fn
 /// or this command resumes the snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// The pool: the secondary pool, or any other pool that has a bucket of its own.
-    #[arg(long, env = "TWINPOOL_SECONDARY", value_name = "POOL_ID")]
-    pool: PoolId,
+    #[command(flatten)]
+    pool: OnePool,
 
     /// The bucket for the pool's snapshots.
     #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
@@ -72,7 +73,7 @@ pub struct Args {
     accept_shrink: bool,
 
     /// The attribute that keeps everyone's identity in the import files. Without this option, custom:origin_sub if the pool has that attribute.
-    #[arg(long, value_name = "ATTRIBUTE", value_parser = custom_attribute)]
+    #[arg(long, env = "ORIGIN_SUB_ATTRIBUTE", value_name = "ATTRIBUTE", value_parser = custom_attribute)]
     origin_sub: Option<CustomAttribute>,
 
     /// Only show what would be done. Write nothing.
@@ -84,13 +85,15 @@ const HELP: &str = "\
 Examples:
   twinpool snapshot --pool ap-northeast-3_GhIjKl456 --bucket twinpool-snapshots --dry-run
   twinpool snapshot --scope newcomers                       only who signed up, whatever the size of the pool
-  twinpool snapshot --origin-sub custom:origin_sub          if TWINPOOL_SECONDARY and TWINPOOL_BUCKET are set
+  twinpool snapshot                                         if twinpool.toml is there, or TWINPOOL_SECONDARY and TWINPOOL_BUCKET are set
 
 Exit codes:
   0  the snapshot is complete, and is now the latest
-  1  it is not: the pool has shrunk, another worker holds the lease, a clock is wrong, or the command was interrupted
+  1  it is not: the pool has shrunk, or a clock is wrong
   2  bad usage
   3  AWS refused or did not answer
+  4  another worker is taking one
+  130  interrupted; run the command again to go on
 
 Permissions: cognito-idp:DescribeUserPool, GetCSVHeader, ListUsers, AdminGetUser, ListGroups, AdminListGroupsForUser; s3:ListBucket, s3:GetObject, s3:PutObject \
 and s3:AbortMultipartUpload on the bucket, kms:Decrypt and kms:GenerateDataKey on its key";
@@ -105,18 +108,19 @@ const POOL_READ_TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The pool or the bucket cannot be used for a snapshot, AWS rejected a call or did not answer, there are no AWS credentials, the
 /// command was interrupted, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
+    let id = args.pool.choose(Some(Side::Secondary), context)?;
     let sdk = context.sdk().await?;
     let bucket_region = args.bucket_region.as_deref();
-    let bucket_region = bucket_region.unwrap_or_else(|| args.pool.region());
+    let bucket_region = bucket_region.unwrap_or_else(|| id.region());
     let rate = args.rate.get().into();
-    let client = sdk.cognito(&args.pool, RetryPolicy::NO_RETRY);
+    let client = sdk.cognito(&id, RetryPolicy::NO_RETRY);
     let until = Instant::now() + POOL_READ_TIME_LIMIT;
-    let pool = Pool::rate_limited(client.clone(), args.pool.clone(), rate, until);
+    let pool = Pool::rate_limited(client.clone(), id.clone(), rate, until);
     let PoolInfo { users, origin_sub } = check_pool(&pool, args.origin_sub).await?;
     let worker = SnapshotWorker {
         bucket: Bucket::new(sdk.s3_in(bucket_region, RetryPolicy::WORKER), &args.bucket),
         client,
-        pool: args.pool,
+        pool: id,
         calls_per_second: rate,
         lookups_per_second: args.lookup_rate.get().into(),
         shrink_guard_percent: DEFAULT_SHRINK_GUARD_PERCENT.into(),
@@ -140,7 +144,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         context.terminal.show(&plan)?;
         return Ok(match state {
             Some(_) => Verdict::Good,
-            None => Verdict::Wrong,
+            None => Verdict::Busy,
         });
     }
     let bar = match args.scope {
@@ -164,7 +168,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     context.terminal.show(&report)?;
     Ok(match outcome {
         Outcome::Complete(_) => Verdict::Good,
-        Outcome::Shrunk { .. } | Outcome::InProgress { .. } | Outcome::Held => Verdict::Wrong,
+        Outcome::Shrunk { .. } | Outcome::InProgress { .. } => Verdict::Wrong,
+        Outcome::Held => Verdict::Busy,
     })
 }
 
@@ -192,8 +197,8 @@ async fn check_pool(pool: &Pool, origin_sub: Option<CustomAttribute>) -> Result<
 
 /// The lease is not released, but it expires three minutes after it was last renewed.
 fn interrupted() -> Failure {
-    Failure::Wrong(
-        "interrupted: the lease expires in three minutes; then the same command, or backup-fn by itself, resumes this snapshot; \
+    Failure::Interrupted(
+        "the lease expires in three minutes; then the same command, or backup-fn by itself, resumes this snapshot; \
          until it is complete, latest.json and latest-newcomers.json name the last complete snapshots"
             .to_owned(),
     )
@@ -207,7 +212,8 @@ async fn take_snapshot(
     (people, unit): (u64, &'static str),
     context: &Context,
 ) -> Result<Outcome, Failure> {
-    let bar = context.terminal.progress(Some(people), unit);
+    let bar = Progress::new(&context.terminal);
+    bar.show((unit, 0, Some(people)));
     let (sender, mut listed) = watch::channel(0);
     let lease = LeaseRequest::until_complete();
     // The sender is dropped when the snapshot ends, which ends the loop below.
@@ -217,11 +223,11 @@ async fn take_snapshot(
     };
     let progress = async {
         while listed.changed().await.is_ok() {
-            bar.set_position(*listed.borrow_and_update());
+            bar.show((unit, *listed.borrow_and_update(), Some(people)));
         }
     };
     let (outcome, ()) = tokio::join!(snapshot, progress);
-    bar.finish_and_clear();
+    bar.end();
     Ok(outcome?)
 }
 

@@ -1,8 +1,9 @@
-//! A text table whose columns are as wide as their widest cell.
+//! A text table whose columns are as wide as their widest cell. A wide character, as in Japanese, takes two places on a terminal.
 
 use std::fmt;
 
 use anstyle::Style;
+use unicode_width::UnicodeWidthStr;
 
 use crate::terminal::HEAD;
 
@@ -53,18 +54,14 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
         let mut widths = [0; COLUMNS];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.text.chars().count());
+                *width = (*width).max(cell.text.width());
             }
         }
         for row in &self.rows {
             for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
                 let Cell { text, style } = cell;
                 let last = column + 1 == COLUMNS;
-                let gap = if last {
-                    0
-                } else {
-                    width + 2 - text.chars().count()
-                };
+                let gap = if last { 0 } else { width + 2 - text.width() };
                 write!(f, "{style}{text}{style:#}{:gap$}", "")?;
             }
             writeln!(f)?;
@@ -85,6 +82,6 @@ mod tests {
 
         let text = anstream::adapter::strip_str(&table.to_string()).to_string();
 
-        assert_eq!(text, "pool       fence\n東京         none\nsecondary  \n");
+        assert_eq!(text, "pool       fence\n東京       none\nsecondary  \n");
     }
 }

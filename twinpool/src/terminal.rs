@@ -2,13 +2,15 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 
@@ -32,7 +34,7 @@ pub const WRONG: Style = AnsiColor::Red.on_default().bold();
 pub const HEAD: Style = Style::new().bold();
 
 /// The standard output and standard error of the process.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Terminal {
     output: Output,
 }
@@ -84,13 +86,16 @@ impl Terminal {
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
 
-    /// Writes why the command could not do its work to standard error.
+    /// Writes why the command could not do its work to standard error: as text, or as one line of JSON.
     pub fn error(&self, failure: &Failure) {
-        self.note(format_args!("{WRONG}error:{WRONG:#} {failure}"));
+        match self.output {
+            Output::Text => self.note(format_args!("{WRONG}error:{WRONG:#} {failure}")),
+            Output::Json => self.note(serde_json::json!(failure.explain())),
+        }
     }
 
     /// A progress bar if the length of the work is known, otherwise a spinner. Shown on standard error if that is a terminal.
-    pub fn progress(&self, length: Option<u64>, message: &'static str) -> ProgressBar {
+    fn progress(&self, length: Option<u64>, message: &'static str) -> ProgressBar {
         let (bar, template) = match length {
             Some(length) => (
                 ProgressBar::new(length),
@@ -138,7 +143,7 @@ pub async fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
         let mut line = String::new();
         let _ = sender.send(io::stdin().read_line(&mut line).map(|_| line));
     });
-    let interrupted = || Failure::Wrong("interrupted at a question".to_owned());
+    let interrupted = || Failure::Interrupted("run the same command again".to_owned());
     let line = tokio::select! {
         line = answer => line.map_err(|_| interrupted())??,
         _ = tokio::signal::ctrl_c() => return Err(interrupted()),
@@ -149,40 +154,94 @@ pub async fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
 /// What is shown of a step: what is done or waited for, how far it is, and how far it goes if that is known.
 pub type Shown = (&'static str, u64, Option<u64>);
 
-/// Shows the progress of work that has several steps, each with a bar of its own.
+/// How often a line says how far the work is, where there is no terminal for a bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Shows the progress of work that has several steps: on a terminal as a bar for each step, otherwise as a line now and then.
 #[derive(Debug)]
 pub struct Progress<'a> {
     terminal: &'a Terminal,
-    shown: Mutex<Option<(&'static str, ProgressBar)>>,
+    step: Arc<Mutex<Option<Shown>>>,
+    bar: Mutex<Option<(&'static str, ProgressBar)>>,
+    /// Writes the lines; `None` on a terminal.
+    lines: Option<JoinHandle<()>>,
 }
 
 impl<'a> Progress<'a> {
     /// Nothing is shown yet.
     pub fn new(terminal: &'a Terminal) -> Self {
+        let step = Arc::new(Mutex::new(None));
+        let lines = (!io::stderr().is_terminal()).then(|| {
+            let (terminal, step) = (*terminal, step.clone());
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(LINE_INTERVAL).await;
+                    if let Some(step) = step.lock().ok().and_then(|step| *step) {
+                        terminal.note(line_of(step));
+                    }
+                }
+            })
+        });
         Self {
             terminal,
-            shown: Mutex::new(None),
+            step,
+            bar: Mutex::new(None),
+            lines,
         }
     }
 
     /// Shows how far a step is. A step of another name ends the one before.
-    pub fn show(&self, (message, position, length): Shown) {
-        let Ok(mut shown) = self.shown.lock() else {
+    pub fn show(&self, shown: Shown) {
+        if let Ok(mut step) = self.step.lock() {
+            *step = Some(shown);
+        }
+        let (message, position, length) = shown;
+        let Ok(mut bar) = self.bar.lock() else {
             return;
         };
-        if let Some((_, bar)) = shown.take_if(|(earlier, _)| *earlier != message) {
-            bar.finish_and_clear();
+        if let Some((_, earlier)) = bar.take_if(|(earlier, _)| *earlier != message) {
+            earlier.finish_and_clear();
         }
         let new = || (message, self.terminal.progress(length, message));
-        shown.get_or_insert_with(new).1.set_position(position);
+        bar.get_or_insert_with(new).1.set_position(position);
     }
 
     /// Removes what is shown.
     pub fn end(&self) {
-        if let Ok(mut shown) = self.shown.lock()
-            && let Some((_, bar)) = shown.take()
+        if let Some(lines) = &self.lines {
+            lines.abort();
+        }
+        if let Ok(mut bar) = self.bar.lock()
+            && let Some((_, bar)) = bar.take()
         {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A step in a line.
+fn line_of((message, position, length): Shown) -> String {
+    match (position, length) {
+        (position, Some(length)) => format!("{message}: {position} of {length}"),
+        (0, None) => message.to_owned(),
+        (position, None) => format!("{message}: {position}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_far_a_step_is_as_far_as_that_is_known() {
+        assert_eq!(line_of(("importing", 3, Some(40))), "importing: 3 of 40");
+        assert_eq!(line_of(("comparing", 3, None)), "comparing: 3");
+        assert_eq!(line_of(("waiting", 0, None)), "waiting");
     }
 }

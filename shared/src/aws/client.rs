@@ -77,6 +77,24 @@ impl Sdk {
         )
     }
 
+    /// The URL at which Cognito serves a pool: that of its region, or the one that replaces it.
+    pub fn cognito_url(&self, pool: &PoolId) -> String {
+        let key = ServiceConfigKey::builder()
+            .service_id("Cognito Identity Provider")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build();
+        let given = self.config.service_config();
+        let given = given.and_then(|config| config.load_config(key.ok()?));
+        let given = given.or_else(|| self.config.endpoint_url().map(str::to_owned));
+        given.unwrap_or_else(|| format!("https://cognito-idp.{}.amazonaws.com", pool.region()))
+    }
+
+    /// The HTTP client that the SDK clients share.
+    pub(crate) fn http_client(&self) -> SharedHttpClient {
+        self.config.http_client().unwrap_or_else(http_client)
+    }
+
     /// An S3 client in the process's own region.
     pub fn s3(&self, policy: RetryPolicy) -> s3::Client {
         let region = self.config.region().map(Region::as_ref);

@@ -100,6 +100,16 @@ impl AwsError {
         self.failure
     }
 
+    /// The operation, e.g. `AdminCreateUser`.
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// The pool or bucket that it was sent to.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     /// The service's error code, e.g. `UsernameExistsException`.
     pub fn code(&self) -> &str {
         &self.code
@@ -131,7 +141,8 @@ impl AwsError {
         self.failure == Failure::Refused && !self.is_configuration()
     }
 
-    fn advice(&self) -> Option<&'static str> {
+    /// What to check, if the set-up is wrong.
+    pub fn advice(&self) -> Option<&'static str> {
         Some(match self.code.as_str() {
             "ResourceNotFoundException" => "check the pool id and its region",
             "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" => {

@@ -47,6 +47,8 @@ pub enum Metric {
     SnapshotShrunk,
     /// 1 if the pool does not run the trigger after a confirmation, otherwise 0.
     TriggerDetached,
+    /// 1 if the primary pool's region does not serve the public keys of the pool, otherwise 0: measured from the secondary region.
+    PrimaryUnreachable,
     /// Age of the last run of reconcile.
     ReconcileAge,
     /// People and groups that a run of reconcile changed.

@@ -16,11 +16,19 @@ pub enum Service {
     Logs,
     /// AWS WAF.
     Waf,
+    /// AWS CloudFormation.
+    CloudFormation,
 }
 
 impl Service {
     /// All services of a region.
-    pub const ALL: [Self; 4] = [Self::Cognito, Self::S3, Self::Logs, Self::Waf];
+    pub const ALL: [Self; 5] = [
+        Self::Cognito,
+        Self::S3,
+        Self::Logs,
+        Self::Waf,
+        Self::CloudFormation,
+    ];
 
     /// The service's name in the credential scope of a signature, and before the colon in a permission.
     pub fn signing_name(self) -> &'static str {
@@ -29,6 +37,7 @@ impl Service {
             Self::S3 => "s3",
             Self::Logs => "logs",
             Self::Waf => "wafv2",
+            Self::CloudFormation => "cloudformation",
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod region;
 pub mod s3;
 pub mod schedule;
 pub mod signature;
+pub mod stacks;
 pub mod totp;
 pub mod waf;
 pub mod world;

@@ -299,8 +299,8 @@ impl Acl {
 }
 
 impl Waf {
-    /// Creates the fence of a user pool, open, with the rules that `cdk/lib/fence.ts` gives it.
-    pub fn put_fence(&self, region: &str, resource: &str) {
+    /// Creates the fence of a user pool, open, with the rules that `cdk/lib/fence.ts` gives it. Returns its ARN.
+    pub fn put_fence(&self, region: &str, resource: &str) -> String {
         let pool = resource.rsplit('/').next().unwrap_or_default();
         let documents = between("export const PUBLIC_DOCUMENTS = [", "]");
         let documents = documents.split('\'').skip(1).step_by(2);
@@ -327,10 +327,11 @@ impl Waf {
         // docs/runbook.md shows this id.
         let id = "3f8a2c6e-1d4b-4c7a-9e52-6b0d8f1a2c3e";
         let name = "twinpool-fence";
+        let arn = format!("arn:aws:wafv2:{region}:{ACCOUNT_ID}:regional/webacl/{name}/{id}");
         let mut shown = json!({
             "Name": name,
             "Id": id,
-            "ARN": format!("arn:aws:wafv2:{region}:{ACCOUNT_ID}:regional/webacl/{name}/{id}"),
+            "ARN": arn,
             "Description": "Fence of the secondary pool: closed to the public on a normal day",
             "VisibilityConfig": visibility("twinpool-fence-blocked"),
             // https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-type-string-match.html: 2 for an exact match.
@@ -354,6 +355,7 @@ impl Waf {
             policy: serde_json::from_value(policy).expect("a policy"),
             before: None,
         });
+        arn
     }
 
     /// What GetWebACL answers for a web ACL.

@@ -118,7 +118,7 @@ impl World {
             ..pool()
         });
         let arn = osaka.cognito().pool_arn(&secondary.id);
-        osaka.waf().put_fence(OSAKA, &arn);
+        let fence = osaka.waf().put_fence(OSAKA, &arn);
         tokyo.s3().create_bucket(OUTBOX)?;
         osaka.s3().create_bucket(SNAPSHOTS)?;
         osaka
@@ -126,6 +126,7 @@ impl World {
             .notify(SNAPSHOTS, "journal/sign-up/", BACKUP_WORKER);
         if options.functions {
             deploy(&tokyo, &osaka, &primary, &secondary).await?;
+            put_stacks(&tokyo, &osaka, &primary, &secondary, &fence);
         }
 
         let mut tasks = JoinSet::new();
@@ -271,6 +272,7 @@ async fn deploy(
     let trigger_arn = lambda.arn(BACKUP_TRIGGER);
     let more = [
         ("USER_POOL_ID", secondary.id.as_str()),
+        ("PRIMARY_USER_POOL_ID", primary.id.as_str()),
         ("TRIGGER_ARN", &trigger_arn),
     ];
     let env = [&env[..], &more].concat();
@@ -279,4 +281,29 @@ async fn deploy(
         .cognito()
         .set_post_confirmation(&secondary.id, BACKUP_TRIGGER);
     Ok(())
+}
+
+/// The stacks that `cdk/` deploys, with their outputs as far as an operator needs them.
+fn put_stacks(tokyo: &Region, osaka: &Region, primary: &Pool, secondary: &Pool, fence: &str) {
+    let outputs = [
+        ("UserPoolId", primary.id.as_str()),
+        ("TriggerArn", &tokyo.lambda().arn(REPLICATE_TRIGGER)),
+        ("WorkerName", REPLICATE_WORKER),
+        ("OutboxBucketName", OUTBOX),
+        ("SnapshotBucketName", SNAPSHOTS),
+        ("RestoreFunctionName", RESTORE),
+        ("ImportLogsRoleArn", IMPORT_LOGS_ROLE),
+        ("OriginSubAttribute", ORIGIN_SUB),
+    ];
+    tokyo.stacks().put(TOKYO, "TwinpoolPrimary", &outputs);
+    let outputs = [
+        ("UserPoolId", secondary.id.as_str()),
+        ("TriggerArn", &osaka.lambda().arn(BACKUP_TRIGGER)),
+        ("WorkerName", BACKUP_WORKER),
+        ("SnapshotBucketName", SNAPSHOTS),
+        ("ImportLogsRoleArn", IMPORT_LOGS_ROLE),
+        ("FenceArn", fence),
+        ("OriginSubAttribute", ORIGIN_SUB),
+    ];
+    osaka.stacks().put(OSAKA, "TwinpoolSecondary", &outputs);
 }

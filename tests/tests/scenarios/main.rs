@@ -8,6 +8,7 @@ mod cli;
 mod configuration;
 mod outbox;
 mod permissions;
+mod primary_unreachable;
 mod reconcile;
 mod restore;
 /// The scenarios of `restore` once more, in a pool that is so large that people are looked up in it instead of being listed.

@@ -16,6 +16,7 @@ use shared::pool_id::PoolId;
 use self::settings::{Change, Description, Settings};
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::OnePool;
 use crate::raw::{self, Object, RawAnswer};
 use crate::terminal::{GOOD, WARN, WRONG};
 
@@ -28,13 +29,12 @@ use crate::terminal::{GOOD, WARN, WRONG};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// The pool.
-    #[arg(long, value_name = "POOL_ID")]
-    pool: PoolId,
+    #[command(flatten)]
+    pool: OnePool,
 
-    /// The function: the output TriggerArn of the pool's stack.
+    /// The function: the output TriggerArn of the pool's stack. Without this option, the one that twinpool.toml names for the pool.
     #[arg(long, value_name = "ARN")]
-    function: FunctionArn,
+    function: Option<FunctionArn>,
 
     /// Only show what would change.
     #[arg(long)]
@@ -42,7 +42,8 @@ pub struct Args {
 }
 
 const HELP: &str = "\
-Example:
+Examples:
+  twinpool attach --primary --dry-run       if twinpool.toml is there
   twinpool attach --pool ap-northeast-1_AbCdEf123 \\
     --function arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger --dry-run
 
@@ -51,6 +52,7 @@ Exit codes:
   1  the pool cannot be changed safely, or another setting has changed too
   2  bad usage
   3  AWS refused or did not answer; if settings were written but could not be read again, they are listed
+  4  somebody else is changing the pool, or a user import is running: run the command again later
 
 Permissions: cognito-idp:DescribeUserPool, GetUserPoolMfaConfig, ListUserImportJobs, UpdateUserPool";
 
@@ -147,6 +149,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         function,
         dry_run,
     } = args;
+    let pool = pool.choose(None, context)?;
+    let function = match function {
+        Some(function) => function,
+        None => read_function(&pool, context)?,
+    };
     if function.region() != pool.region() {
         return Err(Failure::Usage(format!(
             "the function is in {}, the pool is in {}: a pool can only invoke functions of its own region",
@@ -212,6 +219,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     Ok(verdict)
 }
 
+/// The function that twinpool.toml names for a pool.
+fn read_function(pool: &PoolId, context: &Context) -> Result<FunctionArn, Failure> {
+    let named = context.settings.trigger_of(pool).ok_or_else(|| {
+        Failure::Usage(format!(
+            "twinpool.toml names no function for {pool}; give output TriggerArn of the pool's stack with --function"
+        ))
+    })?;
+    named.parse().map_err(|error| {
+        Failure::Usage(format!("the function of {pool} in twinpool.toml: {error}"))
+    })
+}
+
 /// Rejects settings that cannot be written back safely.
 fn check_writable(settings: &Settings) -> Result<(), Failure> {
     if let Some(other) = settings.post_confirmation() {
@@ -232,14 +251,14 @@ fn check_writable(settings: &Settings) -> Result<(), Failure> {
 }
 
 fn import_in_progress() -> Failure {
-    Failure::Wrong(
+    Failure::Busy(
         "a user import is running, and Cognito does not change a pool during an import; run the command again when it has ended"
             .to_owned(),
     )
 }
 
 fn changed_meanwhile() -> Failure {
-    Failure::Wrong(
+    Failure::Busy(
         "somebody else is changing the pool; nothing was written; run the command again".to_owned(),
     )
 }

@@ -45,7 +45,7 @@ pub struct Args {
     bucket_region: Option<String>,
 
     /// The attribute that keeps a user's first sub: originSubAttribute of the deployment.
-    #[arg(long, value_name = "ATTRIBUTE", default_value = "custom:origin_sub", value_parser = custom_attribute)]
+    #[arg(long, env = "ORIGIN_SUB_ATTRIBUTE", value_name = "ATTRIBUTE", default_value = "custom:origin_sub", value_parser = custom_attribute)]
     origin_sub: CustomAttribute,
 }
 

@@ -213,8 +213,8 @@ impl Recorder {
         let result = tokio::select! {
             result = work => result,
             () = self.lease.keep_renewed() => return Err(LeaseError::TakenOver.into()),
-            _ = tokio::signal::ctrl_c() => Err(Failure::Wrong(
-                "interrupted: run the same command again to go on".to_owned(),
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(
+                "run the same command again to go on".to_owned(),
             )),
         };
         let release = self.lease.release(|evidence| {
@@ -266,7 +266,7 @@ fn busy(evidence: &Evidence, until: Option<Timestamp>) -> Failure {
     let when = until.map_or_else(String::new, |until| {
         format!("; if it was stopped, run the command again after {until}")
     });
-    Failure::Wrong(format!(
+    Failure::Busy(format!(
         "busy: {by} is running twinpool {} ({}) right now{when}",
         evidence.kind, evidence.run
     ))
@@ -275,7 +275,7 @@ fn busy(evidence: &Evidence, until: Option<Timestamp>) -> Failure {
 impl From<LeaseError> for Failure {
     fn from(error: LeaseError) -> Self {
         match error {
-            LeaseError::TakenOver => Self::Wrong(
+            LeaseError::TakenOver => Self::Busy(
                 "busy: another process has gone on with this run; this one has stopped".to_owned(),
             ),
             LeaseError::Json(error) => error.into(),

@@ -66,7 +66,7 @@ pub struct Args {
 
 const HELP: &str = "\
 Examples:
-  twinpool failback --dry-run                      if TWINPOOL_PRIMARY and the other variables are set
+  twinpool failback --dry-run                      if twinpool.toml is there, or TWINPOOL_PRIMARY and the other variables are set
   twinpool failback --report failback.html
   twinpool failback --accept 20261120T161500Z-0a1b2c3d
 
@@ -75,9 +75,11 @@ to the primary from the moment at which they are home.
 
 Exit codes:
   0  complete: everybody is home, and the fence is closed, which is proved
-  1  not complete: people are not home and not accepted, the proof failed, or somebody else is at it; the same command goes on
+  1  not complete: people are not home and not accepted, or the proof failed; the same command goes on
   2  bad usage, or nobody can be asked and --yes is missing
   3  AWS refused or did not answer
+  4  somebody else is at it
+  130  interrupted; run the command again to go on
 
 Permissions: those of twinpool status, restore, fence, and reconcile with --prefer; cognito-idp:ListUserPoolClients on both pools;
 s3:GetObject and s3:PutObject below failovers/ in the snapshot bucket";

@@ -114,7 +114,7 @@ Examples:
   twinpool reconcile --primary ap-northeast-1_AbCdEf123 --secondary ap-northeast-3_GhIjKl456 \\
       --bucket twinpool-snapshots --dry-run
   twinpool reconcile --logs-role arn:aws:iam::123456789012:role/IMPORT-LOGS
-                                              if TWINPOOL_PRIMARY and the other variables are set
+                                              if twinpool.toml is there, or the variables are set
   twinpool reconcile --accept 20261120T101500Z-0a1b2c3d
   twinpool reconcile --prefer secondary --of 20261120T101500Z-0a1b2c3d --sub 57a4b1c2-… --dry-run
 
@@ -123,6 +123,8 @@ Exit codes:
   1  something was not done, or is held by the mass change guard
   2  bad usage
   3  AWS refused or did not answer
+  4  another run, or a snapshot, is at it: try again when it has ended
+  130  interrupted; run the command again to go on
 
 Permissions: those of replicate-fn's worker (docs/deploy.md); for people brought by import jobs also cognito-idp:GetCSVHeader,
 CreateUserImportJob, StartUserImportJob and DescribeUserImportJob on the pools, iam:PassRole on the role, logs:GetLogEvents on the log;
@@ -172,8 +174,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     };
     tokio::select! {
         verdict = work => verdict,
-        _ = tokio::signal::ctrl_c() => Err(Failure::Wrong(
-            "interrupted: run the same command again to go on, after a minute; an import job that has started continues by itself"
+        _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted(
+            "run the same command again to go on, after a minute; an import job that has started continues by itself"
                 .to_owned(),
         )),
     }
@@ -336,6 +338,7 @@ fn verdict(answer: &Answer, report: Option<&Report>, is_dry_run: bool) -> Verdic
         Status::Complete | Status::DryRun if !is_held => Verdict::Good,
         // The run would begin with a fill.
         Status::FillNeeded if is_dry_run && !is_held => Verdict::Good,
+        Status::Held | Status::Waiting => Verdict::Busy,
         _ => Verdict::Wrong,
     }
 }
@@ -409,10 +412,11 @@ mod tests {
             Status::Incomplete,
             Status::Guarded,
             Status::FillNeeded,
-            Status::Waiting,
-            Status::Held,
         ] {
             assert_eq!(answered(status, 0, false), Verdict::Wrong, "{status:?}");
+        }
+        for status in [Status::Waiting, Status::Held] {
+            assert_eq!(answered(status, 0, false), Verdict::Busy, "{status:?}");
         }
     }
 

@@ -139,10 +139,18 @@ impl fmt::Display for Decided {
         };
         let (of_written, of_others) = self.people();
         if !written.is_empty() {
-            people_table(f, "written, because it was", written)?;
+            let total = written.len();
+            people_table(f, "written, because it was", written, total, EVERYBODY)?;
         }
         if !not_written.is_empty() {
-            people_table(f, "not written, because it is", not_written)?;
+            let total = not_written.len();
+            people_table(
+                f,
+                "not written, because it is",
+                not_written,
+                total,
+                EVERYBODY,
+            )?;
             writeln!(f, "{}", WHAT_TO_DO)?;
         }
         let style = if not_written.is_empty() { GOOD } else { WARN };
@@ -154,6 +162,10 @@ impl fmt::Display for Decided {
         )
     }
 }
+
+/// Where everybody is listed whom the screen has no place for.
+const EVERYBODY: &str =
+    "add --output json to see all of them, with --dry-run before anything is written";
 
 const WHAT_TO_DO: &str = "\
   changed-since-report     run twinpool reconcile --dry-run, and decide on the new report

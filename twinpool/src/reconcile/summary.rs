@@ -21,7 +21,7 @@ const ASSUMED_IMPORTS_PER_SECOND: u64 = 25;
 const CALLS_PER_CREATION: u64 = 2;
 
 /// People that are listed on the terminal. The lines of changes in the bucket list all.
-const MAX_LISTED_PEOPLE: usize = 1000;
+const MAX_LISTED_PEOPLE: usize = 20;
 
 /// How long a run would take, and who would become a monthly active user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -169,17 +169,10 @@ impl Summary<'_> {
         if report.reported.is_empty() {
             return Ok(());
         }
-        people_table(f, "reported", &report.reported)?;
-        let more = usize::try_from(self.answer.counts.reported).unwrap_or(usize::MAX);
-        let more = more.saturating_sub(report.reported.len().min(MAX_LISTED_PEOPLE));
         let folder = self.answer.report.trim_end_matches("report.json");
-        if more > 0 {
-            writeln!(
-                f,
-                "… and {more} more: s3://{}/{folder}changes-*.jsonl\n",
-                self.bucket
-            )?;
-        }
+        let lines = format!("s3://{}/{folder}changes-*.jsonl", self.bucket);
+        let total = usize::try_from(self.answer.counts.reported).unwrap_or(usize::MAX);
+        people_table(f, "reported", &report.reported, total, &lines)?;
         let mut of_reason: BTreeMap<&str, u64> = BTreeMap::new();
         for person in &report.reported {
             *of_reason.entry(&person.reason).or_default() += 1;
@@ -309,7 +302,7 @@ impl fmt::Display for Summary<'_> {
                 "{WRONG}Many people are still missing.{WRONG:#} Run the command again: it goes on."
             ),
             (Status::NotNeeded, _) => write!(f, "{WARN}Nothing was done.{WARN:#}"),
-            (Status::Guarded, _) | (Status::DryRun | Status::Complete, Verdict::Wrong) => write!(
+            (Status::Guarded | Status::DryRun | Status::Complete, _) => write!(
                 f,
                 "{WRONG}Something is held back, see above.{WRONG:#} Everything else {}.",
                 if self.is_dry_run() {
@@ -326,12 +319,19 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-/// A table of people: their `sub`s, the reason and the names of the attributes or groups.
+/// A table of people: their `sub`s, the reason and the names of the attributes or groups. If there are too many for a screen, it ends
+/// with how many are left out of `total`, and the place where all of them are.
 ///
 /// # Errors
 ///
 /// The text cannot be written.
-pub fn people_table(f: &mut fmt::Formatter<'_>, heading: &str, people: &[Reported]) -> fmt::Result {
+pub fn people_table(
+    f: &mut fmt::Formatter<'_>,
+    heading: &str,
+    people: &[Reported],
+    total: usize,
+    place: &str,
+) -> fmt::Result {
     let mut table = Table::new([
         heading,
         "sub in the primary",
@@ -350,7 +350,11 @@ pub fn people_table(f: &mut fmt::Formatter<'_>, heading: &str, people: &[Reporte
             or_none(&person.attributes.join(", ")).into(),
         ]);
     }
-    writeln!(f, "{table}")
+    writeln!(f, "{table}")?;
+    match total.saturating_sub(people.len().min(MAX_LISTED_PEOPLE)) {
+        0 => Ok(()),
+        more => writeln!(f, "… and {more} more: {place}\n"),
+    }
 }
 
 /// What to do about people who are reported with a reason.

@@ -2,10 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use shared::cognito::public_keys::Reach;
 
 use crate::post_confirmation::is_twinpools;
 use crate::recovery::{NO_VERIFIED_ATTRIBUTE, count_without_address, describe_without_address};
-use crate::status::facts::{Asked, Facts, Fence, Records, Snapshot, Unknown};
+use crate::status::facts::{Asked, Facts, Fence, Pool, Records, Snapshot, Unknown};
 
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,6 +94,15 @@ fn wrong(what: &'static str, state: String, to_do: String) -> Line {
     }
 }
 
+/// A line of something in the primary region that is not known. In a failover that is expected, and nobody can do anything about it.
+fn unknown_in_primary(facts: &Facts, what: &'static str, why: &Unknown) -> Line {
+    let mut line = unknown(what, why);
+    if facts.is_failover() && why.no_answer {
+        line.level = Level::Warn;
+    }
+    line
+}
+
 fn unknown(what: &'static str, why: &Unknown) -> Line {
     Line {
         level: Level::Wrong,
@@ -104,31 +114,56 @@ fn unknown(what: &'static str, why: &Unknown) -> Line {
 
 fn primary_line(facts: &Facts) -> Line {
     let what = "primary pool";
-    let why = match &facts.primary {
-        Asked::Known(pool) => return good(what, format!("about {} users", pool.users)),
-        Asked::Unknown(why) => why,
-    };
     let secondary = &facts.secondary_pool;
-    let to_do = if !facts.is_primary_lost() {
-        "Cognito answers, so this is no reason for a failover: check the pool id and your permissions, and run the command again"
-            .to_owned()
-    } else if facts.is_secondary_open() {
-        format!("in a failover: the application must use {secondary} until the primary is back")
-    } else {
-        format!("if its region is lost: open the fence, and switch the application to {secondary}")
-    };
-    wrong(what, why.error.clone(), to_do)
+    match (&facts.primary_keys, &facts.primary) {
+        (Reach::Unreachable(why), _) => {
+            let state = format!("its region does not serve its public keys: {why}");
+            if facts.is_secondary_open() {
+                let to_do = format!(
+                    "in a failover: the application must use {secondary} until the primary is back"
+                );
+                warn(what, state, to_do)
+            } else {
+                let to_do = format!(
+                    "if its region is lost: open the fence, and switch the application to {secondary}"
+                );
+                wrong(what, state, to_do)
+            }
+        }
+        (_, Asked::Unknown(why)) => wrong(
+            what,
+            why.error.clone(),
+            "Cognito answers the public, so this is no reason for a failover: check the pool id and your permissions, and run the command \
+             again"
+                .to_owned(),
+        ),
+        (keys, Asked::Known(pool)) => answering(what, keys, pool),
+    }
+}
+
+/// The line of a pool whose region answers.
+fn answering(what: &'static str, keys: &Reach, pool: &Pool) -> Line {
+    let users = format!("about {} users", pool.users);
+    match keys {
+        Reach::Refuses(status) => warn(
+            what,
+            format!("{users}; its public keys are refused with HTTP status {status}"),
+            "nobody can verify a token of this pool: look at the web ACL in front of it".to_owned(),
+        ),
+        _ => good(what, users),
+    }
 }
 
 fn secondary_line(facts: &Facts) -> Line {
     let what = "secondary pool";
-    match &facts.secondary {
-        Asked::Known(pool) => good(what, format!("about {} users", pool.users)),
-        Asked::Unknown(why) => wrong(
-            what,
-            why.error.clone(),
-            "sign-ups in the primary are kept in the outbox until it is back".to_owned(),
-        ),
+    let until_back = "sign-ups in the primary are kept in the outbox until it is back";
+    match (&facts.secondary_keys, &facts.secondary) {
+        (Reach::Unreachable(why), _) => {
+            let state = format!("its region does not serve its public keys: {why}");
+            wrong(what, state, until_back.to_owned())
+        }
+        (_, Asked::Unknown(why)) => wrong(what, why.error.clone(), until_back.to_owned()),
+        (keys, Asked::Known(pool)) => answering(what, keys, pool),
     }
 }
 
@@ -228,7 +263,7 @@ fn outbox_line(facts: &Facts, outbox: &Asked<Records>) -> Line {
     let what = "outbox";
     let records = match outbox {
         Asked::Known(records) => records,
-        Asked::Unknown(why) => return unknown(what, why),
+        Asked::Unknown(why) => return unknown_in_primary(facts, what, why),
     };
     let Some(oldest) = records.oldest else {
         return good(what, "empty".to_owned());
@@ -261,7 +296,7 @@ fn conflicts_line(facts: &Facts, conflicts: &Asked<Records>) -> Line {
                 ),
             )
         }
-        Asked::Unknown(why) => unknown(what, why),
+        Asked::Unknown(why) => unknown_in_primary(facts, what, why),
     }
 }
 

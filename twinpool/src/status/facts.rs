@@ -7,6 +7,7 @@ use aws_sdk_cognitoidentityprovider::Client;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::{AwsError, RetryPolicy, Sdk};
+use shared::cognito::public_keys::{self, Reach};
 use shared::journal::SIGN_UPS_PREFIX;
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::pool_id::PoolId;
@@ -196,8 +197,12 @@ pub struct Facts {
     pub secondary_pool: String,
     /// The primary pool.
     pub primary: Asked<Pool>,
+    /// Whether the primary region serves the people of the primary pool, as far as its public keys tell.
+    pub primary_keys: Reach,
     /// The secondary pool.
     pub secondary: Asked<Pool>,
+    /// Whether the secondary region serves the people of the secondary pool.
+    pub secondary_keys: Reach,
     /// The outbox; `None` if its bucket was not given.
     pub outbox: Option<Asked<Records>>,
     /// The records in conflicts/; `None` if the bucket of the outbox was not given.
@@ -219,9 +224,15 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Whether the primary region seems to be lost. A pool that rejects the request is not lost.
+    /// Whether the primary region seems to be lost: it does not serve the people of the pool. A pool that rejects a request is not lost,
+    /// and neither is one whose administration alone does not answer.
     pub fn is_primary_lost(&self) -> bool {
-        matches!(&self.primary, Asked::Unknown(why) if why.no_answer)
+        matches!(self.primary_keys, Reach::Unreachable(_))
+    }
+
+    /// Whether a failover is under way: the primary region is lost, and the public can reach the secondary pool.
+    pub fn is_failover(&self) -> bool {
+        self.is_primary_lost() && self.is_secondary_open()
     }
 
     /// Whether the public can reach the secondary pool.
@@ -290,6 +301,8 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
     };
     let (
         primary_answer,
+        primary_keys,
+        secondary_keys,
         (secondary_answer, fence),
         outbox_answer,
         conflicts,
@@ -297,6 +310,8 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
         reconcile,
     ) = tokio::join!(
         pool(sdk.cognito(&primary, QUICK_RETRY), &primary),
+        public_keys::ask(sdk, &primary, QUICK_RETRY),
+        public_keys::ask(sdk, &secondary, QUICK_RETRY),
         secondary_and_fence,
         in_outbox(PENDING_PREFIX),
         in_outbox(CONFLICTS_PREFIX),
@@ -306,7 +321,9 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
     Facts {
         at,
         primary: primary_answer,
+        primary_keys,
         secondary: secondary_answer,
+        secondary_keys,
         outbox: outbox_answer,
         conflicts,
         journal,

@@ -20,8 +20,9 @@ use crate::terminal::{GOOD, WARN, WRONG};
 
 /// Show the state of both pools, the outbox, the journal, the last snapshot, reconcile and the fence, and what to do
 ///
-/// Changes nothing. A region that does not answer within seconds is shown as a line of the table. For everything that needs to be
-/// done, the command that does it is shown.
+/// Changes nothing. A region that does not answer within seconds is shown as a line of the table. Whether it is lost is told by what serves
+/// people, the public keys of its pool, and not by the administration of the pool. For everything that needs to be done, the command that
+/// does it is shown.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -47,10 +48,14 @@ Example:
     --bucket twinpool-snapshots --outbox twinpool-outbox
 
 Exit codes:
-  0  safe: nobody is being lost
+  0  nothing must be done: safe, or a failover in which everything is as it should be
   1  something must be done, or something did not answer
   2  bad usage
   3  there are no AWS credentials
+
+A monitor can run it every few minutes and raise an alarm when the exit code is not 0. On the loss of the primary region it is 1 until the
+fence is open. From then on, it is 0 as long as everything else is as it should be. With --output json, \"state\" is safe, failover or
+not-safe.
 
 Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
 s3:ListBucket and s3:GetObject on the buckets, kms:Decrypt on their keys";
@@ -58,11 +63,25 @@ s3:ListBucket and s3:GetObject on the buckets, kms:Decrypt on their keys";
 /// The state, line by line.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// Whether nothing must be done.
     safe: bool,
+    state: State,
     /// Everything that was read.
     #[serde(flatten)]
     pub facts: Facts,
     lines: Vec<Line>,
+}
+
+/// All lines in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// Nothing must be done.
+    Safe,
+    /// The secondary serves people while the primary is lost, and nothing must be done.
+    Failover,
+    /// Something must be done.
+    NotSafe,
 }
 
 impl Report {
@@ -71,7 +90,17 @@ impl Report {
         let facts = facts::read(sdk, targets).await;
         let lines = assess(&facts);
         let safe = lines.iter().all(|line| line.level != Level::Wrong);
-        Self { safe, facts, lines }
+        let state = match safe {
+            true if facts.is_failover() => State::Failover,
+            true => State::Safe,
+            false => State::NotSafe,
+        };
+        Self {
+            safe,
+            state,
+            facts,
+            lines,
+        }
     }
 
     /// What is not safe: the line and its state.
@@ -138,12 +167,17 @@ impl fmt::Display for Report {
         }
         let warnings = self.lines.iter();
         let warnings = warnings.filter(|line| line.level == Level::Warn).count();
-        if self.safe && warnings > 0 {
+        if self.state == State::Failover {
+            write!(
+                f,
+                "{WARN}failover{WARN:#}: the secondary is open, and the primary does not answer; nothing else must be done until it is back"
+            )
+        } else if self.safe && warnings > 0 {
             let plural = if warnings == 1 { "" } else { "s" };
             write!(f, "{GOOD}safe{GOOD:#}, with {warnings} warning{plural}")
         } else if self.safe {
             write!(f, "{GOOD}safe{GOOD:#}")
-        } else if self.facts.is_primary_lost() && self.facts.is_secondary_open() {
+        } else if self.facts.is_failover() {
             write!(
                 f,
                 "{WARN}failover{WARN:#}: the secondary is open, and the primary does not answer; see the lines marked ACT"

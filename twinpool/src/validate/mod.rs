@@ -15,7 +15,6 @@ use shared::aws::RetryPolicy;
 use shared::cognito::pool::Pool;
 use shared::import_csv::rules::Rules;
 use shared::import_csv::saved;
-use shared::pool_id::PoolId;
 
 use self::check::Check;
 use self::report::Report;
@@ -23,6 +22,7 @@ use self::source::{open, read_text, unusable};
 use self::spreadsheet::SpreadsheetNote;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
+use crate::pools::OnePool;
 
 /// Check import files as Cognito would check them, before they are uploaded. Changes nothing.
 ///
@@ -35,26 +35,31 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The pool that the files are for. Its header and its settings are read.
-    #[arg(long, value_name = "POOL_ID", required_unless_present = "rules")]
-    pool: Option<PoolId>,
+    #[command(flatten)]
+    pool: OnePool,
 
-    /// Instead of --pool, together with --rules: the pool's header, saved earlier, or the template from the Cognito console.
-    #[arg(long, value_name = "FILE", requires = "rules", conflicts_with = "pool")]
+    /// Instead of a pool, together with --rules: the pool's header, saved earlier, or the template from the Cognito console.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "rules",
+        conflicts_with = "one-pool"
+    )]
     header: Option<PathBuf>,
 
-    /// Instead of --pool, together with --header: the pool's settings, saved earlier.
+    /// Instead of a pool, together with --header: the pool's settings, saved earlier.
     #[arg(
         long,
         value_name = "FILE",
         requires = "header",
-        conflicts_with = "pool"
+        conflicts_with = "one-pool"
     )]
     rules: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
-Example:
+Examples:
+  twinpool validate newcomers-0001.csv --primary      if twinpool.toml or TWINPOOL_PRIMARY is there
   twinpool validate newcomers-0001.csv --pool ap-northeast-1_AbCdEf123
 
 Exit codes:
@@ -111,20 +116,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
 
 /// Reads the rules from the pool, or from the files that were saved earlier.
 async fn read_rules(args: &Args, context: &Context) -> Result<Rules, Failure> {
-    let (pool, header) = match (&args.pool, &args.header, &args.rules) {
-        (Some(id), _, _) => {
-            let client = context.sdk().await?.cognito(id, RetryPolicy::NO_RETRY);
-            let until = Instant::now() + POOL_READ_TIME_LIMIT;
-            let pool = Pool::rate_limited(client, id.clone(), CALLS_PER_SECOND, until);
-            (pool.describe().await?, pool.csv_header().await?)
-        }
-        (None, Some(header), Some(rules)) => (
+    let (pool, header) = match (&args.header, &args.rules) {
+        (Some(header), Some(rules)) => (
             saved::pool(&read_text(rules)?).map_err(|error| unusable(rules, error))?,
             saved::header(&read_text(header)?).map_err(|error| unusable(header, error))?,
         ),
-        _ => {
-            let message = "give either --pool, or --header and --rules";
+        _ if args.pool.is_none() => {
+            let message = "nothing says for which pool the files are; give --pool ID, --primary or --secondary, or --header and --rules";
             return Err(Failure::Usage(message.to_owned()));
+        }
+        _ => {
+            let id = args.pool.choose(None, context)?;
+            let client = context.sdk().await?.cognito(&id, RetryPolicy::NO_RETRY);
+            let until = Instant::now() + POOL_READ_TIME_LIMIT;
+            let pool = Pool::rate_limited(client, id, CALLS_PER_SECOND, until);
+            (pool.describe().await?, pool.csv_header().await?)
         }
     };
     Rules::of(&pool, &header).map_err(|error| match &args.header {

@@ -1,12 +1,15 @@
 //! What a request is for: the service, the operation and the resource.
 
 use hyper::Method;
+use hyper::header::CONTENT_TYPE;
+use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use serde_json::Value;
 
 use super::pages::Page;
 use crate::faults::Service;
 use crate::s3::Target;
+use crate::stacks::Query;
 
 /// The prefix of the operation in the header `x-amz-target`, by service.
 // botocore of each service: targetPrefix [D].
@@ -28,6 +31,8 @@ pub(super) enum Address {
     },
     /// A hosted page of Cognito, or a public document of a pool.
     Page(Page),
+    /// A call to CloudFormation, which speaks the query protocol.
+    Query(Query),
     /// The CSV of an import job, sent to a pre-signed URL.
     Upload,
     S3(Target),
@@ -52,6 +57,13 @@ impl Address {
                 body: serde_json::from_slice(body).ok(),
             };
         }
+        let form = |kind: &HeaderValue| {
+            kind.as_bytes()
+                .starts_with(b"application/x-www-form-urlencoded")
+        };
+        if parts.method == Method::POST && parts.headers.get(CONTENT_TYPE).is_some_and(form) {
+            return Self::Query(Query::of(body));
+        }
         if parts.method == Method::PUT && parts.uri.path().starts_with(UPLOAD) {
             return Self::Upload;
         }
@@ -62,6 +74,7 @@ impl Address {
         match self {
             Self::Json { service, .. } => *service,
             Self::Upload | Self::Page(_) => Service::Cognito,
+            Self::Query(_) => Service::CloudFormation,
             Self::S3(_) => Service::S3,
         }
     }
@@ -70,6 +83,7 @@ impl Address {
         match self {
             Self::Json { operation, .. } => operation,
             Self::Page(page) => &page.path,
+            Self::Query(query) => query.get("Action"),
             Self::Upload => "Upload",
             Self::S3(target) => target.operation,
         }
@@ -90,6 +104,7 @@ impl Address {
             .unwrap_or_default()
             .to_owned(),
             Self::Page(page) => page.resource().to_owned(),
+            Self::Query(query) => query.get("StackName").to_owned(),
             Self::Upload => String::new(),
             Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
             Self::S3(target) => format!("{}/{}", target.bucket, target.key),

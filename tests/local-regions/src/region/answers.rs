@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Reset;
 use crate::faults::Service;
 use crate::s3;
+use crate::stacks;
 
 pub(super) fn answered(status: StatusCode, body: &Value) -> Response<Body> {
     Response::builder()
@@ -30,6 +31,7 @@ pub(super) fn refused(service: Service, status: u16, code: &str, message: &str) 
         Service::Cognito | Service::Logs | Service::Waf => {
             answered(status, &json!({ "__type": code, "message": message }))
         }
+        Service::CloudFormation => stacks::error(status.as_u16(), code, message),
         Service::S3 => s3::error(status, code, message),
     }
 }
@@ -40,8 +42,9 @@ pub(super) fn throttled(service: Service) -> Response<Body> {
         Service::Cognito => refused(service, 400, "TooManyRequestsException", "Rate exceeded"),
         // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: SlowDown, 503.
         Service::S3 => refused(service, 503, "SlowDown", "Please reduce your request rate."),
+        // https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/CommonErrors.html: ThrottlingException, 400.
         // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/CommonErrors.html: ThrottlingException, 400; WAF's alike.
-        Service::Logs | Service::Waf => {
+        Service::Logs | Service::Waf | Service::CloudFormation => {
             refused(service, 400, "ThrottlingException", "Rate exceeded")
         }
     }

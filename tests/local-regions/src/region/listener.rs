@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::address::Address;
 use super::answers::refused;
+use super::pages::Page;
 use super::{Region, Reset};
 use crate::faults::Service;
 use crate::signature::{Refusal, Scope};
@@ -54,7 +55,10 @@ async fn route(
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Reset)?.to_bytes();
     let Some(scope) = Scope::of(&parts) else {
-        return regions[home].serve(parts, body).await;
+        // In AWS, the host name says the region. Here, the id of the pool whose document it is says it.
+        let of_pool = Page::of(&parts, &body).and_then(|page| page.region().map(str::to_owned));
+        let named = of_pool.and_then(|name| regions.iter().find(|region| region.name() == name));
+        return named.unwrap_or(&regions[home]).serve(parts, body).await;
     };
     let names = Service::ALL.map(Service::signing_name);
     if !names.contains(&scope.service) {

@@ -1,7 +1,8 @@
 //! One region of AWS, and the listeners through which all regions are reached.
 //!
 //! A function has one `AWS_ENDPOINT_URL` and calls two regions. Therefore a signed request is served by the region in its
-//! credential scope, whichever listener it reached, and an unsigned one by the region of the listener.
+//! credential scope, whichever listener it reached, a public document of a pool by the region that the pool's id names, and any other
+//! unsigned request by the region of the listener.
 
 mod address;
 mod answers;
@@ -37,6 +38,7 @@ use crate::lambda::Lambda;
 use crate::logs;
 use crate::s3::{self, Notification, S3};
 use crate::signature::{self, Scope};
+use crate::stacks::Stacks;
 use crate::waf::{Inspected, Waf};
 
 /// The AWS account that owns everything.
@@ -59,6 +61,7 @@ struct Inner {
     faults: Faults,
     loss: watch::Sender<Option<Loss>>,
     waf: Waf,
+    stacks: Stacks,
     calls: Calls,
     http: SharedHttpClient,
 }
@@ -136,6 +139,7 @@ impl Region {
             faults: Faults::default(),
             loss: watch::Sender::new(None),
             waf: Waf::default(),
+            stacks: Stacks::default(),
             calls,
             http: http.build_https(),
         };
@@ -197,6 +201,11 @@ impl Region {
     /// The web ACLs.
     pub fn waf(&self) -> &Waf {
         &self.0.waf
+    }
+
+    /// The stacks that CloudFormation describes.
+    pub fn stacks(&self) -> &Stacks {
+        &self.0.stacks
     }
 
     /// The SDK configuration of a client of this region.
@@ -295,6 +304,12 @@ impl Region {
                 }
                 self.0.s3.call(Request::from_parts(parts, body)).await
             }
+            Address::Query(query) => {
+                match signature::verify(&parts, &body, Service::CloudFormation.signing_name()) {
+                    Ok(()) => self.0.stacks.call(&query),
+                    Err(e) => refused(Service::CloudFormation, 403, e.code(), &e.to_string()),
+                }
+            }
             // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: MissingContentLength, 411.
             Address::Upload if !parts.headers.contains_key(CONTENT_LENGTH) => s3::error(
                 StatusCode::LENGTH_REQUIRED,
@@ -355,7 +370,9 @@ impl Region {
                     }
                     Service::Waf => self.0.waf.call(cognito, &operation, body),
                     Service::Logs => logs::call(cognito, self.name(), &operation, body),
-                    Service::S3 => unreachable!("S3 has no target"),
+                    Service::S3 | Service::CloudFormation => {
+                        unreachable!("it has no target")
+                    }
                 };
                 match answer {
                     Ok(answer) => answered(StatusCode::OK, &answer),

@@ -76,6 +76,11 @@ impl Page {
         })
     }
 
+    /// The region of the pool whose public document it is.
+    pub(super) fn region(&self) -> Option<&str> {
+        Some(self.pool.as_deref()?.split_once('_')?.0)
+    }
+
     /// What the request names: a pool or an app client.
     pub(super) fn resource(&self) -> &str {
         let named = self.pool.as_ref().or(self.client.as_ref());

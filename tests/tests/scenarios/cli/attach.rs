@@ -196,7 +196,7 @@ async fn a_pool_is_not_changed_while_users_are_imported() {
 
         let ran = attach(&world, &[]).await;
 
-        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(ran.code, 4, "{ran:?}");
         assert!(ran.stderr.contains("import is running"), "{ran:?}");
         assert_eq!(settings(&world), before);
     }
@@ -224,7 +224,7 @@ async fn a_pool_that_somebody_else_is_changing_is_left_to_them() {
     let changed = attach(&world, &[]).await;
 
     for ran in [refused, changed] {
-        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(ran.code, 4, "{ran:?}");
         assert!(ran.stderr.contains("run the command again"), "{ran:?}");
     }
     assert_eq!(updates(&world), 0);

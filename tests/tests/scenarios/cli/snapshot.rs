@@ -7,6 +7,7 @@ use local_regions::cognito::UserStatus;
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{SNAPSHOTS, World};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::snapshot::clocks::taken_by_a_fast_clock;
@@ -123,9 +124,34 @@ async fn while_another_worker_is_at_it_nothing_is_done() {
 
     let ran = snapshot(&world, &[]).await;
 
-    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.code, 4, "{ran:?}");
     assert_eq!(ran.json()["status"], "held");
     assert_eq!(object(&world, "lease.json"), Some(lease));
+}
+
+#[tokio::test]
+async fn where_there_is_no_terminal_a_line_now_and_then_says_how_far_it_is() {
+    let world = world().await;
+    populate(&world, 0..200);
+    let hangs = Fault::on(Service::Cognito, "ListUsers", Kind::Hang);
+    world.osaka.faults().add(hangs);
+    let mut command = twinpool_command(&world).await;
+    let pool = world.secondary.id.as_str();
+    command.args(["snapshot", "--pool", pool, "--bucket", SNAPSHOTS]);
+    let mut snapshot = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+
+    let mut stderr = BufReader::new(snapshot.stderr.take().expect("piped")).lines();
+    let mut line = stderr.next_line().await.unwrap().unwrap_or_default();
+    // Beside the lines of the progress, there are warnings about the pool that does not answer.
+    while !line.contains("users listed") {
+        line = stderr.next_line().await.unwrap().expect("it goes on");
+    }
+
+    assert_eq!(line, "users listed: 0 of 200");
 }
 
 #[tokio::test]
@@ -149,7 +175,7 @@ async fn an_interruption_is_told_with_how_it_goes_on() {
     assert!(interrupted.await.unwrap().success());
     let output = snapshot.wait_with_output().await.unwrap();
 
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
         stderr.contains("three minutes; then the same command"),

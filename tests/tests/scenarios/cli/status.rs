@@ -97,7 +97,7 @@ async fn once_the_fence_is_open_a_failover_is_called_one_and_opening_it_is_not_a
 
     let ran = status(&world, &[]).await;
 
-    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
         ran.stdout.contains("open, as it should be in a failover"),
         "{ran:?}"
@@ -107,6 +107,62 @@ async fn once_the_fence_is_open_a_failover_is_called_one_and_opening_it_is_not_a
         "{ran:?}"
     );
     assert!(!ran.stdout.contains("open the fence"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_a_monitor_when_something_must_be_done_in_a_failover_too() {
+    let world = world().await;
+    world.osaka.close_fence();
+    snapshot(&world).await.unwrap();
+    put_reconcile_report(&world, SignedDuration::from_hours(2), json!({})).await;
+
+    let quiet = status_json(&world).await;
+    world.tokyo.lose(Loss::Refuse);
+    let lost = status_json(&world).await;
+    world.osaka.open_fence();
+    let failover = status_json(&world).await;
+    let client = world.osaka.cognito_client();
+    let detach = client.update_user_pool().user_pool_id(&world.secondary.id);
+    detach.send().await.unwrap();
+    let detached = status_json(&world).await;
+
+    for ((code, status), expected, state) in [
+        (&quiet, 0, "safe"),
+        (&lost, 1, "not-safe"),
+        (&failover, 0, "failover"),
+        (&detached, 1, "not-safe"),
+    ] {
+        assert_eq!(
+            (*code, &status["state"]),
+            (expected, &json!(state)),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_the_loss_of_what_serves_people_is_a_lost_region() {
+    let world = world().await;
+    world.osaka.close_fence();
+    let tokyo = world.tokyo.faults();
+    tokyo.add(Fault::on(
+        Service::Cognito,
+        "DescribeUserPool",
+        Kind::Refuse,
+    ));
+    let (_, administration) = status_json(&world).await;
+    tokyo.clear();
+    let keys = format!("/{}/.well-known/jwks.json", world.primary.id);
+    tokyo.add(Fault::on(Service::Cognito, &keys, Kind::Refuse));
+    let (_, people) = status_json(&world).await;
+
+    let to_do = |status| line(status, "primary pool")["to_do"].to_string();
+    assert!(
+        to_do(&administration).contains("no reason for a failover"),
+        "{administration}"
+    );
+    assert_eq!(line(&administration, "fence")["to_do"], Value::Null);
+    assert!(to_do(&people).contains("open the fence"), "{people}");
 }
 
 #[tokio::test]

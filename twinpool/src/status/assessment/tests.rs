@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::cognito::public_keys::Reach;
 
 use super::{
     Level, Line, RECONCILE_AGE_ALARM, RECORD_AGE_ALARM, SNAPSHOT_AGE_ALARM, assess, format_age,
@@ -66,7 +67,9 @@ fn facts() -> Facts {
         primary_pool: "ap-northeast-1_Primary01".parse().unwrap(),
         secondary_pool: "ap-northeast-3_Secondary".parse().unwrap(),
         primary: pool(),
+        primary_keys: Reach::Serves,
         secondary: pool(),
+        secondary_keys: Reach::Serves,
         outbox: Some(nothing()),
         conflicts: Some(nothing()),
         journal: Asked::Known(Journal::default()),
@@ -91,6 +94,10 @@ fn lost<T>() -> Asked<T> {
         error: "no connection".into(),
         no_answer: true,
     })
+}
+
+fn unreachable() -> Reach {
+    Reach::Unreachable("no connection".into())
 }
 
 fn refused<T>() -> Asked<T> {
@@ -138,6 +145,7 @@ fn a_trigger_that_is_detached_is_wrong_and_an_unknown_one_a_warning() {
     assert_eq!(line(&other, "secondary trigger").level, Level::Good);
     let lost = assess(&Facts {
         primary: lost(),
+        primary_keys: unreachable(),
         ..facts()
     });
     assert!(lost.iter().all(|line| line.what != "primary trigger"));
@@ -166,6 +174,7 @@ fn people_who_cannot_reset_their_password_in_a_failover_are_counted() {
 fn when_the_primary_is_lost_the_advice_is_to_open_the_fence() {
     let facts = Facts {
         primary: lost(),
+        primary_keys: unreachable(),
         outbox: Some(lost()),
         conflicts: Some(lost()),
         ..facts()
@@ -190,6 +199,7 @@ fn an_open_fence_is_good_only_while_the_primary_is_lost() {
     };
     let failover = Facts {
         primary: lost(),
+        primary_keys: unreachable(),
         ..open.clone()
     };
 
@@ -315,6 +325,7 @@ fn newcomers_are_a_warning_once_the_primary_answers() {
     };
     let failover = Facts {
         primary: lost(),
+        primary_keys: unreachable(),
         ..back.clone()
     };
 
@@ -341,6 +352,7 @@ fn a_secondary_that_was_never_reconciled_is_not_safe_and_the_command_is_shown() 
     };
     let in_a_failover = Facts {
         primary: lost(),
+        primary_keys: unreachable(),
         ..never.clone()
     };
 
@@ -365,6 +377,7 @@ fn a_run_of_reconcile_raises_an_alarm_after_three_hours_unless_the_primary_is_lo
     let late = since(RECONCILE_AGE_ALARM + SignedDuration::from_secs(1));
     let in_a_failover = Facts {
         primary: lost(),
+        primary_keys: unreachable(),
         ..late.clone()
     };
 
@@ -398,4 +411,65 @@ fn whom_reconcile_reported_is_a_warning_and_what_it_holds_back_is_wrong() {
     assert_eq!(held.level, Level::Wrong);
     let accept = format!("--accept {RUN}");
     assert!(held.to_do.unwrap().contains(&accept));
+}
+
+#[test]
+fn what_is_in_the_primary_region_is_no_reason_to_act_in_a_failover_and_anything_else_is() {
+    let failover = Facts {
+        primary: lost(),
+        primary_keys: unreachable(),
+        outbox: Some(lost()),
+        conflicts: Some(lost()),
+        fence: Asked::Known(Fence::Open),
+        ..facts()
+    };
+    let old = Asked::Known(Some(Snapshot {
+        started_at: ago(SNAPSHOT_AGE_ALARM + SignedDuration::from_hours(1)),
+        ..match facts().snapshot {
+            Asked::Known(Some(snapshot)) => snapshot,
+            _ => panic!("a quiet day has a snapshot"),
+        }
+    }));
+    let is_wrong = |facts: &Facts| assess(facts).iter().any(|it| it.level == Level::Wrong);
+
+    assert!(!is_wrong(&failover));
+    for what in ["primary pool", "outbox", "conflicts"] {
+        assert_eq!(line(&failover, what).level, Level::Warn, "{what}");
+    }
+    assert!(is_wrong(&Facts {
+        snapshot: old,
+        ..failover
+    }));
+}
+
+#[test]
+fn only_what_serves_people_tells_that_a_region_is_lost() {
+    let administration = Facts {
+        primary: lost(),
+        ..facts()
+    };
+    let people = Facts {
+        primary_keys: unreachable(),
+        ..facts()
+    };
+
+    assert!(!administration.is_primary_lost());
+    let pool = line(&administration, "primary pool");
+    assert_eq!(pool.level, Level::Wrong);
+    assert!(pool.to_do.unwrap().contains("no reason for a failover"));
+    assert!(people.is_primary_lost());
+    assert_eq!(line(&people, "primary pool").level, Level::Wrong);
+}
+
+#[test]
+fn public_keys_that_are_refused_are_a_warning() {
+    let refused = Facts {
+        secondary_keys: Reach::Refuses(403),
+        ..facts()
+    };
+
+    let pool = line(&refused, "secondary pool");
+
+    assert_eq!(pool.level, Level::Warn);
+    assert!(pool.state.contains("403"), "{}", pool.state);
 }
