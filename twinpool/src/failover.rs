@@ -150,16 +150,24 @@ impl Options {
         Ok(recorder)
     }
 
-    /// Shows the evidence at the end of a command, and writes the page.
+    /// Shows the evidence at the end of a command, also of one that failed, and writes the page.
     ///
     /// # Errors
     ///
-    /// The result or the page cannot be written.
-    pub async fn finish(&self, recorder: &Recorder, context: &Context) -> Result<(), Failure> {
-        if let Some(file) = &self.report {
-            recorder.write_page(file).await?;
-        }
-        context.terminal.show(&recorder.evidence().await)
+    /// The command failed, or the result or the page cannot be written.
+    pub async fn finish(
+        &self,
+        done: Result<(), Failure>,
+        recorder: &Recorder,
+        context: &Context,
+    ) -> Result<Verdict, Failure> {
+        let page = match &self.report {
+            Some(file) => recorder.write_page(file).await,
+            None => Ok(()),
+        };
+        let shown = context.terminal.show(&recorder.evidence().await);
+        // Why the command failed counts more than a page that cannot be written.
+        done.and(shown).and(page).map(|()| Verdict::Good)
     }
 
     /// The state of the fence; none if the pool has no web ACL.
@@ -417,8 +425,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let done = recorder
         .carry_out(failover(&recorder, &options, &sdk, &report, context))
         .await;
-    options.finish(&recorder, context).await?;
-    done.map(|()| Verdict::Good)
+    options.finish(done, &recorder, context).await
 }
 
 /// The steps, after somebody has said yes. All of them are done again when a run goes on: each finds out what there is to do.

@@ -174,8 +174,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let done = recorder
         .carry_out(failback.carry_out(&report, accepted))
         .await;
-    options.finish(&recorder, context).await?;
-    done.map(|()| Verdict::Good)
+    options.finish(done, &recorder, context).await
 }
 
 /// Makes sure that people can return.

@@ -13,7 +13,7 @@ use harness::visitor::Visitor;
 use local_regions::cognito::{Pool, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
-use local_regions::world::{IMPORT_LOGS_ROLE, OSAKA, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World};
+use local_regions::world::{IMPORT_LOGS_ROLE, OUTBOX, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use shared::aws::RateLimiter;

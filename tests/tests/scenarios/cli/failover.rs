@@ -311,7 +311,7 @@ async fn of_two_operators_the_second_is_told_that_the_first_is_at_it() {
         failover(&world, &["--yes"]).await,
         failback(&world, &["--yes"]).await,
     ] {
-        assert_eq!(second.code, 1, "{second:?}");
+        assert_eq!(second.code, 4, "{second:?}");
         assert!(second.stderr.contains("busy: hanako"), "{second:?}");
     }
     first.kill().await.unwrap();
@@ -547,7 +547,7 @@ async fn a_fence_that_somebody_opened_in_between_means_that_newcomers_are_looked
         .put_user(&world.secondary.id, person(5));
     let yes = ["--yes", "--prefer", "secondary"];
     assert_eq!(failback(&world, &yes).await.code, 1);
-    assert_eq!(run(&world, &["fence", "open"]).await.code, 0);
+    assert_eq!(run(&world, &["fence", "open", "--yes"]).await.code, 0);
     newcomer(&world, 6, person(6)).await;
 
     let ran = failback(&world, &[&yes[..], &["--accept", &sub(5)]].concat()).await;

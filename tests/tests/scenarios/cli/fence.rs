@@ -24,6 +24,7 @@ async fn fence(world: &World, action: &str, more: &[&str]) -> Ran {
         &world.secondary.id,
         "--output",
         "json",
+        "--yes",
     ];
     twinpool(world, &[&fence[..], more].concat()).await
 }
