@@ -6,6 +6,11 @@ BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 
+# cdk runs in cdk/, so a relative path would mean another file there.
+ifneq ($(TWINPOOL_CONFIG),)
+export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
+endif
+
 .PHONY: bench build chaos deploy deploy-local drill lint lint-templates regions test
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
@@ -37,6 +42,7 @@ regions: build
 	$(BUILT)/regions
 
 # Deploys the stacks to AWS. Fill in cdk/twinpool.config.ts first. make deploy ARGS="--require-approval never"
+# Another pair of pools has another configuration: make deploy TWINPOOL_CONFIG=cdk/orders.config.ts
 deploy: cdk/node_modules
 	cd cdk && npm run --silent deploy -- $(ARGS)
 

@@ -9,7 +9,7 @@ import { type Configuration, hasTwin } from './configuration.ts';
 import type { Monitoring } from './monitoring.ts';
 import { attach, type Pool } from './pool.ts';
 import { EVERY_MINUTE, Schedule } from './schedule.ts';
-import { RECONCILE_LIFECYCLE, type SnapshotLocation, Store } from './store.ts';
+import { type SnapshotLocation, Store, snapshotLifecycle } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
 
 /** Key prefix of the sign-up records. A new object below it starts the worker. */
@@ -42,16 +42,7 @@ export class Backup extends Construct {
     const bucketArn = stack.formatArn({ service: 's3', region: '', account: '', resource: bucketName });
     const store = new Store(this, 'Snapshots', {
       bucketName,
-      lifecycleRules: [
-        // No rule can spare the snapshot that latest.json names. When it has expired, the next one counts as shrunk until somebody
-        // accepts it.
-        { id: 'snapshots', prefix: 'snapshots/', expiration: Duration.days(configuration.snapshotDays) },
-        // Intermediate results of snapshots and reconciles that take more than one invocation. They are not needed once these are
-        // complete.
-        { id: 'parts', prefix: 'parts/', expiration: Duration.days(7) },
-        // A pool without a twin is not reconciled.
-        ...(hasTwin(configuration) ? RECONCILE_LIFECYCLE : []),
-      ],
+      lifecycleRules: snapshotLifecycle({ snapshotDays: configuration.snapshotDays, twin: hasTwin(configuration) }),
     });
     this.snapshots = { bucketName, bucketArn, keyArn: store.key.keyArn, region: stack.region };
     const arns = { 'snapshot-bucket': bucketArn, 'key-of-snapshot-bucket': store.key.keyArn };

@@ -24,20 +24,21 @@ export const PUBLIC_DOCUMENTS = ['/.well-known/jwks.json', '/.well-known/openid-
 export class Fence extends Construct {
   readonly arn: string;
 
-  constructor(scope: Construct, id: string, pool: Pool) {
+  /** `name` begins the names of the metrics that AWS WAF counts requests with, which are unique in a region by nothing else. */
+  constructor(scope: Construct, id: string, pool: Pool, name: string) {
     super(scope, id);
     const acl = new CfnWebACL(this, 'WebAcl', {
       description: 'Fence of the secondary pool: closed to the public on a normal day',
       scope: 'REGIONAL',
       defaultAction: { block: {} },
-      visibilityConfig: visibility('twinpool-fence-blocked'),
+      visibilityConfig: visibility(`${name}-fence-blocked`),
       tags: [{ key: FENCE_TAG, value: 'secondary-pool' }],
       rules: [
         {
           name: 'public-documents',
           priority: 0,
           action: { allow: {} },
-          visibilityConfig: visibility('twinpool-fence-allowed'),
+          visibilityConfig: visibility(`${name}-fence-allowed`),
           statement: {
             orStatement: {
               statements: PUBLIC_DOCUMENTS.map((document) => ({

@@ -8,7 +8,7 @@ import { Monitoring } from './monitoring.ts';
 import { attach, createOrReferToPool, referToPool } from './pool.ts';
 import { Restore } from './restore.ts';
 import { EVERY_MINUTE, RECONCILE, Schedule } from './schedule.ts';
-import { type SnapshotLocation, Store } from './store.ts';
+import { OUTBOX_LIFECYCLE, type SnapshotLocation, Store } from './store.ts';
 import { type CodeOf, TwinpoolFunction } from './twinpool-function.ts';
 
 export class PrimaryStack extends Stack {
@@ -21,7 +21,7 @@ export class PrimaryStack extends Stack {
     const { primary, secondary, variables } = configuration;
     const pool = createOrReferToPool(this, primary, configuration);
     const twin = referToPool(this, secondary);
-    const outbox = new Store(this, 'Outbox');
+    const outbox = new Store(this, 'Outbox', { lifecycleRules: OUTBOX_LIFECYCLE });
     const arns = {
       'outbox-bucket': outbox.bucket.bucketArn,
       'key-of-outbox-bucket': outbox.key.keyArn,

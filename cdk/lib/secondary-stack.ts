@@ -3,7 +3,7 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Backup } from './backup.ts';
-import type { ConfigurationWithTwin } from './configuration.ts';
+import { type ConfigurationWithTwin, DEFAULT_NAME } from './configuration.ts';
 import { Fence } from './fence.ts';
 import { ImportLogsRole } from './import-logs-role.ts';
 import { Monitoring } from './monitoring.ts';
@@ -26,7 +26,7 @@ export class SecondaryStack extends Stack {
     });
 
     const hasFence = secondary.pool === 'new' || secondary.fence === true;
-    const fence = hasFence ? new Fence(this, 'Fence', pool) : undefined;
+    const fence = hasFence ? new Fence(this, 'Fence', pool, metricPrefix(configuration)) : undefined;
 
     new CfnOutput(this, 'UserPoolId', { value: pool.id, description: 'The secondary pool' });
     if (fence) {
@@ -36,4 +36,9 @@ export class SecondaryStack extends Stack {
       });
     }
   }
+}
+
+/** How the names of the fence's metrics begin. Another prefix would change the fence of a deployment without a name, which closes it. */
+function metricPrefix({ name = DEFAULT_NAME }: ConfigurationWithTwin): string {
+  return name === DEFAULT_NAME ? 'twinpool' : name;
 }

@@ -6,20 +6,55 @@ import { BlockPublicAccess, Bucket, BucketEncryption, type LifecycleRule, Object
 import { Construct } from 'constructs';
 
 /**
- * How long the objects of reconcile are kept in the snapshot bucket.
+ * How long the objects of the snapshot bucket are kept. docs/deploy.md has the same as a table, with who may read them.
  *
- * `withheld/` has no rule, and must not get one. A record there is the only memory of whom twinpool has disabled, and S3 cannot tell the
- * record of somebody who is still disabled, and will be enabled again, from that of somebody who was deleted long ago, whom only
- * `twinpool restore --withheld` brings back.
+ * Some have no rule, and must not get one:
+ * - `journal/` says who has used the secondary pool, and what they were then. Reconcile would overwrite what somebody changed there if
+ *   their record had expired. A record lives as long as its person's user; `twinpool forget` removes it.
+ * - `withheld/` is the only memory of whom twinpool has disabled, and S3 cannot tell the record of somebody who is still disabled, and
+ *   will be enabled again, from that of somebody who was deleted long ago, whom only `twinpool restore --withheld` brings back.
+ *   `twinpool forget` removes a record.
+ * - `forgotten/` keeps a person from being made again, also from a copy that is older than every rule here. It contains a hash.
+ * - Pointers and leases (`latest.json`, `restores/open.json` and so on) are small, and contain nobody. The names of runs begin with
+ *   their year, so the prefixes below spare them.
  */
-export const RECONCILE_LIFECYCLE: LifecycleRule[] = [
+export function snapshotLifecycle({ snapshotDays, twin }: { snapshotDays: number; twin: boolean }): LifecycleRule[] {
+  return [
+    // No rule can spare the snapshot that latest.json names. When it has expired, the next one counts as shrunk until somebody accepts
+    // it.
+    expire('snapshots', 'snapshots/', snapshotDays),
+    // Intermediate results of snapshots and reconciles that take more than one invocation. They are not needed once these are complete.
+    expire('parts', 'parts/', 7),
+    // The import files contain the same people as the snapshot that they were made of, so they are kept no longer.
+    expire('restores', 'restores/2', snapshotDays),
+    // A pool without a twin is not reconciled, and has no failover.
+    ...(twin ? TWIN_LIFECYCLE : []),
+  ];
+}
+
+const TWIN_LIFECYCLE: LifecycleRule[] = [
   // Reports and changes of a run, which contain no values: a year, so that a yearly audit finds when somebody was disabled or deleted.
-  // The id of a run begins with its year, so this prefix spares reconciles/latest.json and reconciles/lease.json.
-  { id: 'reconciles', prefix: 'reconciles/2', expiration: Duration.days(365) },
+  expire('reconciles', 'reconciles/2', 365),
+  // Hashes of values that the secondary pool has refused. Without its hash, a value is tried once more.
+  expire('refused', 'reconciles/refused/', 365),
   // The snapshot of the primary pool, and the import files and report of the fill that was made of it: all data of all people. A fill
   // that was interrupted goes on with a snapshot of the same day; after that, they only help to find out why somebody was not brought.
-  { id: 'fills', prefix: 'fills/', expiration: Duration.days(30) },
+  expire('fills', 'fills/', 30),
+  // The evidence of a failover and a failback: who ran what and when, and counts. Audits ask for it for years.
+  expire('failovers', 'failovers/2', 5 * 365),
 ];
+
+/**
+ * How long the objects of the outbox bucket are kept. `outbox/` has no rule: a record there is somebody who is nowhere else yet.
+ *
+ * A conflict contains the attributes of a person who could not be replicated. Whoever is still missing is found by every reconcile, so
+ * nobody is overlooked when the record expires.
+ */
+export const OUTBOX_LIFECYCLE: LifecycleRule[] = [expire('conflicts', 'conflicts/', 90)];
+
+function expire(id: string, prefix: string, days: number): LifecycleRule {
+  return { id, prefix, expiration: Duration.days(days) };
+}
 
 export interface StoreProps {
   /** Only if the name must be known before the bucket exists. CloudFormation generates a name otherwise. */
@@ -73,8 +108,8 @@ export class Store extends Construct {
     Validations.of(this.bucket).acknowledge({
       id: 'AwsSolutions-S1',
       reason:
-        "Only twinpool's own roles can access the bucket. CloudTrail data events record every access with its caller. Server access logs " +
-        "are best effort, and would copy object keys, which contain people's sub, to a place that this key does not protect.",
+        "Server access logs are best effort, and would copy object keys, which contain people's sub, to a place that this key does not " +
+        'protect. Who read an object is recorded only if a trail of the account has data events for the bucket: docs/deploy.md says how.',
     });
   }
 }
