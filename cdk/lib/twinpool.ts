@@ -4,10 +4,11 @@
 import { Annotations, type App, type Stack, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { type Configuration, type ConfigurationWithTwin, DEFAULT_NAME, hasTwin } from './configuration.ts';
+import { acknowledgeFindings } from './constructs/nag.ts';
 import { PrimaryStack } from './primary-stack.ts';
 import { SecondaryStack } from './secondary-stack.ts';
 import { SingleStack } from './single-stack.ts';
-import type { CodeOf } from './twinpool-function.ts';
+import type { CodeOf } from './stack.ts';
 
 /** The context with which `make deploy` says that it deploys the primary stack afterwards. */
 export const BOTH_STACKS = 'twinpool:both-stacks';
@@ -35,6 +36,7 @@ export function createStacks(app: App, configuration: Configuration, codeOf: Cod
           env(configuration.primary.region),
         ),
       ];
+  acknowledgeFindings(app);
   if (!configuration.alarmEmail) {
     for (const stack of stacks) {
       Annotations.of(stack).addWarningV2(

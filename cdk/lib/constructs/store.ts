@@ -1,6 +1,6 @@
 // A bucket and its encryption key. Both are kept when the stack is deleted, because the data in them exists nowhere else.
 
-import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { BlockPublicAccess, Bucket, BucketEncryption, type LifecycleRule, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
@@ -18,30 +18,30 @@ import { Construct } from 'constructs';
  * - Pointers and leases (`latest.json`, `restores/open.json` and so on) are small, and contain nobody. The names of runs begin with
  *   their year, so the prefixes below spare them.
  */
-export function snapshotLifecycle({ snapshotDays, twin }: { snapshotDays: number; twin: boolean }): LifecycleRule[] {
+export function snapshotLifecycle(retention: Duration, hasTwin: boolean): LifecycleRule[] {
   return [
     // No rule can spare the snapshot that latest.json names. When it has expired, the next one counts as shrunk until somebody accepts
     // it.
-    expire('snapshots', 'snapshots/', snapshotDays),
+    expire('snapshots', 'snapshots/', retention),
     // Intermediate results of snapshots and reconciles that take more than one invocation. They are not needed once these are complete.
-    expire('parts', 'parts/', 7),
+    expire('parts', 'parts/', Duration.days(7)),
     // The import files contain the same people as the snapshot that they were made of, so they are kept no longer.
-    expire('restores', 'restores/2', snapshotDays),
+    expire('restores', 'restores/2', retention),
     // A pool without a twin is not reconciled, and has no failover.
-    ...(twin ? TWIN_LIFECYCLE : []),
+    ...(hasTwin ? TWIN_LIFECYCLE : []),
   ];
 }
 
 const TWIN_LIFECYCLE: LifecycleRule[] = [
   // Reports and changes of a run, which contain no values: a year, so that a yearly audit finds when somebody was disabled or deleted.
-  expire('reconciles', 'reconciles/2', 365),
+  expire('reconciles', 'reconciles/2', Duration.days(365)),
   // Hashes of values that the secondary pool has refused. Without its hash, a value is tried once more.
-  expire('refused', 'reconciles/refused/', 365),
+  expire('refused', 'reconciles/refused/', Duration.days(365)),
   // The snapshot of the primary pool, and the import files and report of the fill that was made of it: all data of all people. A fill
   // that was interrupted goes on with a snapshot of the same day; after that, they only help to find out why somebody was not brought.
-  expire('fills', 'fills/', 30),
+  expire('fills', 'fills/', Duration.days(30)),
   // The evidence of a failover and a failback: who ran what and when, and counts. Audits ask for it for years.
-  expire('failovers', 'failovers/2', 5 * 365),
+  expire('failovers', 'failovers/2', Duration.days(5 * 365)),
 ];
 
 /**
@@ -50,36 +50,33 @@ const TWIN_LIFECYCLE: LifecycleRule[] = [
  * A conflict contains the attributes of a person who could not be replicated. Whoever is still missing is found by every reconcile, so
  * nobody is overlooked when the record expires.
  */
-export const OUTBOX_LIFECYCLE: LifecycleRule[] = [expire('conflicts', 'conflicts/', 90)];
+export function outboxLifecycle(retention: Duration): LifecycleRule[] {
+  return [expire('conflicts', 'conflicts/', retention)];
+}
 
-function expire(id: string, prefix: string, days: number): LifecycleRule {
-  return { id, prefix, expiration: Duration.days(days) };
+function expire(id: string, prefix: string, expiration: Duration): LifecycleRule {
+  return { id, prefix, expiration };
 }
 
 export interface StoreProps {
   /** Only if the name must be known before the bucket exists. CloudFormation generates a name otherwise. */
-  readonly bucketName?: string;
-  readonly lifecycleRules?: LifecycleRule[];
-}
-
-/** The bucket that contains the snapshots, in this region or another one. */
-export interface SnapshotLocation {
-  readonly bucketName: string;
-  readonly bucketArn: string;
-  readonly keyArn: string;
-  readonly region: string;
+  readonly bucketName?: string | undefined;
+  readonly lifecycleRules: LifecycleRule[];
+  readonly removalPolicy?: RemovalPolicy | undefined;
 }
 
 export class Store extends Construct {
   readonly bucket: Bucket;
   readonly key: Key;
 
-  constructor(scope: Construct, id: string, props: StoreProps = {}) {
+  constructor(scope: Construct, id: string, props: StoreProps) {
     super(scope, id);
+    const { removalPolicy = RemovalPolicy.RETAIN } = props;
     this.key = new Key(this, 'Key', {
-      description: `${this.node.path}: encrypts people's attributes`,
+      // Like the logical id, it leaves out what is called Default.
+      description: `${this.node.path.replace('/Default/', '/')}: encrypts people's attributes`,
       enableKeyRotation: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy,
     });
     this.bucket = new Bucket(this, 'Bucket', {
       ...(props.bucketName ? { bucketName: props.bucketName } : {}),
@@ -98,18 +95,11 @@ export class Store extends Construct {
           expiredObjectDeleteMarker: true,
           abortIncompleteMultipartUploadAfter: Duration.days(1),
         },
-        ...(props.lifecycleRules ?? []),
+        ...props.lifecycleRules,
       ],
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy,
     });
     // The bucket is kept when the stack is deleted, and must go on rejecting requests without TLS.
-    this.bucket.policy?.applyRemovalPolicy(RemovalPolicy.RETAIN);
-
-    Validations.of(this.bucket).acknowledge({
-      id: 'AwsSolutions-S1',
-      reason:
-        "Server access logs are best effort, and would copy object keys, which contain people's sub, to a place that this key does not " +
-        'protect. Who read an object is recorded only if a trail of the account has data events for the bucket: docs/deploy.md says how.',
-    });
+    this.bucket.policy?.applyRemovalPolicy(removalPolicy);
   }
 }
