@@ -12,7 +12,52 @@ import { createOrReferToPool } from './new-pool.ts';
 /** Returns the code of a binary: `replicate-fn`, `backup-fn` or `restore-fn`. */
 export type CodeOf = (binary: string) => Code;
 
-export abstract class TwinpoolStack extends Stack {
+/** A stack with the outputs of twinpool's constructs, which the documents name. */
+export abstract class OutputStack extends Stack {
+  protected addOutput(id: string, value: string, description: string): void {
+    new CfnOutput(this, id, { value, description });
+  }
+
+  /** Adds the outputs of a construct with a trigger, whose binary is called `name`. */
+  protected addTriggerOutputs(name: string, { trigger, worker, attachCommand }: Replication | Backup): void {
+    this.addOutput('TriggerArn', trigger.functionArn, `${name}, trigger`);
+    this.addOutput('WorkerName', worker.functionName, `${name}, worker`);
+    if (attachCommand) {
+      this.addOutput(
+        'AttachTrigger',
+        attachCommand,
+        'Command that attaches the trigger. Or use the Cognito console: the pool, Extensions, Add Lambda trigger, Sign-up, Post ' +
+          'confirmation, this function. If the pool already has a post-confirmation trigger, see docs/deploy.md.',
+      );
+    }
+  }
+
+  protected addBackupOutputs(backup: Backup): void {
+    this.addTriggerOutputs('backup-fn', backup);
+    this.addOutput('SnapshotBucketName', backup.twin.snapshotBucketName, 'snapshots/, journal/ and restores/');
+    this.addOutput('SnapshotKeyId', backup.key.keyId, 'The encryption key of the snapshot bucket');
+  }
+
+  protected addRestoreOutputs(restore: Restore): void {
+    this.addOutput(
+      'RestoreFunctionName',
+      restore.worker.functionName,
+      'restore-fn. Invoke it with a payload such as {"dry_run":true}',
+    );
+    this.addOutput(
+      'RestoreCommand',
+      restore.command,
+      'Command that shows what a restore would do, and changes nothing. Without --dry-run it restores',
+    );
+    this.addOutput(
+      'ImportLogsRoleArn',
+      restore.importLogsRole.roleArn,
+      'The role for import jobs, also for a job that you create in the Cognito console',
+    );
+  }
+}
+
+export abstract class TwinpoolStack extends OutputStack {
   protected readonly userPool: IUserPool;
   protected readonly monitoring: Monitoring;
 
@@ -62,47 +107,5 @@ export abstract class TwinpoolStack extends Stack {
       snapshotRetention: Duration.days(this.configuration.snapshotDays),
       variables: this.configuration.variables,
     };
-  }
-
-  protected addOutput(id: string, value: string, description: string): void {
-    new CfnOutput(this, id, { value, description });
-  }
-
-  /** Adds the outputs of a construct with a trigger, whose binary is called `name`. */
-  protected addTriggerOutputs(name: string, { trigger, worker, attachCommand }: Replication | Backup): void {
-    this.addOutput('TriggerArn', trigger.functionArn, `${name}, trigger`);
-    this.addOutput('WorkerName', worker.functionName, `${name}, worker`);
-    if (attachCommand) {
-      this.addOutput(
-        'AttachTrigger',
-        attachCommand,
-        'Command that attaches the trigger. Or use the Cognito console: the pool, Extensions, Add Lambda trigger, Sign-up, Post ' +
-          'confirmation, this function. If the pool already has a post-confirmation trigger, see docs/deploy.md.',
-      );
-    }
-  }
-
-  protected addBackupOutputs(backup: Backup): void {
-    this.addTriggerOutputs('backup-fn', backup);
-    this.addOutput('SnapshotBucketName', backup.twin.snapshotBucketName, 'snapshots/, journal/ and restores/');
-    this.addOutput('SnapshotKeyId', backup.key.keyId, 'The encryption key of the snapshot bucket');
-  }
-
-  protected addRestoreOutputs(restore: Restore): void {
-    this.addOutput(
-      'RestoreFunctionName',
-      restore.worker.functionName,
-      'restore-fn. Invoke it with a payload such as {"dry_run":true}',
-    );
-    this.addOutput(
-      'RestoreCommand',
-      restore.command,
-      'Command that shows what a restore would do, and changes nothing. Without --dry-run it restores',
-    );
-    this.addOutput(
-      'ImportLogsRoleArn',
-      restore.importLogsRole.roleArn,
-      'The role for import jobs, also for a job that you create in the Cognito console',
-    );
   }
 }

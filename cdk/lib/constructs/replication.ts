@@ -39,6 +39,8 @@ export interface ReplicationProps extends FunctionProps, TriggerProps {
   readonly userPool: IUserPool;
   /** The secondary pool and its snapshots, in another region. */
   readonly twin: Twin;
+  /** The name of the outbox bucket. Default: CloudFormation generates it. */
+  readonly outboxBucketName?: string;
   /** For how long people who could not be replicated are kept in `conflicts/`. Default: 90 days. */
   readonly conflictRetention?: Duration;
   /** Variables of the functions that shall differ from their defaults. */
@@ -64,6 +66,7 @@ export class Replication extends Construct {
     super(scope, id);
     const { userPool, twin, variables = {} } = props;
     const outbox = new Store(this, 'Outbox', {
+      bucketName: props.outboxBucketName,
       lifecycleRules: outboxLifecycle(props.conflictRetention ?? Duration.days(90)),
       removalPolicy: props.removalPolicy,
     });
