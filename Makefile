@@ -7,6 +7,11 @@ MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 DENY := target/cargo-deny/bin/cargo-deny
 
+# cdk runs in cdk/, so a relative path would mean another file there.
+ifneq ($(TWINPOOL_CONFIG),)
+export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
+endif
+
 .PHONY: bench build chaos deny deploy deploy-local drill lint lint-templates regions test
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
@@ -38,6 +43,7 @@ regions: build
 	$(BUILT)/regions
 
 # Deploys the stacks to AWS. Fill in cdk/twinpool.config.ts first. make deploy ARGS="--require-approval never"
+# Another pair of pools has another configuration: make deploy TWINPOOL_CONFIG=cdk/orders.config.ts
 deploy: cdk/node_modules
 	cd cdk && npm run --silent deploy -- $(ARGS)
 

@@ -87,9 +87,10 @@ Examples:
 
 Exit codes:
   0  the person is erased, or nothing is kept of them
-  1  the person is still in the primary pool, or a run that may hold them is under way
+  1  the person is still in the primary pool
   2  bad usage
   3  AWS refused or did not answer
+  4  a run that may hold the person is under way: run the command again when it has ended
 
 Permissions: cognito-idp:DescribeUserPool, ListUsers and AdminGetUser on both pools, AdminDeleteUser on the secondary; s3:ListBucket,
 s3:GetObject, s3:PutObject and s3:DeleteObject on both buckets, and the use of their keys";
