@@ -10,7 +10,9 @@ use crate::comparison::Comparison;
 use crate::error::ReconcileError;
 use crate::listed::{ByName, Listed, State, WithheldMark};
 use crate::outcome::{Outcome, Pair};
-use crate::plan::{Candidate, Stage, Suggestion, of_pair, of_primary_alone, of_secondary_alone};
+use crate::plan::{
+    Candidate, Stage, Suggestion, of_pair, of_primary_alone, of_secondary_alone, of_several,
+};
 use crate::progress::{Phase, Progress};
 use crate::request::{RunContext, Step};
 use crate::sorted::join::Join;
@@ -230,7 +232,7 @@ impl Shard<'_> {
         Ok(self.plan.write_row(&line).await?)
     }
 
-    /// Nothing is written to any of several users with one identity.
+    /// Several users with one identity are reported, and nothing but a ban is written to any of them.
     async fn identity_twice(
         &mut self,
         primary: &[Listed],
@@ -245,7 +247,11 @@ impl Shard<'_> {
             let pair = Pair::of(None, Some(user.sub.as_str()));
             outcome.report(&pair, "identity-twice", Vec::new());
         }
-        Ok(self.changes.add(outcome, self.progress).await?)
+        self.changes.add(outcome, self.progress).await?;
+        for suggestion in of_several(primary, secondary) {
+            self.suggest(suggestion).await?;
+        }
+        Ok(())
     }
 
     /// Counts who could not get in at a failover.

@@ -104,6 +104,13 @@ impl Mirror<'_> {
             Some(sub) => users::look_up(self.lookups, sub).await?,
             None => None,
         };
+        if let Some(banned_as) = &candidate.banned_as {
+            if let Some(secondary) = secondary {
+                self.one_of_several(&secondary, banned_as, &mut outcome)
+                    .await?;
+            }
+            return Ok(outcome);
+        }
         match (primary, secondary) {
             (Some(primary), Some(secondary)) => self.two(&primary, secondary, &mut outcome).await?,
             (Some(primary), None) => self.missing(&primary, &mut outcome).await?,
@@ -181,6 +188,53 @@ impl Mirror<'_> {
             }
             relation => relation,
         }
+    }
+
+    /// A user of the secondary pool whose identity several users carry. Nobody can tell which of them is whose, so nothing is written but
+    /// what keeps somebody out: where everyone in the primary pool who carries the identity is disabled or gone, this user is disabled.
+    async fn one_of_several(
+        &self,
+        secondary: &Person,
+        primary_subs: &[String],
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let origin = self.comparison.origin();
+        let identity = secondary.attributes.identity(origin).unwrap_or_default();
+        let mut banned = None;
+        for sub in primary_subs {
+            let primary = users::look_up(self.primary, sub).await?;
+            let is_theirs =
+                |primary: &Person| primary.attributes.identity(origin) == Some(identity);
+            banned = match primary.filter(is_theirs) {
+                Some(primary) if primary.enabled => return Ok(()),
+                primary => banned.or(primary),
+            };
+        }
+        if banned.is_none() {
+            let record = self.record(secondary).await?;
+            let Some(known_as) = self.known_as(secondary, record.as_ref()) else {
+                return Ok(());
+            };
+            banned = find_original(self.primary, &known_as, secondary, origin).await?;
+        }
+        match banned {
+            Some(primary) if primary.enabled || !secondary.enabled => {}
+            Some(primary) => {
+                let pair = Pair::of(primary.sub(), secondary.sub());
+                let disabled = self
+                    .withhold(&pair, secondary, identity, Why::Disabled, outcome)
+                    .await?;
+                outcome.counts.disabled += u64::from(disabled);
+            }
+            None if secondary.enabled => {
+                let pair = Pair::of(None, secondary.sub());
+                // They are enabled, so they are withheld. Nobody is deleted of whom nobody can tell who they are.
+                self.withhold_or_delete(&pair, secondary, identity, true, outcome)
+                    .await?;
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     /// One person's users.
@@ -635,15 +689,7 @@ impl Mirror<'_> {
         }
         let origin = self.comparison.origin();
         let record = self.record(&secondary).await?;
-        let primary_sub = record
-            .as_ref()
-            .and_then(|record| record.primary_sub.clone());
-        let known_as = secondary
-            .attributes
-            .origin(origin)
-            .map(str::to_owned)
-            .or(primary_sub);
-        let Some(known_as) = known_as else {
+        let Some(known_as) = self.known_as(&secondary, record.as_ref()) else {
             let is_newcomer =
                 record.is_some_and(|record| record.kinds.contains(&RecordKind::SignUp));
             match is_newcomer {
@@ -672,6 +718,14 @@ impl Mirror<'_> {
             .to_owned();
         self.withhold_or_delete(&pair, &secondary, &identity, record.is_some(), outcome)
             .await
+    }
+
+    /// As whom the primary pool can be asked about somebody: by the identity that their user carries, or by the `sub` that their record
+    /// says. None for newcomers, and for people whom nobody knows.
+    fn known_as(&self, secondary: &Person, record: Option<&UsedSecondary>) -> Option<String> {
+        let identity = secondary.attributes.origin(self.comparison.origin());
+        let primary_sub = record.and_then(|record| record.primary_sub.as_deref());
+        identity.or(primary_sub).map(str::to_owned)
     }
 
     /// Somebody who is gone from the primary pool.

@@ -7,7 +7,7 @@ use crate::guard::Kind;
 use crate::listed::{Listed, State};
 
 /// Somebody to look at, as a line of a plan. The users are given by `sub`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Their user in the primary pool.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
@@ -15,6 +15,10 @@ pub struct Candidate {
     /// Their user in the secondary pool, or the user there who may be theirs.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub secondary: Option<String>,
+    /// Where several users carry the identity of this user of the secondary pool: everyone in the primary pool who carries it, disabled
+    /// all of them. Then nothing is decided but whether this user is disabled too.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub banned_as: Option<Vec<String>>,
 }
 
 /// The order in which people are looked at: what takes access away comes first.
@@ -68,6 +72,7 @@ pub fn of_pair(
         candidate: Candidate {
             primary: Some(primary.sub.as_str().to_owned()),
             secondary: Some(secondary.sub.as_str().to_owned()),
+            ..Candidate::default()
         },
     };
     if !primary.enabled && secondary.enabled {
@@ -98,7 +103,7 @@ pub fn of_primary_alone(primary: &Listed) -> Suggestion {
             kinds: Vec::new(),
             candidate: Candidate {
                 primary: Some(primary.sub.as_str().to_owned()),
-                secondary: None,
+                ..Candidate::default()
             },
         },
         _ => Suggestion::Skipped,
@@ -123,10 +128,37 @@ pub fn of_secondary_alone(secondary: &Listed, delete_before: i64) -> Suggestion 
         stage: Stage::Restrict,
         kinds,
         candidate: Candidate {
-            primary: None,
             secondary: Some(secondary.sub.as_str().to_owned()),
+            ..Candidate::default()
         },
     }
+}
+
+/// What the listings suggest about people of whom several carry one identity. Nobody can tell which of them is whose, so nothing is
+/// written to any of them, with one exception: if nobody of the primary pool with this identity may sign in there, whoever carries it
+/// may not enter the secondary pool either.
+pub fn of_several(primary: &[Listed], secondary: &[Listed]) -> Vec<Suggestion> {
+    if primary.iter().any(|primary| primary.enabled) {
+        return Vec::new();
+    }
+    let subs = primary.iter().map(|user| user.sub.as_str().to_owned());
+    let banned_as: Vec<_> = subs.collect();
+    let kind = match primary {
+        [] => Kind::Withhold,
+        _ => Kind::Disable,
+    };
+    let can_enter =
+        |user: &&Listed| user.enabled && !matches!(user.state, State::Unconfirmed | State::Other);
+    let look = |user: &Listed| Suggestion::Look {
+        stage: Stage::Restrict,
+        kinds: vec![kind],
+        candidate: Candidate {
+            secondary: Some(user.sub.as_str().to_owned()),
+            banned_as: Some(banned_as.clone()),
+            ..Candidate::default()
+        },
+    };
+    secondary.iter().filter(can_enter).map(look).collect()
 }
 
 #[cfg(test)]
@@ -205,6 +237,30 @@ mod tests {
             kinds(of_pair(&primary, &secondary, false, false)),
             [Kind::Disable]
         );
+    }
+
+    #[test]
+    fn of_several_users_with_one_identity_whoever_can_enter_is_looked_at_only_if_nobody_may() {
+        let (mut primary, secondary) = pair();
+        let disabled = Listed {
+            enabled: false,
+            ..secondary
+        };
+        let several = [secondary, secondary, disabled];
+
+        assert_eq!(of_several(&[primary], &several), []);
+        assert_eq!(of_several(&[], &several).len(), 2, "gone");
+        primary.enabled = false;
+        let banned = of_several(&[primary], &several).into_iter().map(kinds);
+        assert_eq!(
+            banned.collect::<Vec<_>>(),
+            [[Kind::Disable], [Kind::Disable]]
+        );
+        let another = Listed {
+            enabled: true,
+            ..primary
+        };
+        assert_eq!(of_several(&[primary, another], &several), []);
     }
 
     #[test]

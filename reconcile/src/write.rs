@@ -153,8 +153,8 @@ impl Writing<'_> {
             }
             for sub in parked {
                 let candidate = Candidate {
-                    primary: None,
                     secondary: Some(sub),
+                    ..Candidate::default()
                 };
                 let outcome = self.mirror.look(&candidate).await?;
                 changes.add(outcome, progress).await?;

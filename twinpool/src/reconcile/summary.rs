@@ -373,7 +373,10 @@ fn advice(reason: &str) -> &'static str {
         "unverified-in-primary" => {
             "the address is not verified in the primary, so it was not written: the person should verify it"
         }
-        "identity-twice" => "two users of one pool carry one identity: correct the wrong one",
+        "identity-twice" => {
+            "several users of one pool carry one identity, as after a new address and a password reset at once: delete the one with the old \
+             address. Until then only a ban reaches them, and its end does not"
+        }
         "name-held" => {
             "somebody else has the address in the secondary: find out to whom it belongs"
         }
