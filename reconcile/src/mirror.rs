@@ -1,7 +1,6 @@
 //! Looks at one person in both pools, decides, and writes. Every write rests on a fresh look at both users and at the journal record
 //! right before it.
 
-use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Mutex;
 
@@ -18,7 +17,6 @@ use shared::person::{Attributes, Person, Status};
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::withheld::{self, Why, Withheld};
-use tokio::sync::OnceCell;
 
 use crate::changes::Changes;
 use crate::comparison::{Comparison, address_of_flag};
@@ -30,7 +28,6 @@ use crate::outcome::{Done, Outcome, Pair};
 use crate::plan::Candidate;
 use crate::progress::Progress;
 use crate::refused::RefusedValues;
-use crate::sorted::hash::hash16;
 
 /// What makes the secondary pool equal to the primary pool, person by person.
 pub struct Mirror<'a> {
@@ -56,8 +53,6 @@ pub struct Mirror<'a> {
     pub parked: Parked,
     /// What was done to others who held a name, by `sub`.
     pub made_way: Mutex<Vec<(String, &'static str)>>,
-    /// The identities of everyone who has used the secondary pool: read when somebody is missing.
-    pub used_identities: OnceCell<HashSet<[u8; 16]>>,
 }
 
 impl Mirror<'_> {
@@ -89,7 +84,7 @@ impl Mirror<'_> {
 
     async fn look_into(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
         let mut outcome = Outcome::default();
-        if self.is_dry_run && candidate.secondary.is_none() {
+        if self.is_dry_run && candidate.secondary.is_none() && !candidate.has_used {
             // Nobody needs to be looked up, which would bill an active user each.
             let pair = Pair::of(candidate.primary.as_deref(), None);
             outcome.counts.created += 1;
@@ -112,30 +107,45 @@ impl Mirror<'_> {
             return Ok(outcome);
         }
         match (primary, secondary) {
-            (Some(primary), Some(secondary)) => self.two(&primary, secondary, &mut outcome).await?,
-            (Some(primary), None) => self.missing(&primary, &mut outcome).await?,
+            (Some(primary), Some(secondary)) => {
+                self.two(&primary, secondary, candidate.has_used, &mut outcome)
+                    .await?;
+                outcome.counts.unchanged += u64::from(outcome == Outcome::default());
+            }
+            (Some(primary), None) => {
+                // They may have used it and deleted themselves since the journal was read.
+                let has_used = match &candidate.secondary {
+                    Some(sub) if !candidate.has_used => {
+                        journal::has_used_secondary(self.bucket, sub).await?
+                    }
+                    _ => candidate.has_used,
+                };
+                self.missing(&primary, has_used, &mut outcome).await?;
+            }
             (None, Some(secondary)) => self.alone(secondary, &mut outcome).await?,
             (None, None) => {}
         }
         Ok(outcome)
     }
 
-    /// Two users who may be of one person.
+    /// Two users who may be of one person. `has_used` says whether somebody with the identity of the first one has used the secondary
+    /// pool.
     async fn two(
         &self,
         primary: &Person,
         secondary: Person,
+        has_used: bool,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
         if secondary.status == Status::Unconfirmed {
             // They have not proved the name, and lose it to whoever has.
-            return self.missing(primary, outcome).await;
+            return self.missing(primary, has_used, outcome).await;
         }
         let record = self.record(&secondary).await?;
         match self.relation(primary, &secondary, record.as_ref()) {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
             Relation::Another => {
-                self.missing(primary, outcome).await?;
+                self.missing(primary, has_used, outcome).await?;
                 // Their name may have been needed.
                 let sub = secondary.sub().unwrap_or(&secondary.username);
                 match users::look_up(self.lookups, sub).await? {
@@ -605,7 +615,12 @@ impl Mirror<'_> {
     }
 
     /// Somebody who has no user in the secondary pool.
-    async fn missing(&self, primary: &Person, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+    async fn missing(
+        &self,
+        primary: &Person,
+        has_used: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
         let pair = Pair::of(primary.sub(), None);
         if State::of(&primary.status) != State::Active || !primary.enabled {
             outcome.counts.skipped += 1;
@@ -619,7 +634,7 @@ impl Mirror<'_> {
                 return Ok(());
             }
         };
-        if self.has_used_secondary(primary).await? {
+        if has_used {
             let there = users::look_up(self.lookups, replica.username.as_str()).await?;
             let is_there = there.is_some_and(|there| {
                 relation(&replica.original(), &there, origin) == Relation::Same
@@ -934,28 +949,6 @@ impl Mirror<'_> {
     ) -> Result<Option<UsedSecondary>, ReconcileError> {
         let person = secondary.sub().unwrap_or(&secondary.username);
         Ok(journal::read_record(self.bucket, person).await?)
-    }
-
-    /// Whether somebody who is not in the secondary pool has used it.
-    async fn has_used_secondary(&self, primary: &Person) -> Result<bool, ReconcileError> {
-        let origin = self.comparison.origin();
-        let used = self
-            .used_identities
-            .get_or_try_init(async || {
-                let mut used = HashSet::new();
-                journal::read_everyone(self.bucket, origin, |person| {
-                    used.insert(hash16(&person.identity));
-                    used.extend(person.primary_sub.as_deref().map(hash16));
-                })
-                .await?;
-                Ok::<_, ReconcileError>(used)
-            })
-            .await?;
-        let names = [primary.attributes.identity(origin), primary.sub()];
-        Ok(names
-            .into_iter()
-            .flatten()
-            .any(|name| used.contains(&hash16(name))))
     }
 
     fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {

@@ -15,6 +15,9 @@ pub struct Candidate {
     /// Their user in the secondary pool, or the user there who may be theirs.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub secondary: Option<String>,
+    /// Whether somebody with the identity of the user in the primary pool has used the secondary pool.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_used: bool,
     /// Where several users carry the identity of this user of the secondary pool: everyone in the primary pool who carries it, disabled
     /// all of them. Then nothing is decided but whether this user is disabled too.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
@@ -58,20 +61,16 @@ pub enum Suggestion {
     },
 }
 
-/// What the listings suggest about a pair. `is_withheld` says whether there is a record that twinpool disabled the replica;
-/// `needs_identity` whether the replica is to be given its person's identity, because only the name has matched them.
-pub fn of_pair(
-    primary: &Listed,
-    secondary: &Listed,
-    is_withheld: bool,
-    needs_identity: bool,
-) -> Suggestion {
+/// What the listings suggest about a pair. `needs_identity` says whether the replica is to be given its person's identity, because only
+/// the name has matched them.
+pub fn of_pair(primary: &Listed, secondary: &Listed, needs_identity: bool) -> Suggestion {
     let look = |stage, kinds: &[Kind]| Suggestion::Look {
         stage,
         kinds: kinds.to_vec(),
         candidate: Candidate {
             primary: Some(primary.sub.as_str().to_owned()),
             secondary: Some(secondary.sub.as_str().to_owned()),
+            has_used: primary.has_used,
             ..Candidate::default()
         },
     };
@@ -87,7 +86,9 @@ pub fn of_pair(
     let is_settled = primary.others == secondary.others
         && secondary.state == State::Active
         && primary.enabled == secondary.enabled
-        && !(is_withheld && primary.enabled)
+        && !(secondary.withheld_since > 0 && primary.enabled)
+        // A record that says what nobody is any more would hide the next change of the primary pool.
+        && !secondary.has_changed
         && !needs_identity;
     match is_settled {
         true => Suggestion::Unchanged,
@@ -103,6 +104,7 @@ pub fn of_primary_alone(primary: &Listed) -> Suggestion {
             kinds: Vec::new(),
             candidate: Candidate {
                 primary: Some(primary.sub.as_str().to_owned()),
+                has_used: primary.has_used,
                 ..Candidate::default()
             },
         },
@@ -193,32 +195,29 @@ mod tests {
         let (primary, secondary) = pair();
 
         assert_eq!(primary.identity, secondary.identity);
-        assert_eq!(
-            of_pair(&primary, &secondary, false, false),
-            Suggestion::Unchanged
-        );
+        assert_eq!(of_pair(&primary, &secondary, false), Suggestion::Unchanged);
     }
 
     #[test]
     fn a_pair_is_looked_at_for_each_way_in_which_it_can_differ() {
         type Change = fn(&mut Listed, &mut Listed);
-        let changes: [(Change, Stage); 5] = [
+        let changes: [(Change, Stage); 7] = [
             (|p, _| p.enabled = false, Stage::Restrict),
             (|p, _| p.addresses += 1, Stage::Move),
             (|p, _| p.others += 1, Stage::Update),
             (|_, s| s.enabled = false, Stage::Update),
             (|_, s| s.state = State::NeverSignedIn, Stage::Update),
+            (|_, s| s.withheld_since = 1, Stage::Update),
+            (|_, s| s.has_changed = true, Stage::Update),
         ];
         for (change, expected) in changes {
             let (mut primary, mut secondary) = pair();
             change(&mut primary, &mut secondary);
-            let suggestion = of_pair(&primary, &secondary, false, false);
+            let suggestion = of_pair(&primary, &secondary, false);
             assert_eq!(stage(&suggestion), Some(expected));
         }
         let (primary, secondary) = pair();
-        let stale_record = of_pair(&primary, &secondary, true, false);
-        let without_identity = of_pair(&primary, &secondary, false, true);
-        assert_eq!(stage(&stale_record), Some(Stage::Update));
+        let without_identity = of_pair(&primary, &secondary, true);
         assert_eq!(stage(&without_identity), Some(Stage::Update));
     }
 
@@ -227,16 +226,10 @@ mod tests {
         let (mut primary, secondary) = pair();
         primary.state = State::NeverSignedIn;
         primary.others += 1;
-        assert_eq!(
-            of_pair(&primary, &secondary, false, false),
-            Suggestion::Skipped
-        );
+        assert_eq!(of_pair(&primary, &secondary, false), Suggestion::Skipped);
 
         primary.enabled = false;
-        assert_eq!(
-            kinds(of_pair(&primary, &secondary, false, false)),
-            [Kind::Disable]
-        );
+        assert_eq!(kinds(of_pair(&primary, &secondary, false)), [Kind::Disable]);
     }
 
     #[test]

@@ -67,6 +67,17 @@ impl PoolProgress {
     }
 }
 
+/// How far the journal has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalProgress {
+    /// Whether it has been read to its end.
+    pub is_read: bool,
+    /// The key of the last record that was read.
+    pub reached: Option<String>,
+    /// What was read.
+    pub runs: Vec<Run>,
+}
+
 /// How far a run has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -89,6 +100,9 @@ pub struct Progress {
     pub secondary: PoolProgress,
     /// Whose replica is withheld, by identity.
     pub withheld: Vec<Run>,
+    /// Who has used the secondary pool, by identity.
+    #[serde(default)]
+    pub journal: JournalProgress,
     /// The shard to be joined next.
     pub shard: usize,
     /// The files of people to look at.
@@ -149,6 +163,7 @@ impl Progress {
             primary: PoolProgress::of(primary),
             secondary: PoolProgress::of(secondary),
             withheld: Vec::new(),
+            journal: JournalProgress::default(),
             shard: 0,
             plan: Vec::new(),
             planned: 0,

@@ -18,7 +18,6 @@ use shared::snapshot::layout::{FILLS_PREFIX, RESTORE_LEASE_KEY};
 use shared::snapshot::lease as snapshot_lease;
 use shared::snapshot::scope::Scope;
 use shared::time::{is_in_future, now};
-use tokio::sync::OnceCell;
 
 use crate::changes::Changes;
 use crate::compare::Comparing;
@@ -26,7 +25,7 @@ use crate::comparison::Comparison;
 use crate::error::ReconcileError;
 use crate::groups::Groups;
 use crate::guard::{Guard, Kinds};
-use crate::list_pools::{list_both, list_withheld};
+use crate::list_pools::{list_both, list_withheld, read_journal};
 use crate::mirror::Mirror;
 use crate::progress::{Phase, Progress, ReconcileLease};
 use crate::report::{Latest, PoolListed, RECONCILES_PREFIX, Report, report_key};
@@ -401,6 +400,9 @@ async fn take_phases(
             context.on_progress,
         )
         .await?;
+        if !read_journal(comparison, bucket, progress, context).await? {
+            return Ok(Status::InProgress);
+        }
         list_withheld(bucket, progress).await?;
         progress.phase = Phase::ByIdentity;
         progress.store(bucket).await?;
@@ -438,7 +440,6 @@ async fn take_phases(
         guard: Mutex::new(progress.guard.clone()),
         parked: Parked::default(),
         made_way: Mutex::default(),
-        used_identities: OnceCell::new(),
     };
     let taken = write_phases(pools, &mirror, progress, changes, context).await;
     progress.guard = mirror.guard();

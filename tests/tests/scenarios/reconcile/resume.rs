@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use local_regions::cognito::{Pages, PoolSettings};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::Region;
-use local_regions::world::{REPLICATE_WORKER, World};
+use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
 
 use super::{
     asked, attempted, changes, delete, hasten, pairs, person, reconcile, replica_of, report,
     use_secondary, writes,
 };
-use crate::support::{called, email, object, put_object, sub, world};
+use crate::support::{called, email, object, put_object, record, sub, world};
 
 const LEASE: &str = "reconciles/lease.json";
 
@@ -46,9 +46,14 @@ impl Ended {
 
 /// Invokes the worker as the schedule does until the run is at its end.
 async fn until_the_end(world: &World) -> Ended {
+    invoked_until_the_end(world, json!({})).await
+}
+
+/// Invokes the worker with a payload until the run is at its end.
+async fn invoked_until_the_end(world: &World, payload: Value) -> Ended {
     let mut was_killed = false;
     for invocations in 1..30 {
-        match attempted(world, json!({})).await {
+        match attempted(world, payload.clone()).await {
             Ok(answer) if answer["status"] != "in-progress" => {
                 return Ended {
                     answer,
@@ -132,6 +137,31 @@ async fn a_run_that_is_cut_off_while_it_compares_is_gone_on_with() {
 
     assert!(ended.invocations > 1);
     assert_created_once(&world, &ended, 3);
+}
+
+#[tokio::test]
+async fn a_journal_that_takes_longer_than_an_invocation_is_read_by_several() {
+    let world = slow_world(2).await;
+    for number in 1000..1600 {
+        let record = record(number, SignedDuration::from_hours(2));
+        let key = format!("journal/password-reset/{}.json", sub(number));
+        put_object(&world, &key, record.to_string()).await;
+    }
+    let mut deleted = record(2000, SignedDuration::from_hours(2));
+    deleted["attributes"][ORIGIN_SUB] = sub(41).into();
+    let key = format!("journal/restored/{}.json", sub(2000));
+    put_object(&world, &key, deleted.to_string()).await;
+    let slow = Kind::Delay(Duration::from_millis(200));
+    world
+        .osaka
+        .faults()
+        .add(Fault::on(Service::S3, "GetObject", slow));
+
+    let ended = invoked_until_the_end(&world, json!({"now": true})).await;
+
+    assert!(ended.invocations > 1);
+    let users = world.osaka.cognito().users(&world.secondary.id);
+    assert_eq!(users.len(), 41, "person 41 has deleted themselves there");
 }
 
 #[tokio::test]
