@@ -2,6 +2,7 @@
 
 use shared::aws::AwsError;
 use shared::cognito::pool::PoolError;
+use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::s3::lease::LeaseError;
 
@@ -45,4 +46,9 @@ impl From<LeaseError> for ReconcileError {
             LeaseError::Json(error) => Self::Json(error),
         }
     }
+}
+
+/// The file of a plan is gone.
+pub fn no_plan(bucket: &Bucket) -> AwsError {
+    AwsError::incomplete_response("GetObject", bucket.name(), "a plan")
 }

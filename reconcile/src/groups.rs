@@ -19,12 +19,12 @@ use shared::s3::rolling_upload::RollingUpload;
 use tokio::sync::mpsc;
 
 use crate::changes::Changes;
-use crate::error::ReconcileError;
+use crate::error::{ReconcileError, no_plan};
 use crate::guard::Kind;
+use crate::json_lines::JsonLines;
 use crate::listed::{State, Sub};
 use crate::mirror::{Mirror, is_refused};
 use crate::outcome::{Done, Outcome, Pair};
-use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
 use crate::request::{RunContext, Step};
 use crate::sorted::hash::hash16;
@@ -47,6 +47,9 @@ const BATCH: usize = 32;
 
 /// The longest time of which a killed worker loses the lines of changes.
 const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The reason for which somebody is reported who is in a group of the secondary pool, and has used that pool.
+pub const CHANGED_IN_SECONDARY: &str = "group-changed-in-secondary";
 
 /// How far the groups of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -428,8 +431,9 @@ impl Groups<'_> {
         let names = progress.groups.names.clone();
         let mut last_saved = Instant::now();
         while let Some(file) = progress.groups.plan.get(progress.groups.file).cloned() {
-            let mut lines =
-                PlanLines::open(self.mirror.bucket, &file, progress.groups.line).await?;
+            let bucket = self.mirror.bucket;
+            let lines = JsonLines::open(bucket, &file, progress.groups.line).await?;
+            let mut lines = lines.ok_or_else(|| no_plan(bucket))?;
             loop {
                 if self.context.is_time_up() {
                     return Ok(false);
@@ -546,7 +550,7 @@ impl Groups<'_> {
             return Ok(());
         }
         if mirror.record(&secondary).await?.is_some() || secondary.mfa {
-            outcome.report(&pair, "group-changed-in-secondary", vec![group.to_owned()]);
+            outcome.report(&pair, CHANGED_IN_SECONDARY, vec![group.to_owned()]);
             return Ok(());
         }
         let (kind, action) = (Kind::RemoveMembership, "remove-from-group");

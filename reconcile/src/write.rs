@@ -8,10 +8,10 @@ use shared::s3::bucket::Bucket;
 
 use crate::changes::Changes;
 use crate::compare::PlannedLook;
-use crate::error::ReconcileError;
+use crate::error::{ReconcileError, no_plan};
+use crate::json_lines::JsonLines;
 use crate::mirror::Mirror;
 use crate::plan::{Candidate, Stage};
-use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
 use crate::request::{FILL_THRESHOLD, RunContext, Step};
 
@@ -67,7 +67,8 @@ impl Writing<'_> {
                 return Ok(Written::FillNeeded);
             }
             while let Some(file) = progress.plan.get(progress.file).cloned() {
-                let mut lines = PlanLines::open(self.bucket, &file, progress.line).await?;
+                let lines = JsonLines::open(self.bucket, &file, progress.line).await?;
+                let mut lines = lines.ok_or_else(|| no_plan(self.bucket))?;
                 loop {
                     if self.context.is_time_up() {
                         return Ok(match stage == Stage::Create && many_are_missing {

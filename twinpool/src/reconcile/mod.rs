@@ -89,8 +89,8 @@ pub struct Args {
     #[arg(long)]
     no_fill: bool,
 
-    /// Decide on what a run has reported as changed in the secondary, or in both pools: keep the values of this pool, and write them to
-    /// the other.
+    /// Decide on what a run has reported as changed in the secondary, or in both pools: keep the values and memberships of this
+    /// pool, and write them to the other.
     #[arg(long, value_enum, value_name = "POOL", requires = "of", conflicts_with_all = ["accept", "no_fill"], help_heading = DECIDE)]
     prefer: Option<Preference>,
 
@@ -126,7 +126,7 @@ Exit codes:
 
 Permissions: those of replicate-fn's worker (docs/deploy.md); for people brought by import jobs also cognito-idp:GetCSVHeader,
 CreateUserImportJob, StartUserImportJob and DescribeUserImportJob on the pools, iam:PassRole on the role, logs:GetLogEvents on the log;
-for --prefer secondary also cognito-idp:AdminUpdateUserAttributes and AdminDeleteUserAttributes on the primary";
+for --prefer secondary also cognito-idp:AdminUpdateUserAttributes, AdminDeleteUserAttributes and AdminAddUserToGroup on the primary";
 
 /// Whose values are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

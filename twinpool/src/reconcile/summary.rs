@@ -190,7 +190,7 @@ impl Summary<'_> {
         }
         if of_reason
             .keys()
-            .any(|reason| reason.starts_with("changed-in-"))
+            .any(|reason| reason.contains("changed-in-"))
         {
             writeln!(
                 f,
@@ -357,6 +357,9 @@ pub fn people_table(f: &mut fmt::Formatter<'_>, heading: &str, people: &[Reporte
 fn advice(reason: &str) -> &'static str {
     match reason {
         "changed-in-secondary" => "they changed this in the secondary: decide with --prefer",
+        "group-changed-in-secondary" => {
+            "they used the secondary, and are in a group there alone: decide with --prefer"
+        }
         "changed-in-both" => "they changed this in both pools: decide with --prefer",
         "deleted-in-secondary" => {
             "they used the secondary, and their user there was deleted: create it there yourself if that was a mistake"
