@@ -34,6 +34,16 @@ pub enum ReconcileError {
         /// The pools that are configured.
         ours: String,
     },
+    /// What a run held back was accepted before.
+    #[error(
+        "run {run} was accepted before, by run {by}: nothing is done; look at the latest report, and accept that run"
+    )]
+    AcceptedBefore {
+        /// The run.
+        run: String,
+        /// The run that has done, or does, what was accepted.
+        by: String,
+    },
     /// There is no such run.
     #[error("there is no report of a run {0} in the bucket")]
     NoSuchRun(String),

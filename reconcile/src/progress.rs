@@ -90,6 +90,9 @@ pub struct Progress {
     pub stored_at: Timestamp,
     /// Whether it writes nothing.
     pub is_dry_run: bool,
+    /// The run whose mass changes an operator has accepted.
+    #[serde(default)]
+    pub accepted: Option<Id>,
     /// Whether it compares groups too.
     pub with_groups: bool,
     /// What it is doing.
@@ -158,6 +161,7 @@ impl Progress {
             started_at: now(),
             stored_at: now(),
             is_dry_run,
+            accepted: None,
             with_groups: false,
             phase: Phase::Listing,
             primary: PoolProgress::of(primary),

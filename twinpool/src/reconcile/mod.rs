@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// The run whose mass changes you have looked at and accept.
+    /// The run whose mass changes you have looked at and accept, once.
     #[arg(long, value_name = "RUN", value_parser = run_id)]
     accept: Option<Id>,
 
@@ -238,8 +238,12 @@ async fn mirror(
             ));
         };
         fill::run(config, role, context).await?;
-        // Whoever no import file can carry is created one by one.
-        answer = reconcile(config, &request, false, context).await?;
+        // Whoever no import file can carry is created one by one. What was accepted has been done.
+        let rest = Request {
+            accept: None,
+            ..request
+        };
+        answer = reconcile(config, &rest, false, context).await?;
     }
     let report = read_report(&config.bucket, &answer).await?;
     let estimate = args
