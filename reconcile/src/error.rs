@@ -49,6 +49,13 @@ pub enum ReconcileError {
     NoSuchRun(String),
 }
 
+impl ReconcileError {
+    /// Whether a write had to wait for so long that what it rests on must be looked at again.
+    pub fn is_too_late(&self) -> bool {
+        matches!(self, Self::Pool(PoolError::TooLate(_)))
+    }
+}
+
 impl From<LeaseError> for ReconcileError {
     fn from(error: LeaseError) -> Self {
         match error {

@@ -477,13 +477,18 @@ impl Groups<'_> {
         let Some(group) = names.get(difference.group as usize) else {
             return Ok(outcome);
         };
-        if let Some(sub) = &difference.primary {
-            self.add(sub, group, &mut outcome).await?;
+        loop {
+            let looked = match (&difference.primary, &difference.secondary) {
+                (Some(sub), _) => self.add(sub, group, &mut outcome).await,
+                (None, Some(sub)) => self.remove(sub, group, &mut outcome).await,
+                (None, None) => Ok(()),
+            };
+            match looked {
+                Err(error) if error.is_too_late() => continue,
+                looked => looked?,
+            }
+            return Ok(outcome);
         }
-        if let Some(sub) = &difference.secondary {
-            self.remove(sub, group, &mut outcome).await?;
-        }
-        Ok(outcome)
     }
 
     async fn add(

@@ -62,16 +62,21 @@ impl Mirror<'_> {
     ///
     /// A service did not answer, or the deadline passed: then it is not known what was done.
     pub async fn look(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
-        let mut outcome = match self.look_into(candidate).await {
-            Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
-                // Nobody can tell whether they have used the secondary pool.
-                not_looked_at(candidate, "record-unreadable", &error)
+        let mut outcome = Outcome::default();
+        loop {
+            match self.look_into(candidate, &mut outcome).await {
+                Err(error) if error.is_too_late() => continue,
+                Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
+                    // Nobody can tell whether they have used the secondary pool.
+                    not_looked_at(candidate, "record-unreadable", &error, &mut outcome);
+                }
+                Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
+                    not_looked_at(candidate, "refused", &error, &mut outcome);
+                }
+                looked => looked?,
             }
-            Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
-                not_looked_at(candidate, "refused", &error)
-            }
-            outcome => outcome?,
-        };
+            break;
+        }
         // What became of others who made way.
         for (sub, action) in std::mem::take(&mut *self.locked_made_way()) {
             let pair = Pair::of(None, Some(&sub));
@@ -82,14 +87,17 @@ impl Mirror<'_> {
         Ok(outcome)
     }
 
-    async fn look_into(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
-        let mut outcome = Outcome::default();
+    async fn look_into(
+        &self,
+        candidate: &Candidate,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
         if self.is_dry_run && candidate.secondary.is_none() && !candidate.has_used {
             // Nobody needs to be looked up, which would bill an active user each.
             let pair = Pair::of(candidate.primary.as_deref(), None);
             outcome.counts.created += 1;
             outcome.line(&pair, "create", Vec::new(), Done::Planned);
-            return Ok(outcome);
+            return Ok(());
         }
         let primary = match &candidate.primary {
             Some(sub) => users::look_up(self.primary, sub).await?,
@@ -101,16 +109,15 @@ impl Mirror<'_> {
         };
         if let Some(banned_as) = &candidate.banned_as {
             if let Some(secondary) = secondary {
-                self.one_of_several(&secondary, banned_as, &mut outcome)
-                    .await?;
+                self.one_of_several(&secondary, banned_as, outcome).await?;
             }
-            return Ok(outcome);
+            return Ok(());
         }
         match (primary, secondary) {
             (Some(primary), Some(secondary)) => {
-                self.two(&primary, secondary, candidate.has_used, &mut outcome)
+                self.two(&primary, secondary, candidate.has_used, outcome)
                     .await?;
-                outcome.counts.unchanged += u64::from(outcome == Outcome::default());
+                outcome.counts.unchanged += u64::from(*outcome == Outcome::default());
             }
             (Some(primary), None) => {
                 // They may have used it and deleted themselves since the journal was read.
@@ -120,12 +127,12 @@ impl Mirror<'_> {
                     }
                     _ => candidate.has_used,
                 };
-                self.missing(&primary, has_used, &mut outcome).await?;
+                self.missing(&primary, has_used, outcome).await?;
             }
-            (None, Some(secondary)) => self.alone(secondary, &mut outcome).await?,
+            (None, Some(secondary)) => self.alone(secondary, outcome).await?,
             (None, None) => {}
         }
-        Ok(outcome)
+        Ok(())
     }
 
     /// Two users who may be of one person. `has_used` says whether somebody with the identity of the first one has used the secondary
@@ -997,6 +1004,10 @@ impl Mirror<'_> {
         action: &str,
         attributes: Vec<String>,
     ) -> bool {
+        // Whoever is looked at a second time has been counted.
+        if outcome.is_held(action) {
+            return false;
+        }
         let is_admitted = self.admit(kind);
         if !is_admitted {
             outcome.line(pair, action, attributes, Done::Held);
@@ -1047,13 +1058,11 @@ pub fn is_refused(error: &AwsError) -> bool {
 }
 
 /// Reports somebody who cannot be looked at. Nothing is written to them, and the others come after.
-fn not_looked_at(candidate: &Candidate, reason: &str, error: &dyn Display) -> Outcome {
+fn not_looked_at(candidate: &Candidate, reason: &str, error: &dyn Display, outcome: &mut Outcome) {
     let (primary, secondary) = (candidate.primary.as_deref(), candidate.secondary.as_deref());
     tracing::error!(sub = primary, secondary_sub = secondary, %error, "nothing is written to this person");
-    let mut outcome = Outcome::default();
     outcome.report(&Pair::of(primary, secondary), reason, Vec::new());
     outcome.failed += 1;
-    outcome
 }
 
 /// Whether a user cannot be looked up by a name because no username may be like it, although people may have it as an attribute

@@ -24,7 +24,7 @@ use crate::json_lines::JsonLines;
 use crate::mirror::is_refused;
 use crate::report::{Change, Report, Reported, changes_key, report_key};
 use crate::request::{ReconcileConfig, RunContext, Step};
-use crate::run::check_pools;
+use crate::run::{PATIENCE, check_pools};
 
 /// How often a journal record is read again that changes while it is brought up to date.
 const RECORD_ATTEMPTS: u32 = 3;
@@ -81,9 +81,9 @@ pub async fn run(
     let pool = |id| config.rate_limited(id, config.writes_per_second, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let descriptions = (primary.describe().await?, secondary.describe().await?);
-    let written_to = match request.side {
-        Side::Primary => (&secondary, &descriptions.1),
-        Side::Secondary => (&primary, &descriptions.0),
+    let (written_to, rules) = match request.side {
+        Side::Primary => (&config.secondary, &descriptions.1),
+        Side::Secondary => (&config.primary, &descriptions.0),
     };
     let decision = Decision {
         side: request.side,
@@ -91,8 +91,8 @@ pub async fn run(
         comparison: Comparison::of(&descriptions.0, &descriptions.1, config.origin.as_ref()),
         primary: &primary,
         secondary: &secondary,
-        written_to: written_to.0,
-        rules: PoolRules::of(written_to.1),
+        written_to: pool(written_to).with_patience(PATIENCE),
+        rules: PoolRules::of(rules),
         bucket: &config.bucket,
     };
     let mut answer = PreferAnswer::default();
@@ -103,7 +103,7 @@ pub async fn run(
         (context.on_progress)(Step::Writing(done, report.counts.reported.max(done)));
         done += 1;
         if chosen.contains(&person) {
-            decision.carry_out(&person, &mut answer).await?;
+            decision.decide_on(&person, &mut answer).await?;
         }
     }
     answer.not_written.extend(chosen.not_reported());
@@ -331,12 +331,30 @@ struct Decision<'a> {
     primary: &'a Pool,
     secondary: &'a Pool,
     /// The pool that is written to, and its rules.
-    written_to: &'a Pool,
+    written_to: Pool,
     rules: PoolRules,
     bucket: &'a Bucket,
 }
 
 impl Decision<'_> {
+    /// Carries the decision on one person out. If a write has to wait for too long, they are looked at again.
+    async fn decide_on(
+        &self,
+        person: &ReportedPerson,
+        answer: &mut PreferAnswer,
+    ) -> Result<(), ReconcileError> {
+        let mut decided = PreferAnswer::default();
+        loop {
+            match self.carry_out(person, &mut decided).await {
+                Err(error) if error.is_too_late() => decided.not_written.clear(),
+                carried_out => break carried_out?,
+            }
+        }
+        answer.written.extend(decided.written);
+        answer.not_written.extend(decided.not_written);
+        Ok(())
+    }
+
     /// Looks at one person, and writes what is still as it was reported.
     async fn carry_out(
         &self,
@@ -432,9 +450,11 @@ impl Decision<'_> {
             let written = match self.side {
                 _ if self.is_dry_run => Ok(()),
                 Side::Primary => {
-                    users::remove_from_group(self.secondary, &person.secondary, group).await
+                    users::remove_from_group(&self.written_to, &person.secondary, group).await
                 }
-                Side::Secondary => users::add_to_group(self.primary, &person.primary, group).await,
+                Side::Secondary => {
+                    users::add_to_group(&self.written_to, &person.primary, group).await
+                }
             };
             match written {
                 Ok(()) => answer.written.push(about(CHANGED_IN_SECONDARY)),
@@ -461,7 +481,7 @@ impl Decision<'_> {
             if !self.rules.is_sign_in_name(name) {
                 continue;
             }
-            let holder = users::look_up(self.written_to, &value).await?;
+            let holder = users::look_up(&self.written_to, &value).await?;
             if holder.is_some_and(|holder| holder.sub() != user.sub()) {
                 plan.leave(name, "name-held");
             }
@@ -471,7 +491,7 @@ impl Decision<'_> {
 
     /// Writes and deletes attributes. What is refused is left, with Cognito's code.
     async fn write(&self, user: &Person, plan: &mut Plan) -> Result<(), ReconcileError> {
-        let pool = self.written_to;
+        let pool = &self.written_to;
         let sub = user.sub().unwrap_or(&user.username);
         for refused in users::write_attributes(pool, sub, &plan.write).await? {
             // A flag is named with its address.

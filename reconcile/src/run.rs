@@ -59,6 +59,9 @@ const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Lookups a second in each pool, of UserRead's 120 (DG:quotas).
 const LOOKUPS_PER_SECOND: u32 = 20;
 
+/// A write that has waited for longer is not sent: somebody is looked at again first, who may have changed in the meantime.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Calls a second that read or write the definitions of groups, of the 5 of each operation and pool (DG:quotas).
 const DEFINITIONS_PER_SECOND: u32 = 4;
 
@@ -347,7 +350,10 @@ impl Pools {
                 pool(&config.primary, DEFINITIONS_PER_SECOND),
                 pool(&config.secondary, DEFINITIONS_PER_SECOND),
             ),
-            written: Secondary::new(pool(&config.secondary, config.writes_per_second), settings),
+            written: Secondary::new(
+                pool(&config.secondary, config.writes_per_second).with_patience(PATIENCE),
+                settings,
+            ),
         }
     }
 }

@@ -365,6 +365,34 @@ async fn whoever_uses_the_secondary_pool_after_the_listing_keeps_what_they_chang
 }
 
 #[tokio::test]
+async fn whoever_uses_the_secondary_pool_while_a_write_is_throttled_keeps_what_they_change() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+    edit(&world, 0, &[("name", "Taro")]);
+    // The pauses between so many attempts are longer than a decision is good for.
+    let throttled = Fault::on(
+        Service::Cognito,
+        "AdminUpdateUserAttributes",
+        Kind::Throttle,
+    );
+    world.osaka.faults().add(throttled.times(6));
+    let meanwhile = async {
+        called(&world, "AdminUpdateUserAttributes").await;
+        use_secondary(&world, 0).await;
+        edit_there(&world, 0, &[("name", "Hanako")]);
+    };
+
+    let (answer, ()) = tokio::join!(reconcile(&world), meanwhile);
+
+    assert_eq!(replica_of(&world, 0).attributes["name"], "Hanako");
+    assert_eq!(
+        reported(&world, &answer),
+        [("changed-in-both".to_owned(), vec!["name".to_owned()])]
+    );
+}
+
+#[tokio::test]
 async fn the_password_that_a_person_has_set_survives_a_change_of_their_address() {
     let world = world().await;
     pairs(&world, 1);
