@@ -14,6 +14,7 @@ use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
 use shared::person::Person;
+use shared::s3::bucket::Bucket;
 use shared::s3::json::to_json;
 use shared::s3::rolling_upload::RollingUpload;
 use tokio::sync::mpsc;
@@ -26,6 +27,7 @@ use crate::listed::{State, Sub};
 use crate::mirror::{Mirror, is_refused};
 use crate::outcome::{Done, Outcome, Pair};
 use crate::progress::Progress;
+use crate::refused::RefusedValues;
 use crate::request::{RunContext, Step};
 use crate::sorted::hash::hash16;
 use crate::sorted::join::Join;
@@ -159,6 +161,30 @@ enum Definition {
     Same,
     Create,
     Update,
+    /// It differs only in a precedence that it has in the secondary pool, and that UpdateGroup may not be able to take away.
+    KeepsPrecedence(i32),
+}
+
+/// Whether the secondary pool has kept this precedence of a group when it was to be taken away: it is not tried again until it changes.
+async fn is_kept(bucket: &Bucket, group: &str, precedence: i32) -> Result<bool, ReconcileError> {
+    let kept = RefusedValues::read(bucket, &identity_of_group(group)).await?;
+    Ok(kept.contains("precedence", &precedence.to_string()))
+}
+
+async fn remember_kept(
+    bucket: &Bucket,
+    group: &str,
+    precedence: i32,
+) -> Result<(), ReconcileError> {
+    let identity = identity_of_group(group);
+    let mut kept = RefusedValues::read(bucket, &identity).await?;
+    kept.insert("precedence", &precedence.to_string());
+    kept.save(bucket, &identity).await
+}
+
+/// The place of a group among the identities of people, none of which has a space.
+fn identity_of_group(group: &str) -> String {
+    format!("group {group}")
 }
 
 /// Whether Cognito has made the group, for the users of an identity provider (facts N2).
@@ -176,6 +202,13 @@ fn compare_definition(primary: &Group, secondary: Option<&Group>) -> Definition 
                 && primary.precedence == secondary.precedence =>
         {
             Definition::Same
+        }
+        Some(Group {
+            description,
+            precedence: Some(precedence),
+            ..
+        }) if *description == primary.description && primary.precedence.is_none() => {
+            Definition::KeepsPrecedence(*precedence)
         }
         Some(_) => Definition::Update,
     }
@@ -241,30 +274,51 @@ impl Groups<'_> {
         let nobody = Pair::default();
         for (name, group) in &of_primary {
             let mut outcome = Outcome::default();
+            let bucket = self.mirror.bucket;
             let definition = compare_definition(group, of_secondary.get(name));
+            let mut is_kept = match definition {
+                Definition::KeepsPrecedence(precedence) => {
+                    is_kept(bucket, name, precedence).await?
+                }
+                _ => false,
+            };
             let (action, written) = match definition {
                 Definition::Same => ("", None),
-                Definition::Create if self.mirror.is_dry_run => ("create-group", None),
-                Definition::Update if self.mirror.is_dry_run => ("update-group", None),
+                _ if is_kept => ("", None),
+                Definition::Create if self.mirror.is_dry_run => ("create-group", Some(Ok(None))),
+                _ if self.mirror.is_dry_run => ("update-group", Some(Ok(None))),
                 Definition::Create => {
-                    ("create-group", Some(groups::create(secondary, group).await))
+                    let created = groups::create(secondary, group).await;
+                    ("create-group", Some(created.map(|()| None)))
                 }
-                Definition::Update => {
-                    ("update-group", Some(groups::update(secondary, group).await))
+                Definition::Update | Definition::KeepsPrecedence(_) => {
+                    let updated = groups::update(secondary, group).await;
+                    ("update-group", Some(updated.map(Some)))
                 }
             };
             let done = match written {
-                None => Done::Planned,
-                Some(Ok(())) => Done::Done,
+                None => None,
+                Some(Ok(_)) if self.mirror.is_dry_run => Some(Done::Planned),
+                Some(Ok(updated)) => {
+                    let precedence = updated.and_then(|updated| updated.precedence);
+                    if let (Some(precedence), None) = (precedence, group.precedence) {
+                        remember_kept(bucket, name, precedence).await?;
+                        is_kept = true;
+                    }
+                    Some(Done::Done)
+                }
                 Some(Err(PoolError::Aws(error))) if is_refused(&error) => {
                     outcome.failed += 1;
-                    Done::Refused(error.code().to_owned())
+                    Some(Done::Refused(error.code().to_owned()))
                 }
                 Some(Err(error)) => return Err(error.into()),
             };
-            if definition != Definition::Same {
+            if let Some(done) = done {
                 outcome.counts.group_changes += u64::from(!matches!(done, Done::Refused(_)));
                 outcome.line(&nobody, action, vec![name.clone()], done);
+            }
+            if is_kept {
+                outcome.report(&nobody, "group-precedence-kept", vec![name.clone()]);
             }
             if group.has_role {
                 // Its trust policy names an identity pool of the primary region (facts N2).
@@ -619,6 +673,17 @@ mod tests {
             (group(Some("people"), Some(1)), Definition::Same),
             (group(None, Some(1)), Definition::Update),
             (group(Some("people"), Some(2)), Definition::Update),
+            (group(Some("people"), None), Definition::Update),
+        ] {
+            assert_eq!(compare_definition(&ours, Some(&theirs)), expected);
+        }
+        let ours = group(Some("people"), None);
+        for (theirs, expected) in [
+            (
+                group(Some("people"), Some(2)),
+                Definition::KeepsPrecedence(2),
+            ),
+            (group(None, Some(2)), Definition::Update),
         ] {
             assert_eq!(compare_definition(&ours, Some(&theirs)), expected);
         }

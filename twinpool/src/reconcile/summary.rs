@@ -360,6 +360,9 @@ fn advice(reason: &str) -> &'static str {
         "group-changed-in-secondary" => {
             "they used the secondary, and are in a group there alone: decide with --prefer"
         }
+        "group-precedence-kept" => {
+            "the group has no precedence in the primary, and Cognito keeps the one in the secondary: give it one in the primary"
+        }
         "changed-in-both" => "they changed this in both pools: decide with --prefer",
         "deleted-in-secondary" => {
             "they used the secondary, and their user there was deleted: create it there yourself if that was a mistake"
