@@ -513,6 +513,8 @@ impl Groups<'_> {
                 if last_saved.elapsed() >= SAVE_INTERVAL {
                     self.mirror.save(progress, changes).await?;
                     last_saved = Instant::now();
+                } else {
+                    self.mirror.save_counts(progress).await?;
                 }
             }
             progress.groups.file += 1;

@@ -95,17 +95,21 @@ pub async fn list_both(
                             .add(Listed::of(person, comparison, pool.id())?)
                             .await?;
                     }
-                    of_pool.listed += page.people.len() as u64;
+                    of_pool.listed[chain.index()] += page.people.len() as u64;
                     of_pool.positions[chain.index()] = page.next;
                 }
                 Message::Expired(chain) => {
                     let (digit, pool) = (chain.first_digit(), pool.id());
                     tracing::info!(chain = %digit, %pool, "a token has expired: its chain is listed again");
                     of_pool.positions[chain.index()] = Position::Start;
+                    of_pool.listed[chain.index()] = 0;
                     has_expired = true;
                 }
             }
-            on_progress(Step::Listing(reached.0.listed, reached.1.listed));
+            on_progress(Step::Listing(
+                reached.0.total_listed(),
+                reached.1.total_listed(),
+            ));
             if last_saved.elapsed() >= SAVE_INTERVAL {
                 save(&mut sorters, &mut reached, bucket, progress).await?;
                 last_saved = Instant::now();

@@ -990,6 +990,21 @@ impl Mirror<'_> {
         progress.store(self.bucket).await
     }
 
+    /// Stores how far the run has come if the guard has counted changes since: the runs of the next day count them, also if this worker is
+    /// killed. The lines of changes follow with [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn save_counts(&self, progress: &mut Progress) -> Result<(), ReconcileError> {
+        let guard = self.guard();
+        if guard.made == progress.guard.made {
+            return Ok(());
+        }
+        progress.guard = guard;
+        progress.store(self.bucket).await
+    }
+
     /// Counts a change that the listings suggest.
     pub fn plan(&self, kind: Kind) {
         self.locked_guard().plan(kind);

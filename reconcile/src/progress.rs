@@ -47,8 +47,8 @@ pub struct PoolProgress {
     pub pool: String,
     /// How far each chain has been listed.
     pub positions: [Position; CHAIN_COUNT],
-    /// Users listed.
-    pub listed: u64,
+    /// Users listed of each chain.
+    pub listed: [u64; CHAIN_COUNT],
     /// Who was listed, by identity.
     pub runs: Vec<Run>,
     /// Of those, who has no user with the same identity in the other pool: by name.
@@ -56,11 +56,16 @@ pub struct PoolProgress {
 }
 
 impl PoolProgress {
+    /// Users listed.
+    pub fn total_listed(&self) -> u64 {
+        self.listed.iter().sum()
+    }
+
     fn of(pool: &str) -> Self {
         Self {
             pool: pool.to_owned(),
             positions: Default::default(),
-            listed: 0,
+            listed: [0; CHAIN_COUNT],
             runs: Vec::new(),
             unmatched: Vec::new(),
         }

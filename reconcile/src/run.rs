@@ -585,7 +585,7 @@ async fn write_report(
     let newly_reported = newly_reported(before.as_ref(), progress);
     let listed = |pool: &crate::progress::PoolProgress| PoolListed {
         pool: pool.pool.clone(),
-        listed: pool.listed,
+        listed: pool.total_listed(),
     };
     let report = Report {
         version: 1,

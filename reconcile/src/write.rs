@@ -27,6 +27,14 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 /// How many times people are moved on who had to wait for their address.
 const MAX_ROUNDS_OF_PARKED: usize = 4;
 
+/// A killed worker loses the counts of one batch, so those that the guard counts are small.
+fn batch_of(stage: Stage) -> usize {
+    match stage {
+        Stage::Restrict | Stage::Move => CONCURRENT_PEOPLE,
+        Stage::Update | Stage::Create => BATCH,
+    }
+}
+
 /// What looks at people.
 pub struct Writing<'a> {
     /// Looks at one person.
@@ -79,7 +87,7 @@ impl Writing<'_> {
                     let is_due = |look: &PlannedLook| {
                         look.stage == stage && !progress.dealt_with.contains(&look.candidate)
                     };
-                    let (batch, read) = lines.next_batch(BATCH, is_due).await?;
+                    let (batch, read) = lines.next_batch(batch_of(stage), is_due).await?;
                     if read == 0 {
                         break;
                     }
@@ -96,6 +104,8 @@ impl Writing<'_> {
                     if last_saved.elapsed() >= SAVE_INTERVAL {
                         self.mirror.save(progress, changes).await?;
                         last_saved = Instant::now();
+                    } else {
+                        self.mirror.save_counts(progress).await?;
                     }
                 }
                 progress.file += 1;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use local_regions::cognito::{Pages, PoolSettings};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::Region;
-use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, World};
+use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use super::{
@@ -244,6 +244,41 @@ async fn tokens_that_expire_between_two_invocations_lose_nobody() {
     assert_eq!(answer["status"], "complete", "{answer}");
     assert_eq!(answer["counts"]["unchanged"], 200, "{answer}");
     assert_eq!(answer["counts"]["reported"], 0, "{answer}");
+    let report = report(&world, &answer);
+    for pool in ["primary", "secondary"] {
+        assert_eq!(report[pool]["listed"], 200, "nobody is counted twice");
+    }
+}
+
+#[tokio::test]
+async fn what_the_guard_has_counted_is_stored_at_once_so_that_a_killed_worker_does_not_lose_it() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 40);
+    (0..10).for_each(|number| delete(&world, number));
+    let slow = Kind::Delay(Duration::from_secs(1));
+    let slow = Fault::on(Service::Cognito, "AdminDisableUser", slow);
+    world.osaka.faults().add(slow.after(8));
+    let disabled = || {
+        let calls = world.calls().into_iter();
+        calls
+            .filter(|call| call.operation == "AdminDisableUser")
+            .count()
+    };
+    let meanwhile = async {
+        while disabled() < 9 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let keys = world.osaka.s3().keys(SNAPSHOTS, "reconciles/");
+        let key = keys.iter().find(|key| key.ends_with("progress.json"));
+        object(&world, key.expect("progress")).expect("JSON")
+    };
+
+    let (answer, progress) = tokio::join!(reconcile(&world), meanwhile);
+
+    assert_eq!(answer["counts"]["withheld"], 10, "{answer}");
+    assert_eq!(progress["guard"]["made"], json!({"withhold": 8}));
+    assert_eq!(progress["counts"]["withheld"], 8);
 }
 
 #[tokio::test]
