@@ -16,6 +16,7 @@ use ::reconcile::request::{
     DEFAULT_WITHHOLD_DAYS, DEFAULT_WRITES_PER_SECOND, ReconcileConfig, Request, RunContext, Status,
     Step,
 };
+use jiff::SignedDuration;
 use restore::run::RoleArn;
 use shared::aws::{RetryPolicy, Sdk};
 use shared::cognito::pool::Pool;
@@ -79,6 +80,14 @@ pub struct Args {
     /// After how many days a user is deleted who was disabled because they are no longer in the primary.
     #[arg(long, env = "WITHHOLD_DAYS", value_name = "N", default_value_t = DEFAULT_WITHHOLD_DAYS)]
     withhold_days: u16,
+
+    /// After how many seconds groups are compared again; 0 to compare them now.
+    #[arg(long, env = "GROUPS_EVERY_S", value_name = "N", default_value_t = default_groups_every())]
+    groups_every_s: u32,
+
+    /// Whether a user who is created gets a permanent password, as in replicate-fn. Without one, "forgot password" refuses them.
+    #[arg(long, env = "ACTIVATE_REPLICAS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    activate_replicas: bool,
 
     /// The role that Cognito uses to write the import log of the secondary pool: output ImportLogsRoleArn of the secondary stack. Needed
     /// when more than 500 people are missing.
@@ -146,6 +155,10 @@ impl From<Preference> for Side {
     }
 }
 
+fn default_groups_every() -> u32 {
+    u32::try_from(DEFAULT_GROUPS_INTERVAL.as_secs()).unwrap_or(u32::MAX)
+}
+
 fn run_id(text: &str) -> Result<Id, String> {
     let expected = || "not a run: give a name such as 20261120T095959Z-0a1b2c3d".to_owned();
     Id::parse(text).ok_or_else(expected)
@@ -194,11 +207,11 @@ async fn config(args: &Args, sdk: Sdk) -> Result<ReconcileConfig, Failure> {
         bucket: Bucket::new(s3, &args.bucket),
         origin,
         trigger_arn: None,
-        activate: true,
+        activate: args.activate_replicas,
         lists_per_second: args.lists_per_second.get().into(),
         writes_per_second: args.writes_per_second.get().into(),
         interval: DEFAULT_INTERVAL,
-        groups_interval: DEFAULT_GROUPS_INTERVAL,
+        groups_interval: SignedDuration::from_secs(args.groups_every_s.into()),
         withhold_days: args.withhold_days,
         sdk,
     })

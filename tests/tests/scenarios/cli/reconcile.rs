@@ -494,6 +494,43 @@ async fn without_a_fill_everyone_is_created_however_many_are_missing() {
 }
 
 #[tokio::test]
+async fn groups_are_compared_at_once_and_nobody_is_activated_if_that_is_asked_for() {
+    let world = world().await;
+    people(&world, 0..1);
+    let replica = with(person(0), "custom:origin_sub", &sub(0));
+    let replica = SeedUser {
+        sub: None,
+        status: UserStatus::ForceChangePassword,
+        ..replica
+    };
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, replica);
+    let half_made = || osaka.user(&world.secondary.id, &email(0)).expect("there");
+    let first = reconcile(&world, &["--activate-replicas", "false"]).await;
+    assert_eq!(
+        half_made().status,
+        UserStatus::ForceChangePassword,
+        "{first:?}"
+    );
+    let tokyo = world.tokyo.cognito();
+    tokyo.add_to_group(&world.primary.id, &sub(0), "staff");
+    let is_member = || {
+        let groups = osaka.groups_of(&world.secondary.id, &half_made().sub);
+        groups.contains("staff")
+    };
+
+    let within_a_day = reconcile(&world, &[]).await;
+    assert!(!is_member(), "{within_a_day:?}");
+    assert_eq!(half_made().status, UserStatus::Confirmed);
+    let now = reconcile(&world, &["--groups-every-s", "0"]).await;
+
+    assert!(is_member(), "{now:?}");
+    for bad in [["--activate-replicas", "maybe"], ["--groups-every-s", "-1"]] {
+        assert_eq!(reconcile(&world, &bad).await.code, 2);
+    }
+}
+
+#[tokio::test]
 async fn while_another_run_is_at_it_nothing_is_done() {
     let world = world().await;
     people(&world, 1..2);
