@@ -8,9 +8,11 @@ use shared::s3::rolling_upload::RollingUpload;
 use crate::changes::Changes;
 use crate::comparison::Comparison;
 use crate::error::ReconcileError;
-use crate::listed::{ByName, Listed, State, WithheldMark};
+use crate::listed::{ByName, Listed, Mark, State};
 use crate::outcome::{Outcome, Pair};
-use crate::plan::{Candidate, Stage, Suggestion, of_pair, of_primary_alone, of_secondary_alone};
+use crate::plan::{
+    Candidate, Stage, Suggestion, of_pair, of_primary_alone, of_secondary_alone, of_several,
+};
 use crate::progress::{Phase, Progress};
 use crate::request::{RunContext, Step};
 use crate::sorted::join::Join;
@@ -134,29 +136,30 @@ impl Comparing<'_> {
 impl Shard<'_> {
     async fn join_by_identity(&mut self) -> Result<(), ReconcileError> {
         let (bucket, shard) = (self.comparing.bucket, self.progress.shard);
+        let marks = [&*self.progress.withheld, &*self.progress.journal.runs].concat();
         let mut join = Join::new(
             Merged::<Listed>::shard(bucket, &self.progress.primary.runs, shard),
             Merged::<Listed>::shard(bucket, &self.progress.secondary.runs, shard),
-            Merged::<WithheldMark>::shard(bucket, &self.progress.withheld, shard),
+            Merged::<Mark>::shard(bucket, &marks, shard),
         );
         while let Some(joined) = join.next().await? {
-            let withheld_since = joined.withheld.records.first().map_or(0, |mark| mark.since);
             let (of_primary, of_secondary) = (joined.primary, joined.secondary);
+            let marked = |user: &Listed| {
+                let mut user = *user;
+                user.mark(joined.marks.records);
+                user
+            };
             for primary in of_primary.records {
                 self.count_way_in(primary);
             }
             match (of_primary.records, of_secondary.records) {
                 ([primary], [secondary]) => {
                     self.progress.pairs += 1;
-                    let suggestion = of_pair(primary, secondary, withheld_since > 0, false);
+                    let suggestion = of_pair(&marked(primary), &marked(secondary), false);
                     self.suggest(suggestion).await?;
                 }
-                ([primary], []) => self.unmatched.0.add(ByName(*primary)).await?,
-                ([], [secondary]) => {
-                    let mut secondary = *secondary;
-                    secondary.withheld_since = withheld_since;
-                    self.unmatched.1.add(ByName(secondary)).await?;
-                }
+                ([primary], []) => self.unmatched.0.add(ByName(marked(primary))).await?,
+                ([], [secondary]) => self.unmatched.1.add(ByName(marked(secondary))).await?,
                 (primary, secondary) => self.identity_twice(primary, secondary).await?,
             }
         }
@@ -168,7 +171,7 @@ impl Shard<'_> {
         let mut join = Join::new(
             Merged::<ByName>::shard(bucket, &self.progress.primary.unmatched, shard),
             Merged::<ByName>::shard(bucket, &self.progress.secondary.unmatched, shard),
-            Merged::<WithheldMark>::shard(bucket, &[], shard),
+            Merged::<Mark>::shard(bucket, &[], shard),
         );
         let origin = self.comparing.comparison.origin();
         let may_write_origin =
@@ -188,7 +191,7 @@ impl Shard<'_> {
                 match of_secondary.next_if(may_be_theirs) {
                     Some(secondary) => {
                         self.progress.pairs += 1;
-                        let suggestion = of_pair(primary, secondary, false, may_write_origin);
+                        let suggestion = of_pair(primary, secondary, may_write_origin);
                         self.suggest(suggestion).await?;
                     }
                     None => self.suggest(of_primary_alone(primary)).await?,
@@ -230,7 +233,7 @@ impl Shard<'_> {
         Ok(self.plan.write_row(&line).await?)
     }
 
-    /// Nothing is written to any of several users with one identity.
+    /// Several users with one identity are reported, and nothing but a ban is written to any of them.
     async fn identity_twice(
         &mut self,
         primary: &[Listed],
@@ -245,7 +248,11 @@ impl Shard<'_> {
             let pair = Pair::of(None, Some(user.sub.as_str()));
             outcome.report(&pair, "identity-twice", Vec::new());
         }
-        Ok(self.changes.add(outcome, self.progress).await?)
+        self.changes.add(outcome, self.progress).await?;
+        for suggestion in of_several(primary, secondary) {
+            self.suggest(suggestion).await?;
+        }
+        Ok(())
     }
 
     /// Counts who could not get in at a failover.

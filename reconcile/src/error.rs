@@ -2,6 +2,7 @@
 
 use shared::aws::AwsError;
 use shared::cognito::pool::PoolError;
+use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::s3::lease::LeaseError;
 
@@ -33,9 +34,26 @@ pub enum ReconcileError {
         /// The pools that are configured.
         ours: String,
     },
+    /// What a run held back was accepted before.
+    #[error(
+        "run {run} was accepted before, by run {by}: nothing is done; look at the latest report, and accept that run"
+    )]
+    AcceptedBefore {
+        /// The run.
+        run: String,
+        /// The run that has done, or does, what was accepted.
+        by: String,
+    },
     /// There is no such run.
     #[error("there is no report of a run {0} in the bucket")]
     NoSuchRun(String),
+}
+
+impl ReconcileError {
+    /// Whether a write had to wait for so long that what it rests on must be looked at again.
+    pub fn is_too_late(&self) -> bool {
+        matches!(self, Self::Pool(PoolError::TooLate(_)))
+    }
 }
 
 impl From<LeaseError> for ReconcileError {
@@ -45,4 +63,9 @@ impl From<LeaseError> for ReconcileError {
             LeaseError::Json(error) => Self::Json(error),
         }
     }
+}
+
+/// The file of a plan is gone.
+pub fn no_plan(bucket: &Bucket) -> AwsError {
+    AwsError::incomplete_response("GetObject", bucket.name(), "a plan")
 }

@@ -14,18 +14,20 @@ use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
 use shared::person::Person;
+use shared::s3::bucket::Bucket;
 use shared::s3::json::to_json;
 use shared::s3::rolling_upload::RollingUpload;
 use tokio::sync::mpsc;
 
 use crate::changes::Changes;
-use crate::error::ReconcileError;
+use crate::error::{ReconcileError, no_plan};
 use crate::guard::Kind;
+use crate::json_lines::JsonLines;
 use crate::listed::{State, Sub};
 use crate::mirror::{Mirror, is_refused};
 use crate::outcome::{Done, Outcome, Pair};
-use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
+use crate::refused::RefusedValues;
 use crate::request::{RunContext, Step};
 use crate::sorted::hash::hash16;
 use crate::sorted::join::Join;
@@ -47,6 +49,9 @@ const BATCH: usize = 32;
 
 /// The longest time of which a killed worker loses the lines of changes.
 const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The reason for which somebody is reported who is in a group of the secondary pool, and has used that pool.
+pub const CHANGED_IN_SECONDARY: &str = "group-changed-in-secondary";
 
 /// How far the groups of a run are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +161,30 @@ enum Definition {
     Same,
     Create,
     Update,
+    /// It differs only in a precedence that it has in the secondary pool, and that UpdateGroup may not be able to take away.
+    KeepsPrecedence(i32),
+}
+
+/// Whether the secondary pool has kept this precedence of a group when it was to be taken away: it is not tried again until it changes.
+async fn is_kept(bucket: &Bucket, group: &str, precedence: i32) -> Result<bool, ReconcileError> {
+    let kept = RefusedValues::read(bucket, &identity_of_group(group)).await?;
+    Ok(kept.contains("precedence", &precedence.to_string()))
+}
+
+async fn remember_kept(
+    bucket: &Bucket,
+    group: &str,
+    precedence: i32,
+) -> Result<(), ReconcileError> {
+    let identity = identity_of_group(group);
+    let mut kept = RefusedValues::read(bucket, &identity).await?;
+    kept.insert("precedence", &precedence.to_string());
+    kept.save(bucket, &identity).await
+}
+
+/// The place of a group among the identities of people, none of which has a space.
+fn identity_of_group(group: &str) -> String {
+    format!("group {group}")
 }
 
 /// Whether Cognito has made the group, for the users of an identity provider (facts N2).
@@ -173,6 +202,13 @@ fn compare_definition(primary: &Group, secondary: Option<&Group>) -> Definition 
                 && primary.precedence == secondary.precedence =>
         {
             Definition::Same
+        }
+        Some(Group {
+            description,
+            precedence: Some(precedence),
+            ..
+        }) if *description == primary.description && primary.precedence.is_none() => {
+            Definition::KeepsPrecedence(*precedence)
         }
         Some(_) => Definition::Update,
     }
@@ -238,30 +274,51 @@ impl Groups<'_> {
         let nobody = Pair::default();
         for (name, group) in &of_primary {
             let mut outcome = Outcome::default();
+            let bucket = self.mirror.bucket;
             let definition = compare_definition(group, of_secondary.get(name));
+            let mut is_kept = match definition {
+                Definition::KeepsPrecedence(precedence) => {
+                    is_kept(bucket, name, precedence).await?
+                }
+                _ => false,
+            };
             let (action, written) = match definition {
                 Definition::Same => ("", None),
-                Definition::Create if self.mirror.is_dry_run => ("create-group", None),
-                Definition::Update if self.mirror.is_dry_run => ("update-group", None),
+                _ if is_kept => ("", None),
+                Definition::Create if self.mirror.is_dry_run => ("create-group", Some(Ok(None))),
+                _ if self.mirror.is_dry_run => ("update-group", Some(Ok(None))),
                 Definition::Create => {
-                    ("create-group", Some(groups::create(secondary, group).await))
+                    let created = groups::create(secondary, group).await;
+                    ("create-group", Some(created.map(|()| None)))
                 }
-                Definition::Update => {
-                    ("update-group", Some(groups::update(secondary, group).await))
+                Definition::Update | Definition::KeepsPrecedence(_) => {
+                    let updated = groups::update(secondary, group).await;
+                    ("update-group", Some(updated.map(Some)))
                 }
             };
             let done = match written {
-                None => Done::Planned,
-                Some(Ok(())) => Done::Done,
+                None => None,
+                Some(Ok(_)) if self.mirror.is_dry_run => Some(Done::Planned),
+                Some(Ok(updated)) => {
+                    let precedence = updated.and_then(|updated| updated.precedence);
+                    if let (Some(precedence), None) = (precedence, group.precedence) {
+                        remember_kept(bucket, name, precedence).await?;
+                        is_kept = true;
+                    }
+                    Some(Done::Done)
+                }
                 Some(Err(PoolError::Aws(error))) if is_refused(&error) => {
                     outcome.failed += 1;
-                    Done::Refused(error.code().to_owned())
+                    Some(Done::Refused(error.code().to_owned()))
                 }
                 Some(Err(error)) => return Err(error.into()),
             };
-            if definition != Definition::Same {
+            if let Some(done) = done {
                 outcome.counts.group_changes += u64::from(!matches!(done, Done::Refused(_)));
                 outcome.line(&nobody, action, vec![name.clone()], done);
+            }
+            if is_kept {
+                outcome.report(&nobody, "group-precedence-kept", vec![name.clone()]);
             }
             if group.has_role {
                 // Its trust policy names an identity pool of the primary region (facts N2).
@@ -428,8 +485,9 @@ impl Groups<'_> {
         let names = progress.groups.names.clone();
         let mut last_saved = Instant::now();
         while let Some(file) = progress.groups.plan.get(progress.groups.file).cloned() {
-            let mut lines =
-                PlanLines::open(self.mirror.bucket, &file, progress.groups.line).await?;
+            let bucket = self.mirror.bucket;
+            let lines = JsonLines::open(bucket, &file, progress.groups.line).await?;
+            let mut lines = lines.ok_or_else(|| no_plan(bucket))?;
             loop {
                 if self.context.is_time_up() {
                     return Ok(false);
@@ -455,6 +513,8 @@ impl Groups<'_> {
                 if last_saved.elapsed() >= SAVE_INTERVAL {
                     self.mirror.save(progress, changes).await?;
                     last_saved = Instant::now();
+                } else {
+                    self.mirror.save_counts(progress).await?;
                 }
             }
             progress.groups.file += 1;
@@ -473,13 +533,18 @@ impl Groups<'_> {
         let Some(group) = names.get(difference.group as usize) else {
             return Ok(outcome);
         };
-        if let Some(sub) = &difference.primary {
-            self.add(sub, group, &mut outcome).await?;
+        loop {
+            let looked = match (&difference.primary, &difference.secondary) {
+                (Some(sub), _) => self.add(sub, group, &mut outcome).await,
+                (None, Some(sub)) => self.remove(sub, group, &mut outcome).await,
+                (None, None) => Ok(()),
+            };
+            match looked {
+                Err(error) if error.is_too_late() => continue,
+                looked => looked?,
+            }
+            return Ok(outcome);
         }
-        if let Some(sub) = &difference.secondary {
-            self.remove(sub, group, &mut outcome).await?;
-        }
-        Ok(outcome)
     }
 
     async fn add(
@@ -546,7 +611,7 @@ impl Groups<'_> {
             return Ok(());
         }
         if mirror.record(&secondary).await?.is_some() || secondary.mfa {
-            outcome.report(&pair, "group-changed-in-secondary", vec![group.to_owned()]);
+            outcome.report(&pair, CHANGED_IN_SECONDARY, vec![group.to_owned()]);
             return Ok(());
         }
         let (kind, action) = (Kind::RemoveMembership, "remove-from-group");
@@ -610,6 +675,17 @@ mod tests {
             (group(Some("people"), Some(1)), Definition::Same),
             (group(None, Some(1)), Definition::Update),
             (group(Some("people"), Some(2)), Definition::Update),
+            (group(Some("people"), None), Definition::Update),
+        ] {
+            assert_eq!(compare_definition(&ours, Some(&theirs)), expected);
+        }
+        let ours = group(Some("people"), None);
+        for (theirs, expected) in [
+            (
+                group(Some("people"), Some(2)),
+                Definition::KeepsPrecedence(2),
+            ),
+            (group(None, Some(2)), Definition::Update),
         ] {
             assert_eq!(compare_definition(&ours, Some(&theirs)), expected);
         }

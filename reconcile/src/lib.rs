@@ -10,7 +10,7 @@
 //! - [`run`](mod@run): a run from the lease to the report, over several invocations ([`progress`])
 //! - [`settings`]: settings of the pools with which nothing may be written
 //! - listing: [`list_pools`] keeps [`listed`] users, as [`comparison`] compares them, in [`sorted`] runs
-//! - comparing: [`compare`] joins the runs, [`plan`] says what they suggest, [`plan_lines`] reads that again
+//! - comparing: [`compare`] joins the runs, [`plan`] says what they suggest, [`json_lines`] reads that again
 //! - writing: [`write`](mod@write) looks at everybody in the plan, [`mirror`] at one person, [`decision`] says what is done with their
 //!   attributes; [`guard`] holds mass changes, [`refused`] remembers values in vain; [`outcome`] and [`changes`] keep what was done
 //! - [`groups`]: groups and their members
@@ -23,12 +23,12 @@ pub mod decision;
 pub mod error;
 pub mod groups;
 pub mod guard;
+pub mod json_lines;
 pub mod list_pools;
 pub mod listed;
 pub mod mirror;
 pub mod outcome;
 pub mod plan;
-pub mod plan_lines;
 pub mod prefer;
 pub mod progress;
 pub mod refused;

@@ -1,4 +1,4 @@
-//! Lists both pools at the same time, and sorts what is kept of each user.
+//! Lists both pools at the same time, and sorts what is kept of each user; then reads what the bucket knows of people.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -9,15 +9,16 @@ use shared::cognito::listing::{
     Chain, Listed as ChainListed, Page, Position, concurrent_chains, list_chain,
 };
 use shared::cognito::pool::{Pool, PoolError};
+use shared::journal::Everyone;
 use shared::s3::bucket::Bucket;
 use shared::withheld;
 use tokio::sync::mpsc;
 
 use crate::comparison::Comparison;
 use crate::error::ReconcileError;
-use crate::listed::{Listed, WithheldMark};
+use crate::listed::{Listed, Mark, UsedMark, seconds};
 use crate::progress::{PoolProgress, Progress};
-use crate::request::Step;
+use crate::request::{RunContext, Step};
 use crate::sorted::hash::hash16;
 use crate::sorted::sorter::Sorter;
 
@@ -94,17 +95,21 @@ pub async fn list_both(
                             .add(Listed::of(person, comparison, pool.id())?)
                             .await?;
                     }
-                    of_pool.listed += page.people.len() as u64;
+                    of_pool.listed[chain.index()] += page.people.len() as u64;
                     of_pool.positions[chain.index()] = page.next;
                 }
                 Message::Expired(chain) => {
                     let (digit, pool) = (chain.first_digit(), pool.id());
                     tracing::info!(chain = %digit, %pool, "a token has expired: its chain is listed again");
                     of_pool.positions[chain.index()] = Position::Start;
+                    of_pool.listed[chain.index()] = 0;
                     has_expired = true;
                 }
             }
-            on_progress(Step::Listing(reached.0.listed, reached.1.listed));
+            on_progress(Step::Listing(
+                reached.0.total_listed(),
+                reached.1.total_listed(),
+            ));
             if last_saved.elapsed() >= SAVE_INTERVAL {
                 save(&mut sorters, &mut reached, bucket, progress).await?;
                 last_saved = Instant::now();
@@ -133,9 +138,9 @@ pub async fn list_withheld(bucket: &Bucket, progress: &mut Progress) -> Result<(
     let mut records = withheld::list(bucket);
     while let Some(page) = records.next_page().await? {
         for record in page {
-            let mark = WithheldMark {
+            let mark = Mark::Withheld {
                 identity: hash16(&record.person),
-                since: u32::try_from(record.last_modified.as_second()).unwrap_or(u32::MAX),
+                since: seconds(record.last_modified),
             };
             sorter.add(mark).await?;
         }
@@ -143,6 +148,51 @@ pub async fn list_withheld(bucket: &Bucket, progress: &mut Progress) -> Result<(
     sorter.flush().await?;
     progress.withheld = sorter.into_runs();
     Ok(())
+}
+
+/// Reads the journal: who has used the secondary pool, and what they were then. It follows the listings, so that whoever has used the
+/// secondary pool and has deleted themselves there is known if they were not listed. False when the time is up.
+///
+/// # Errors
+///
+/// S3 refused or did not answer: what was read since the progress was last stored is read again.
+pub async fn read_journal(
+    comparison: &Comparison,
+    bucket: &Bucket,
+    progress: &mut Progress,
+    context: &RunContext<'_>,
+) -> Result<bool, ReconcileError> {
+    let part = progress.part("used");
+    let key = move |number| format!("{part}-{number:04}");
+    let mut sorter = Sorter::new(bucket, key, progress.journal.runs.clone());
+    let reached = progress.journal.reached.clone();
+    let mut everyone = Everyone::after(bucket, comparison.origin(), reached);
+    let mut last_saved = Instant::now();
+    while !progress.journal.is_read {
+        let people = everyone.next_people().await?;
+        progress.journal.is_read = people.is_none();
+        for person in people.iter().flatten() {
+            let mark = UsedMark::of(person, comparison);
+            sorter.add(Mark::Used(mark)).await?;
+            // In the primary pool they may carry nothing but their `sub` there.
+            if let Some(identity) = person.primary_sub.as_deref().map(hash16) {
+                sorter
+                    .add(Mark::Used(UsedMark { identity, ..mark }))
+                    .await?;
+            }
+        }
+        let is_time_up = context.is_time_up();
+        if progress.journal.is_read || is_time_up || last_saved.elapsed() >= SAVE_INTERVAL {
+            progress.journal.runs = sorter.flush().await?.to_vec();
+            progress.journal.reached = everyone.reached().map(str::to_owned);
+            progress.store(bucket).await?;
+            last_saved = Instant::now();
+        }
+        if is_time_up && !progress.journal.is_read {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn sorter(bucket: &Bucket, part: String, pool: &mut PoolProgress) -> Sorter<Listed> {

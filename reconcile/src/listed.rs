@@ -1,6 +1,8 @@
 //! What is kept of a listed user while two pools are compared: a record of fixed size with hashes, and no values.
 
+use jiff::Timestamp;
 use shared::aws::AwsError;
+use shared::journal::{Kind, RecordedPerson};
 use shared::person::{Person, Status};
 use shared::pool_id::PoolId;
 
@@ -90,6 +92,10 @@ pub struct Listed {
     pub has_way_in: bool,
     /// When twinpool withheld the user, in seconds since 1970; 0 where it did not.
     pub withheld_since: u32,
+    /// Whether somebody with this identity has used the secondary pool.
+    pub has_used: bool,
+    /// Whether the user is not what their journal record says any more.
+    pub has_changed: bool,
 }
 
 impl Listed {
@@ -117,17 +123,39 @@ impl Listed {
                 .iter()
                 .any(|flag| person.attributes.is_true(flag)),
             withheld_since: 0,
+            has_used: false,
+            has_changed: false,
         })
     }
 
-    /// Whether everything that is compared is equal.
-    pub fn has_same_attributes(&self, other: &Self) -> bool {
-        (self.addresses, self.others) == (other.addresses, other.others)
+    /// Adds what the bucket knows of the people with this identity.
+    pub fn mark(&mut self, marks: &[Mark]) {
+        let mut first: Option<&UsedMark> = None;
+        for mark in marks {
+            match mark {
+                Mark::Withheld { since, .. } => self.withheld_since = *since,
+                Mark::Used(used) => {
+                    self.has_used = true;
+                    let is_earlier = first.is_none_or(|first| used.recorded_at < first.recorded_at);
+                    if used.sub == self.sub && is_earlier {
+                        first = Some(used);
+                    }
+                }
+            }
+        }
+        self.has_changed = first
+            .is_some_and(|first| (first.addresses, first.others) != (self.addresses, self.others));
     }
 
     fn flags(&self) -> u8 {
         let state = self.state as u8;
-        let flags = [self.enabled, self.has_origin, self.has_way_in];
+        let flags = [
+            self.enabled,
+            self.has_origin,
+            self.has_way_in,
+            self.has_used,
+            self.has_changed,
+        ];
         flags.iter().enumerate().fold(state, |bits, (at, flag)| {
             bits | (u8::from(*flag) << (at + 2))
         })
@@ -165,6 +193,8 @@ impl Listed {
             has_origin: is_set(1),
             has_way_in: is_set(2),
             withheld_since: u32::from_le_bytes(since.expect("four bytes")),
+            has_used: is_set(3),
+            has_changed: is_set(4),
         }
     }
 }
@@ -217,36 +247,122 @@ impl Record for ByName {
     }
 }
 
-/// That there is a record of a withheld replica: sorted by identity.
+/// What the bucket knows of a person: sorted by identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct WithheldMark {
-    /// The hash of the identity.
-    pub identity: [u8; 16],
-    /// When the record was written, in seconds.
-    pub since: u32,
+pub enum Mark {
+    /// There is a record of a withheld replica.
+    Withheld {
+        /// The hash of the identity.
+        identity: [u8; 16],
+        /// When the record was written, in seconds since 1970.
+        since: u32,
+    },
+    /// There is a record in the journal.
+    Used(UsedMark),
 }
 
-impl Record for WithheldMark {
-    const SIZE: usize = 16 + 4;
+/// A record of the journal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct UsedMark {
+    /// The hash of the identity.
+    pub identity: [u8; 16],
+    /// The `sub` in the secondary pool.
+    pub sub: Sub,
+    /// The digest of the addresses that the record says.
+    pub addresses: u64,
+    /// The digest of the other attributes.
+    pub others: u64,
+    /// When it was recorded, in seconds since 1970.
+    pub recorded_at: u32,
+    /// The record's kind: there is one of each kind at most.
+    pub kind: Kind,
+}
+
+impl UsedMark {
+    /// What is kept of a record. One that cannot be read says no more than that somebody has used the secondary pool.
+    pub fn of(recorded: &RecordedPerson, comparison: &Comparison) -> Self {
+        let confirmation = recorded.confirmation.as_ref();
+        // Nobody's `sub` is empty, so an unreadable record is nobody's base.
+        let sub = confirmation.and_then(|_| Sub::of(&recorded.person));
+        let digests = confirmation.map(|record| comparison.digests(&record.attributes));
+        let (addresses, others) = digests.unwrap_or_default();
+        Self {
+            identity: hash16(&recorded.identity),
+            sub: sub.unwrap_or(Sub([0; SUB_LENGTH])),
+            addresses,
+            others,
+            recorded_at: confirmation.map_or(u32::MAX, |record| seconds(record.recorded_at)),
+            kind: recorded.kind,
+        }
+    }
+}
+
+/// Seconds since 1970.
+pub fn seconds(time: Timestamp) -> u32 {
+    u32::try_from(time.as_second()).unwrap_or(u32::MAX)
+}
+
+/// The kinds of marks as they are stored: 0 is a withheld replica.
+fn kind_number(kind: Kind) -> u8 {
+    let place = Kind::ALL.into_iter().position(|other| other == kind);
+    place.map_or(0, |place| place as u8 + 1)
+}
+
+impl Record for Mark {
+    const SIZE: usize = 16 + 4 + 1 + SUB_LENGTH + 8 + 8;
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.identity);
-        out.extend_from_slice(&self.since.to_le_bytes());
+        let (number, used) = match self {
+            Self::Withheld { .. } => (0, None),
+            Self::Used(used) => (kind_number(used.kind), Some(used)),
+        };
+        let seconds = match self {
+            Self::Withheld { since, .. } => *since,
+            Self::Used(used) => used.recorded_at,
+        };
+        out.extend_from_slice(&self.key());
+        out.extend_from_slice(&seconds.to_le_bytes());
+        out.push(number);
+        out.extend_from_slice(used.map_or(&[0; SUB_LENGTH], |used| used.sub.bytes()));
+        for digest in used.map_or([0, 0], |used| [used.addresses, used.others]) {
+            out.extend_from_slice(&digest.to_le_bytes());
+        }
     }
 
     fn read(bytes: &[u8]) -> Self {
-        Self {
-            identity: bytes[..16].try_into().expect("sixteen bytes"),
-            since: u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes")),
+        let identity = bytes[..16].try_into().expect("sixteen bytes");
+        let seconds = u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes"));
+        let number =
+            |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        match usize::from(bytes[20]).checked_sub(1) {
+            None => Self::Withheld {
+                identity,
+                since: seconds,
+            },
+            Some(kind) => Self::Used(UsedMark {
+                identity,
+                sub: Sub::from_bytes(&bytes[21..21 + SUB_LENGTH]),
+                addresses: number(21 + SUB_LENGTH),
+                others: number(21 + SUB_LENGTH + 8),
+                recorded_at: seconds,
+                kind: Kind::ALL[kind],
+            }),
         }
     }
 
     fn key(&self) -> [u8; 16] {
-        self.identity
+        match self {
+            Self::Withheld { identity, .. } => *identity,
+            Self::Used(used) => used.identity,
+        }
     }
 
-    fn is_same(&self, _: &Self) -> bool {
-        true
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Withheld { .. }, Self::Withheld { .. }) => true,
+            (Self::Used(one), Self::Used(other)) => (one.sub, one.kind) == (other.sub, other.kind),
+            _ => false,
+        }
     }
 }
 
@@ -291,6 +407,8 @@ pub(crate) mod tests {
             listed.state = state;
             listed.enabled = !listed.enabled;
             listed.withheld_since += 1;
+            listed.has_used = !listed.has_used;
+            listed.has_changed = !listed.has_used;
             let (mut by_identity, mut by_name) = (Vec::new(), Vec::new());
             listed.write(&mut by_identity);
             ByName(listed).write(&mut by_name);
@@ -301,5 +419,60 @@ pub(crate) mod tests {
             assert_eq!(by_name[..16], listed.name);
         }
         assert_eq!(listed.sub.as_str(), "57c4aab8-5061-7015-8b3b-1a2f6c0d9e11");
+    }
+
+    fn used(sub: &str, kind: Kind, recorded_at: u32, (addresses, others): (u64, u64)) -> Mark {
+        Mark::Used(UsedMark {
+            identity: hash16("s-1"),
+            sub: Sub::of(sub).unwrap(),
+            addresses,
+            others,
+            recorded_at,
+            kind,
+        })
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        let withheld = Mark::Withheld {
+            identity: hash16("s-1"),
+            since: 7,
+        };
+        let kinds = Kind::ALL.map(|kind| used("s-2", kind, 9, (1, 2)));
+        for mark in [withheld].into_iter().chain(kinds) {
+            let mut bytes = Vec::new();
+            mark.write(&mut bytes);
+
+            assert_eq!(bytes.len(), Mark::SIZE);
+            assert!(Mark::read(&bytes) == mark);
+        }
+        assert!(kinds[0].is_same(&used("s-2", Kind::SignUp, 1, (0, 0))));
+        assert!(!kinds[0].is_same(&kinds[1]) && !kinds[0].is_same(&withheld));
+    }
+
+    #[test]
+    fn a_user_has_changed_who_is_not_what_their_first_record_says() {
+        let user = listed("s-2", &[("name", "Taro"), (ORIGIN, "s-1")]);
+        let present = (user.addresses, user.others);
+        let reset = |sub, at, digests| used(sub, Kind::PasswordReset, at, digests);
+        for (marks, has_used, has_changed) in [
+            (vec![], false, false),
+            (vec![reset("s-2", 5, present)], true, false),
+            (vec![reset("s-2", 5, (0, 0))], true, true),
+            (
+                vec![
+                    reset("s-2", 5, (0, 0)),
+                    used("s-2", Kind::Restored, 4, present),
+                ],
+                true,
+                false,
+            ),
+            // Of a user who is not there any more.
+            (vec![reset("s-3", 4, (0, 0))], true, false),
+        ] {
+            let mut user = user;
+            user.mark(&marks);
+            assert_eq!((user.has_used, user.has_changed), (has_used, has_changed));
+        }
     }
 }

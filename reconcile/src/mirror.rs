@@ -1,7 +1,6 @@
 //! Looks at one person in both pools, decides, and writes. Every write rests on a fresh look at both users and at the journal record
 //! right before it.
 
-use std::collections::HashSet;
 use std::fmt::Display;
 use std::sync::Mutex;
 
@@ -18,7 +17,6 @@ use shared::person::{Attributes, Person, Status};
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::withheld::{self, Why, Withheld};
-use tokio::sync::OnceCell;
 
 use crate::changes::Changes;
 use crate::comparison::{Comparison, address_of_flag};
@@ -30,7 +28,6 @@ use crate::outcome::{Done, Outcome, Pair};
 use crate::plan::Candidate;
 use crate::progress::Progress;
 use crate::refused::RefusedValues;
-use crate::sorted::hash::hash16;
 
 /// What makes the secondary pool equal to the primary pool, person by person.
 pub struct Mirror<'a> {
@@ -56,8 +53,6 @@ pub struct Mirror<'a> {
     pub parked: Parked,
     /// What was done to others who held a name, by `sub`.
     pub made_way: Mutex<Vec<(String, &'static str)>>,
-    /// The identities of everyone who has used the secondary pool: read when somebody is missing.
-    pub used_identities: OnceCell<HashSet<[u8; 16]>>,
 }
 
 impl Mirror<'_> {
@@ -67,16 +62,21 @@ impl Mirror<'_> {
     ///
     /// A service did not answer, or the deadline passed: then it is not known what was done.
     pub async fn look(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
-        let mut outcome = match self.look_into(candidate).await {
-            Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
-                // Nobody can tell whether they have used the secondary pool.
-                not_looked_at(candidate, "record-unreadable", &error)
+        let mut outcome = Outcome::default();
+        loop {
+            match self.look_into(candidate, &mut outcome).await {
+                Err(error) if error.is_too_late() => continue,
+                Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
+                    // Nobody can tell whether they have used the secondary pool.
+                    not_looked_at(candidate, "record-unreadable", &error, &mut outcome);
+                }
+                Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
+                    not_looked_at(candidate, "refused", &error, &mut outcome);
+                }
+                looked => looked?,
             }
-            Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
-                not_looked_at(candidate, "refused", &error)
-            }
-            outcome => outcome?,
-        };
+            break;
+        }
         // What became of others who made way.
         for (sub, action) in std::mem::take(&mut *self.locked_made_way()) {
             let pair = Pair::of(None, Some(&sub));
@@ -87,14 +87,17 @@ impl Mirror<'_> {
         Ok(outcome)
     }
 
-    async fn look_into(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
-        let mut outcome = Outcome::default();
-        if self.is_dry_run && candidate.secondary.is_none() {
+    async fn look_into(
+        &self,
+        candidate: &Candidate,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        if self.is_dry_run && candidate.secondary.is_none() && !candidate.has_used {
             // Nobody needs to be looked up, which would bill an active user each.
             let pair = Pair::of(candidate.primary.as_deref(), None);
             outcome.counts.created += 1;
             outcome.line(&pair, "create", Vec::new(), Done::Planned);
-            return Ok(outcome);
+            return Ok(());
         }
         let primary = match &candidate.primary {
             Some(sub) => users::look_up(self.primary, sub).await?,
@@ -104,31 +107,52 @@ impl Mirror<'_> {
             Some(sub) => users::look_up(self.lookups, sub).await?,
             None => None,
         };
+        if let Some(banned_as) = &candidate.banned_as {
+            if let Some(secondary) = secondary {
+                self.one_of_several(&secondary, banned_as, outcome).await?;
+            }
+            return Ok(());
+        }
         match (primary, secondary) {
-            (Some(primary), Some(secondary)) => self.two(&primary, secondary, &mut outcome).await?,
-            (Some(primary), None) => self.missing(&primary, &mut outcome).await?,
-            (None, Some(secondary)) => self.alone(secondary, &mut outcome).await?,
+            (Some(primary), Some(secondary)) => {
+                self.two(&primary, secondary, candidate.has_used, outcome)
+                    .await?;
+                outcome.counts.unchanged += u64::from(*outcome == Outcome::default());
+            }
+            (Some(primary), None) => {
+                // They may have used it and deleted themselves since the journal was read.
+                let has_used = match &candidate.secondary {
+                    Some(sub) if !candidate.has_used => {
+                        journal::has_used_secondary(self.bucket, sub).await?
+                    }
+                    _ => candidate.has_used,
+                };
+                self.missing(&primary, has_used, outcome).await?;
+            }
+            (None, Some(secondary)) => self.alone(secondary, outcome).await?,
             (None, None) => {}
         }
-        Ok(outcome)
+        Ok(())
     }
 
-    /// Two users who may be of one person.
+    /// Two users who may be of one person. `has_used` says whether somebody with the identity of the first one has used the secondary
+    /// pool.
     async fn two(
         &self,
         primary: &Person,
         secondary: Person,
+        has_used: bool,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
         if secondary.status == Status::Unconfirmed {
             // They have not proved the name, and lose it to whoever has.
-            return self.missing(primary, outcome).await;
+            return self.missing(primary, has_used, outcome).await;
         }
         let record = self.record(&secondary).await?;
         match self.relation(primary, &secondary, record.as_ref()) {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
             Relation::Another => {
-                self.missing(primary, outcome).await?;
+                self.missing(primary, has_used, outcome).await?;
                 // Their name may have been needed.
                 let sub = secondary.sub().unwrap_or(&secondary.username);
                 match users::look_up(self.lookups, sub).await? {
@@ -181,6 +205,53 @@ impl Mirror<'_> {
             }
             relation => relation,
         }
+    }
+
+    /// A user of the secondary pool whose identity several users carry. Nobody can tell which of them is whose, so nothing is written but
+    /// what keeps somebody out: where everyone in the primary pool who carries the identity is disabled or gone, this user is disabled.
+    async fn one_of_several(
+        &self,
+        secondary: &Person,
+        primary_subs: &[String],
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let origin = self.comparison.origin();
+        let identity = secondary.attributes.identity(origin).unwrap_or_default();
+        let mut banned = None;
+        for sub in primary_subs {
+            let primary = users::look_up(self.primary, sub).await?;
+            let is_theirs =
+                |primary: &Person| primary.attributes.identity(origin) == Some(identity);
+            banned = match primary.filter(is_theirs) {
+                Some(primary) if primary.enabled => return Ok(()),
+                primary => banned.or(primary),
+            };
+        }
+        if banned.is_none() {
+            let record = self.record(secondary).await?;
+            let Some(known_as) = self.known_as(secondary, record.as_ref()) else {
+                return Ok(());
+            };
+            banned = find_original(self.primary, &known_as, secondary, origin).await?;
+        }
+        match banned {
+            Some(primary) if primary.enabled || !secondary.enabled => {}
+            Some(primary) => {
+                let pair = Pair::of(primary.sub(), secondary.sub());
+                let disabled = self
+                    .withhold(&pair, secondary, identity, Why::Disabled, outcome)
+                    .await?;
+                outcome.counts.disabled += u64::from(disabled);
+            }
+            None if secondary.enabled => {
+                let pair = Pair::of(None, secondary.sub());
+                // They are enabled, so they are withheld. Nobody is deleted of whom nobody can tell who they are.
+                self.withhold_or_delete(&pair, secondary, identity, true, outcome)
+                    .await?;
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     /// One person's users.
@@ -551,7 +622,12 @@ impl Mirror<'_> {
     }
 
     /// Somebody who has no user in the secondary pool.
-    async fn missing(&self, primary: &Person, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+    async fn missing(
+        &self,
+        primary: &Person,
+        has_used: bool,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
         let pair = Pair::of(primary.sub(), None);
         if State::of(&primary.status) != State::Active || !primary.enabled {
             outcome.counts.skipped += 1;
@@ -565,7 +641,7 @@ impl Mirror<'_> {
                 return Ok(());
             }
         };
-        if self.has_used_secondary(primary).await? {
+        if has_used {
             let there = users::look_up(self.lookups, replica.username.as_str()).await?;
             let is_there = there.is_some_and(|there| {
                 relation(&replica.original(), &there, origin) == Relation::Same
@@ -635,15 +711,7 @@ impl Mirror<'_> {
         }
         let origin = self.comparison.origin();
         let record = self.record(&secondary).await?;
-        let primary_sub = record
-            .as_ref()
-            .and_then(|record| record.primary_sub.clone());
-        let known_as = secondary
-            .attributes
-            .origin(origin)
-            .map(str::to_owned)
-            .or(primary_sub);
-        let Some(known_as) = known_as else {
+        let Some(known_as) = self.known_as(&secondary, record.as_ref()) else {
             let is_newcomer =
                 record.is_some_and(|record| record.kinds.contains(&RecordKind::SignUp));
             match is_newcomer {
@@ -672,6 +740,14 @@ impl Mirror<'_> {
             .to_owned();
         self.withhold_or_delete(&pair, &secondary, &identity, record.is_some(), outcome)
             .await
+    }
+
+    /// As whom the primary pool can be asked about somebody: by the identity that their user carries, or by the `sub` that their record
+    /// says. None for newcomers, and for people whom nobody knows.
+    fn known_as(&self, secondary: &Person, record: Option<&UsedSecondary>) -> Option<String> {
+        let identity = secondary.attributes.origin(self.comparison.origin());
+        let primary_sub = record.and_then(|record| record.primary_sub.as_deref());
+        identity.or(primary_sub).map(str::to_owned)
     }
 
     /// Somebody who is gone from the primary pool.
@@ -883,28 +959,6 @@ impl Mirror<'_> {
         Ok(journal::read_record(self.bucket, person).await?)
     }
 
-    /// Whether somebody who is not in the secondary pool has used it.
-    async fn has_used_secondary(&self, primary: &Person) -> Result<bool, ReconcileError> {
-        let origin = self.comparison.origin();
-        let used = self
-            .used_identities
-            .get_or_try_init(async || {
-                let mut used = HashSet::new();
-                journal::read_everyone(self.bucket, origin, |person| {
-                    used.insert(hash16(&person.identity));
-                    used.extend(person.primary_sub.as_deref().map(hash16));
-                })
-                .await?;
-                Ok::<_, ReconcileError>(used)
-            })
-            .await?;
-        let names = [primary.attributes.identity(origin), primary.sub()];
-        Ok(names
-            .into_iter()
-            .flatten()
-            .any(|name| used.contains(&hash16(name))))
-    }
-
     fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {
         Holders {
             primary: self.primary,
@@ -937,6 +991,21 @@ impl Mirror<'_> {
         progress.store(self.bucket).await
     }
 
+    /// Stores how far the run has come if the guard has counted changes since: the runs of the next day count them, also if this worker is
+    /// killed. The lines of changes follow with [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn save_counts(&self, progress: &mut Progress) -> Result<(), ReconcileError> {
+        let guard = self.guard();
+        if guard.made == progress.guard.made {
+            return Ok(());
+        }
+        progress.guard = guard;
+        progress.store(self.bucket).await
+    }
+
     /// Counts a change that the listings suggest.
     pub fn plan(&self, kind: Kind) {
         self.locked_guard().plan(kind);
@@ -951,6 +1020,10 @@ impl Mirror<'_> {
         action: &str,
         attributes: Vec<String>,
     ) -> bool {
+        // Whoever is looked at a second time has been counted.
+        if outcome.is_held(action) {
+            return false;
+        }
         let is_admitted = self.admit(kind);
         if !is_admitted {
             outcome.line(pair, action, attributes, Done::Held);
@@ -1001,13 +1074,11 @@ pub fn is_refused(error: &AwsError) -> bool {
 }
 
 /// Reports somebody who cannot be looked at. Nothing is written to them, and the others come after.
-fn not_looked_at(candidate: &Candidate, reason: &str, error: &dyn Display) -> Outcome {
+fn not_looked_at(candidate: &Candidate, reason: &str, error: &dyn Display, outcome: &mut Outcome) {
     let (primary, secondary) = (candidate.primary.as_deref(), candidate.secondary.as_deref());
     tracing::error!(sub = primary, secondary_sub = secondary, %error, "nothing is written to this person");
-    let mut outcome = Outcome::default();
     outcome.report(&Pair::of(primary, secondary), reason, Vec::new());
     outcome.failed += 1;
-    outcome
 }
 
 /// Whether a user cannot be looked up by a name because no username may be like it, although people may have it as an attribute

@@ -30,6 +30,9 @@ impl Pair {
     }
 }
 
+/// What a line says of a change that the mass change guard held back.
+const HELD: &str = "held";
+
 /// Whether a change was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
@@ -67,21 +70,30 @@ impl Outcome {
             outcome: match done {
                 Done::Done => "done".to_owned(),
                 Done::Planned => "planned".to_owned(),
-                Done::Held => "held".to_owned(),
+                Done::Held => HELD.to_owned(),
                 Done::Refused(reason) => reason,
             },
         });
     }
 
-    /// Reports somebody.
+    /// Whether the mass change guard has held back such a change.
+    pub fn is_held(&self, action: &str) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| line.action == action && line.outcome == HELD)
+    }
+
+    /// Reports somebody, once.
     pub fn report(&mut self, pair: &Pair, reason: &str, attributes: Vec<String>) {
-        self.counts.reported += 1;
         let reported = Reported {
             sub: pair.primary.clone(),
             secondary_sub: pair.secondary.clone(),
             reason: reason.to_owned(),
             attributes: attributes.clone(),
         };
+        if self.reported.contains(&reported) {
+            return;
+        }
+        self.counts.reported += 1;
         self.line(pair, "report", attributes, Done::Refused(reason.to_owned()));
         self.reported.push(reported);
     }

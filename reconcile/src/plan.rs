@@ -7,7 +7,7 @@ use crate::guard::Kind;
 use crate::listed::{Listed, State};
 
 /// Somebody to look at, as a line of a plan. The users are given by `sub`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Their user in the primary pool.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
@@ -15,6 +15,13 @@ pub struct Candidate {
     /// Their user in the secondary pool, or the user there who may be theirs.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub secondary: Option<String>,
+    /// Whether somebody with the identity of the user in the primary pool has used the secondary pool.
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_used: bool,
+    /// Where several users carry the identity of this user of the secondary pool: everyone in the primary pool who carries it, disabled
+    /// all of them. Then nothing is decided but whether this user is disabled too.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub banned_as: Option<Vec<String>>,
 }
 
 /// The order in which people are looked at: what takes access away comes first.
@@ -54,20 +61,17 @@ pub enum Suggestion {
     },
 }
 
-/// What the listings suggest about a pair. `is_withheld` says whether there is a record that twinpool disabled the replica;
-/// `needs_identity` whether the replica is to be given its person's identity, because only the name has matched them.
-pub fn of_pair(
-    primary: &Listed,
-    secondary: &Listed,
-    is_withheld: bool,
-    needs_identity: bool,
-) -> Suggestion {
+/// What the listings suggest about a pair. `needs_identity` says whether the replica is to be given its person's identity, because only
+/// the name has matched them.
+pub fn of_pair(primary: &Listed, secondary: &Listed, needs_identity: bool) -> Suggestion {
     let look = |stage, kinds: &[Kind]| Suggestion::Look {
         stage,
         kinds: kinds.to_vec(),
         candidate: Candidate {
             primary: Some(primary.sub.as_str().to_owned()),
             secondary: Some(secondary.sub.as_str().to_owned()),
+            has_used: primary.has_used,
+            ..Candidate::default()
         },
     };
     if !primary.enabled && secondary.enabled {
@@ -82,7 +86,9 @@ pub fn of_pair(
     let is_settled = primary.others == secondary.others
         && secondary.state == State::Active
         && primary.enabled == secondary.enabled
-        && !(is_withheld && primary.enabled)
+        && !(secondary.withheld_since > 0 && primary.enabled)
+        // A record that says what nobody is any more would hide the next change of the primary pool.
+        && !secondary.has_changed
         && !needs_identity;
     match is_settled {
         true => Suggestion::Unchanged,
@@ -98,7 +104,8 @@ pub fn of_primary_alone(primary: &Listed) -> Suggestion {
             kinds: Vec::new(),
             candidate: Candidate {
                 primary: Some(primary.sub.as_str().to_owned()),
-                secondary: None,
+                has_used: primary.has_used,
+                ..Candidate::default()
             },
         },
         _ => Suggestion::Skipped,
@@ -123,10 +130,37 @@ pub fn of_secondary_alone(secondary: &Listed, delete_before: i64) -> Suggestion 
         stage: Stage::Restrict,
         kinds,
         candidate: Candidate {
-            primary: None,
             secondary: Some(secondary.sub.as_str().to_owned()),
+            ..Candidate::default()
         },
     }
+}
+
+/// What the listings suggest about people of whom several carry one identity. Nobody can tell which of them is whose, so nothing is
+/// written to any of them, with one exception: if nobody of the primary pool with this identity may sign in there, whoever carries it
+/// may not enter the secondary pool either.
+pub fn of_several(primary: &[Listed], secondary: &[Listed]) -> Vec<Suggestion> {
+    if primary.iter().any(|primary| primary.enabled) {
+        return Vec::new();
+    }
+    let subs = primary.iter().map(|user| user.sub.as_str().to_owned());
+    let banned_as: Vec<_> = subs.collect();
+    let kind = match primary {
+        [] => Kind::Withhold,
+        _ => Kind::Disable,
+    };
+    let can_enter =
+        |user: &&Listed| user.enabled && !matches!(user.state, State::Unconfirmed | State::Other);
+    let look = |user: &Listed| Suggestion::Look {
+        stage: Stage::Restrict,
+        kinds: vec![kind],
+        candidate: Candidate {
+            secondary: Some(user.sub.as_str().to_owned()),
+            banned_as: Some(banned_as.clone()),
+            ..Candidate::default()
+        },
+    };
+    secondary.iter().filter(can_enter).map(look).collect()
 }
 
 #[cfg(test)]
@@ -161,32 +195,29 @@ mod tests {
         let (primary, secondary) = pair();
 
         assert_eq!(primary.identity, secondary.identity);
-        assert_eq!(
-            of_pair(&primary, &secondary, false, false),
-            Suggestion::Unchanged
-        );
+        assert_eq!(of_pair(&primary, &secondary, false), Suggestion::Unchanged);
     }
 
     #[test]
     fn a_pair_is_looked_at_for_each_way_in_which_it_can_differ() {
         type Change = fn(&mut Listed, &mut Listed);
-        let changes: [(Change, Stage); 5] = [
+        let changes: [(Change, Stage); 7] = [
             (|p, _| p.enabled = false, Stage::Restrict),
             (|p, _| p.addresses += 1, Stage::Move),
             (|p, _| p.others += 1, Stage::Update),
             (|_, s| s.enabled = false, Stage::Update),
             (|_, s| s.state = State::NeverSignedIn, Stage::Update),
+            (|_, s| s.withheld_since = 1, Stage::Update),
+            (|_, s| s.has_changed = true, Stage::Update),
         ];
         for (change, expected) in changes {
             let (mut primary, mut secondary) = pair();
             change(&mut primary, &mut secondary);
-            let suggestion = of_pair(&primary, &secondary, false, false);
+            let suggestion = of_pair(&primary, &secondary, false);
             assert_eq!(stage(&suggestion), Some(expected));
         }
         let (primary, secondary) = pair();
-        let stale_record = of_pair(&primary, &secondary, true, false);
-        let without_identity = of_pair(&primary, &secondary, false, true);
-        assert_eq!(stage(&stale_record), Some(Stage::Update));
+        let without_identity = of_pair(&primary, &secondary, true);
         assert_eq!(stage(&without_identity), Some(Stage::Update));
     }
 
@@ -195,16 +226,34 @@ mod tests {
         let (mut primary, secondary) = pair();
         primary.state = State::NeverSignedIn;
         primary.others += 1;
-        assert_eq!(
-            of_pair(&primary, &secondary, false, false),
-            Suggestion::Skipped
-        );
+        assert_eq!(of_pair(&primary, &secondary, false), Suggestion::Skipped);
 
         primary.enabled = false;
+        assert_eq!(kinds(of_pair(&primary, &secondary, false)), [Kind::Disable]);
+    }
+
+    #[test]
+    fn of_several_users_with_one_identity_whoever_can_enter_is_looked_at_only_if_nobody_may() {
+        let (mut primary, secondary) = pair();
+        let disabled = Listed {
+            enabled: false,
+            ..secondary
+        };
+        let several = [secondary, secondary, disabled];
+
+        assert_eq!(of_several(&[primary], &several), []);
+        assert_eq!(of_several(&[], &several).len(), 2, "gone");
+        primary.enabled = false;
+        let banned = of_several(&[primary], &several).into_iter().map(kinds);
         assert_eq!(
-            kinds(of_pair(&primary, &secondary, false, false)),
-            [Kind::Disable]
+            banned.collect::<Vec<_>>(),
+            [[Kind::Disable], [Kind::Disable]]
         );
+        let another = Listed {
+            enabled: true,
+            ..primary
+        };
+        assert_eq!(of_several(&[primary, another], &several), []);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Carries out what an operator decides on people whom a run has reported: for exactly the people and attributes that its report names
-//! as changed in the secondary pool or in both, the value of one pool is written to the other.
+//! Carries out what an operator decides on people whom a run has reported: for exactly the people, attributes and memberships that its
+//! report names as changed in the secondary pool or in both, what one pool has is written to the other.
 //!
 //! Reconcile never decides between two values that people have given themselves. Here somebody decides, on a list that they have seen; so
 //! only what is still as it was reported is written, on a fresh look at both users and at the journal record.
@@ -15,14 +15,16 @@ use shared::identity::verified;
 use shared::journal;
 use shared::person::{Attributes, Person};
 use shared::s3::bucket::Bucket;
-use shared::s3::json::JsonError;
 
 use crate::comparison::{Comparison, address_of_flag};
 use crate::decision::{Finding, decide, new_base};
 use crate::error::ReconcileError;
+use crate::groups::CHANGED_IN_SECONDARY;
+use crate::json_lines::JsonLines;
+use crate::mirror::is_refused;
 use crate::report::{Change, Report, Reported, changes_key, report_key};
 use crate::request::{ReconcileConfig, RunContext, Step};
-use crate::run::check_pools;
+use crate::run::{PATIENCE, check_pools};
 
 /// How often a journal record is read again that changes while it is brought up to date.
 const RECORD_ATTEMPTS: u32 = 3;
@@ -59,9 +61,6 @@ pub struct PreferAnswer {
     pub not_written: Vec<Reported>,
 }
 
-/// People by `sub` in the primary and in the secondary pool, and what was reported of their attributes.
-type ReportedPeople = BTreeMap<(String, String), BTreeMap<String, Finding>>;
-
 /// Carries out a decision. It may be run again: whatever has been written agrees in both pools then, and is left.
 ///
 /// # Errors
@@ -72,18 +71,19 @@ pub async fn run(
     request: &PreferRequest,
     context: &RunContext<'_>,
 ) -> Result<PreferAnswer, ReconcileError> {
-    let mut reported = read_reported(config, &request.of).await?;
-    let mut answer = PreferAnswer::default();
-    if !request.subs.is_empty() {
-        answer.not_written = select(&mut reported, &request.subs);
-    }
+    let report = config
+        .bucket
+        .get_json::<Report>(&report_key(&request.of))
+        .await?;
+    let (report, _) = report.ok_or_else(|| ReconcileError::NoSuchRun(request.of.to_string()))?;
+    check_pools(config, &report)?;
     let deadline = context.last_call_at();
     let pool = |id| config.rate_limited(id, config.writes_per_second, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let descriptions = (primary.describe().await?, secondary.describe().await?);
-    let written_to = match request.side {
-        Side::Primary => (&secondary, &descriptions.1),
-        Side::Secondary => (&primary, &descriptions.0),
+    let (written_to, rules) = match request.side {
+        Side::Primary => (&config.secondary, &descriptions.1),
+        Side::Secondary => (&config.primary, &descriptions.0),
     };
     let decision = Decision {
         side: request.side,
@@ -91,75 +91,168 @@ pub async fn run(
         comparison: Comparison::of(&descriptions.0, &descriptions.1, config.origin.as_ref()),
         primary: &primary,
         secondary: &secondary,
-        written_to: written_to.0,
-        rules: PoolRules::of(written_to.1),
+        written_to: pool(written_to).with_patience(PATIENCE),
+        rules: PoolRules::of(rules),
         bucket: &config.bucket,
     };
-    let count = reported.len() as u64;
-    for (done, (subs, attributes)) in (0..).zip(&reported) {
-        (context.on_progress)(Step::Writing(done, count));
-        decision.carry_out(subs, attributes, &mut answer).await?;
+    let mut answer = PreferAnswer::default();
+    let mut chosen = Chosen::of(&request.subs);
+    let mut people = ReportedPeople::of(&config.bucket, &request.of);
+    let mut done = 0;
+    while let Some(person) = people.next().await? {
+        (context.on_progress)(Step::Writing(done, report.counts.reported.max(done)));
+        done += 1;
+        if chosen.contains(&person) {
+            decision.decide_on(&person, &mut answer).await?;
+        }
     }
+    answer.not_written.extend(chosen.not_reported());
     Ok(answer)
 }
 
-/// Reads what a run has reported, from its lines: its report names only so many people.
-async fn read_reported(
-    config: &ReconcileConfig,
-    run: &Id,
-) -> Result<ReportedPeople, ReconcileError> {
-    let report = config.bucket.get_json::<Report>(&report_key(run)).await?;
-    let (report, _) = report.ok_or_else(|| ReconcileError::NoSuchRun(run.to_string()))?;
-    check_pools(config, &report)?;
-    let mut reported = ReportedPeople::new();
-    for number in 1.. {
-        let key = changes_key(run, number);
-        let Some(file) = config.bucket.get(&key).await? else {
-            break;
+/// What was reported of one person on which can be decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ReportedPerson {
+    /// Their `sub` in the primary pool.
+    primary: String,
+    /// Their `sub` in the secondary pool.
+    secondary: String,
+    attributes: BTreeMap<String, Finding>,
+    /// Groups of the secondary pool that they are in, and not in the primary pool.
+    groups: BTreeSet<String>,
+}
+
+impl ReportedPerson {
+    /// What a line of changes reports, if it is something on which can be decided.
+    fn of(change: Change) -> Option<Self> {
+        let is_pair = !change.sub.is_empty() && !change.secondary_sub.is_empty();
+        if !is_pair || change.action != "report" {
+            return None;
+        }
+        let mut person = Self {
+            primary: change.sub,
+            secondary: change.secondary_sub,
+            ..Self::default()
         };
-        let lines = serde_json::Deserializer::from_slice(&file.body).into_iter::<Change>();
-        for (line, change) in (1..).zip(lines) {
-            let malformed = |_| JsonError::Malformed {
-                bucket: config.bucket.name().to_owned(),
-                key: key.clone(),
-                line,
-            };
-            add_reported(&mut reported, change.map_err(malformed)?);
+        if change.outcome == CHANGED_IN_SECONDARY {
+            person.groups.extend(change.attributes);
+            return Some(person);
+        }
+        let mut findings = [Finding::ChangedInSecondary, Finding::ChangedInBoth].into_iter();
+        let finding = findings.find(|finding| finding.as_str() == change.outcome)?;
+        let attributes = change.attributes.into_iter().map(|name| (name, finding));
+        person.attributes.extend(attributes);
+        Some(person)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.primary, &self.secondary) == (&other.primary, &other.secondary)
+    }
+
+    /// Adds what another line reports of the same person.
+    fn add(&mut self, other: Self) {
+        self.attributes.extend(other.attributes);
+        self.groups.extend(other.groups);
+    }
+
+    fn about(&self, reason: &str, attributes: Vec<String>) -> Reported {
+        Reported {
+            sub: self.primary.clone(),
+            secondary_sub: self.secondary.clone(),
+            reason: reason.to_owned(),
+            attributes,
         }
     }
-    Ok(reported)
 }
 
-/// Adds a line of changes, if it reports somebody on whom can be decided here.
-fn add_reported(reported: &mut ReportedPeople, change: Change) {
-    let findings = [Finding::ChangedInSecondary, Finding::ChangedInBoth];
-    let mut findings = findings.into_iter();
-    let finding = findings.find(|finding| finding.as_str() == change.outcome);
-    let is_pair = !change.sub.is_empty() && !change.secondary_sub.is_empty();
-    let Some(finding) = finding.filter(|_| is_pair && change.action == "report") else {
-        return;
-    };
-    let attributes = reported.entry((change.sub, change.secondary_sub));
-    let names = change.attributes.into_iter().map(|name| (name, finding));
-    attributes.or_default().extend(names);
+/// Whoever a run has reported, read from its lines, of which there may be many: its report names only so many people.
+struct ReportedPeople<'a> {
+    bucket: &'a Bucket,
+    run: &'a Id,
+    /// The files that have been opened.
+    files: usize,
+    lines: Option<JsonLines>,
+    /// The next person, as far as they have been read. All lines of a person that were written together follow each other.
+    next: Option<ReportedPerson>,
 }
 
-/// Keeps the people who are named by one of their `sub`s. Gives the names of nobody who was reported.
-fn select(reported: &mut ReportedPeople, subs: &[String]) -> Vec<Reported> {
-    let mut unknown: BTreeSet<&String> = subs.iter().collect();
-    reported.retain(|(primary, secondary), _| {
-        let is_named = subs.contains(primary) || subs.contains(secondary);
-        unknown.remove(primary);
-        unknown.remove(secondary);
-        is_named
-    });
-    let not_reported = |sub: &String| Reported {
-        sub: sub.clone(),
-        secondary_sub: String::new(),
-        reason: "not-in-report".to_owned(),
-        attributes: Vec::new(),
-    };
-    unknown.into_iter().map(not_reported).collect()
+impl<'a> ReportedPeople<'a> {
+    fn of(bucket: &'a Bucket, run: &'a Id) -> Self {
+        Self {
+            bucket,
+            run,
+            files: 0,
+            lines: None,
+            next: None,
+        }
+    }
+
+    /// The next person; none after the last one.
+    async fn next(&mut self) -> Result<Option<ReportedPerson>, ReconcileError> {
+        while let Some(change) = self.next_change().await? {
+            let Some(person) = ReportedPerson::of(change) else {
+                continue;
+            };
+            match &mut self.next {
+                Some(next) if next.is_same(&person) => next.add(person),
+                _ => {
+                    if let Some(complete) = self.next.replace(person) {
+                        return Ok(Some(complete));
+                    }
+                }
+            }
+        }
+        Ok(self.next.take())
+    }
+
+    async fn next_change(&mut self) -> Result<Option<Change>, ReconcileError> {
+        loop {
+            if let Some(lines) = &mut self.lines
+                && let Some(change) = lines.next_line().await?
+            {
+                return Ok(Some(change));
+            }
+            self.files += 1;
+            let key = changes_key(self.run, self.files);
+            self.lines = JsonLines::open(self.bucket, &key, 0).await?;
+            if self.lines.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// The people on whom is decided, by their `sub` in either pool.
+struct Chosen<'a> {
+    subs: &'a [String],
+    unknown: BTreeSet<&'a String>,
+}
+
+impl<'a> Chosen<'a> {
+    /// Only these people; everyone if there are none.
+    fn of(subs: &'a [String]) -> Self {
+        Self {
+            subs,
+            unknown: subs.iter().collect(),
+        }
+    }
+
+    fn contains(&mut self, person: &ReportedPerson) -> bool {
+        self.unknown.remove(&person.primary);
+        self.unknown.remove(&person.secondary);
+        let is_named = |sub: &String| *sub == person.primary || *sub == person.secondary;
+        self.subs.is_empty() || self.subs.iter().any(is_named)
+    }
+
+    /// The names of nobody who was reported.
+    fn not_reported(&self) -> impl Iterator<Item = Reported> {
+        self.unknown.iter().map(|sub| Reported {
+            sub: (*sub).clone(),
+            secondary_sub: String::new(),
+            reason: "not-in-report".to_owned(),
+            attributes: Vec::new(),
+        })
+    }
 }
 
 /// What is written to one user, and what is not.
@@ -238,31 +331,65 @@ struct Decision<'a> {
     primary: &'a Pool,
     secondary: &'a Pool,
     /// The pool that is written to, and its rules.
-    written_to: &'a Pool,
+    written_to: Pool,
     rules: PoolRules,
     bucket: &'a Bucket,
 }
 
 impl Decision<'_> {
+    /// Carries the decision on one person out. If a write has to wait for too long, they are looked at again.
+    async fn decide_on(
+        &self,
+        person: &ReportedPerson,
+        answer: &mut PreferAnswer,
+    ) -> Result<(), ReconcileError> {
+        let mut decided = PreferAnswer::default();
+        loop {
+            match self.carry_out(person, &mut decided).await {
+                Err(error) if error.is_too_late() => decided.not_written.clear(),
+                carried_out => break carried_out?,
+            }
+        }
+        answer.written.extend(decided.written);
+        answer.not_written.extend(decided.not_written);
+        Ok(())
+    }
+
     /// Looks at one person, and writes what is still as it was reported.
     async fn carry_out(
         &self,
-        (primary_sub, secondary_sub): &(String, String),
-        reported: &BTreeMap<String, Finding>,
+        person: &ReportedPerson,
         answer: &mut PreferAnswer,
     ) -> Result<(), ReconcileError> {
-        let about = |reason: &str, attributes: Vec<String>| Reported {
-            sub: primary_sub.clone(),
-            secondary_sub: secondary_sub.clone(),
-            reason: reason.to_owned(),
-            attributes,
+        let primary = users::look_up(self.primary, &person.primary).await?;
+        let secondary = users::look_up(self.secondary, &person.secondary).await?;
+        let (Some(primary), Some(secondary)) = (primary, secondary) else {
+            let names = person.attributes.keys().chain(&person.groups);
+            let gone = person.about("changed-since-report", names.cloned().collect());
+            answer.not_written.push(gone);
+            return Ok(());
         };
-        let primary = users::look_up(self.primary, primary_sub).await?;
-        let secondary = users::look_up(self.secondary, secondary_sub).await?;
-        let record = journal::read_record(self.bucket, secondary_sub).await?;
-        let (Some(primary), Some(secondary), Some(record)) = (primary, secondary, record) else {
-            let attributes = reported.keys().cloned().collect();
-            let gone = about("changed-since-report", attributes);
+        if !person.attributes.is_empty() {
+            self.decide_attributes(person, &primary, &secondary, answer)
+                .await?;
+        }
+        if !person.groups.is_empty() {
+            self.decide_groups(person, answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn decide_attributes(
+        &self,
+        person: &ReportedPerson,
+        primary: &Person,
+        secondary: &Person,
+        answer: &mut PreferAnswer,
+    ) -> Result<(), ReconcileError> {
+        let reported = &person.attributes;
+        let Some(record) = journal::read_record(self.bucket, &person.secondary).await? else {
+            let names = reported.keys().cloned().collect();
+            let gone = person.about("changed-since-report", names);
             answer.not_written.push(gone);
             return Ok(());
         };
@@ -274,13 +401,14 @@ impl Decision<'_> {
             &record.record.attributes,
         );
         let user = match self.side {
-            Side::Primary => &secondary,
-            Side::Secondary => &primary,
+            Side::Primary => secondary,
+            Side::Secondary => primary,
         };
         self.leave_names_of_others(user, &mut plan).await?;
         if !self.is_dry_run {
             self.write(user, &mut plan).await?;
-            self.update_record(primary_sub, secondary_sub).await?;
+            self.update_record(&person.primary, &person.secondary)
+                .await?;
         }
         let mut written: BTreeMap<Finding, Vec<String>> = BTreeMap::new();
         for name in plan.names() {
@@ -289,15 +417,53 @@ impl Decision<'_> {
             }
         }
         let written = written.into_iter();
-        let written = written.map(|(finding, names)| about(finding.as_str(), names));
+        let written = written.map(|(finding, names)| person.about(finding.as_str(), names));
         answer.written.extend(written);
         let mut not_written: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, reason) in plan.not_written {
             not_written.entry(reason).or_default().push(name);
         }
         let not_written = not_written.into_iter();
-        let not_written = not_written.map(|(reason, names)| about(&reason, names));
+        let not_written = not_written.map(|(reason, names)| person.about(&reason, names));
         answer.not_written.extend(not_written);
+        Ok(())
+    }
+
+    /// Puts somebody into the groups of the primary pool that they are in in the secondary pool, or takes them out of these.
+    async fn decide_groups(
+        &self,
+        person: &ReportedPerson,
+        answer: &mut PreferAnswer,
+    ) -> Result<(), ReconcileError> {
+        let in_primary = users::groups(self.primary, &person.primary).await?;
+        let in_secondary = users::groups(self.secondary, &person.secondary).await?;
+        for group in &person.groups {
+            let about = |reason: &str| person.about(reason, vec![group.clone()]);
+            match (in_primary.contains(group), in_secondary.contains(group)) {
+                (true, true) | (false, false) => continue,
+                (true, false) => {
+                    answer.not_written.push(about("changed-since-report"));
+                    continue;
+                }
+                (false, true) => {}
+            }
+            let written = match self.side {
+                _ if self.is_dry_run => Ok(()),
+                Side::Primary => {
+                    users::remove_from_group(&self.written_to, &person.secondary, group).await
+                }
+                Side::Secondary => {
+                    users::add_to_group(&self.written_to, &person.primary, group).await
+                }
+            };
+            match written {
+                Ok(()) => answer.written.push(about(CHANGED_IN_SECONDARY)),
+                Err(PoolError::Aws(error)) if is_refused(&error) => {
+                    answer.not_written.push(about(error.code()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         Ok(())
     }
 
@@ -315,7 +481,7 @@ impl Decision<'_> {
             if !self.rules.is_sign_in_name(name) {
                 continue;
             }
-            let holder = users::look_up(self.written_to, &value).await?;
+            let holder = users::look_up(&self.written_to, &value).await?;
             if holder.is_some_and(|holder| holder.sub() != user.sub()) {
                 plan.leave(name, "name-held");
             }
@@ -325,7 +491,7 @@ impl Decision<'_> {
 
     /// Writes and deletes attributes. What is refused is left, with Cognito's code.
     async fn write(&self, user: &Person, plan: &mut Plan) -> Result<(), ReconcileError> {
-        let pool = self.written_to;
+        let pool = &self.written_to;
         let sub = user.sub().unwrap_or(&user.username);
         for refused in users::write_attributes(pool, sub, &plan.write).await? {
             // A flag is named with its address.
@@ -498,40 +664,42 @@ mod tests {
 
     #[test]
     fn only_changes_of_people_in_both_pools_are_decided_on() {
-        let mut reported = ReportedPeople::new();
         for other in [
             change("report", "unpaired", "s-2"),
             change("update", "changed-in-secondary", "s-2"),
             change("report", "changed-in-secondary", ""),
         ] {
-            add_reported(&mut reported, other);
+            assert_eq!(ReportedPerson::of(other), None);
         }
-        assert!(reported.is_empty());
 
-        add_reported(&mut reported, change("report", "changed-in-both", "s-2"));
+        let attribute = ReportedPerson::of(change("report", "changed-in-both", "s-2")).unwrap();
+        let group = ReportedPerson::of(change("report", CHANGED_IN_SECONDARY, "s-2")).unwrap();
 
-        let (subs, attributes) = reported.pop_first().unwrap();
-        assert_eq!(subs, ("s-1".to_owned(), "s-2".to_owned()));
-        assert_eq!(attributes["name"], Finding::ChangedInBoth);
+        assert_eq!((&*attribute.primary, &*attribute.secondary), ("s-1", "s-2"));
+        assert_eq!(attribute.attributes["name"], Finding::ChangedInBoth);
+        assert!(attribute.groups.is_empty() && group.attributes.is_empty());
+        assert!(group.groups.contains("name"));
     }
 
     #[test]
     fn people_are_chosen_by_their_sub_in_either_pool() {
-        let mut reported = ReportedPeople::new();
-        for number in [2, 3, 4] {
-            let mut change = change("report", "changed-in-both", &format!("o-{number}"));
-            change.sub = format!("t-{number}");
-            add_reported(&mut reported, change);
-        }
+        let person = |number: u32| ReportedPerson {
+            primary: format!("t-{number}"),
+            secondary: format!("o-{number}"),
+            ..ReportedPerson::default()
+        };
+        let subs = ["t-2", "o-3", "x-9"].map(str::to_owned);
+        let mut chosen = Chosen::of(&subs);
 
-        let unknown = select(&mut reported, &["t-2", "o-3", "x-9"].map(str::to_owned));
+        let are_chosen = [2, 3, 4].map(|number| chosen.contains(&person(number)));
 
-        let chosen: Vec<_> = reported.keys().map(|(sub, _)| sub.as_str()).collect();
-        assert_eq!(chosen, ["t-2", "t-3"]);
+        assert_eq!(are_chosen, [true, true, false]);
+        let unknown: Vec<_> = chosen.not_reported().collect();
         assert_eq!(unknown.len(), 1);
         assert_eq!(
             (unknown[0].sub.as_str(), unknown[0].reason.as_str()),
             ("x-9", "not-in-report")
         );
+        assert!(Chosen::of(&[]).contains(&person(4)), "everyone");
     }
 }

@@ -47,8 +47,8 @@ pub struct PoolProgress {
     pub pool: String,
     /// How far each chain has been listed.
     pub positions: [Position; CHAIN_COUNT],
-    /// Users listed.
-    pub listed: u64,
+    /// Users listed of each chain.
+    pub listed: [u64; CHAIN_COUNT],
     /// Who was listed, by identity.
     pub runs: Vec<Run>,
     /// Of those, who has no user with the same identity in the other pool: by name.
@@ -56,15 +56,31 @@ pub struct PoolProgress {
 }
 
 impl PoolProgress {
+    /// Users listed.
+    pub fn total_listed(&self) -> u64 {
+        self.listed.iter().sum()
+    }
+
     fn of(pool: &str) -> Self {
         Self {
             pool: pool.to_owned(),
             positions: Default::default(),
-            listed: 0,
+            listed: [0; CHAIN_COUNT],
             runs: Vec::new(),
             unmatched: Vec::new(),
         }
     }
+}
+
+/// How far the journal has been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalProgress {
+    /// Whether it has been read to its end.
+    pub is_read: bool,
+    /// The key of the last record that was read.
+    pub reached: Option<String>,
+    /// What was read.
+    pub runs: Vec<Run>,
 }
 
 /// How far a run has come.
@@ -79,6 +95,9 @@ pub struct Progress {
     pub stored_at: Timestamp,
     /// Whether it writes nothing.
     pub is_dry_run: bool,
+    /// The run whose mass changes an operator has accepted.
+    #[serde(default)]
+    pub accepted: Option<Id>,
     /// Whether it compares groups too.
     pub with_groups: bool,
     /// What it is doing.
@@ -89,6 +108,9 @@ pub struct Progress {
     pub secondary: PoolProgress,
     /// Whose replica is withheld, by identity.
     pub withheld: Vec<Run>,
+    /// Who has used the secondary pool, by identity.
+    #[serde(default)]
+    pub journal: JournalProgress,
     /// The shard to be joined next.
     pub shard: usize,
     /// The files of people to look at.
@@ -144,11 +166,13 @@ impl Progress {
             started_at: now(),
             stored_at: now(),
             is_dry_run,
+            accepted: None,
             with_groups: false,
             phase: Phase::Listing,
             primary: PoolProgress::of(primary),
             secondary: PoolProgress::of(secondary),
             withheld: Vec::new(),
+            journal: JournalProgress::default(),
             shard: 0,
             plan: Vec::new(),
             planned: 0,

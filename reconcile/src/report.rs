@@ -29,6 +29,20 @@ pub fn changes_key(run: &Id, number: usize) -> String {
     format!("{RECONCILES_PREFIX}{run}/changes-{number:04}.jsonl")
 }
 
+/// The key of the note that an operator has accepted what a run held back.
+pub fn accepted_key(run: &Id) -> String {
+    format!("{RECONCILES_PREFIX}{run}/accepted.json")
+}
+
+/// `reconciles/<id>/accepted.json`: what a run held back is accepted once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The version of this format: 1.
+    pub version: u32,
+    /// The run that does what was accepted.
+    pub by: Id,
+}
+
 /// The report of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

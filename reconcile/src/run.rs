@@ -12,13 +12,12 @@ use shared::cognito::pool::{Pool, PoolError};
 use shared::id::Id;
 use shared::journal;
 use shared::s3::bucket::{Bucket, Condition};
-use shared::s3::json::to_json;
+use shared::s3::json::{JsonError, to_json};
 use shared::s3::lease::{self, Lease, LeaseState, Term};
 use shared::snapshot::layout::{FILLS_PREFIX, RESTORE_LEASE_KEY};
 use shared::snapshot::lease as snapshot_lease;
 use shared::snapshot::scope::Scope;
 use shared::time::{is_in_future, now};
-use tokio::sync::OnceCell;
 
 use crate::changes::Changes;
 use crate::compare::Comparing;
@@ -26,10 +25,12 @@ use crate::comparison::Comparison;
 use crate::error::ReconcileError;
 use crate::groups::Groups;
 use crate::guard::{Guard, Kinds};
-use crate::list_pools::{list_both, list_withheld};
+use crate::list_pools::{list_both, list_withheld, read_journal};
 use crate::mirror::Mirror;
 use crate::progress::{Phase, Progress, ReconcileLease};
-use crate::report::{Latest, PoolListed, RECONCILES_PREFIX, Report, report_key};
+use crate::report::{
+    Accepted, Latest, PoolListed, RECONCILES_PREFIX, Report, accepted_key, report_key,
+};
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
 };
@@ -58,6 +59,9 @@ const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Lookups a second in each pool, of UserRead's 120 (DG:quotas).
 const LOOKUPS_PER_SECOND: u32 = 20;
 
+/// A write that has waited for longer is not sent: somebody is looked at again first, who may have changed in the meantime.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Calls a second that read or write the definitions of groups, of the 5 of each operation and pool (DG:quotas).
 const DEFINITIONS_PER_SECOND: u32 = 4;
 
@@ -85,13 +89,14 @@ pub async fn run(
         return Ok(answer(Status::Held));
     }
     let unfinished = match &lease.unfinished {
-        Some(run) if request.accept.is_none() => Progress::read(bucket, run).await?,
-        _ => None,
+        Some(run) => Progress::read(bucket, run).await?,
+        None => None,
     };
-    // A run of other pools is not gone on with.
+    // A run of other pools is not gone on with, and one that does not know what is accepted now is begun anew.
     let unfinished = unfinished.filter(|progress| {
         (&*progress.primary.pool, &*progress.secondary.pool)
             == (config.primary.as_str(), config.secondary.as_str())
+            && (request.accept.is_none() || request.accept == progress.accepted)
     });
     if let Some(status) = reason_to_wait(config, request, &lease, unfinished.is_some()).await? {
         return Ok(answer(status));
@@ -202,6 +207,12 @@ async fn begin(
         let accepted = bucket.get_json::<Report>(&report_key(run)).await?;
         let (accepted, _) = accepted.ok_or_else(|| ReconcileError::NoSuchRun(run.to_string()))?;
         check_pools(config, &accepted)?;
+        if let Some((by, _)) = bucket.get_json::<Accepted>(&accepted_key(run)).await? {
+            return Err(ReconcileError::AcceptedBefore {
+                run: run.to_string(),
+                by: by.by.to_string(),
+            });
+        }
         guard.accepted = accepted.held;
         for (kind, made) in &guard.earlier {
             // What was made before was let through without the operator.
@@ -217,6 +228,7 @@ async fn begin(
     };
     let (primary, secondary) = (config.primary.as_str(), config.secondary.as_str());
     let mut progress = Progress::start(run, primary, secondary, request.dry_run, guard);
+    progress.accepted.clone_from(&request.accept);
     // A run that was not complete may have seen a pool that was still being filled.
     progress.last_pairs = report
         .filter(|report| matches!(report.status, Status::Complete | Status::Guarded))
@@ -250,22 +262,65 @@ async fn made_within(bucket: &Bucket, since: Timestamp) -> Result<Kinds, Reconci
     let first = since - LONGEST_RUN;
     let start = format!("{RECONCILES_PREFIX}{}", first.strftime("%Y%m%dT%H%M%SZ"));
     let mut listing = bucket.list_after(format!("{RECONCILES_PREFIX}2"), start);
+    // A run that was given up has no report, which would follow its progress.
+    let mut without_report: Option<String> = None;
     while let Some(page) = listing.next_page().await? {
         for object in page {
-            if !object.key.ends_with("/report.json") {
-                continue;
-            }
-            let Some((report, _)) = bucket.get_json::<Report>(&object.key).await? else {
-                continue;
-            };
-            if report.status != Status::DryRun && report.finished_at >= since {
-                for (kind, changes) in report.made {
-                    *made.entry(kind).or_default() += changes;
+            if let Some(folder) = object.key.strip_suffix("/report.json") {
+                if without_report.as_deref() == Some(folder) {
+                    without_report = None;
                 }
+                if let Some((report, _)) = bucket.get_json::<Report>(&object.key).await?
+                    && report.status != Status::DryRun
+                    && report.finished_at >= since
+                {
+                    add_kinds(&mut made, report.made);
+                }
+            }
+            if let Some(folder) = object.key.strip_suffix("/progress.json") {
+                if let Some(earlier) = without_report.take() {
+                    add_kinds(
+                        &mut made,
+                        made_until_given_up(bucket, &earlier, since).await?,
+                    );
+                }
+                let is_recent = object.last_modified >= since;
+                without_report = is_recent.then(|| folder.to_owned());
             }
         }
     }
+    if let Some(last) = without_report {
+        add_kinds(&mut made, made_until_given_up(bucket, &last, since).await?);
+    }
     Ok(made)
+}
+
+/// What the run with this folder had made when it was given up.
+async fn made_until_given_up(
+    bucket: &Bucket,
+    folder: &str,
+    since: Timestamp,
+) -> Result<Kinds, ReconcileError> {
+    match bucket
+        .get_json::<Progress>(&format!("{folder}/progress.json"))
+        .await
+    {
+        Ok(Some((progress, _))) if !progress.is_dry_run && progress.stored_at >= since => {
+            Ok(progress.guard.made_without_operator())
+        }
+        Ok(_) => Ok(Kinds::new()),
+        Err(error @ JsonError::Malformed { .. }) => {
+            tracing::error!(%error, "what this run has changed is not counted");
+            Ok(Kinds::new())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn add_kinds(to: &mut Kinds, made: Kinds) {
+    for (kind, changes) in made {
+        *to.entry(kind).or_default() += changes;
+    }
 }
 
 /// The clients of a run.
@@ -295,7 +350,10 @@ impl Pools {
                 pool(&config.primary, DEFINITIONS_PER_SECOND),
                 pool(&config.secondary, DEFINITIONS_PER_SECOND),
             ),
-            written: Secondary::new(pool(&config.secondary, config.writes_per_second), settings),
+            written: Secondary::new(
+                pool(&config.secondary, config.writes_per_second).with_patience(PATIENCE),
+                settings,
+            ),
         }
     }
 }
@@ -313,6 +371,9 @@ async fn work(
     progress.workers += 1;
     progress.worker.clone_from(&context.lease_holder);
     progress.store(&config.bucket).await?;
+    if let Some(run) = progress.accepted.as_ref().filter(|_| !progress.is_dry_run) {
+        use_up(&config.bucket, run, &progress.run).await?;
+    }
     let result = take_phases(config, &comparison, &pools, progress, &mut changes, context).await;
     let status = match result {
         Ok(status) => status,
@@ -346,6 +407,20 @@ async fn work(
         report: report_key(&report.reconcile),
         counts: report.counts,
     })
+}
+
+/// Notes that this run is the one that does what was accepted, so that no other is.
+async fn use_up(bucket: &Bucket, run: &Id, by: &Id) -> Result<(), ReconcileError> {
+    let accepted = Accepted {
+        version: 1,
+        by: by.clone(),
+    };
+    let key = accepted_key(run);
+    let noted = bucket
+        .put_json_if(&key, &accepted, Condition::Absent, |_| false)
+        .await?;
+    // Nobody else writes it, under the lease.
+    noted.map(|_| ()).ok_or(ReconcileError::TakenOver)
 }
 
 /// Reads the settings of both pools, and refuses to write with some of them.
@@ -401,6 +476,9 @@ async fn take_phases(
             context.on_progress,
         )
         .await?;
+        if !read_journal(comparison, bucket, progress, context).await? {
+            return Ok(Status::InProgress);
+        }
         list_withheld(bucket, progress).await?;
         progress.phase = Phase::ByIdentity;
         progress.store(bucket).await?;
@@ -438,7 +516,6 @@ async fn take_phases(
         guard: Mutex::new(progress.guard.clone()),
         parked: Parked::default(),
         made_way: Mutex::default(),
-        used_identities: OnceCell::new(),
     };
     let taken = write_phases(pools, &mirror, progress, changes, context).await;
     progress.guard = mirror.guard();
@@ -508,7 +585,7 @@ async fn write_report(
     let newly_reported = newly_reported(before.as_ref(), progress);
     let listed = |pool: &crate::progress::PoolProgress| PoolListed {
         pool: pool.pool.clone(),
-        listed: pool.listed,
+        listed: pool.total_listed(),
     };
     let report = Report {
         version: 1,

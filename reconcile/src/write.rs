@@ -8,10 +8,10 @@ use shared::s3::bucket::Bucket;
 
 use crate::changes::Changes;
 use crate::compare::PlannedLook;
-use crate::error::ReconcileError;
+use crate::error::{ReconcileError, no_plan};
+use crate::json_lines::JsonLines;
 use crate::mirror::Mirror;
 use crate::plan::{Candidate, Stage};
-use crate::plan_lines::PlanLines;
 use crate::progress::Progress;
 use crate::request::{FILL_THRESHOLD, RunContext, Step};
 
@@ -26,6 +26,14 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many times people are moved on who had to wait for their address.
 const MAX_ROUNDS_OF_PARKED: usize = 4;
+
+/// A killed worker loses the counts of one batch, so those that the guard counts are small.
+fn batch_of(stage: Stage) -> usize {
+    match stage {
+        Stage::Restrict | Stage::Move => CONCURRENT_PEOPLE,
+        Stage::Update | Stage::Create => BATCH,
+    }
+}
 
 /// What looks at people.
 pub struct Writing<'a> {
@@ -67,7 +75,8 @@ impl Writing<'_> {
                 return Ok(Written::FillNeeded);
             }
             while let Some(file) = progress.plan.get(progress.file).cloned() {
-                let mut lines = PlanLines::open(self.bucket, &file, progress.line).await?;
+                let lines = JsonLines::open(self.bucket, &file, progress.line).await?;
+                let mut lines = lines.ok_or_else(|| no_plan(self.bucket))?;
                 loop {
                     if self.context.is_time_up() {
                         return Ok(match stage == Stage::Create && many_are_missing {
@@ -78,7 +87,7 @@ impl Writing<'_> {
                     let is_due = |look: &PlannedLook| {
                         look.stage == stage && !progress.dealt_with.contains(&look.candidate)
                     };
-                    let (batch, read) = lines.next_batch(BATCH, is_due).await?;
+                    let (batch, read) = lines.next_batch(batch_of(stage), is_due).await?;
                     if read == 0 {
                         break;
                     }
@@ -95,6 +104,8 @@ impl Writing<'_> {
                     if last_saved.elapsed() >= SAVE_INTERVAL {
                         self.mirror.save(progress, changes).await?;
                         last_saved = Instant::now();
+                    } else {
+                        self.mirror.save_counts(progress).await?;
                     }
                 }
                 progress.file += 1;
@@ -153,8 +164,8 @@ impl Writing<'_> {
             }
             for sub in parked {
                 let candidate = Candidate {
-                    primary: None,
                     secondary: Some(sub),
+                    ..Candidate::default()
                 };
                 let outcome = self.mirror.look(&candidate).await?;
                 changes.add(outcome, progress).await?;

@@ -12,6 +12,7 @@ use shared::identity::{same_but_for_case, verified};
 use shared::journal::has_used_secondary;
 use shared::person::{Attributes, Person};
 use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
 use shared::withheld::{self, Why, Withheld};
 
 use crate::pool_rules::ADDRESSES;
@@ -281,6 +282,16 @@ impl Holders<'_> {
         kept.map_err(NotReplicated::Snapshots)?;
         let used = has_used_secondary(snapshots, sub).await;
         if used.map_err(NotReplicated::Snapshots)? || has_authenticator {
+            // They are not withheld, and nothing may say so.
+            let kept = withheld::read(snapshots, identity).await;
+            let kept = kept.map_err(|error| match error {
+                JsonError::Aws(error) => NotReplicated::Snapshots(error),
+                JsonError::Malformed { .. } => NotReplicated::Vanished,
+            })?;
+            if let Some((_, etag)) = kept {
+                let removed = withheld::remove(snapshots, identity, &etag).await;
+                removed.map_err(NotReplicated::Snapshots)?;
+            }
             return Err(NotReplicated::Vanished);
         }
         let deleted = users::delete(pool, sub).await;

@@ -162,7 +162,8 @@ impl NotReplicated {
             {
                 Prospect::Unavailable
             }
-            Self::Secondary(PoolError::OutOfTime(_)) | Self::Primary(PoolError::OutOfTime(_)) => {
+            Self::Secondary(PoolError::OutOfTime(_) | PoolError::TooLate(_))
+            | Self::Primary(PoolError::OutOfTime(_) | PoolError::TooLate(_)) => {
                 Prospect::Unavailable
             }
             _ => Prospect::Refused,

@@ -3,6 +3,8 @@
 //! Only people with a record can have changed anything in the secondary pool, because a replica's password is random. A record holds
 //! what they were when it was written.
 
+use std::collections::VecDeque;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,9 @@ pub const MAX_LISTING_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// Number of records to read concurrently.
 const CONCURRENT_READS: usize = 16;
+
+/// Number of records between two looks at the clock.
+const READ_AT_ONCE: usize = 100;
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +97,8 @@ pub struct RecordedPerson {
     pub primary_sub: Option<String>,
     /// The record's kind.
     pub kind: Kind,
+    /// The confirmation; none where the record cannot be read.
+    pub confirmation: Option<Confirmation>,
 }
 
 /// A record in a listing of the journal.
@@ -113,9 +120,17 @@ pub struct Records {
 impl Records {
     /// Begins to list the records below a prefix.
     pub fn list(bucket: &Bucket, prefix: &'static str) -> Self {
+        Self::list_after(bucket, prefix, None)
+    }
+
+    /// The same, after the record with this key.
+    fn list_after(bucket: &Bucket, prefix: &'static str, key: Option<&str>) -> Self {
         Self {
             prefix,
-            listing: bucket.list(prefix),
+            listing: match key {
+                Some(key) => bucket.list_after(prefix, key),
+                None => bucket.list(prefix),
+            },
         }
     }
 
@@ -288,18 +303,85 @@ pub async fn read_everyone(
     origin: Option<&CustomAttribute>,
     mut found: impl FnMut(RecordedPerson),
 ) -> Result<(), AwsError> {
-    for kind in Kind::ALL {
-        let mut records = Records::list(bucket, kind.prefix());
-        while let Some(page) = records.next_page().await? {
-            let mut people = stream::iter(page)
-                .map(|listed| read_person(bucket, kind, listed.person, origin))
-                .buffer_unordered(CONCURRENT_READS);
-            while let Some(person) = people.try_next().await? {
-                found(person);
-            }
-        }
+    let mut everyone = Everyone::after(bucket, origin, None);
+    while let Some(people) = everyone.next_people().await? {
+        people.into_iter().for_each(&mut found);
     }
     Ok(())
+}
+
+/// All records, read some at a time, so that another worker can go on: everyone who has used the secondary pool, some more than once.
+pub struct Everyone<'a> {
+    bucket: &'a Bucket,
+    origin: Option<&'a CustomAttribute>,
+    kind: Kind,
+    records: Records,
+    /// Listed, and not read yet.
+    listed: VecDeque<String>,
+    reached: Option<String>,
+}
+
+impl<'a> Everyone<'a> {
+    /// Begins after the record to which another one had come ([`reached`](Self::reached)), or with the first one. `origin` is the
+    /// attribute that carries identities.
+    pub fn after(
+        bucket: &'a Bucket,
+        origin: Option<&'a CustomAttribute>,
+        reached: Option<String>,
+    ) -> Self {
+        let is_of = |kind: &Kind| {
+            let reached = reached.as_deref();
+            reached.is_some_and(|key| key.starts_with(kind.prefix()))
+        };
+        let kind = Kind::ALL.into_iter().find(is_of).unwrap_or(Kind::SignUp);
+        Self {
+            bucket,
+            origin,
+            kind,
+            records: Records::list_after(bucket, kind.prefix(), reached.as_deref()),
+            listed: VecDeque::new(),
+            reached,
+        }
+    }
+
+    /// The next people, at most a hundred; none after the last one.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn next_people(&mut self) -> Result<Option<Vec<RecordedPerson>>, AwsError> {
+        while self.listed.is_empty() {
+            if let Some(page) = self.records.next_page().await? {
+                self.listed
+                    .extend(page.into_iter().map(|record| record.person));
+                continue;
+            }
+            let mut later = Kind::ALL.into_iter().skip_while(|kind| *kind != self.kind);
+            let Some(next) = later.nth(1) else {
+                return Ok(None);
+            };
+            self.kind = next;
+            self.records = Records::list(self.bucket, next.prefix());
+        }
+        let some = self.listed.len().min(READ_AT_ONCE);
+        let some: Vec<String> = self.listed.drain(..some).collect();
+        let last = some
+            .last()
+            .map(|person| record_key(self.kind.prefix(), person));
+        let (bucket, kind, origin) = (self.bucket, self.kind, self.origin);
+        let people = stream::iter(some)
+            .map(|person| read_person(bucket, kind, person, origin))
+            .buffer_unordered(CONCURRENT_READS)
+            .try_collect()
+            .await?;
+        self.reached = last;
+        Ok(Some(people))
+    }
+
+    /// The key of the last record that was read; none before the first one.
+    pub fn reached(&self) -> Option<&str> {
+        self.reached.as_deref()
+    }
 }
 
 /// Whose a listed record is. One that is gone meanwhile, or cannot be read, counts by its name.
@@ -325,11 +407,16 @@ async fn read_person(
         let identity = record.confirmation.attributes.identity(origin)?;
         Some(identity.to_owned())
     });
+    let (confirmation, primary_sub) = match record {
+        Some(record) => (Some(record.confirmation), record.primary_sub),
+        None => (None, None),
+    };
     Ok(RecordedPerson {
         identity: identity.unwrap_or_else(|| person.clone()),
         person,
-        primary_sub: record.and_then(|record| record.primary_sub),
+        primary_sub,
         kind,
+        confirmation,
     })
 }
 

@@ -91,7 +91,7 @@ impl From<PoolError> for Failure {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Aws(error) => Self::Aws(error),
-            PoolError::OutOfTime(_) => Self::OutOfTime(error.to_string()),
+            PoolError::OutOfTime(_) | PoolError::TooLate(_) => Self::OutOfTime(error.to_string()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The streams of both pools, and of the people withheld, key by key.
+//! The streams of both pools, and of what the bucket knows of people, key by key.
 
 use futures_util::future::try_join3;
 use shared::aws::error::AwsError;
@@ -7,32 +7,32 @@ use super::merged::{Group, Merged};
 use super::{Key, Record};
 
 /// An outer join: every key that one of the streams has, in ascending order.
-pub struct Join<P, S, W> {
+pub struct Join<P, S, M> {
     primary: Merged<P>,
     secondary: Merged<S>,
-    withheld: Merged<W>,
+    marks: Merged<M>,
 }
 
 /// What the streams have for one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Joined<'a, P, S, W> {
+pub struct Joined<'a, P, S, M> {
     /// The key.
     pub key: Key,
     /// The records of the primary pool.
     pub primary: Group<'a, P>,
     /// The records of the secondary pool.
     pub secondary: Group<'a, S>,
-    /// The records of the people withheld.
-    pub withheld: Group<'a, W>,
+    /// What the bucket knows of people.
+    pub marks: Group<'a, M>,
 }
 
-impl<P: Record, S: Record, W: Record> Join<P, S, W> {
+impl<P: Record, S: Record, M: Record> Join<P, S, M> {
     /// Joins the same shard of three streams.
-    pub fn new(primary: Merged<P>, secondary: Merged<S>, withheld: Merged<W>) -> Self {
+    pub fn new(primary: Merged<P>, secondary: Merged<S>, marks: Merged<M>) -> Self {
         Self {
             primary,
             secondary,
-            withheld,
+            marks,
         }
     }
 
@@ -41,19 +41,19 @@ impl<P: Record, S: Record, W: Record> Join<P, S, W> {
     /// # Errors
     ///
     /// A run cannot be read, is gone or is too short.
-    pub async fn next(&mut self) -> Result<Option<Joined<'_, P, S, W>>, AwsError> {
+    pub async fn next(&mut self) -> Result<Option<Joined<'_, P, S, M>>, AwsError> {
         let Self {
             primary,
             secondary,
-            withheld,
+            marks,
         } = self;
-        let (p, s, w) = try_join3(primary.peek(), secondary.peek(), withheld.peek()).await?;
-        let key = [p, s, w].into_iter().flatten().min();
+        let (p, s, m) = try_join3(primary.peek(), secondary.peek(), marks.peek()).await?;
+        let key = [p, s, m].into_iter().flatten().min();
         Ok(key.map(|key| Joined {
             key,
             primary: primary.take(&key),
             secondary: secondary.take(&key),
-            withheld: withheld.take(&key),
+            marks: marks.take(&key),
         }))
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! - [`sorter`]: collects records and writes them as runs
 //! - [`merged`]: several runs as one sorted stream, in which a record that was listed twice is there once
-//! - [`join`]: the streams of both pools, and of the people withheld, key by key
+//! - [`join`]: the streams of both pools, and of what the bucket knows of people, key by key
 //! - [`hash`]: texts of any length as keys
 
 pub mod hash;

@@ -260,7 +260,7 @@ fn a_stream_without_runs_has_nothing_to_join() {
         more: 0,
     };
     assert_eq!(joined.primary.records, [listed(7, 1, 1)]);
-    assert_eq!((joined.secondary, joined.withheld), (nothing, nothing));
+    assert_eq!((joined.secondary, joined.marks), (nothing, nothing));
     assert_eq!(done(join.next()).unwrap(), None);
 }
 
@@ -305,22 +305,22 @@ proptest! {
     fn runs_are_joined_as_a_map_would_join_their_records(
         primary in lists::<0>(),
         secondary in lists::<1>(),
-        withheld in lists::<60>(),
+        marks in lists::<60>(),
         block_bytes in 1usize..400,
         fails in any::<bool>(),
     ) {
         let memory = Memory { fails, ..Memory::default() };
-        let mut expected = (by_map(&primary), by_map(&secondary), by_map(&withheld));
+        let mut expected = (by_map(&primary), by_map(&secondary), by_map(&marks));
         let primary = memory.sorted("primary", &primary);
         let secondary = memory.sorted("secondary", &secondary);
-        let withheld = memory.sorted("withheld", &withheld);
+        let marks = memory.sorted("marks", &marks);
         let mut last = None;
 
         for shard in 0..SHARD_COUNT {
             let mut join = Join::new(
                 memory.merged::<Listed<0>>(&primary, shard, block_bytes),
                 memory.merged::<Listed<1>>(&secondary, shard, block_bytes),
-                memory.merged::<Listed<60>>(&withheld, shard, block_bytes),
+                memory.merged::<Listed<60>>(&marks, shard, block_bytes),
             );
             loop {
                 let joined = match done(join.next()) {
@@ -332,7 +332,7 @@ proptest! {
                 last = Some(joined.key);
                 check(joined.primary, expected.0.remove(&joined.key))?;
                 check(joined.secondary, expected.1.remove(&joined.key))?;
-                check(joined.withheld, expected.2.remove(&joined.key))?;
+                check(joined.marks, expected.2.remove(&joined.key))?;
             }
         }
 

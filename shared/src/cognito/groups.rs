@@ -112,24 +112,27 @@ pub async fn create(pool: &Pool, group: &Group) -> Result<(), PoolError> {
     }
 }
 
-/// UpdateGroup, which leaves the role of the group alone.
+/// UpdateGroup, which leaves the role of the group alone. Gives what the group is now: a precedence cannot be taken away if UpdateGroup
+/// keeps what is left out.
 ///
 /// # Errors
 ///
 /// The call failed, or the deadline passed.
-pub async fn update(pool: &Pool, group: &Group) -> Result<(), PoolError> {
-    pool.call_with_retry("UpdateGroup", || {
-        pool.client()
-            .update_group()
-            .user_pool_id(pool.id().as_str())
-            .group_name(&group.name)
-            // Whether an omitted description is kept or cleared is not documented (facts N2).
-            .description(group.description.clone().unwrap_or_default())
-            .set_precedence(group.precedence)
-            .send()
-    })
-    .await
-    .map(|_| ())
+pub async fn update(pool: &Pool, group: &Group) -> Result<Group, PoolError> {
+    let updated = pool
+        .call_with_retry("UpdateGroup", || {
+            pool.client()
+                .update_group()
+                .user_pool_id(pool.id().as_str())
+                .group_name(&group.name)
+                // Whether an omitted description is kept or cleared is not documented (facts N2).
+                .description(group.description.clone().unwrap_or_default())
+                .set_precedence(group.precedence)
+                .send()
+        })
+        .await?;
+    let incomplete = || AwsError::incomplete_response("UpdateGroup", pool.id(), "a group");
+    Ok(updated.group.map(Group::from).ok_or_else(incomplete)?)
 }
 
 /// A page of the members of a group.

@@ -27,14 +27,18 @@ pub enum PoolError {
     /// The deadline passed.
     #[error("out of time while calling user pool {0}")]
     OutOfTime(PoolId),
+    /// The call would have been sent later than its caller's patience ([`Pool::with_patience`]) allows. It may have been sent before, and
+    /// failed.
+    #[error("user pool {0} had no time for a call within some seconds")]
+    TooLate(PoolId),
 }
 
 impl PoolError {
-    /// Cognito's error code; empty when the deadline passed.
+    /// Cognito's error code; empty when no call was sent.
     pub fn code(&self) -> &str {
         match self {
             Self::Aws(error) => error.code(),
-            Self::OutOfTime(_) => "",
+            Self::OutOfTime(_) | Self::TooLate(_) => "",
         }
     }
 }
@@ -52,6 +56,7 @@ struct Limits {
     calls_per_second: u32,
     limiter: RateLimiter,
     deadline: Instant,
+    patience: Option<Duration>,
 }
 
 impl Pool {
@@ -67,12 +72,23 @@ impl Pool {
             calls_per_second,
             limiter: RateLimiter::per_second(calls_per_second),
             deadline,
+            patience: None,
         };
         Self {
             client,
             id,
             limits: Some(limits),
         }
+    }
+
+    /// The same pool, whose calls are not sent any more after having waited for so long, for their turn or for another attempt: for writes
+    /// that rest on what somebody has just seen. They fail with [`PoolError::TooLate`]. It must be limited in rate.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        if let Some(limits) = &mut self.limits {
+            limits.patience = Some(patience);
+        }
+        self
     }
 
     /// A pool that is called at once. Its client retries by itself, and its caller limits the time.
@@ -158,11 +174,18 @@ impl Pool {
         };
         let mut failures = 0;
         let (mut pause, max_pause) = BACKOFF;
+        let begun = Instant::now();
         loop {
             if Instant::now() >= limits.deadline {
                 return Err(PoolError::OutOfTime(self.id.clone()));
             }
             limits.limiter.acquire().await;
+            if limits
+                .patience
+                .is_some_and(|patience| begun.elapsed() > patience)
+            {
+                return Err(PoolError::TooLate(self.id.clone()));
+            }
             let error = match call().await {
                 Ok(response) => return Ok(response),
                 Err(error) => to_error(error),

@@ -176,7 +176,7 @@ pub fn newcomers_are_recorded(evidence: &Evidence) -> Vec<String> {
     broken
 }
 
-/// Whether the last reconcile has reported that this user's identity has several users. It writes to none of them.
+/// Whether the last reconcile has reported that this user's identity has several users. It writes nothing to them but a ban.
 fn is_twice(evidence: &Evidence, user: &UserView) -> bool {
     evidence.reported.iter().any(|reported| {
         reported.reason == "identity-twice"
@@ -383,6 +383,14 @@ pub fn pools_agree(evidence: &Evidence) -> Vec<String> {
             broken.extend(wrong_groups(evidence, user, twin));
         }
     }
+    for banned in evidence.primary.iter().filter(|user| !user.enabled) {
+        let theirs = |user: &&UserView| identity(user) == identity(banned) && user.enabled;
+        for user in evidence.secondary.iter().filter(theirs) {
+            if is_twice(evidence, user) {
+                broken.push(format!("{}: banned, and enabled in Osaka", user.sub));
+            }
+        }
+    }
     let [primary, secondary] = &evidence.groups;
     for seen in primary {
         if !secondary.iter().any(|other| other.group == seen.group) {
@@ -392,13 +400,14 @@ pub fn pools_agree(evidence: &Evidence) -> Vec<String> {
     let gone = evidence.secondary.iter().filter(|user| {
         let mut primary = evidence.primary.iter();
         let is_home = primary.any(|other| identity(other) == identity(user));
-        user.attributes.contains_key(ORIGIN_SUB) && !is_home && !is_twice(evidence, user)
+        user.attributes.contains_key(ORIGIN_SUB) && !is_home
     });
     for user in gone {
         let sub = &user.sub;
         if user.enabled {
             broken.push(format!("{sub} is gone from Tokyo, and not withheld"));
-        } else if evidence.days_passed && !evidence.used.contains(sub) {
+        } else if evidence.days_passed && !evidence.used.contains(sub) && !is_twice(evidence, user)
+        {
             broken.push(format!(
                 "{sub} is gone from Tokyo for days, and not deleted"
             ));
@@ -858,6 +867,19 @@ mod tests {
         }
         assert_eq!(broken(&in_osaka), [""; 0]);
         assert_eq!(broken(&in_tokyo), [RULES[3].0, RULES[10].0]);
+    }
+
+    #[test]
+    fn a_ban_that_does_not_reach_two_users_of_one_person_is_seen() {
+        let mut evidence = all_is_well();
+        evidence.primary[0].enabled = false;
+        evidence.secondary[0].enabled = false;
+        evidence.secondary.push(user("a2", "a2@x", Some("a")));
+        evidence.reported.push(reported("", "a2", "identity-twice"));
+
+        assert_eq!(broken(&evidence), [RULES[10].0]);
+        evidence.secondary.last_mut().unwrap().enabled = false;
+        assert_eq!(broken(&evidence), [""; 0]);
     }
 
     #[test]

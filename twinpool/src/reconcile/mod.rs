@@ -16,6 +16,7 @@ use ::reconcile::request::{
     DEFAULT_WITHHOLD_DAYS, DEFAULT_WRITES_PER_SECOND, ReconcileConfig, Request, RunContext, Status,
     Step,
 };
+use jiff::SignedDuration;
 use restore::run::RoleArn;
 use shared::aws::{RetryPolicy, Sdk};
 use shared::cognito::pool::Pool;
@@ -64,7 +65,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// The run whose mass changes you have looked at and accept.
+    /// The run whose mass changes you have looked at and accept, once.
     #[arg(long, value_name = "RUN", value_parser = run_id)]
     accept: Option<Id>,
 
@@ -80,6 +81,14 @@ pub struct Args {
     #[arg(long, env = "WITHHOLD_DAYS", value_name = "N", default_value_t = DEFAULT_WITHHOLD_DAYS)]
     withhold_days: u16,
 
+    /// After how many seconds groups are compared again; 0 to compare them now.
+    #[arg(long, env = "GROUPS_EVERY_S", value_name = "N", default_value_t = default_groups_every())]
+    groups_every_s: u32,
+
+    /// Whether a user who is created gets a permanent password, as in replicate-fn. Without one, "forgot password" refuses them.
+    #[arg(long, env = "ACTIVATE_REPLICAS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    activate_replicas: bool,
+
     /// The role that Cognito uses to write the import log of the secondary pool: output ImportLogsRoleArn of the secondary stack. Needed
     /// when more than 500 people are missing.
     #[arg(long, env = "TWINPOOL_LOGS_ROLE", value_name = "ARN")]
@@ -89,8 +98,8 @@ pub struct Args {
     #[arg(long)]
     no_fill: bool,
 
-    /// Decide on what a run has reported as changed in the secondary, or in both pools: keep the values of this pool, and write them to
-    /// the other.
+    /// Decide on what a run has reported as changed in the secondary, or in both pools: keep the values and memberships of this
+    /// pool, and write them to the other.
     #[arg(long, value_enum, value_name = "POOL", requires = "of", conflicts_with_all = ["accept", "no_fill"], help_heading = DECIDE)]
     prefer: Option<Preference>,
 
@@ -128,7 +137,7 @@ Exit codes:
 
 Permissions: those of replicate-fn's worker (docs/deploy.md); for people brought by import jobs also cognito-idp:GetCSVHeader,
 CreateUserImportJob, StartUserImportJob and DescribeUserImportJob on the pools, iam:PassRole on the role, logs:GetLogEvents on the log;
-for --prefer secondary also cognito-idp:AdminUpdateUserAttributes and AdminDeleteUserAttributes on the primary";
+for --prefer secondary also cognito-idp:AdminUpdateUserAttributes, AdminDeleteUserAttributes and AdminAddUserToGroup on the primary";
 
 /// Whose values are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -146,6 +155,10 @@ impl From<Preference> for Side {
             Preference::Primary => Self::Primary,
         }
     }
+}
+
+fn default_groups_every() -> u32 {
+    u32::try_from(DEFAULT_GROUPS_INTERVAL.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn run_id(text: &str) -> Result<Id, String> {
@@ -188,8 +201,10 @@ async fn config(args: &Args, sdk: Sdk) -> Result<ReconcileConfig, Failure> {
     let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
     let config = default_config(sdk, &args.pools, bucket, args.origin_sub.clone()).await?;
     Ok(ReconcileConfig {
+        activate: args.activate_replicas,
         lists_per_second: args.lists_per_second.get().into(),
         writes_per_second: args.writes_per_second.get().into(),
+        groups_interval: SignedDuration::from_secs(args.groups_every_s.into()),
         withhold_days: args.withhold_days,
         ..config
     })
@@ -280,8 +295,12 @@ async fn mirror(
             ));
         };
         fill::run(config, role, context).await?;
-        // Whoever no import file can carry is created one by one.
-        answer = reconcile(config, &request, false, context).await?;
+        // Whoever no import file can carry is created one by one. What was accepted has been done.
+        let rest = Request {
+            accept: None,
+            ..request
+        };
+        answer = reconcile(config, &rest, false, context).await?;
     }
     let report = read_report(&config.bucket, &answer).await?;
     let estimate = args

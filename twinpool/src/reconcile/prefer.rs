@@ -156,7 +156,7 @@ impl fmt::Display for Decided {
         let style = if not_written.is_empty() { GOOD } else { WARN };
         write!(
             f,
-            "{style}{would}written from the {kept} to the {other}: values of {}; not written: of {}{style:#}",
+            "{style}{would}written from the {kept} to the {other}: of {}; not written: of {}{style:#}",
             people(of_written),
             people(of_others)
         )
@@ -172,5 +172,5 @@ const WHAT_TO_DO: &str = "\
   unverified-in-…          the address is not verified in that pool: ask the person
   name-held                somebody else signs in with this address: find out to whom it belongs
   not-in-report            the report does not say that this person has changed anything
-  any other                Cognito's error code for this attribute
+  any other                Cognito's error code for this attribute or group
 ";

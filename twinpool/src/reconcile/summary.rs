@@ -183,7 +183,7 @@ impl Summary<'_> {
         }
         if of_reason
             .keys()
-            .any(|reason| reason.starts_with("changed-in-"))
+            .any(|reason| reason.contains("changed-in-"))
         {
             writeln!(
                 f,
@@ -361,6 +361,12 @@ pub fn people_table(
 fn advice(reason: &str) -> &'static str {
     match reason {
         "changed-in-secondary" => "they changed this in the secondary: decide with --prefer",
+        "group-changed-in-secondary" => {
+            "they used the secondary, and are in a group there alone: decide with --prefer"
+        }
+        "group-precedence-kept" => {
+            "the group has no precedence in the primary, and Cognito keeps the one in the secondary: give it one in the primary"
+        }
         "changed-in-both" => "they changed this in both pools: decide with --prefer",
         "deleted-in-secondary" => {
             "they used the secondary, and their user there was deleted: create it there yourself if that was a mistake"
@@ -377,7 +383,10 @@ fn advice(reason: &str) -> &'static str {
         "unverified-in-primary" => {
             "the address is not verified in the primary, so it was not written: the person should verify it"
         }
-        "identity-twice" => "two users of one pool carry one identity: correct the wrong one",
+        "identity-twice" => {
+            "several users of one pool carry one identity, as after a new address and a password reset at once: delete the one with the old \
+             address. Until then only a ban reaches them, and its end does not"
+        }
         "name-held" => {
             "somebody else has the address in the secondary: find out to whom it belongs"
         }

@@ -210,6 +210,64 @@ async fn what_people_changed_in_the_secondary_is_overwritten_if_the_primary_is_p
     assert_eq!(world.osaka.cognito().messages_sent(), 0);
 }
 
+/// Adds a file of changes that says that these people are in a group of the secondary alone.
+async fn reported_in_group(world: &World, people: &[u32], group: &str) {
+    let lines = people.iter().map(|number| {
+        let line = json!({
+            "sub": sub(*number), "secondary_sub": sub(number + 1000), "action": "report", "attributes": [group],
+            "outcome": "group-changed-in-secondary",
+        });
+        format!("{line}\n")
+    });
+    let key = format!("reconciles/{RECONCILE}/changes-0002.jsonl");
+    put_object(world, &key, lines.collect()).await;
+}
+
+#[tokio::test]
+async fn memberships_are_brought_home_or_taken_away_unless_they_have_changed_since_the_report() {
+    for (side, in_primary, in_secondary) in [("secondary", true, true), ("primary", false, false)] {
+        let world = world().await;
+        let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
+        for number in 0..3 {
+            person_who_used_the_secondary(&world, number, person(number), person(number)).await;
+        }
+        // The second one is in the group of both by now, and the third one in that of the primary.
+        for number in [0, 1] {
+            osaka.add_to_group(&world.secondary.id, &sub(number + 1000), "staff");
+        }
+        for number in [1, 2] {
+            tokyo.add_to_group(&world.primary.id, &sub(number), "staff");
+        }
+        reported(&world, &[]).await;
+        reported_in_group(&world, &[0, 1, 2], "staff").await;
+
+        let planned = prefer(&world, &[side, "--dry-run", "--output", "json"]).await;
+        assert!(!has_written(&world));
+        let decided = prefer(&world, &[side, "--yes", "--output", "json"]).await;
+        let again = prefer(&world, &[side, "--yes", "--output", "json"]).await;
+
+        for ran in [&planned, &decided] {
+            assert_eq!(
+                ran.json()["written"].as_array().unwrap().len(),
+                1,
+                "{ran:?}"
+            );
+            assert_eq!(ran.json()["written"][0]["sub"], sub(0));
+            assert_eq!(reasons(ran, "written"), ["group-changed-in-secondary"]);
+            assert_eq!(reasons(ran, "not_written"), ["changed-since-report"]);
+        }
+        assert_eq!(again.json()["written"], json!([]), "{again:?}");
+        let home = tokyo.groups_of(&world.primary.id, &sub(0));
+        let away = osaka.groups_of(&world.secondary.id, &sub(1000));
+        assert_eq!(
+            (home.contains("staff"), away.contains("staff")),
+            (in_primary, in_secondary)
+        );
+        let both = tokyo.groups_of(&world.primary.id, &sub(1));
+        assert!(both.contains("staff"), "{side}");
+    }
+}
+
 #[tokio::test]
 async fn what_has_changed_since_the_report_or_belongs_to_somebody_else_is_listed_and_left() {
     let world = world().await;
@@ -433,6 +491,43 @@ async fn without_a_fill_everyone_is_created_however_many_are_missing() {
 
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(calls(&world, "AdminCreateUser"), 501);
+}
+
+#[tokio::test]
+async fn groups_are_compared_at_once_and_nobody_is_activated_if_that_is_asked_for() {
+    let world = world().await;
+    people(&world, 0..1);
+    let replica = with(person(0), "custom:origin_sub", &sub(0));
+    let replica = SeedUser {
+        sub: None,
+        status: UserStatus::ForceChangePassword,
+        ..replica
+    };
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, replica);
+    let half_made = || osaka.user(&world.secondary.id, &email(0)).expect("there");
+    let first = reconcile(&world, &["--activate-replicas", "false"]).await;
+    assert_eq!(
+        half_made().status,
+        UserStatus::ForceChangePassword,
+        "{first:?}"
+    );
+    let tokyo = world.tokyo.cognito();
+    tokyo.add_to_group(&world.primary.id, &sub(0), "staff");
+    let is_member = || {
+        let groups = osaka.groups_of(&world.secondary.id, &half_made().sub);
+        groups.contains("staff")
+    };
+
+    let within_a_day = reconcile(&world, &[]).await;
+    assert!(!is_member(), "{within_a_day:?}");
+    assert_eq!(half_made().status, UserStatus::Confirmed);
+    let now = reconcile(&world, &["--groups-every-s", "0"]).await;
+
+    assert!(is_member(), "{now:?}");
+    for bad in [["--activate-replicas", "maybe"], ["--groups-every-s", "-1"]] {
+        assert_eq!(reconcile(&world, &bad).await.code, 2);
+    }
 }
 
 #[tokio::test]

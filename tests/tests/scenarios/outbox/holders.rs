@@ -1,6 +1,8 @@
 //! Somebody else's user has the name of a person in the outbox. Who is whom is decided by identity: an address that changed hands
 //! never makes two people one.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use local_regions::cognito::{Contact, PoolSettings, SeedUser, UserStatus, UserView};
 use local_regions::faults::{Fault, Kind, Service};
@@ -11,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::put_record_of_nobody;
 use crate::support::{
-    answer, confirmation, counted, drain, email, object, outbox, record, replica, sub, world,
+    answer, called, confirmation, counted, drain, email, object, outbox, record, replica, sub,
+    world,
 };
 
 fn user(number: u32, address: &str) -> SeedUser {
@@ -188,6 +191,29 @@ async fn whoever_has_used_the_secondary_pool_keeps_the_name() {
         assert_eq!(replica(&world, &email(1)), Some(before));
         assert!(world.osaka.s3().keys(SNAPSHOTS, "withheld/").is_empty());
     }
+}
+
+#[tokio::test]
+async fn whoever_uses_the_secondary_pool_at_the_last_moment_is_neither_deleted_nor_remembered_as_withheld()
+ {
+    let world = world().await;
+    let before = an_address_that_changed_hands(&world).await;
+    // The worker has seen that nobody has used the replica, and now asks for its groups.
+    let slow = Kind::Delay(Duration::from_secs(2));
+    let slow = Fault::on(Service::Cognito, "AdminListGroupsForUser", slow);
+    world.osaka.faults().add(slow.times(1));
+    let meanwhile = async {
+        called(&world, "AdminListGroupsForUser").await;
+        let mut used = confirmation(1);
+        used["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+        used["request"]["userAttributes"]["sub"] = json!(before.sub);
+        answer(&world.osaka, BACKUP_TRIGGER, used.to_string().as_bytes()).await;
+    };
+
+    tokio::join!(drain(&world), meanwhile);
+
+    assert_eq!(replica(&world, &email(1)), Some(before));
+    assert!(world.osaka.s3().keys(SNAPSHOTS, "withheld/").is_empty());
 }
 
 #[tokio::test]

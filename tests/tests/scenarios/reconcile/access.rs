@@ -4,7 +4,10 @@ use local_regions::cognito::UserStatus;
 use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
 
-use super::{delete, hasten, pairs, person, reconcile, replica_of, report, use_secondary};
+use super::{
+    delete, edit, hasten, pairs, person, reconcile, replica_of, report, reported, use_secondary,
+    writes,
+};
 use crate::support::{email, object, put_object, record, replica, sub, world};
 
 fn ban(world: &World, number: u32, is_banned: bool) {
@@ -173,27 +176,88 @@ async fn whoever_has_not_proved_a_name_loses_it_to_the_person_who_has() {
     assert_eq!(replica_of(&world, 0).attributes[ORIGIN_SUB], sub(0));
 }
 
+/// Gives the person with this number a pair, and a second replica under another address.
+fn twice(world: &World, number: u32) {
+    pairs(world, number + 1);
+    let mut twice = person(number + 100);
+    twice.attributes.insert(ORIGIN_SUB.into(), sub(number));
+    world.osaka.cognito().put_user(&world.secondary.id, twice);
+}
+
+/// The reasons for which people are reported.
+fn reasons(world: &World, answer: &Value) -> Vec<String> {
+    let reported = reported(world, answer).into_iter();
+    reported.map(|(reason, _)| reason).collect()
+}
+
 #[tokio::test]
 async fn nothing_is_written_to_two_users_with_one_identity() {
     let world = world().await;
-    pairs(&world, 1);
-    let mut twice = person(3);
-    twice.attributes.insert(ORIGIN_SUB.into(), sub(0));
-    world.osaka.cognito().put_user(&world.secondary.id, twice);
-    ban(&world, 0, true);
+    twice(&world, 0);
+    edit(&world, 0, &[("name", "Taro")]);
 
     let answer = reconcile(&world).await;
 
-    assert_eq!(answer["counts"]["reported"], 3, "{answer}");
-    let reported = report(&world, &answer)["reported"].clone();
-    assert!(
-        reported
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|one| one["reason"] == "identity-twice")
-    );
+    assert_eq!(reasons(&world, &answer), ["identity-twice"; 3], "{answer}");
+    assert!(writes(&world).is_empty(), "{:?}", writes(&world));
+}
+
+#[tokio::test]
+async fn a_ban_reaches_both_users_with_one_identity_and_ends_when_one_of_them_is_gone() {
+    let world = world().await;
+    twice(&world, 0);
+    ban(&world, 0, true);
+
+    let banned = reconcile(&world).await;
+
+    assert_eq!(banned["counts"]["disabled"], 2, "{banned}");
+    assert_eq!(reasons(&world, &banned), ["identity-twice"; 3]);
+    assert!(!replica_of(&world, 0).enabled && !replica_of(&world, 100).enabled);
+    assert_eq!(withheld(&world, 0).unwrap()["why"], "disabled");
+
+    // Who of them is the person cannot be told, so nobody is let in again.
+    ban(&world, 0, false);
+    let unbanned = reconcile(&world).await;
+    assert_eq!(unbanned["counts"]["enabled"], 0, "{unbanned}");
+    let secondary = &world.secondary.id;
+    world.osaka.cognito().remove_user(secondary, &email(100));
+    let settled = reconcile(&world).await;
+    assert_eq!(settled["counts"]["enabled"], 1, "{settled}");
     assert!(replica_of(&world, 0).enabled);
+}
+
+#[tokio::test]
+async fn whoever_is_deleted_can_enter_with_neither_of_two_users_and_neither_is_deleted() {
+    let world = world().await;
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "WITHHOLD_DAYS", "0");
+    twice(&world, 0);
+    delete(&world, 0);
+
+    let first = reconcile(&world).await;
+    let second = reconcile(&world).await;
+
+    assert_eq!(first["counts"]["withheld"], 2, "{first}");
+    assert_eq!(second["counts"]["removed"], 0, "{second}");
+    assert!(!replica_of(&world, 0).enabled && !replica_of(&world, 100).enabled);
+    assert_eq!(withheld(&world, 0).unwrap()["why"], "deleted");
+}
+
+#[tokio::test]
+async fn of_two_users_of_the_primary_pool_one_who_may_sign_in_is_enough() {
+    let world = world().await;
+    twice(&world, 0);
+    let mut another = person(200);
+    another.attributes.insert(ORIGIN_SUB.into(), sub(0));
+    world.tokyo.cognito().put_user(&world.primary.id, another);
+    ban(&world, 0, true);
+
+    let one = reconcile(&world).await;
+    ban(&world, 200, true);
+    let both = reconcile(&world).await;
+
+    assert_eq!(one["counts"]["disabled"], 0, "{one}");
+    assert_eq!(both["counts"]["disabled"], 2, "{both}");
 }
 
 #[tokio::test]

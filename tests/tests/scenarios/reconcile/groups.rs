@@ -140,6 +140,31 @@ async fn definitions_are_updated_whether_an_update_keeps_or_clears_what_is_left_
 }
 
 #[tokio::test]
+async fn a_precedence_that_an_update_keeps_is_reported_and_not_tried_again_until_it_changes() {
+    for keeps in [false, true] {
+        let world = with_groups(0).await;
+        world.osaka.cognito().knobs().set_update_group_keeps(keeps);
+        in_primary(&world, group("staff", None, None));
+        in_secondary(&world, group("staff", None, Some(3)));
+
+        let first = reconcile(&world).await;
+        let second = reconcile(&world).await;
+
+        assert_eq!(first["counts"]["group_changes"], 1, "{keeps} {first}");
+        assert_eq!(second["counts"]["group_changes"], 0, "{keeps} {second}");
+        let kept = ("group-precedence-kept".to_owned(), vec!["staff".to_owned()]);
+        for answer in [&first, &second] {
+            assert_eq!(reported(&world, answer).contains(&kept), keeps);
+        }
+        if keeps {
+            in_secondary(&world, group("staff", None, Some(4)));
+            let changed = reconcile(&world).await;
+            assert_eq!(changed["counts"]["group_changes"], 1, "{changed}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn members_are_added_and_removed() {
     let world = with_groups(3).await;
     join_primary(&world, 0, "staff");

@@ -1,7 +1,8 @@
 //! Mass changes wait for an operator, each kind of them, and whoever runs reconcile with the wrong pool changes nothing.
 
 use local_regions::cognito::PoolSettings;
-use local_regions::world::{REPLICATE_TRIGGER, REPLICATE_WORKER, World};
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +24,12 @@ async fn settled(count: u32) -> World {
 /// The run of an answer.
 fn run(world: &World, answer: &Value) -> Value {
     report(world, answer)["reconcile"].clone()
+}
+
+async fn remove_object(world: &World, key: &str) {
+    let delete = world.osaka.s3_client().delete_object();
+    let deleted = delete.bucket(SNAPSHOTS).key(key).send().await;
+    deleted.expect("it is removed");
 }
 
 /// How many of the replicas with the numbers below this one are disabled.
@@ -143,6 +150,76 @@ async fn the_changes_of_the_day_before_no_longer_count() {
     let second = reconcile(&world).await;
 
     assert_eq!(second["counts"]["withheld"], 6, "{second}");
+}
+
+#[tokio::test]
+async fn the_changes_of_a_run_that_was_given_up_count_too() {
+    let world = settled(40).await;
+    (0..6).for_each(|number| delete(&world, number));
+    let given_up = reconcile(&world).await;
+    assert_eq!(given_up["counts"]["withheld"], 6, "{given_up}");
+    let report_key = given_up["report"].as_str().unwrap();
+    remove_object(&world, report_key).await;
+    (6..12).for_each(|number| delete(&world, number));
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["withheld"], 0, "{answer}");
+    assert_eq!(report(&world, &answer)["held"], json!({"withhold": 6}));
+
+    // A day later.
+    let key = report_key.replace("report.json", "progress.json");
+    let mut progress = object(&world, &key).expect("progress");
+    progress["stored_at"] = "2026-01-01T00:00:00Z".into();
+    put_object(&world, &key, progress.to_string()).await;
+    let answer = reconcile(&world).await;
+    assert_eq!(answer["counts"]["withheld"], 6, "{answer}");
+}
+
+#[tokio::test]
+async fn a_run_is_accepted_once() {
+    let world = settled(40).await;
+    (0..15).for_each(|number| delete(&world, number));
+    let held = reconcile(&world).await;
+    let accept = json!({"accept": run(&world, &held)});
+    let mut rehearsed = accept.clone();
+    rehearsed["dry_run"] = true.into();
+    asked(&world, rehearsed).await;
+    let accepted = asked(&world, accept.clone()).await;
+    (15..30).for_each(|number| delete(&world, number));
+
+    let again = attempted(&world, accept).await;
+
+    assert_eq!(accepted["counts"]["withheld"], 15, "{accepted}");
+    let error = again.unwrap_err();
+    assert!(error.contains("accepted before"), "{error}");
+    assert_eq!(disabled(&world, 40), 15);
+    let held = reconcile(&world).await;
+    let accepted = asked(&world, json!({"accept": run(&world, &held)})).await;
+    assert_eq!(accepted["counts"]["withheld"], 15, "{accepted}");
+}
+
+#[tokio::test]
+async fn an_accepted_run_that_is_cut_off_is_gone_on_with_when_it_is_accepted_again() {
+    let world = settled(40).await;
+    (0..30).for_each(|number| delete(&world, number));
+    let held = reconcile(&world).await;
+    let accept = json!({"accept": run(&world, &held)});
+    let denied = Kind::Error {
+        status: 403,
+        code: "AccessDeniedException".to_owned(),
+        message: "no".to_owned(),
+    };
+    let fault = Fault::on(Service::Cognito, "AdminGetUser", denied).after(12);
+    world.osaka.faults().add(fault);
+    attempted(&world, accept.clone()).await.unwrap_err();
+    world.osaka.faults().clear();
+
+    let accepted = asked(&world, accept).await;
+
+    assert_eq!(accepted["status"], "complete", "{accepted}");
+    assert_eq!(disabled(&world, 40), 30);
+    assert_eq!(report(&world, &accepted)["made"], json!({}));
 }
 
 #[tokio::test]

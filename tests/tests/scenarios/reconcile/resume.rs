@@ -6,14 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use local_regions::cognito::{Pages, PoolSettings};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::Region;
-use local_regions::world::{REPLICATE_WORKER, World};
+use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use super::{
     asked, attempted, changes, delete, hasten, pairs, person, reconcile, replica_of, report,
     use_secondary, writes,
 };
-use crate::support::{called, email, object, put_object, sub, world};
+use crate::support::{called, email, object, put_object, record, sub, world};
 
 const LEASE: &str = "reconciles/lease.json";
 
@@ -46,9 +46,14 @@ impl Ended {
 
 /// Invokes the worker as the schedule does until the run is at its end.
 async fn until_the_end(world: &World) -> Ended {
+    invoked_until_the_end(world, json!({})).await
+}
+
+/// Invokes the worker with a payload until the run is at its end.
+async fn invoked_until_the_end(world: &World, payload: Value) -> Ended {
     let mut was_killed = false;
     for invocations in 1..30 {
-        match attempted(world, json!({})).await {
+        match attempted(world, payload.clone()).await {
             Ok(answer) if answer["status"] != "in-progress" => {
                 return Ended {
                     answer,
@@ -135,6 +140,31 @@ async fn a_run_that_is_cut_off_while_it_compares_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn a_journal_that_takes_longer_than_an_invocation_is_read_by_several() {
+    let world = slow_world(2).await;
+    for number in 1000..1600 {
+        let record = record(number, SignedDuration::from_hours(2));
+        let key = format!("journal/password-reset/{}.json", sub(number));
+        put_object(&world, &key, record.to_string()).await;
+    }
+    let mut deleted = record(2000, SignedDuration::from_hours(2));
+    deleted["attributes"][ORIGIN_SUB] = sub(41).into();
+    let key = format!("journal/restored/{}.json", sub(2000));
+    put_object(&world, &key, deleted.to_string()).await;
+    let slow = Kind::Delay(Duration::from_millis(200));
+    world
+        .osaka
+        .faults()
+        .add(Fault::on(Service::S3, "GetObject", slow));
+
+    let ended = invoked_until_the_end(&world, json!({"now": true})).await;
+
+    assert!(ended.invocations > 1);
+    let users = world.osaka.cognito().users(&world.secondary.id);
+    assert_eq!(users.len(), 41, "person 41 has deleted themselves there");
+}
+
+#[tokio::test]
 async fn a_run_that_is_cut_off_while_it_writes_is_gone_on_with() {
     let world = slow_world(10).await;
     let lambda = world.tokyo.lambda();
@@ -214,6 +244,41 @@ async fn tokens_that_expire_between_two_invocations_lose_nobody() {
     assert_eq!(answer["status"], "complete", "{answer}");
     assert_eq!(answer["counts"]["unchanged"], 200, "{answer}");
     assert_eq!(answer["counts"]["reported"], 0, "{answer}");
+    let report = report(&world, &answer);
+    for pool in ["primary", "secondary"] {
+        assert_eq!(report[pool]["listed"], 200, "nobody is counted twice");
+    }
+}
+
+#[tokio::test]
+async fn what_the_guard_has_counted_is_stored_at_once_so_that_a_killed_worker_does_not_lose_it() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 40);
+    (0..10).for_each(|number| delete(&world, number));
+    let slow = Kind::Delay(Duration::from_secs(1));
+    let slow = Fault::on(Service::Cognito, "AdminDisableUser", slow);
+    world.osaka.faults().add(slow.after(8));
+    let disabled = || {
+        let calls = world.calls().into_iter();
+        calls
+            .filter(|call| call.operation == "AdminDisableUser")
+            .count()
+    };
+    let meanwhile = async {
+        while disabled() < 9 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let keys = world.osaka.s3().keys(SNAPSHOTS, "reconciles/");
+        let key = keys.iter().find(|key| key.ends_with("progress.json"));
+        object(&world, key.expect("progress")).expect("JSON")
+    };
+
+    let (answer, progress) = tokio::join!(reconcile(&world), meanwhile);
+
+    assert_eq!(answer["counts"]["withheld"], 10, "{answer}");
+    assert_eq!(progress["guard"]["made"], json!({"withhold": 8}));
+    assert_eq!(progress["counts"]["withheld"], 8);
 }
 
 #[tokio::test]

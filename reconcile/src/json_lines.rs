@@ -1,39 +1,45 @@
-//! The lines of a plan, read as a stream.
+//! A file of JSON lines in the bucket, read as a stream: a plan, or the changes of a run.
 
 use serde::de::DeserializeOwned;
-use shared::aws::AwsError;
 use shared::import_csv::reader::Lines;
 use shared::s3::bucket::Bucket;
 use shared::s3::download::Download;
+use shared::s3::json::JsonError;
 
 use crate::error::ReconcileError;
 
-/// The lines of a file of a plan.
-pub struct PlanLines {
+/// The lines of a file.
+pub struct JsonLines {
     bucket: String,
+    key: String,
     download: Download,
     lines: Lines,
     is_downloaded: bool,
     skip: u64,
+    read: usize,
 }
 
-impl PlanLines {
-    /// Opens a file, from the line after `skip` lines.
+impl JsonLines {
+    /// Opens a file, from the line after `skip` lines; none when there is no such file.
     ///
     /// # Errors
     ///
-    /// The file is gone, or S3 did not answer.
-    pub async fn open(bucket: &Bucket, key: &str, skip: u64) -> Result<Self, ReconcileError> {
+    /// S3 refused or did not answer.
+    pub async fn open(
+        bucket: &Bucket,
+        key: &str,
+        skip: u64,
+    ) -> Result<Option<Self>, ReconcileError> {
         let download = bucket.download(key).await?;
-        let download = download
-            .ok_or_else(|| AwsError::incomplete_response("GetObject", bucket.name(), "a plan"))?;
-        Ok(Self {
+        Ok(download.map(|download| Self {
             bucket: bucket.name().to_owned(),
+            key: key.to_owned(),
             download,
             lines: Lines::default(),
             is_downloaded: false,
             skip,
-        })
+            read: 0,
+        }))
     }
 
     /// The next lines that are wanted, at most `most`, and the number of lines that were read for them: 0 at the end.
@@ -61,18 +67,25 @@ impl PlanLines {
         Ok((batch, read))
     }
 
-    fn damaged(&self) -> ReconcileError {
-        AwsError::incomplete_response("GetObject", &self.bucket, "a plan").into()
-    }
-
-    async fn next_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReconcileError> {
+    /// The next line; none after the last one.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub async fn next_line<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReconcileError> {
         loop {
             if let Some(line) = self.lines.next_line() {
+                self.read += 1;
                 let line = line
                     .text
                     .ok()
                     .and_then(|line| serde_json::from_str(line).ok());
-                return line.map(Some).ok_or_else(|| self.damaged());
+                let malformed = || JsonError::Malformed {
+                    bucket: self.bucket.clone(),
+                    key: self.key.clone(),
+                    line: self.read,
+                };
+                return Ok(Some(line.ok_or_else(malformed)?));
             }
             if self.is_downloaded {
                 return Ok(None);
