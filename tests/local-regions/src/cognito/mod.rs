@@ -15,6 +15,7 @@ mod configuration;
 mod editing;
 mod error;
 mod every_setting;
+mod federation;
 mod groups;
 pub mod import_csv;
 mod import_job;
@@ -293,6 +294,9 @@ impl Cognito {
             "GetUserPoolMfaConfig" => inner.get_user_pool_mfa_config(p),
             "SetUserPoolMfaConfig" => inner.set_user_pool_mfa_config(p),
             "ListUserPoolClients" => inner.list_user_pool_clients(p),
+            "DescribeUserPoolDomain" => inner.describe_user_pool_domain(p),
+            "ListIdentityProviders" => inner.list_identity_providers(p),
+            "DescribeIdentityProvider" => inner.describe_identity_provider(p),
             "CreateUserPoolClient" => inner.create_user_pool_client(p),
             "GetCSVHeader" => inner.get_csv_header(p),
             "CreateUserImportJob" => inner.create_user_import_job(p),

@@ -58,6 +58,11 @@ pub(super) const NAME: Text = text(1, 128, r"[\w\s+=,.@-]+", |t| {
         is_word(c) || c.is_ascii_whitespace() || "+=,.@-".contains(c)
     })
 });
+pub(super) const PROVIDER_NAME: Text = text(1, 32, VISIBLE, |t| all(t, is_visible));
+pub(super) const DOMAIN: Text = text(1, 63, r"[a-z0-9](?:[a-z0-9\-.]{0,61}[a-z0-9])?", |t| {
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    all(t, |c| is_end(c) || c == '-' || c == '.') && t.starts_with(is_end) && t.ends_with(is_end)
+});
 pub(super) const GROUP_NAME: Text = text(1, 128, VISIBLE, |t| all(t, is_visible));
 pub(super) const DESCRIPTION: Text = text(0, 2048, "", |_| true);
 pub(super) const JOB_ID: Text = text(1, 55, r"import-[0-9a-zA-Z-]+", |t| {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::configuration;
 use super::error::ApiError;
+use super::federation::Federation;
 use super::groups::Groups;
 use super::import_job::Job;
 use super::knobs::Millis;
@@ -38,6 +39,7 @@ pub(super) struct PoolState {
     pub(super) clients: HashMap<String, ClientSettings>,
     pub(super) users: Users,
     pub(super) groups: Groups,
+    pub(super) federation: Federation,
     pub(super) jobs: BTreeMap<String, Job>,
     /// The current configuration, by the names in UpdateUserPool.
     pub(super) configuration: Value,
@@ -74,6 +76,7 @@ impl PoolState {
             clients: HashMap::new(),
             users: Users::default(),
             groups: Groups::default(),
+            federation: Federation::default(),
             jobs: BTreeMap::new(),
             created: now,
             modified: now,

@@ -35,6 +35,9 @@ impl PoolState {
         for (member, value) in fixed.as_object().into_iter().flatten() {
             pool[member] = value.clone();
         }
+        for (member, value) in self.federation.describe() {
+            pool[member] = value;
+        }
         // The legacy setting is returned, but can no longer be set: https://github.com/pulumi/pulumi-aws-native/issues/1256 [I].
         pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] =
             settings.password_policy.temporary_days.into();
