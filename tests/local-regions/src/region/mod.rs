@@ -29,7 +29,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use self::address::Address;
-use self::answers::{answered, half, refused, rubbish, throttled};
+use self::answers::{answered, half, preflight, refused, rubbish, throttled};
 pub(crate) use self::listener::listen;
 use crate::cognito::{Call, Cognito};
 use crate::faults::{Faults, Kind, Service};
@@ -308,6 +308,7 @@ impl Region {
                     Err(e) => refused(Service::S3, e.status, &e.code, &e.message),
                 }
             }
+            Address::Preflight => preflight(&parts.headers),
             Address::Page(page) => {
                 let named = match (&page.pool, &page.client) {
                     (Some(pool), _) => Some(json!({"UserPoolId": pool})),
@@ -319,7 +320,7 @@ impl Region {
                 // without a rule for them.
                 let seen = Inspected::page(&page.path, &parts.headers, client);
                 match self.0.waf.allows(pool.as_deref(), &seen) {
-                    true => page.response(&self.0.name, pool.as_deref()),
+                    true => page.response(&self.0.cognito, pool.as_deref()),
                     false => pages::blocked(),
                 }
             }
