@@ -124,6 +124,8 @@ pub struct Foreign {
     pub name: String,
     /// Its ARN.
     pub arn: String,
+    /// The names of its rules.
+    pub rules: Vec<String>,
     /// Whether it has the rule of a fence that an earlier version of twinpool created. Such a fence had no tag.
     pub is_outdated: bool,
 }
@@ -213,8 +215,18 @@ impl Gate {
         Self::Foreign(Foreign {
             name: acl.text("Name").to_owned(),
             arn: acl.text("ARN").to_owned(),
+            rules: acl.rules().map(|rule| name_of(rule).to_owned()).collect(),
             is_outdated: acl.rules().any(|rule| name_of(rule) == OUTDATED_RULE),
         })
+    }
+
+    /// The names of the rules of the web ACL.
+    pub fn rule_names(&self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Foreign(acl) => acl.rules.clone(),
+            Self::Fence(acl) => acl.rules().map(|rule| name_of(rule).to_owned()).collect(),
+        }
     }
 }
 
@@ -670,6 +682,12 @@ mod tests {
             let foreign = Foreign {
                 name: "fence".into(),
                 arn: "arn".into(),
+                rules: acl["Rules"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|rule| name_of(rule).to_owned())
+                    .collect(),
                 is_outdated,
             };
             assert_eq!(Gate::of(acl, &tags[..1]), Gate::Foreign(foreign));

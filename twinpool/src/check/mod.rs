@@ -10,7 +10,7 @@ mod rules;
 use std::fmt;
 
 use serde::Serialize;
-use shared::aws::{AwsError, RetryPolicy};
+use shared::aws::RetryPolicy;
 use shared::environment::CustomAttribute;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
@@ -22,14 +22,14 @@ use self::finding::{Finding, Severity};
 use self::rules::compare_pools;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
-use crate::fence::{self, Gate};
 use crate::pools::Pools;
 use crate::terminal::{GOOD, WARN, WRONG};
 
 /// Check that both pools are ready for a failover and for the return
 ///
-/// Compares the settings, app clients and triggers of both pools, and looks at the fence and the latest snapshot. Lists everything that would make a
-/// failover or the return to the primary pool fail, each with what to do about it. Changes nothing.
+/// Compares the settings, app clients, domains, identity providers, groups, triggers and web ACLs of both pools, and looks at the fence and the
+/// latest snapshot. Lists everything that would make a failover or the return to the primary pool fail, for the users or for the application,
+/// each with what to do about it. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -64,8 +64,9 @@ Exit codes:
   2  bad usage
   3  AWS refused or did not answer
 
-Permissions: cognito-idp:DescribeUserPool, DescribeUserPoolClient, GetCSVHeader, GetUserPoolMfaConfig, GetWebACLForResource,
-ListUserPoolClients; wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
+Permissions, for both pools: cognito-idp:DescribeIdentityProvider, DescribeUserPool, DescribeUserPoolClient, DescribeUserPoolDomain,
+GetCSVHeader, GetUserPoolMfaConfig, GetWebACLForResource, ListGroups, ListIdentityProviders, ListUserPoolClients;
+wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
 with --bucket s3:GetObject and s3:ListBucket on the bucket, kms:Decrypt on its key";
 
 #[derive(Debug, Serialize)]
@@ -85,11 +86,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let sdk = context.sdk().await?;
     let primary_facts = PoolFacts::read(&sdk, &primary).await?;
     let secondary_facts = PoolFacts::read(&sdk, &secondary).await?;
-    let arn = secondary_facts.description.arn();
-    let arn =
-        arn.ok_or_else(|| AwsError::incomplete_response("DescribeUserPool", &secondary, "an ARN"))?;
-    let waf = fence::waf_client(&sdk, &secondary, RetryPolicy::WORKER);
-    let gate = Gate::read(&waf, arn).await?;
 
     let region = args.bucket_region.as_deref();
     let region = region.unwrap_or(secondary.region());
@@ -104,7 +100,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let mut findings = compare_pools(
         &primary_facts,
         &secondary_facts,
-        &gate,
         snapshot.as_ref(),
         &args.origin_sub,
     );

@@ -55,17 +55,18 @@ impl PoolState {
     }
 
     /// Revokes all tokens of a user.
-    fn sign_out(&mut self, sub: u128) {
+    pub(super) fn sign_out(&mut self, sub: u128) {
         if let Some(secrets) = self.users.secrets(sub) {
             secrets.sign_ins.clear();
         }
     }
 
-    fn set_temporary_password(&self, user: &mut User, password: &str, now: u64) {
+    fn set_temporary_password(&self, sub: u128, user: &mut User, password: &str, now: u64) {
         let days = self.settings.password_policy.temporary_days;
         user.status = UserStatus::ForceChangePassword;
+        let hash = PasswordHash::new(&self.id, &user.name(sub), password);
         let secrets = user.secrets_mut();
-        secrets.password = Some(PasswordHash::new(password));
+        secrets.password = Some(hash);
         secrets.temporary_until = Some(now + days * DAY);
     }
 }
@@ -94,7 +95,7 @@ impl Inner {
             }
             pool.settings.password_policy.check(&password)?;
             let mut user = user.clone();
-            pool.set_temporary_password(&mut user, &password, at.now);
+            pool.set_temporary_password(sub, &mut user, &password, at.now);
             user.modified = at.now;
             if let Some(destination) = pool.invited_at(&user, &mediums) {
                 lock(&self.mail).send(&destination, &password);
@@ -142,7 +143,7 @@ impl Inner {
             ));
         }
         pool.settings.password_policy.check(&password)?;
-        pool.set_temporary_password(&mut user, &password, at.now);
+        pool.set_temporary_password(sub, &mut user, &password, at.now);
         pool.claim_aliases(sub, &user, force, at)
             .map_err(|refusal| match reported {
                 // boto3#3213: nobody has the username, but somebody has the alias [I].
@@ -171,7 +172,7 @@ impl Inner {
         pool.settings.password_policy.check(password)?;
         let at = self.moment();
         let mut user = user.clone();
-        pool.set_temporary_password(&mut user, password, at.now);
+        pool.set_temporary_password(sub, &mut user, password, at.now);
         user.modified = at.now;
         if permanent {
             // facts 3: the status becomes CONFIRMED, whatever it was before [D].

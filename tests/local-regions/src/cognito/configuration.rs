@@ -1,7 +1,8 @@
 //! The configuration of a pool, which CreateUserPool sets, DescribeUserPool returns and UpdateUserPool replaces as a whole.
 //!
 //! It is stored as the API writes it. These settings have an effect here: the name, MFA, password policy, auto-verified
-//! attributes, those that are verified before an update, recovery, self sign-up and the PostConfirmation trigger. All others
+//! attributes, those that are verified before an update, recovery, self sign-up, and the triggers PostConfirmation and
+//! PreTokenGeneration. All others
 //! are stored and returned without an effect.
 
 use serde_json::{Map, Value, json};
@@ -257,9 +258,14 @@ pub(super) fn check(configuration: &Value, region: &str) -> Result<(), ApiError>
     let history = differs("/Policies/PasswordPolicy/PasswordHistorySize", 0.into());
     let registration = given("/DcrConfiguration");
     let registration = registration.is_some_and(|dcr| dcr["EnableStatus"] != "Disabled");
+    // DG:user-pool-lambda-pre-token-generation: V2_0 and V3_0 need the tier Essentials or Plus [D].
+    let version = "/LambdaConfig/PreTokenGenerationConfig/LambdaVersion";
+    let access_tokens = differs(version, "V1_0".into());
     let beyond = match configuration["UserPoolTier"].as_str() {
         Some("PLUS") => false,
-        Some("LITE") => protection || history || registration || has("/AcrConfiguration"),
+        Some("LITE") => {
+            protection || history || registration || access_tokens || has("/AcrConfiguration")
+        }
         _ => protection,
     };
     if beyond {

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::error::{Answer, ApiError};
+use super::knobs::Millis;
 use super::mail::new_code;
 use super::params::{POOL_ID, Params, USERNAME};
 use super::pool::PoolState;
 use super::schema::Writes;
 use super::settings::Contact;
-use super::sign_up::check_write_permissions;
+use super::sign_up::{check_code, check_write_permissions};
 use super::user::{Code, Moment, User};
 use super::{Cognito, DAY, Inner, lock};
 
@@ -33,14 +34,26 @@ pub(super) struct Unproved {
 }
 
 /// A code, and where it is sent.
-struct Message {
+pub(super) struct Message {
+    contact: Contact,
     destination: String,
     code: String,
 }
 
+impl Message {
+    /// The attribute whose new value gets the code.
+    pub(super) fn attribute(&self) -> &'static str {
+        self.contact.attribute()
+    }
+
+    pub(super) fn destination(&self) -> &str {
+        &self.destination
+    }
+}
+
 impl PoolState {
     /// Writes attributes of a user, and returns the messages that this sends. An empty value deletes the attribute.
-    fn edit(
+    pub(super) fn edit(
         &mut self,
         sub: u128,
         given: &[(&str, &str)],
@@ -116,6 +129,7 @@ impl PoolState {
                 }
             }
             messages.push(Message {
+                contact,
                 destination: new,
                 code: proof.code.digits.clone(),
             });
@@ -135,7 +149,12 @@ impl PoolState {
 
     /// Writes the address that the person has proved with the code that was sent to it last.
     // botocore VerifyUserAttribute: an address that somebody else has verified is AliasExistsException [D].
-    fn prove(&mut self, sub: u128, contact: Contact, at: Moment) -> Result<(), ApiError> {
+    pub(super) fn prove(
+        &mut self,
+        sub: u128,
+        contact: Contact,
+        at: Moment,
+    ) -> Result<(), ApiError> {
         let user = self.users.get(sub).ok_or_else(ApiError::user_not_found)?;
         let mut user = user.clone();
         let unproved = &mut user.secrets_mut().unproved;
@@ -149,6 +168,21 @@ impl PoolState {
         user.modified = at.now;
         self.claim_aliases(sub, &user, false, at)?;
         self.put(sub, user, at);
+        Ok(())
+    }
+
+    /// Checks the code that the person has entered for a new address.
+    pub(super) fn check_unproved(
+        &self,
+        sub: u128,
+        contact: Contact,
+        code: &str,
+        now: Millis,
+    ) -> Result<(), ApiError> {
+        let user = self.users.get(sub).ok_or_else(ApiError::user_not_found)?;
+        let mut unproved = user.secrets().into_iter().flat_map(|s| &s.unproved);
+        let sent = unproved.find(|unproved| unproved.contact == contact);
+        check_code(sent.map(|unproved| &unproved.code), code, now)?;
         Ok(())
     }
 
@@ -189,7 +223,7 @@ fn required(name: &str) -> ApiError {
 }
 
 impl Inner {
-    fn send(&self, messages: Vec<Message>) {
+    pub(super) fn send(&self, messages: Vec<Message>) {
         let mut mail = lock(&self.mail);
         for message in messages {
             mail.send(&message.destination, &message.code);

@@ -13,6 +13,7 @@ use super::knobs::Millis;
 use super::list_users::{LONGEST_PAGE, Place};
 use super::params::{ARN, DESCRIPTION, GROUP_NAME, PAGE_TOKEN, POOL_ID, Params, USERNAME};
 use super::pool::PoolState;
+use super::token_trigger::GroupClaims;
 use super::user::{Moment, sub_text};
 use super::{Cognito, Inner, lock, seconds};
 
@@ -174,6 +175,26 @@ impl Groups {
             Some((next, former.map_or(is_member, |shadow| shadow.was)))
         });
         merged.filter_map(|(sub, shown)| shown.then_some(sub))
+    }
+}
+
+impl Groups {
+    /// The groups in a user's tokens, with their roles.
+    // DG:cognito-user-pools-user-groups: the preferred role is that of the group with the lowest precedence; if several groups have
+    // it with different roles, there is none [D].
+    pub(super) fn claims_of(&self, sub: u128) -> GroupClaims {
+        let own: Vec<_> = self.of(sub).filter_map(|name| self.all.get(name)).collect();
+        let lowest = own.iter().filter_map(|group| group.view.precedence).min();
+        let first = own.iter().filter(|group| group.view.precedence == lowest);
+        let mut preferred: Vec<_> = first
+            .filter_map(|group| group.view.role_arn.clone())
+            .collect();
+        preferred.dedup();
+        GroupClaims {
+            names: own.iter().map(|group| group.view.name.clone()).collect(),
+            roles: own.iter().filter_map(|g| g.view.role_arn.clone()).collect(),
+            preferred_role: preferred.pop().filter(|_| preferred.is_empty()),
+        }
     }
 }
 

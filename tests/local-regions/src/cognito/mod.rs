@@ -11,18 +11,22 @@
 
 mod admin;
 mod auth;
+mod client_secret;
 mod configuration;
 mod editing;
 mod error;
 mod every_setting;
+mod federation;
 mod groups;
 pub mod import_csv;
 mod import_job;
+mod keys;
 mod knobs;
 mod list_users;
 mod mail;
 mod mfa;
 mod model;
+mod own_account;
 mod params;
 mod password;
 mod pool;
@@ -33,8 +37,11 @@ mod schema;
 mod session;
 mod settings;
 mod sign_up;
+mod srp;
 #[cfg(test)]
 mod tests;
+mod token_trigger;
+mod tokens;
 mod trigger;
 mod user;
 
@@ -43,7 +50,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use editing::Editor;
 pub use error::ApiError;
@@ -54,11 +61,13 @@ pub use password::PasswordPolicy;
 pub use pool::Pool;
 pub use quota::Category;
 pub use settings::{
-    Alias, ClientSettings, Contact, CustomAttribute, CustomKind, Mfa, PoolSettings, Recovery,
+    Alias, AuthFlow, ClientSecret, ClientSettings, Contact, CustomAttribute, CustomKind, Mfa,
+    PoolSettings, Recovery,
 };
 pub use user::{SeedUser, UserStatus, UserView};
 
 use crate::lambda::Lambda;
+use auth::By;
 use knobs::{Clock, Millis};
 use mail::Mail;
 use params::Params;
@@ -87,7 +96,7 @@ struct Inner {
     clock: Clock,
     knobs: Knobs,
     quotas: Quotas,
-    /// The key that signs tokens, so that only those of this region are accepted.
+    /// The key that seals what only this region can read again: refresh tokens and page tokens.
     key: [u8; 32],
     pools: RwLock<HashMap<String, Arc<Mutex<PoolState>>>>,
     /// The pool of each app client.
@@ -199,6 +208,20 @@ impl Cognito {
         self.state(pool_id, |pool| pool.arn.clone())
     }
 
+    /// The public keys of the pool with this id.
+    pub(crate) fn public_keys(&self, pool_id: &str) -> Option<Value> {
+        let pool = self.0.pool(pool_id).ok()?;
+        let keys = lock(&pool).keys.document();
+        Some(keys)
+    }
+
+    /// The issuer of the tokens of the pool with this id.
+    pub(crate) fn issuer(&self, pool_id: &str) -> Option<String> {
+        let pool = self.0.pool(pool_id).ok()?;
+        let issuer = lock(&pool).issuer();
+        Some(issuer)
+    }
+
     /// Whether there is a pool with this ARN.
     pub(crate) fn has_pool(&self, arn: &str) -> bool {
         let id = arn.rsplit('/').next().unwrap_or_default();
@@ -274,8 +297,29 @@ impl Cognito {
             "ListGroups" => inner.list_groups(p),
             "ListUsersInGroup" => inner.list_users_in_group(p),
             "ListUsers" => inner.list_users(p),
-            "InitiateAuth" => inner.initiate_auth(p),
-            "RespondToAuthChallenge" => inner.respond_to_auth_challenge(p),
+            "InitiateAuth" => inner.step(inner.initiate_auth(p, By::Person)?).await,
+            "AdminInitiateAuth" => inner.step(inner.initiate_auth(p, By::Administrator)?).await,
+            "RespondToAuthChallenge" => {
+                let step = inner.respond_to_auth_challenge(p, By::Person)?;
+                inner.step(step).await
+            }
+            "AdminRespondToAuthChallenge" => {
+                let step = inner.respond_to_auth_challenge(p, By::Administrator)?;
+                inner.step(step).await
+            }
+            "GetTokensFromRefreshToken" => {
+                let grant = inner.get_tokens_from_refresh_token(p)?;
+                let tokens = inner.issue(grant).await?;
+                Ok(json!({"AuthenticationResult": tokens}))
+            }
+            "RevokeToken" => inner.revoke_token(p),
+            "GlobalSignOut" => inner.global_sign_out(p),
+            "ChangePassword" => inner.change_password(p),
+            "UpdateUserAttributes" => inner.update_user_attributes(p),
+            "DeleteUserAttributes" => inner.delete_user_attributes(p),
+            "VerifyUserAttribute" => inner.verify_user_attribute(p),
+            "SetUserMFAPreference" => inner.set_user_mfa_preference(p),
+            "DeleteUser" => inner.delete_user(p),
             "AssociateSoftwareToken" => inner.associate_software_token(p),
             "VerifySoftwareToken" => inner.verify_software_token(p),
             "GetUser" => inner.get_user(p),
@@ -293,6 +337,9 @@ impl Cognito {
             "GetUserPoolMfaConfig" => inner.get_user_pool_mfa_config(p),
             "SetUserPoolMfaConfig" => inner.set_user_pool_mfa_config(p),
             "ListUserPoolClients" => inner.list_user_pool_clients(p),
+            "DescribeUserPoolDomain" => inner.describe_user_pool_domain(p),
+            "ListIdentityProviders" => inner.list_identity_providers(p),
+            "DescribeIdentityProvider" => inner.describe_identity_provider(p),
             "CreateUserPoolClient" => inner.create_user_pool_client(p),
             "GetCSVHeader" => inner.get_csv_header(p),
             "CreateUserImportJob" => inner.create_user_import_job(p),
@@ -355,8 +402,6 @@ impl Cognito {
             .sub
             .as_deref()
             .map_or_else(new_sub, |sub| parse_sub(sub).expect("a sub is a UUID"));
-        // The password is hashed before the pool is locked, because hashing is slow.
-        let password = seed.password.as_deref().map(PasswordHash::new);
         self.state(pool_id, |pool| {
             let own_name =
                 !pool.signs_in_by_contact() || seed.status == UserStatus::ExternalProvider;
@@ -375,8 +420,9 @@ impl Cognito {
                 })
                 .collect();
             user.attributes.write(&writes, false);
-            if password.is_some() {
-                user.secrets_mut().password = password;
+            if let Some(password) = &seed.password {
+                let hash = PasswordHash::new(&pool.id, &user.name(sub), password);
+                user.secrets_mut().password = Some(hash);
                 if seed.status == UserStatus::ForceChangePassword {
                     let days = pool.settings.password_policy.temporary_days;
                     user.secrets_mut().temporary_until = Some(now + days * DAY);

@@ -48,6 +48,13 @@ pub(super) const SESSION: Text = sensitive(text(20, 4096, r"[\s\S]*", |_| true))
 pub(super) const TOKEN: Text = sensitive(text(0, usize::MAX, r"[A-Za-z0-9-_=.]+", |t| {
     all(t, |c| c.is_ascii_alphanumeric() || "-_=.".contains(c))
 }));
+pub(super) const SECRET: Text = sensitive(text(1, 64, r"[\w+]+", |t| {
+    all(t, |c| is_word(c) || c == '+')
+}));
+pub(super) const SECRET_HASH: Text = sensitive(text(1, 128, r"[\w+=/]+", |t| {
+    all(t, |c| is_word(c) || "+=/".contains(c))
+}));
+pub(super) const DEVICE_NAME: Text = text(0, 2048, "", |_| true);
 pub(super) const USER_CODE: Text =
     sensitive(text(6, 6, r"[0-9]+", |t| all(t, |c| c.is_ascii_digit())));
 pub(super) const FILTER: Text = sensitive(text(0, 256, r"[\s\S]*", |_| true));
@@ -57,6 +64,11 @@ pub(super) const NAME: Text = text(1, 128, r"[\w\s+=,.@-]+", |t| {
     all(t, |c| {
         is_word(c) || c.is_ascii_whitespace() || "+=,.@-".contains(c)
     })
+});
+pub(super) const PROVIDER_NAME: Text = text(1, 32, VISIBLE, |t| all(t, is_visible));
+pub(super) const DOMAIN: Text = text(1, 63, r"[a-z0-9](?:[a-z0-9\-.]{0,61}[a-z0-9])?", |t| {
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    all(t, |c| is_end(c) || c == '-' || c == '.') && t.starts_with(is_end) && t.ends_with(is_end)
 });
 pub(super) const GROUP_NAME: Text = text(1, 128, VISIBLE, |t| all(t, is_visible));
 pub(super) const DESCRIPTION: Text = text(0, 2048, "", |_| true);

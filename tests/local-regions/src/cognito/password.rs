@@ -1,9 +1,9 @@
 //! Passwords: the policy of a pool, and the salted hash in which a password is stored.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
+use super::srp::private_value;
 
 /// The password policy of a pool.
 // botocore PasswordPolicyType [D]; the defaults are those of CreateUserPool without Policies.
@@ -102,7 +102,7 @@ impl PasswordPolicy {
     }
 }
 
-/// A salted hash of a password.
+/// A salted hash of a password. It is the private value of Secure Remote Password, so that both ways to sign in use the same.
 #[derive(Clone)]
 pub(super) struct PasswordHash {
     salt: [u8; 16],
@@ -110,25 +110,38 @@ pub(super) struct PasswordHash {
 }
 
 impl PasswordHash {
-    pub(super) fn new(password: &str) -> Self {
-        let salt = rand::random();
+    /// The hash of a user's password; `username` is the one that never changes.
+    pub(super) fn new(pool_id: &str, username: &str, password: &str) -> Self {
+        let mut salt: [u8; 16] = rand::random();
+        // Clients handle the salt as a number, so it must not begin with a zero.
+        salt[0] |= 0x10;
         Self {
             salt,
-            hash: hash(&salt, password),
+            hash: private_value(&salt, pool_id, username, password),
         }
     }
 
-    pub(super) fn matches(&self, password: &str) -> bool {
-        hash(&self.salt, password) == self.hash
+    /// What stands for the password of somebody who does not exist.
+    pub(super) fn simulated(seed: &[u8; 32]) -> Self {
+        let (_, salt) = seed.split_last_chunk().expect("a seed is longer");
+        let mut salt: [u8; 16] = *salt;
+        salt[0] |= 0x10;
+        Self { salt, hash: *seed }
     }
-}
 
-fn hash(salt: &[u8; 16], password: &str) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(salt)
-        .chain_update(password)
-        .finalize()
-        .into()
+    pub(super) fn matches(&self, pool_id: &str, username: &str, password: &str) -> bool {
+        private_value(&self.salt, pool_id, username, password) == self.hash
+    }
+
+    /// The salt in hexadecimal, as clients get it.
+    pub(super) fn salt(&self) -> String {
+        self.salt.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The private value of Secure Remote Password.
+    pub(super) fn private_value(&self) -> &[u8; 32] {
+        &self.hash
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +167,9 @@ mod tests {
 
     #[test]
     fn given_a_hash_when_compared_then_only_the_password_matches() {
-        let hash = PasswordHash::new("Correct-Horse-1");
-        assert!(hash.matches("Correct-Horse-1") && !hash.matches("correct-horse-1"));
+        let hash = PasswordHash::new("r_Pool", "taro", "Correct-Horse-1");
+        assert!(hash.matches("r_Pool", "taro", "Correct-Horse-1"));
+        assert!(!hash.matches("r_Pool", "taro", "correct-horse-1"));
+        assert!(!hash.matches("r_Other", "taro", "Correct-Horse-1"));
     }
 }

@@ -10,7 +10,9 @@ use super::model;
 use super::params::{CLIENT_ID, NAME, PAGE_TOKEN, POOL_ID, Params};
 use super::pool::{Pool, PoolState, random_text};
 use super::schema::{EMAIL, PHONE, Schema};
-use super::settings::{Alias, ClientSettings, CustomAttribute, CustomKind, PoolSettings};
+use super::settings::{
+    Alias, AuthFlow, ClientSecret, ClientSettings, CustomAttribute, CustomKind, PoolSettings,
+};
 use super::{Inner, lock, seconds};
 
 impl PoolState {
@@ -35,6 +37,9 @@ impl PoolState {
         for (member, value) in fixed.as_object().into_iter().flatten() {
             pool[member] = value.clone();
         }
+        for (member, value) in self.federation.describe() {
+            pool[member] = value;
+        }
         // The legacy setting is returned, but can no longer be set: https://github.com/pulumi/pulumi-aws-native/issues/1256 [I].
         pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] =
             settings.password_policy.temporary_days.into();
@@ -49,10 +54,7 @@ impl PoolState {
     }
 
     fn describe_client(&self, id: &str, client: &ClientSettings) -> Value {
-        let mut flows = vec!["ALLOW_REFRESH_TOKEN_AUTH"];
-        if client.user_password_auth {
-            flows.push("ALLOW_USER_PASSWORD_AUTH");
-        }
+        let flows: Vec<_> = client.flows.iter().map(|flow| flow.as_str()).collect();
         let mut described = json!({
             "UserPoolId": self.id,
             "ClientName": client.name,
@@ -68,8 +70,20 @@ impl PoolState {
             "EnablePropagateAdditionalUserContextData": false,
             "AuthSessionValidity": 3,
         });
-        if let Some(attributes) = &client.write_attributes {
-            described["WriteAttributes"] = attributes.clone().into();
+        for (member, attributes) in [
+            ("WriteAttributes", &client.write_attributes),
+            ("ReadAttributes", &client.read_attributes),
+        ] {
+            if let Some(attributes) = attributes {
+                described[member] = attributes.clone().into();
+            }
+        }
+        if let Some(secret) = &client.secret {
+            described["ClientSecret"] = secret.reveal().into();
+        }
+        if let Some(grace) = client.rotation {
+            described["RefreshTokenRotation"] =
+                json!({"Feature": "ENABLED", "RetryGracePeriodSeconds": grace});
         }
         described
     }
@@ -78,7 +92,11 @@ impl PoolState {
 impl Inner {
     /// Creates a pool and, if it is to have one, its first client.
     pub(super) fn add_pool(&self, settings: PoolSettings, with_client: bool) -> Pool {
-        let state = PoolState::new(&self.region, settings, self.clock.now());
+        let mut pools = self
+            .pools
+            .write()
+            .expect("no thread panicked while it held the lock");
+        let state = PoolState::new(&self.region, pools.len(), settings, self.clock.now());
         let mut pool = Pool {
             id: state.id.clone(),
             client_id: String::new(),
@@ -88,10 +106,6 @@ impl Inner {
             state.settings.client_id.clone(),
             state.settings.client.clone(),
         );
-        let mut pools = self
-            .pools
-            .write()
-            .expect("no thread panicked while it held the lock");
         pools.insert(pool.id.clone(), Arc::new(Mutex::new(state)));
         drop(pools);
         if with_client {
@@ -262,24 +276,54 @@ impl Inner {
         let pool_id = p.required("UserPoolId", &POOL_ID);
         let name = p.required("ClientName", &NAME).to_owned();
         let existence = p.word("PreventUserExistenceErrors", &["LEGACY", "ENABLED"]);
-        let flows = p.texts("ExplicitAuthFlows").unwrap_or_default();
+        let flows = p.texts("ExplicitAuthFlows");
+        let read = p.texts("ReadAttributes");
         let write = p.texts("WriteAttributes");
+        let secret = p.flag("GenerateSecret");
+        let rotation = p.structure("RefreshTokenRotation");
         p.check()?;
-        let modelled = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
-        if let Some(flow) = flows.iter().find(|flow| !modelled.contains(flow)) {
-            return Err(ApiError::not_modelled(flow));
-        }
+        let rotation = match rotation {
+            None => None,
+            Some(rotation) => {
+                let mut p = Params::new(rotation);
+                let feature = p.required_word("Feature", &["ENABLED", "DISABLED"]);
+                let grace = p.number("RetryGracePeriodSeconds", 0, 60);
+                p.check()?;
+                (feature == "ENABLED").then(|| grace.unwrap_or_default())
+            }
+        };
         let pool = self.pool(pool_id)?;
+        let names = |names: Option<Vec<&str>>| {
+            names.map(|names| names.into_iter().map(str::to_owned).collect())
+        };
         let client = ClientSettings {
             name,
             // DG:cognito-user-pool-managing-errors: the default is LEGACY [D].
             prevent_user_existence_errors: existence == Some("ENABLED"),
-            write_attributes: write.map(|names| names.into_iter().map(str::to_owned).collect()),
-            user_password_auth: flows.contains(&"ALLOW_USER_PASSWORD_AUTH"),
+            write_attributes: names(write),
+            read_attributes: names(read),
+            flows: read_flows(flows)?,
+            secret: secret.then(ClientSecret::random),
+            rotation,
         };
+        client.check()?;
         let id = self.add_client(pool_id, None, client.clone());
         Ok(json!({"UserPoolClient": lock(&pool).describe_client(&id, &client)}))
     }
+}
+
+/// The flows of a new client.
+// botocore CreateUserPoolClient: the defaults are ALLOW_REFRESH_TOKEN_AUTH, ALLOW_USER_SRP_AUTH and ALLOW_CUSTOM_AUTH [D]; the last
+// one is not modelled.
+fn read_flows(given: Option<Vec<&str>>) -> Result<Vec<AuthFlow>, ApiError> {
+    let Some(given) = given else {
+        return Ok(vec![AuthFlow::RefreshToken, AuthFlow::UserSrp]);
+    };
+    let known = |name: &str| AuthFlow::ALL.into_iter().find(|flow| flow.as_str() == name);
+    let flows = given.into_iter();
+    flows
+        .map(|name| known(name).ok_or_else(|| ApiError::not_modelled(name)))
+        .collect()
 }
 
 fn read_schema<'a>(

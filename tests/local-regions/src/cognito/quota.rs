@@ -12,7 +12,8 @@ use super::error::ApiError;
 use super::knobs::Knobs;
 
 /// A quota category. All pools of the account in the region share its rate.
-// facts 4, N3 [D]; the two categories of app clients, and the category of MFA and custom attributes of a pool, are [R].
+// facts 4, N3 [D]; the two categories of app clients, the category of MFA and custom attributes of a pool, and that of revoked tokens
+// are [R].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Category {
     /// Creating and confirming users.
@@ -21,6 +22,8 @@ pub enum Category {
     UserAccountRecovery,
     /// Signing in.
     UserAuthentication,
+    /// Revoking tokens.
+    UserToken,
     /// Reading one user.
     UserRead,
     /// ListUsers, ListUsersInGroup.
@@ -56,15 +59,23 @@ impl Category {
             "SignUp" | "ConfirmSignUp" | "AdminCreateUser" | "AdminConfirmSignUp" => {
                 Self::UserCreation
             }
-            "RespondToAuthChallenge" if challenge == Some("NEW_PASSWORD_REQUIRED") => {
+            "RespondToAuthChallenge" | "AdminRespondToAuthChallenge"
+                if challenge == Some("NEW_PASSWORD_REQUIRED") =>
+            {
                 Self::UserAccountRecovery
             }
             // The category of ResendConfirmationCode was not found [Inf].
             "ForgotPassword"
             | "ConfirmForgotPassword"
             | "AdminSetUserPassword"
+            | "ChangePassword"
             | "ResendConfirmationCode" => Self::UserAccountRecovery,
-            "InitiateAuth" | "RespondToAuthChallenge" => Self::UserAuthentication,
+            "InitiateAuth"
+            | "RespondToAuthChallenge"
+            | "AdminInitiateAuth"
+            | "AdminRespondToAuthChallenge"
+            | "GetTokensFromRefreshToken" => Self::UserAuthentication,
+            "RevokeToken" => Self::UserToken,
             "AdminGetUser" | "GetUser" => Self::UserRead,
             "ListUsers" | "ListUsersInGroup" => Self::UserList,
             "AdminAddUserToGroup"
@@ -74,11 +85,17 @@ impl Category {
             | "AdminUpdateUserAttributes"
             | "AdminDisableUser"
             | "AdminEnableUser"
-            | "AdminDeleteUser" => Self::UserUpdate,
+            | "AdminDeleteUser"
+            | "DeleteUser"
+            | "DeleteUserAttributes"
+            | "GlobalSignOut"
+            | "UpdateUserAttributes"
+            | "VerifyUserAttribute" => Self::UserUpdate,
             "AdminListGroupsForUser" => Self::UserResourceRead,
-            "AdminDeleteSoftwareToken" | "AssociateSoftwareToken" | "VerifySoftwareToken" => {
-                Self::UserResourceUpdate
-            }
+            "AdminDeleteSoftwareToken"
+            | "AssociateSoftwareToken"
+            | "SetUserMFAPreference"
+            | "VerifySoftwareToken" => Self::UserResourceUpdate,
             "DescribeUserPool" | "ListUserPools" => Self::UserPoolRead,
             "CreateUserPool" | "UpdateUserPool" => Self::UserPoolUpdate,
             "GetCSVHeader"
@@ -106,7 +123,7 @@ impl Category {
         match self {
             Self::UserCreation | Self::UserResourceRead => 50,
             Self::UserAccountRecovery | Self::UserList => 30,
-            Self::UserAuthentication | Self::UserRead => 120,
+            Self::UserAuthentication | Self::UserToken | Self::UserRead => 120,
             Self::UserUpdate | Self::UserResourceUpdate => 25,
             Self::UserPoolResourceRead => 20,
             Self::UserPoolRead

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::error::{Answer, ApiError};
 use super::mail::{delivery, new_code};
-use super::params::{CLIENT_ID, CONFIRMATION_CODE, PASSWORD, Params, USERNAME};
+use super::params::{CLIENT_ID, CONFIRMATION_CODE, PASSWORD, Params, SECRET_HASH, USERNAME};
 use super::password::PasswordHash;
 use super::pool::PoolState;
 use super::settings::{Contact, Recovery};
@@ -45,8 +45,12 @@ impl Inner {
     pub(super) fn forgot_password(&self, mut p: Params<'_>) -> Answer {
         let client_id = p.required("ClientId", &CLIENT_ID);
         let username = p.required("Username", &USERNAME);
+        let hash = p.optional("SecretHash", &SECRET_HASH);
+        // It is for a trigger that is not modelled.
+        p.map("ClientMetadata");
         p.check()?;
         let (pool, client) = self.client(client_id)?;
+        client.check_hash(client_id, username, hash)?;
         let mut pool = lock(&pool);
         if pool.settings.recovery.contains(&Recovery::AdminOnly) {
             // facts 5: recovery by the user is disabled [D]; the text is [R].
@@ -106,9 +110,11 @@ impl Inner {
         let username = p.required("Username", &USERNAME);
         let code = p.required("ConfirmationCode", &CONFIRMATION_CODE);
         let password = p.required("Password", &PASSWORD);
+        let hash = p.optional("SecretHash", &SECRET_HASH);
         let metadata = p.map("ClientMetadata");
         p.check()?;
         let (pool, client) = self.client(client_id)?;
+        client.check_hash(client_id, username, hash)?;
         let mut pool = lock(&pool);
         let at = self.moment();
         let hidden = client.prevent_user_existence_errors;
@@ -133,8 +139,9 @@ impl Inner {
         }
         check_code(secrets.recovery.as_ref(), code, at.now)?;
         pool.settings.password_policy.check(password)?;
-        let hash = PasswordHash::new(password);
+        let pool_id = pool.id.clone();
         pool.change(sub, at, |user| {
+            let hash = PasswordHash::new(&pool_id, &user.name(sub), password);
             user.status = UserStatus::Confirmed;
             let secrets = user.secrets_mut();
             secrets.password = Some(hash);

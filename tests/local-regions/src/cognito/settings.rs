@@ -1,6 +1,9 @@
 //! The settings of pools and app clients that have an effect here.
 
+use std::fmt;
+
 use super::password::PasswordPolicy;
+use super::pool::random_text;
 use super::schema::{EMAIL, EMAIL_VERIFIED, PHONE, PHONE_VERIFIED};
 
 /// An attribute to which Cognito sends codes.
@@ -103,7 +106,60 @@ impl CustomAttribute {
     }
 }
 
-/// An app client without a secret. The defaults are those of the console, plus USER_PASSWORD_AUTH.
+/// A way to sign in that an app client can allow: its `ExplicitAuthFlows`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthFlow {
+    /// `ALLOW_USER_SRP_AUTH`.
+    UserSrp,
+    /// `ALLOW_USER_PASSWORD_AUTH`.
+    UserPassword,
+    /// `ALLOW_ADMIN_USER_PASSWORD_AUTH`.
+    AdminUserPassword,
+    /// `ALLOW_REFRESH_TOKEN_AUTH`.
+    RefreshToken,
+}
+
+impl AuthFlow {
+    pub(super) const ALL: [Self; 4] = [
+        Self::UserSrp,
+        Self::UserPassword,
+        Self::AdminUserPassword,
+        Self::RefreshToken,
+    ];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::UserSrp => "ALLOW_USER_SRP_AUTH",
+            Self::UserPassword => "ALLOW_USER_PASSWORD_AUTH",
+            Self::AdminUserPassword => "ALLOW_ADMIN_USER_PASSWORD_AUTH",
+            Self::RefreshToken => "ALLOW_REFRESH_TOKEN_AUTH",
+        }
+    }
+}
+
+/// The secret of an app client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSecret(String);
+
+impl ClientSecret {
+    /// A new random secret.
+    pub fn random() -> Self {
+        Self(random_text(52, b"abcdefghijklmnopqrstuvwxyz0123456789"))
+    }
+
+    /// The secret as a text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret")
+    }
+}
+
+/// An app client. The defaults are those of the console for a page, plus USER_PASSWORD_AUTH.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The client's name.
@@ -112,8 +168,14 @@ pub struct ClientSettings {
     pub prevent_user_existence_errors: bool,
     /// The attributes that a person can write with it; `None` means all except the `_verified` ones.
     pub write_attributes: Option<Vec<String>>,
-    /// Whether `ALLOW_USER_PASSWORD_AUTH` is set.
-    pub user_password_auth: bool,
+    /// The attributes that are in its ID tokens; `None` means all.
+    pub read_attributes: Option<Vec<String>>,
+    /// The ways to sign in that it allows.
+    pub flows: Vec<AuthFlow>,
+    /// The secret; pages and apps have none.
+    pub secret: Option<ClientSecret>,
+    /// The grace period of refresh token rotation in seconds; `None` means that refresh tokens are not rotated.
+    pub rotation: Option<u64>,
 }
 
 impl Default for ClientSettings {
@@ -122,7 +184,14 @@ impl Default for ClientSettings {
             name: "app".to_owned(),
             prevent_user_existence_errors: true,
             write_attributes: None,
-            user_password_auth: true,
+            read_attributes: None,
+            flows: vec![
+                AuthFlow::UserSrp,
+                AuthFlow::UserPassword,
+                AuthFlow::RefreshToken,
+            ],
+            secret: None,
+            rotation: None,
         }
     }
 }

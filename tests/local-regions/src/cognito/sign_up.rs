@@ -4,7 +4,9 @@ use serde_json::json;
 
 use super::error::{Answer, ApiError};
 use super::mail::{delivery, new_code};
-use super::params::{CLIENT_ID, CONFIRMATION_CODE, PASSWORD, POOL_ID, Params, USERNAME};
+use super::params::{
+    CLIENT_ID, CONFIRMATION_CODE, PASSWORD, POOL_ID, Params, SECRET_HASH, USERNAME,
+};
 use super::password::PasswordHash;
 use super::pool::PoolState;
 use super::schema::{EMAIL_VERIFIED, PHONE_VERIFIED};
@@ -71,8 +73,13 @@ impl Inner {
         let username = p.required("Username", &USERNAME);
         let password = p.optional("Password", &PASSWORD);
         let given = p.attributes("UserAttributes");
+        let hash = p.optional("SecretHash", &SECRET_HASH);
+        // Both are for triggers that are not modelled.
+        p.map("ClientMetadata");
+        p.list("ValidationData");
         p.check()?;
         let (pool, client) = self.client(client_id)?;
+        client.check_hash(client_id, username, hash)?;
         let mut pool = lock(&pool);
         if pool.settings.admin_create_only {
             // [R]
@@ -126,7 +133,8 @@ impl Inner {
         let password =
             password.ok_or_else(|| ApiError::invalid_parameter("Password is required."))?;
         pool.settings.password_policy.check(password)?;
-        user.secrets_mut().password = Some(PasswordHash::new(password));
+        let hash = PasswordHash::new(&pool.id, &user.name(sub), password);
+        user.secrets_mut().password = Some(hash);
         let mut answer = json!({"UserConfirmed": false, "UserSub": sub_text(sub)});
         if let Some((contact, destination)) = pool.verified_by_code(&user) {
             let code = new_code();
@@ -145,8 +153,12 @@ impl Inner {
     pub(super) fn resend_confirmation_code(&self, mut p: Params<'_>) -> Answer {
         let client_id = p.required("ClientId", &CLIENT_ID);
         let username = p.required("Username", &USERNAME);
+        let hash = p.optional("SecretHash", &SECRET_HASH);
+        // It is for a trigger that is not modelled.
+        p.map("ClientMetadata");
         p.check()?;
         let (pool, client) = self.client(client_id)?;
+        client.check_hash(client_id, username, hash)?;
         let mut pool = lock(&pool);
         let Some((sub, user)) = pool.find(username) else {
             return nobody(&client, username);
@@ -178,9 +190,11 @@ impl Inner {
         let username = p.required("Username", &USERNAME);
         let code = p.required("ConfirmationCode", &CONFIRMATION_CODE);
         let force = p.flag("ForceAliasCreation");
+        let hash = p.optional("SecretHash", &SECRET_HASH);
         let metadata = p.map("ClientMetadata");
         p.check()?;
         let (pool, client) = self.client(client_id)?;
+        client.check_hash(client_id, username, hash)?;
         let mut pool = lock(&pool);
         let at = self.moment();
         let Some((sub, user)) = pool.find(username) else {

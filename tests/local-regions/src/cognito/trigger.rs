@@ -1,5 +1,5 @@
-//! The PostConfirmation trigger, for which Cognito waits. The user is confirmed before it runs, and the pool is not locked
-//! while it runs.
+//! The triggers, for which Cognito waits, and the PostConfirmation trigger. The user is confirmed before that one runs, and the pool
+//! is not locked while a trigger runs.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::error::{Answer, ApiError};
 use super::pool::PoolState;
 use super::schema::{EMAIL, EMAIL_VERIFIED, SUB};
 use super::settings::Alias;
+use super::token_trigger::unrecognizable;
 use super::user::sub_text;
 use crate::lambda::InvokeError;
 
@@ -28,8 +29,20 @@ const TRIGGER_ATTEMPTS: usize = 3;
 
 /// A trigger that is to be run once the pool is no longer locked.
 pub(super) struct Trigger {
+    /// The name in LambdaConfig.
+    name: &'static str,
     function: String,
     event: Value,
+}
+
+impl Trigger {
+    pub(super) fn new(name: &'static str, function: String, event: Value) -> Self {
+        Self {
+            name,
+            function,
+            event,
+        }
+    }
 }
 
 /// The trigger for a user who has just been confirmed, if the pool has one.
@@ -42,6 +55,26 @@ pub(super) fn post_confirmation(
     metadata: Option<&Map<String, Value>>,
 ) -> Option<Trigger> {
     let function = pool.post_confirmation()?.to_owned();
+    let source = match source {
+        Source::ConfirmForgotPassword => "PostConfirmation_ConfirmForgotPassword",
+        _ => "PostConfirmation_ConfirmSignUp",
+    };
+    let mut event = event_of(pool, region, sub, source, client_id)?;
+    // A real event has the member only if the caller sent it (facts 2).
+    if let Some(metadata) = metadata {
+        event["request"]["clientMetadata"] = metadata.clone().into();
+    }
+    Some(Trigger::new("PostConfirmation", function, event))
+}
+
+/// The members that the events of all triggers have: the header and the user's attributes.
+pub(super) fn event_of(
+    pool: &PoolState,
+    region: &str,
+    sub: u128,
+    source: &str,
+    client_id: Option<&str>,
+) -> Option<Value> {
     let user = pool.users.get(sub)?;
     let mut attributes: HashMap<String, String> = user
         .attributes
@@ -70,7 +103,6 @@ pub(super) fn post_confirmation(
     caller.client_id = Some(client_id.unwrap_or("CLIENT_ID_NOT_APPLICABLE").to_owned());
     let mut header = CognitoEventUserPoolsHeader::default();
     header.version = Some("1".to_owned());
-    header.trigger_source = Some(source);
     header.region = Some(region.to_owned());
     header.user_pool_id = Some(pool.id.clone());
     header.user_name = Some(user.name(sub));
@@ -80,84 +112,81 @@ pub(super) fn post_confirmation(
     let mut event: CognitoEventUserPoolsPostConfirmation = Default::default();
     event.cognito_event_user_pools_header = header;
     event.request = request;
-    Some(Trigger {
-        function,
-        event: serialise(&event, metadata),
-    })
+    Some(serialise(&event, source))
 }
 
 /// The event as it is sent.
-fn serialise(
-    event: &CognitoEventUserPoolsPostConfirmation,
-    metadata: Option<&Map<String, Value>>,
-) -> Value {
+fn serialise(event: &CognitoEventUserPoolsPostConfirmation, source: &str) -> Value {
     let mut event = serde_json::to_value(event).expect("an event is JSON");
-    // The crate always writes clientMetadata, empty where the caller sent none. A real event has the member only if the caller
-    // sent it, so it is set here instead (facts 2).
+    event["triggerSource"] = source.into();
+    // The crate always writes clientMetadata, empty where the caller sent none.
     let request = event["request"].as_object_mut().expect("it is a structure");
-    match metadata {
-        Some(metadata) => request.insert("clientMetadata".to_owned(), metadata.clone().into()),
-        None => request.remove("clientMetadata"),
-    };
+    request.remove("clientMetadata");
     event
 }
 
 impl Inner {
-    /// Runs the trigger; the operation returns only when it has ended.
+    /// Runs a trigger whose response is of no interest; the operation returns only when it has ended.
     pub(super) async fn run(&self, trigger: Option<Trigger>) -> Answer {
-        let Some(Trigger { function, event }) = trigger else {
-            return Ok(json!({}));
-        };
+        if let Some(trigger) = trigger {
+            self.invoke(trigger).await?;
+        }
+        Ok(json!({}))
+    }
+
+    /// Runs a trigger, and returns the event as the function has changed it.
+    pub(super) async fn invoke(&self, trigger: Trigger) -> Answer {
+        let Trigger {
+            name,
+            function,
+            event,
+        } = trigger;
         let payload = Bytes::from(event.to_string());
         for _ in 0..TRIGGER_ATTEMPTS {
             let call = self.lambda.invoke(&function, payload.clone());
             if let Ok(reply) = tokio::time::timeout(TRIGGER_TIME_LIMIT, call).await {
-                return check_response(&event, reply).map(|()| json!({}));
+                return check_response(name, &event, reply);
             }
         }
         // The text for a function that never answers is [R], its exception [Inf].
-        Err(unexpected("Socket timeout while invoking Lambda function"))
+        Err(unexpected(
+            name,
+            "Socket timeout while invoking Lambda function",
+        ))
     }
 }
 
-fn unexpected(error: &str) -> ApiError {
-    let message = format!("PostConfirmation invocation failed due to error {error}.");
+fn unexpected(trigger: &str, error: &str) -> ApiError {
+    let message = format!("{trigger} invocation failed due to error {error}.");
     ApiError::new("UnexpectedLambdaException", message)
 }
 
-fn failed(text: &str) -> ApiError {
-    let message = format!("PostConfirmation failed with error {text}.");
+fn failed(trigger: &str, text: &str) -> ApiError {
+    let message = format!("{trigger} failed with error {text}.");
     ApiError::new("UserLambdaValidationException", message)
 }
 
-/// Checks the function's response.
+/// Checks the function's response, and returns it.
 // DG:cognito-user-pools-working-with-lambda-triggers, facts 2 [D, I].
-fn check_response(event: &Value, reply: Result<Bytes, InvokeError>) -> Result<(), ApiError> {
+fn check_response(trigger: &str, event: &Value, reply: Result<Bytes, InvokeError>) -> Answer {
     let answer = match reply {
         Ok(answer) => answer,
-        Err(InvokeError::NotFound) => return Err(unexpected("ResourceNotFoundException")),
-        Err(InvokeError::Throttled) => return Err(unexpected("TooManyRequestsException")),
-        Err(InvokeError::Function { message, .. }) => return Err(failed(&message)),
+        Err(InvokeError::NotFound) => return Err(unexpected(trigger, "ResourceNotFoundException")),
+        Err(InvokeError::Throttled) => return Err(unexpected(trigger, "TooManyRequestsException")),
+        Err(InvokeError::Function { message, .. }) => return Err(failed(trigger, &message)),
         // A timeout of the function itself and a crash are errors of the function as well.
         Err(error @ (InvokeError::TimedOut(_) | InvokeError::Crashed(_))) => {
-            return Err(failed(&error.to_string()));
+            return Err(failed(trigger, &error.to_string()));
         }
     };
     let answer: Option<Value> = serde_json::from_slice(&answer).ok();
     // "Return the whole event" [D]; that each of these members must come back is [Inf].
     let echoed = ["version", "triggerSource", "userPoolId", "userName"];
-    let same = |answer: Value| {
-        echoed
-            .iter()
-            .all(|member| answer[*member] == event[*member])
+    let same = |answer: &Value| {
+        let mut echoed = echoed.iter();
+        answer.is_object() && echoed.all(|member| answer[*member] == event[*member])
     };
-    if answer.filter(Value::is_object).is_some_and(same) {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        "InvalidLambdaResponseException",
-        "Unrecognizable lambda output",
-    ))
+    answer.filter(same).ok_or_else(unrecognizable)
 }
 
 #[cfg(test)]
@@ -169,28 +198,24 @@ mod tests {
     }
 
     fn code(reply: Result<Bytes, InvokeError>) -> String {
-        check_response(&event(), reply)
-            .map_or_else(|error| error.to_string(), |()| "accepted".to_owned())
+        check_response("PostConfirmation", &event(), reply)
+            .map_or_else(|error| error.to_string(), |_| "accepted".to_owned())
     }
 
     #[test]
     fn given_a_user_when_the_event_is_built_then_it_has_the_members_of_a_real_one() {
         let mut event = CognitoEventUserPoolsPostConfirmation::default();
         event.cognito_event_user_pools_header.version = Some("1".to_owned());
-        event.cognito_event_user_pools_header.trigger_source = Some(Source::ConfirmForgotPassword);
-        let metadata = json!({"campaign": "spring"});
 
-        let without = serialise(&event, None);
-        let with = serialise(&event, metadata.as_object());
+        let event = serialise(&event, "PostConfirmation_ConfirmForgotPassword");
 
-        assert_eq!(without["version"], "1");
+        assert_eq!(event["version"], "1");
         assert_eq!(
-            without["triggerSource"],
+            event["triggerSource"],
             "PostConfirmation_ConfirmForgotPassword"
         );
-        assert_eq!(without["request"], json!({"userAttributes": {}}));
-        assert_eq!(without["response"], json!({}));
-        assert_eq!(with["request"]["clientMetadata"], metadata);
+        assert_eq!(event["request"], json!({"userAttributes": {}}));
+        assert_eq!(event["response"], json!({}));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::editing::Unproved;
 use super::knobs::Millis;
 use super::password::PasswordHash;
+use super::tokens::SignIn;
 
 /// The status of a user.
 // botocore UserStatusType [D].
@@ -211,8 +212,8 @@ pub(super) struct Secrets {
     pub(super) recovery_tries: Attempts,
     /// New addresses that wait for the code which was sent to them.
     pub(super) unproved: Vec<Unproved>,
-    /// The `origin_jti` of each sign-in whose tokens are not revoked.
-    pub(super) sign_ins: Vec<Uuid>,
+    /// The sign-ins whose tokens are not revoked.
+    pub(super) sign_ins: Vec<SignIn>,
     pub(super) failed_sign_ins: u32,
     pub(super) locked_until: Millis,
 }

@@ -29,6 +29,8 @@ pub(super) enum Address {
         /// `None` if the body is not JSON.
         body: Option<Value>,
     },
+    /// The question of a browser whether a page may call Cognito's API.
+    Preflight,
     /// A hosted page of Cognito, or a public document of a pool.
     Page(Page),
     /// A call to CloudFormation, which speaks the query protocol.
@@ -43,6 +45,13 @@ impl Address {
         // On these paths, the path alone decides: a header of the client cannot turn them into an operation.
         if let Some(page) = Page::of(parts, body) {
             return Self::Page(page);
+        }
+        let asked = |header: &str| parts.headers.contains_key(header);
+        if parts.method == Method::OPTIONS
+            && parts.uri.path() == "/"
+            && asked("access-control-request-method")
+        {
+            return Self::Preflight;
         }
         let target = parts.headers.get("x-amz-target");
         if let Some(target) = target.and_then(|target| target.to_str().ok()) {
@@ -73,7 +82,7 @@ impl Address {
     pub(super) fn service(&self) -> Service {
         match self {
             Self::Json { service, .. } => *service,
-            Self::Upload | Self::Page(_) => Service::Cognito,
+            Self::Upload | Self::Page(_) | Self::Preflight => Service::Cognito,
             Self::Query(_) => Service::CloudFormation,
             Self::S3(_) => Service::S3,
         }
@@ -85,6 +94,7 @@ impl Address {
             Self::Page(page) => &page.path,
             Self::Query(query) => query.get("Action"),
             Self::Upload => "Upload",
+            Self::Preflight => "Preflight",
             Self::S3(target) => target.operation,
         }
     }
@@ -105,7 +115,7 @@ impl Address {
             .to_owned(),
             Self::Page(page) => page.resource().to_owned(),
             Self::Query(query) => query.get("StackName").to_owned(),
-            Self::Upload => String::new(),
+            Self::Upload | Self::Preflight => String::new(),
             Self::S3(target) if target.key.is_empty() => target.bucket.clone(),
             Self::S3(target) => format!("{}/{}", target.bucket, target.key),
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
+use hyper::HeaderMap;
 use hyper::body::Frame;
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Response, StatusCode};
@@ -16,20 +17,50 @@ use crate::faults::Service;
 use crate::s3;
 use crate::stacks;
 
+const EXPOSED: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date";
+
 pub(super) fn answered(status: StatusCode, body: &Value) -> Response<Body> {
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amzn-requestid", Uuid::new_v4().to_string())
+        // amplify-js#11034: a page of any origin may read the response, and these headers [I].
+        .header("access-control-allow-origin", "*")
+        .header("access-control-expose-headers", EXPOSED)
         .body(Body::from(body.to_string()))
         .expect("valid headers")
+}
+
+/// The response to a browser's question before a page calls Cognito's API.
+// amplify-js#4346: the answer is valid for 172,800 s [I]; that the headers asked for are allowed, whatever they are, is [Inf].
+pub(super) fn preflight(headers: &HeaderMap) -> Response<Body> {
+    let mut response = Response::builder()
+        .header("access-control-allow-origin", "*")
+        .header("access-control-allow-methods", "POST")
+        .header("access-control-expose-headers", EXPOSED)
+        .header("access-control-max-age", "172800");
+    if let Some(asked) = headers.get("access-control-request-headers") {
+        response = response.header("access-control-allow-headers", asked);
+    }
+    response.body(Body::empty()).expect("valid headers")
 }
 
 pub(super) fn refused(service: Service, status: u16, code: &str, message: &str) -> Response<Body> {
     let status = StatusCode::from_u16(status).expect("an HTTP status");
     match service {
         Service::Cognito | Service::Logs | Service::Waf => {
-            answered(status, &json!({ "__type": code, "message": message }))
+            let mut response = answered(status, &json!({ "__type": code, "message": message }));
+            // aws-sdk-cpp#1789: Cognito says it in headers too [I].
+            let headers = response.headers_mut();
+            for (name, value) in [
+                ("x-amzn-errortype", format!("{code}:")),
+                ("x-amzn-errormessage", message.to_owned()),
+            ] {
+                if let Ok(value) = value.try_into() {
+                    headers.insert(name, value);
+                }
+            }
+            response
         }
         Service::CloudFormation => stacks::error(status.as_u16(), code, message),
         Service::S3 => s3::error(status, code, message),

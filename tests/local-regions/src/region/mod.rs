@@ -30,7 +30,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use self::address::Address;
-use self::answers::{answered, half, refused, rubbish, throttled};
+use self::answers::{answered, half, preflight, refused, rubbish, throttled};
 pub(crate) use self::listener::listen;
 use crate::cognito::{Call, Cognito};
 use crate::faults::{Faults, Kind, Service};
@@ -323,6 +323,7 @@ impl Region {
                     Err(e) => refused(Service::S3, e.status, &e.code, &e.message),
                 }
             }
+            Address::Preflight => preflight(&parts.headers),
             Address::Page(page) => {
                 let named = match (&page.pool, &page.client) {
                     (Some(pool), _) => Some(json!({"UserPoolId": pool})),
@@ -334,7 +335,7 @@ impl Region {
                 // without a rule for them.
                 let seen = Inspected::page(&page.path, &parts.headers, client);
                 match self.0.waf.allows(pool.as_deref(), &seen) {
-                    true => page.response(&self.0.name, pool.as_deref()),
+                    true => page.response(&self.0.cognito, pool.as_deref()),
                     false => pages::blocked(),
                 }
             }

@@ -8,6 +8,7 @@ use s3s::Body;
 use serde_json::{Value, json};
 
 use super::answers::answered;
+use crate::cognito::Cognito;
 
 /// The hosted pages and the endpoints of a pool's domain.
 // DG:cognito-userpools-server-contract-reference [D].
@@ -88,13 +89,17 @@ impl Page {
     }
 
     /// The response of the page, if nothing blocks the request.
-    pub(super) fn response(&self, region: &str, pool_arn: Option<&str>) -> Response<Body> {
-        match (&self.pool, pool_arn) {
-            (Some(_), None) => html(StatusCode::NOT_FOUND, "not found"),
-            (Some(pool), Some(_)) if self.path.ends_with(KEYS) => {
-                answered(StatusCode::OK, &keys(pool))
-            }
-            (Some(pool), Some(_)) => answered(StatusCode::OK, &discovery(region, pool)),
+    pub(super) fn response(&self, cognito: &Cognito, pool_arn: Option<&str>) -> Response<Body> {
+        let document = self
+            .pool
+            .as_ref()
+            .map(|pool| match self.path.ends_with(KEYS) {
+                true => cognito.public_keys(pool),
+                false => cognito.issuer(pool).map(|issuer| discovery(&issuer)),
+            });
+        match (document, pool_arn) {
+            (Some(None), _) => html(StatusCode::NOT_FOUND, "not found"),
+            (Some(Some(document)), _) => public(&document),
             // DG:token-endpoint: invalid_request and invalid_grant, 400 [D].
             (None, _) if self.path == TOKEN_PATH && self.method == Method::POST => {
                 let error = match self.has_grant {
@@ -126,21 +131,18 @@ fn html(status: StatusCode, text: &str) -> Response<Body> {
         .expect("valid headers")
 }
 
-/// The two public keys of a pool. Nothing is signed with them here.
-// DG:amazon-cognito-user-pools-using-tokens-verifying-a-jwt [D].
-fn keys(pool: &str) -> Value {
-    let key = |number: u32| {
-        json!({
-            "alg": "RS256", "e": "AQAB", "kid": format!("{pool}-{number}"), "kty": "RSA",
-            "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs",
-            "use": "sig",
-        })
-    };
-    json!({"keys": [key(1), key(2)]})
+/// A public document, which pages of other origins may read too.
+// The console's own sample for a page has a library that reads both documents with CORS [R].
+fn public(document: &Value) -> Response<Body> {
+    Response::builder()
+        .header("content-type", "application/json")
+        .header("access-control-allow-origin", "*")
+        .body(Body::from(document.to_string()))
+        .expect("valid headers")
 }
 
-fn discovery(region: &str, pool: &str) -> Value {
-    let issuer = format!("https://cognito-idp.{region}.amazonaws.com/{pool}");
+// DG:federation-endpoints, the discovery document of a pool without a domain: the members [R].
+fn discovery(issuer: &str) -> Value {
     json!({
         "id_token_signing_alg_values_supported": ["RS256"],
         "issuer": issuer,

@@ -7,6 +7,7 @@ use aws_sdk_cognitoidentityprovider::types::UserPoolClientType;
 use crate::check::facts::PoolFacts;
 use crate::check::finding::Findings;
 use crate::check::names::{join_names, names_of};
+use crate::check::rules::client_settings::{differences, providers};
 
 const TOPIC: &str = "app clients";
 
@@ -138,6 +139,13 @@ fn compare_clients(name: &str, ours: Client<'_>, theirs: Client<'_>, findings: &
             "allow what the client in the primary allows",
         );
     }
+    if let Some(providers) = missing(|client| providers(client.settings)) {
+        findings.wrong(
+            TOPIC,
+            format!("{name} in the secondary does not offer the identity provider {providers}"),
+            "offer what the client in the primary offers",
+        );
+    }
     for (what, of) in [
         (
             "the scope",
@@ -146,6 +154,9 @@ fn compare_clients(name: &str, ours: Client<'_>, theirs: Client<'_>, findings: &
         ),
         ("the callback URL", |client| {
             names_of(client.settings.callback_urls(), String::as_str)
+        }),
+        ("the sign-out URL", |client| {
+            names_of(client.settings.logout_urls(), String::as_str)
         }),
         ("the readable attribute", |client| {
             client.readable_attributes()
@@ -167,6 +178,14 @@ fn compare_clients(name: &str, ours: Client<'_>, theirs: Client<'_>, findings: &
             TOPIC,
             format!("{name} has a client secret in one of the pools only"),
             "make sure that your application can handle both",
+        );
+    }
+    let differences = differences(ours.settings, theirs.settings);
+    if !differences.is_empty() {
+        findings.warn(
+            TOPIC,
+            format!("{name}: {}", differences.join("; ")),
+            "set it as in the primary, unless you mean it",
         );
     }
 }

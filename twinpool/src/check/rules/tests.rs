@@ -2,13 +2,17 @@
 
 use aws_sdk_cognitoidentityprovider::types::{
     AccountRecoverySettingType, AdminCreateUserConfigType, AliasAttributeType, AttributeDataType,
-    AuthFactorType, DeletionProtectionType, EmailConfigurationType, EmailSendingAccountType,
-    ExplicitAuthFlowsType, LambdaConfigType, RecoveryOptionNameType, RecoveryOptionType,
-    SchemaAttributeType, SignInPolicyType, SmsConfigurationType, StringAttributeConstraintsType,
+    AuthFactorType, DeletionProtectionType, DomainDescriptionType, DomainStatusType,
+    EmailConfigurationType, EmailSendingAccountType, ExplicitAuthFlowsType, IdentityProviderType,
+    IdentityProviderTypeType, LambdaConfigType, PasswordPolicyType,
+    PreTokenGenerationLambdaVersionType, PreTokenGenerationVersionConfigType,
+    RecoveryOptionNameType, RecoveryOptionType, SchemaAttributeType, SignInPolicyType,
+    SmsConfigurationType, StringAttributeConstraintsType, TimeUnitsType, TokenValidityUnitsType,
     UserPoolClientType, UserPoolMfaType, UserPoolPolicyType, UserPoolType, UsernameAttributeType,
     UsernameConfigurationType, VerifiedAttributeType,
 };
 use serde_json::json;
+use shared::cognito::groups::Group;
 
 use super::compare_pools;
 use super::fence::fence;
@@ -42,6 +46,8 @@ fn app() -> UserPoolClientType {
         .client_name("app")
         .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserSrpAuth)
         .write_attributes("email")
+        .read_attributes("email")
+        .read_attributes(ORIGIN_SUB)
         .build()
 }
 
@@ -74,6 +80,10 @@ fn pool(id: &str) -> PoolFacts {
         authenticator: true,
         clients: vec![app()],
         header: ["email", "cognito:username"].map(str::to_owned).to_vec(),
+        domains: Vec::new(),
+        identity_providers: Vec::new(),
+        groups: Vec::new(),
+        gate: Gate::None,
     }
 }
 
@@ -88,11 +98,11 @@ fn gate(default_action: &str) -> Gate {
 fn after(change: impl FnOnce(&mut PoolFacts, &mut PoolFacts)) -> Vec<(Severity, &'static str)> {
     let mut primary = pool("ap-northeast-1_Primary01");
     let mut secondary = pool("ap-northeast-3_Secondary");
+    secondary.gate = gate("Block");
     change(&mut primary, &mut secondary);
     let everybody = Users::default();
-    let gate = gate("Block");
     let origin = ORIGIN_SUB.parse().unwrap();
-    let findings = compare_pools(&primary, &secondary, &gate, Some(&everybody), &origin);
+    let findings = compare_pools(&primary, &secondary, Some(&everybody), &origin);
     let bad = findings
         .iter()
         .filter(|finding| finding.severity != Severity::Good);
@@ -392,9 +402,14 @@ fn an_app_client_without_explicit_settings_has_cognitos_defaults() {
         flows(&mut second.clients[0], &[AllowUserSrpAuth]);
     });
 
-    assert_eq!(within, []);
-    assert_eq!(beyond, [wrong("app clients"), warn("app clients")].concat());
-    assert_eq!(less, wrong("app clients"));
+    let of_clients = |mut found: Vec<(Severity, &'static str)>| {
+        found.retain(|(_, topic)| *topic == "app clients");
+        found
+    };
+    assert_eq!(of_clients(within), []);
+    let both = [wrong("app clients"), warn("app clients")].concat();
+    assert_eq!(of_clients(beyond), both);
+    assert_eq!(of_clients(less), wrong("app clients"));
 }
 
 #[test]
@@ -532,6 +547,7 @@ fn a_fence_that_is_open_missing_or_foreign_is_a_warning() {
         let acl = Foreign {
             name: "acl".into(),
             arn: "arn".into(),
+            rules: Vec::new(),
             is_outdated,
         };
         assert_eq!(found(&Gate::Foreign(acl)), Severity::Warn);
@@ -558,4 +574,229 @@ fn people_who_cannot_reset_their_password_in_a_failover_are_a_warning_with_their
         assert_eq!(finding.severity, Severity::Warn);
         assert!(finding.what.starts_with(text), "{}", finding.what);
     }
+}
+
+#[test]
+fn settings_of_an_app_client_that_an_application_notices_are_compared_by_their_meaning() {
+    let differing: [fn(&mut UserPoolClientType); 6] = [
+        |client| client.refresh_token_validity = 1,
+        |client| client.access_token_validity = Some(2),
+        |client| client.auth_session_validity = Some(15),
+        |client| client.enable_token_revocation = Some(true),
+        |client| client.default_redirect_uri = Some("https://example.jp".into()),
+        |client| client.allowed_o_auth_flows_user_pool_client = Some(true),
+    ];
+    for differ in differing {
+        let found = after(|_, second| differ(&mut second.clients[0]));
+        assert_eq!(found, warn("app clients"));
+    }
+    let same = after(|first, second| {
+        // 60 minutes are the hour that a client without the setting has, and 30 days the default.
+        let units = TokenValidityUnitsType::builder().access_token(TimeUnitsType::Minutes);
+        first.clients[0].token_validity_units = Some(units.build());
+        first.clients[0].access_token_validity = Some(60);
+        second.clients[0].refresh_token_validity = 30;
+    });
+    assert_eq!(same, []);
+    let provider = after(|first, _| {
+        first.clients[0].supported_identity_providers = Some(vec!["Google".into()]);
+    });
+    assert_eq!(provider, wrong("app clients"));
+    let sign_out = after(|first, _| {
+        first.clients[0].logout_urls = Some(vec!["https://example.jp/bye".into()]);
+    });
+    assert_eq!(sign_out, warn("app clients"));
+}
+
+#[test]
+fn app_clients_should_name_the_first_sub_unless_a_function_adds_it_to_the_tokens() {
+    let unread = |pool: &mut PoolFacts| pool.clients[0].read_attributes = None;
+
+    let without = after(|first, second| {
+        unread(first);
+        unread(second);
+    });
+    let with_function = after(|first, second| {
+        for pool in [first, second] {
+            unread(pool);
+            generates_tokens(pool, PreTokenGenerationLambdaVersionType::V20);
+        }
+    });
+
+    let found = without.iter().filter(|found| found.1 == "first sub");
+    assert_eq!(found.count(), 2, "{without:?}");
+    assert_eq!(with_function, []);
+}
+
+fn generates_tokens(pool: &mut PoolFacts, version: PreTokenGenerationLambdaVersionType) {
+    let config = PreTokenGenerationVersionConfigType::builder()
+        .lambda_version(version)
+        .lambda_arn("arn:f");
+    let triggers = pool.description.lambda_config.as_mut().unwrap();
+    triggers.pre_token_generation_config = Some(config.build().unwrap());
+}
+
+#[test]
+fn both_pools_must_run_the_same_version_of_the_function_before_a_token_is_issued() {
+    use PreTokenGenerationLambdaVersionType::{V10, V20};
+
+    assert_eq!(
+        after(|first, _| generates_tokens(first, V20)),
+        wrong("tokens")
+    );
+    assert_eq!(
+        after(|_, second| generates_tokens(second, V20)),
+        warn("tokens")
+    );
+    let of_other_versions = after(|first, second| {
+        generates_tokens(first, V20);
+        generates_tokens(second, V10);
+    });
+    assert_eq!(of_other_versions, wrong("tokens"));
+    let of_one_version = after(|first, second| {
+        generates_tokens(first, V10);
+        let triggers = second.description.lambda_config.as_mut().unwrap();
+        triggers.pre_token_generation = Some("arn:f".into());
+    });
+    assert_eq!(of_one_version, [], "PreTokenGeneration alone is version 1");
+}
+
+fn domain(pool: &mut PoolFacts, name: &str, version: i32) {
+    pool.description.domain = Some(name.into());
+    let described = DomainDescriptionType::builder()
+        .domain(name)
+        .status(DomainStatusType::Active)
+        .managed_login_version(version);
+    pool.domains = vec![described.build()];
+}
+
+#[test]
+fn the_secondary_needs_a_domain_where_the_primary_has_one() {
+    let missing = after(|first, _| domain(first, "shop", 2));
+    let missing_and_used = after(|first, second| {
+        domain(first, "shop", 2);
+        for pool in [first, second] {
+            pool.clients[0].allowed_o_auth_flows_user_pool_client = Some(true);
+        }
+    });
+    let of_another_kind = after(|first, second| {
+        domain(first, "shop", 2);
+        domain(second, "shop-twin", 1);
+    });
+    let inactive = after(|first, second| {
+        domain(first, "shop", 2);
+        domain(second, "shop-twin", 2);
+        second.domains[0].status = Some(DomainStatusType::Creating);
+    });
+    let alike = after(|first, second| {
+        domain(first, "shop", 2);
+        domain(second, "shop-twin", 2);
+    });
+
+    assert_eq!(missing, warn("domain"));
+    assert_eq!(missing_and_used, wrong("domain"));
+    assert_eq!(of_another_kind, warn("domain"));
+    assert_eq!(inactive, wrong("domain"));
+    assert_eq!(alike, []);
+}
+
+fn provider(
+    name: &str,
+    of_type: IdentityProviderTypeType,
+    attribute: &str,
+) -> IdentityProviderType {
+    IdentityProviderType::builder()
+        .provider_name(name)
+        .provider_type(of_type)
+        .attribute_mapping(attribute, "email")
+        .build()
+}
+
+#[test]
+fn identity_providers_must_be_in_both_pools_and_nobody_knows_whether_they_accept_the_callback() {
+    use IdentityProviderTypeType::{Google, Oidc};
+    let topic = "identity providers";
+    let ours = || vec![provider("Google", Google, "email")];
+
+    let missing = after(|first, _| first.identity_providers = ours());
+    let other = after(|first, second| {
+        first.identity_providers = ours();
+        second.identity_providers = vec![provider("Google", Oidc, "name")];
+    });
+    let mut callback = String::new();
+    let alike = after(|first, second| {
+        for pool in [&mut *first, &mut *second] {
+            pool.identity_providers = ours();
+            domain(pool, "shop", 2);
+        }
+        let origin = ORIGIN_SUB.parse().unwrap();
+        let findings = compare_pools(first, second, None, &origin).into_iter();
+        callback = findings
+            .filter(|finding| finding.topic == topic)
+            .map(|finding| finding.what)
+            .collect();
+    });
+    let forging = after(|first, _| {
+        first.identity_providers = vec![provider("Google", Google, ORIGIN_SUB)];
+    });
+
+    assert_eq!(missing, wrong(topic));
+    assert_eq!(other, [wrong(topic), warn(topic)].concat());
+    assert_eq!(alike, warn(topic));
+    assert!(
+        callback.contains("https://shop.auth.ap-northeast-3.amazoncognito.com/oauth2/idpresponse"),
+        "{callback}"
+    );
+    assert!(
+        forging.contains(&(Severity::Wrong, "first sub")),
+        "{forging:?}"
+    );
+}
+
+#[test]
+fn a_password_policy_that_differs_is_a_warning_that_names_the_requirement() {
+    let stricter = |pool: &mut PoolFacts| {
+        let policy = PasswordPolicyType::builder().minimum_length(12);
+        let policies = UserPoolPolicyType::builder().password_policy(policy.build());
+        pool.description.policies = Some(policies.build());
+    };
+
+    assert_eq!(after(|first, _| stricter(first)), warn("password policy"));
+    assert_eq!(after(|_, second| stricter(second)), warn("password policy"));
+    let both = after(|first, second| {
+        stricter(first);
+        stricter(second);
+    });
+    assert_eq!(both, []);
+}
+
+#[test]
+fn groups_and_roles_that_the_secondary_lacks_are_warnings() {
+    let group = |name: &str, has_role| Group {
+        name: name.into(),
+        description: None,
+        precedence: None,
+        has_role,
+    };
+
+    let missing = after(|first, _| first.groups = vec![group("staff", false)]);
+    let without_role = after(|first, second| {
+        first.groups = vec![group("staff", true)];
+        second.groups = vec![group("staff", false), group("more", false)];
+    });
+
+    assert_eq!(missing, warn("groups"));
+    assert_eq!(without_role, warn("groups"));
+}
+
+#[test]
+fn rules_of_the_web_acl_that_the_secondary_lacks_are_a_warning() {
+    let with_rule = after(|first, _| first.gate = gate("Allow"));
+    let without = after(|first, second| {
+        first.gate = gate("Allow");
+        second.gate = Gate::None;
+    });
+
+    assert_eq!(with_rule, [], "both have the rule");
+    assert_eq!(without, [warn("web ACL"), warn("fence")].concat());
 }

@@ -64,7 +64,7 @@ pub fn triggers(primary: &PoolFacts, secondary: &PoolFacts, findings: &mut Findi
     }
 }
 
-/// The triggers that are set, except post-confirmation.
+/// The triggers that are set, except post-confirmation, and pre token generation, which `tokens` compares.
 fn other_triggers(triggers: &LambdaConfigType) -> BTreeSet<String> {
     let triggers = [
         ("PreSignUp", triggers.pre_sign_up.is_some()),
@@ -82,11 +82,6 @@ fn other_triggers(triggers: &LambdaConfigType) -> BTreeSet<String> {
         (
             "VerifyAuthChallengeResponse",
             triggers.verify_auth_challenge_response.is_some(),
-        ),
-        (
-            "PreTokenGeneration",
-            triggers.pre_token_generation.is_some()
-                || triggers.pre_token_generation_config.is_some(),
         ),
         ("UserMigration", triggers.user_migration.is_some()),
         ("CustomSMSSender", triggers.custom_sms_sender.is_some()),

@@ -1,20 +1,26 @@
 //! The pools as their callers see them, above all their errors.
 
 mod administration;
+mod client_secrets;
 mod configuring;
 mod editing;
 mod grouping;
 mod importing;
 mod listing;
+mod own_accounts;
+mod proving;
 mod recovering;
 mod requests;
 mod signing_in;
 mod signing_up;
+mod tokens;
 mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hyper::HeaderMap;
 use serde_json::{Value, json};
@@ -59,6 +65,13 @@ impl Local {
             "AssociateSoftwareToken",
             "VerifySoftwareToken",
             "GetUser",
+            "GlobalSignOut",
+            "ChangePassword",
+            "UpdateUserAttributes",
+            "DeleteUserAttributes",
+            "VerifyUserAttribute",
+            "SetUserMFAPreference",
+            "DeleteUser",
         ];
         if !of_neither.contains(&operation) && body.get(member).is_none() {
             body[member] = id.as_str().into();
@@ -105,6 +118,56 @@ impl Local {
         let parameters = json!({"USERNAME": username, "PASSWORD": password});
         let body = json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
         self.call("InitiateAuth", body).await
+    }
+
+    /// Signs in with a client of the pool that proves its password, and returns the response to the proof.
+    async fn prove(&self, username: &str, password: &str) -> Result<Value, ApiError> {
+        let (public_value, secret) = srp::client::begin();
+        let parameters = json!({"USERNAME": username, "SRP_A": public_value});
+        let body = json!({"AuthFlow": "USER_SRP_AUTH", "AuthParameters": parameters});
+        let challenge = self.call("InitiateAuth", body).await?;
+        let proof = self.proof(&challenge, &secret, password, "Sat Sep 5 08:07:06 UTC 2026");
+        self.call("RespondToAuthChallenge", proof).await
+    }
+
+    /// The response of a client to a PASSWORD_VERIFIER challenge.
+    fn proof(
+        &self,
+        challenge: &Value,
+        secret: &num_bigint::BigUint,
+        password: &str,
+        time: &str,
+    ) -> Value {
+        let given = &challenge["ChallengeParameters"];
+        let block = STANDARD
+            .decode(text(given, "SECRET_BLOCK"))
+            .expect("base64");
+        let user_id = text(given, "USER_ID_FOR_SRP");
+        let signature = srp::client::sign(
+            secret,
+            text(given, "SALT"),
+            text(given, "SRP_B"),
+            &self.pool.id,
+            user_id,
+            password,
+            &block,
+            time,
+        );
+        json!({
+            "ChallengeName": "PASSWORD_VERIFIER",
+            "ChallengeResponses": {
+                "USERNAME": user_id,
+                "PASSWORD_CLAIM_SECRET_BLOCK": given["SECRET_BLOCK"],
+                "PASSWORD_CLAIM_SIGNATURE": signature,
+                "TIMESTAMP": time,
+            },
+        })
+    }
+
+    /// Tokens of somebody whom the pool asks for no second factor.
+    async fn tokens(&self, username: &str) -> Value {
+        let signed_in = self.sign_in(username, PASSWORD).await.expect("tokens");
+        signed_in["AuthenticationResult"].clone()
     }
 
     fn status(&self, username: &str) -> UserStatus {
@@ -172,6 +235,15 @@ fn attributes(pairs: &[(&str, &str)]) -> Value {
         .iter()
         .map(|(name, value)| json!({"Name": name, "Value": value}))
         .collect()
+}
+
+/// The claims of a token.
+fn claims(token: &Value) -> Value {
+    let claims = token.as_str().and_then(|token| token.split('.').nth(1));
+    let claims = URL_SAFE_NO_PAD
+        .decode(claims.expect("a JWT"))
+        .expect("base64");
+    serde_json::from_slice(&claims).expect("JSON")
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

@@ -143,7 +143,7 @@ async fn given_users_who_may_not_sign_in_when_they_try_then_each_is_told_why() {
         .await
         .expect_err("nobody");
     assert_eq!(refusal.code, "UserNotFoundException");
-    for flow in ["USER_SRP_AUTH", "ADMIN_USER_PASSWORD_AUTH"] {
+    for flow in ["CUSTOM_AUTH", "USER_AUTH", "ADMIN_USER_PASSWORD_AUTH"] {
         let body = json!({"AuthFlow": flow, "AuthParameters": {"USERNAME": "d@e.jp"}});
         assert!(
             local
