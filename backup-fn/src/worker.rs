@@ -170,7 +170,9 @@ impl Worker {
     /// listed.
     async fn are_newcomers_looked_up(&self, people: People) -> Result<bool, SnapshotError> {
         let worker = &self.snapshots;
-        if people.are_looked_up_sooner_than_listed(worker.lookups_per_second, worker.calls_per_second) {
+        if people
+            .are_looked_up_sooner_than_listed(worker.lookups_per_second, worker.calls_per_second)
+        {
             return Ok(true);
         }
         let (lease, _) = lease::read(&worker.bucket, Scope::Newcomers).await?;
@@ -316,7 +318,11 @@ struct People {
 
 impl People {
     /// Whether the newcomers are looked up in less time than the pool is listed, at these calls a second.
-    fn are_looked_up_sooner_than_listed(self, lookups_per_second: u32, pages_per_second: u32) -> bool {
+    fn are_looked_up_sooner_than_listed(
+        self,
+        lookups_per_second: u32,
+        pages_per_second: u32,
+    ) -> bool {
         let pages = self.users.div_ceil(USERS_PER_CALL);
         self.newcomers * u64::from(pages_per_second) < pages * u64::from(lookups_per_second)
     }

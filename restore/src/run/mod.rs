@@ -133,8 +133,7 @@ async fn run_phases(
     for job in lease.state().await.jobs {
         read_job_results(prepared, &jobs.client(), &job, &mut results).await?;
     }
-    let target =
-        import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
+    let target = import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
     let situation = Situation {
         prepared,
         target: &target,

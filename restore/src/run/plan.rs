@@ -7,9 +7,7 @@ use crate::error::RestoreError;
 use crate::files::import_files;
 use crate::run::decide::{Situation, import_row_problem};
 use crate::run::lookups::Sought;
-use crate::run::prepare::{
-    LOOKUPS_PER_SECOND, Prepared, READ_CALLS_PER_SECOND, USERS_PER_PAGE,
-};
+use crate::run::prepare::{LOOKUPS_PER_SECOND, Prepared, READ_CALLS_PER_SECOND, USERS_PER_PAGE};
 use crate::snapshot_users::SnapshotEntry;
 use crate::source::Leftover;
 use crate::target_pool::TargetPool;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness::operator;
+use jiff::{SignedDuration, Timestamp};
 use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use jiff::{SignedDuration, Timestamp};
 use local_regions::world::{BACKUP_WORKER, RESTORE, World};
 use serde_json::{Value, json};
 
@@ -336,7 +336,7 @@ async fn a_restore_adds_who_has_signed_up_since_to_a_fresh_snapshot_of_the_newco
 
 #[tokio::test]
 async fn somebody_who_stays_newer_than_every_snapshot_is_reported_and_keeps_nobody_from_coming_home()
-{
+ {
     let world = world().await;
     for number in 0..10 {
         newcomer(&world, number, person(number)).await;
