@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::pin::pin;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
+use crate::aws::error::AwsError;
 use crate::cognito::listing::{Chain, Listed, Page, Position, concurrent_chains, list_chain};
 use crate::cognito::pool::{Pool, PoolError};
 use crate::cognito::users;
@@ -21,16 +21,18 @@ use crate::journal::{SIGN_UPS_PREFIX, record_key};
 use crate::person::{Attributes, Person};
 use crate::s3::bucket::Bucket;
 use crate::s3::json::{JsonError, to_json};
+use crate::s3::upload::Upload;
 use crate::snapshot::details::{Details, UserToExport};
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::files::SnapshotFiles;
-use crate::snapshot::manifest::{File, Manifest, PoolSummary, Users, write_manifest};
+use crate::snapshot::manifest::{File, Manifest, PoolSummary, Role, Users, write_manifest};
 use crate::snapshot::newcomers::GONE;
 use crate::snapshot::progress::Progress;
 use crate::snapshot::purpose::Purpose;
 use crate::snapshot::scope::Scope;
 use crate::snapshot::sign_ups::SignUps;
 use crate::snapshot::unfinished::Unfinished;
+use crate::snapshot::written::PieceWriter;
 use crate::time::now;
 use crate::withheld::Why;
 
@@ -41,7 +43,7 @@ const MAX_WAITING_PAGES: usize = 4;
 pub(super) const CONCURRENT_LOOKUPS: usize = 8;
 
 /// So many stored users are completed and written together: as many as a page of a listing has.
-const USERS_PER_BATCH: usize = 60;
+pub(super) const USERS_PER_BATCH: usize = 60;
 
 /// The reason of a leftover line that says nothing but a newcomer's groups.
 pub const GROUPS: &str = "groups";
@@ -86,8 +88,9 @@ pub async fn export_pool(
     let header = task.pool.csv_header().await?;
     let format = Format::of(&pool, &header, task.origin_sub)?;
     let was_completely_listed = unfinished.progress().is_completely_listed();
+    let written_before = unfinished.progress().written.clone();
     let scope = unfinished.progress().scope;
-    let mut export = Export::new(task, unfinished.progress(), format);
+    let mut export = Export::new(task, unfinished.progress(), &header, format);
     let exported = tokio::time::timeout_at(task.deadline.into(), async {
         match scope {
             Scope::Pool => export.list_and_write_users(unfinished).await,
@@ -102,15 +105,16 @@ pub async fn export_pool(
         Ok(files) => files,
         Err(error) => {
             let is_out_of_time = matches!(error, SnapshotError::Pool(PoolError::OutOfTime(_)));
-            if was_completely_listed && is_out_of_time {
-                tracing::warn!(
+            let has_come_further = unfinished.progress().written != written_before;
+            if was_completely_listed && is_out_of_time && !has_come_further {
+                tracing::error!(
                     %error,
-                    "the files of this snapshot could not be written in one invocation: \
-                     if this repeats, raise the function's timeout or memory, or LIST_USERS_RPS"
+                    "an invocation was too short to write any part of this snapshot's files: \
+                     raise the function's timeout or memory, or LIST_USERS_RPS"
                 );
             }
             let saved = save_for_next_worker(unfinished, error).await;
-            export.files.abort().await;
+            export.abort().await;
             return saved.map(|()| None);
         }
     };
@@ -130,7 +134,10 @@ pub async fn export_pool(
         started_at: progress.started_at,
         as_of: (scope == Scope::Newcomers).then(|| progress.as_of()),
         finished_at: now(),
-        header,
+        header: match &progress.written {
+            Some(written) => written.header.clone(),
+            None => header.clone(),
+        },
         users: export.users,
         dropped_attributes: export.dropped_attributes,
         files,
@@ -139,9 +146,10 @@ pub async fn export_pool(
         let saved = save_for_next_worker(unfinished, error.into()).await;
         return saved.map(|()| None);
     }
+    let written = unfinished.progress().written.as_ref();
     Ok(Some(Exported {
         manifest,
-        sign_ups: export.sign_ups.len(),
+        sign_ups: written.map_or(export.sign_ups.len(), |written| written.sign_ups),
     }))
 }
 
@@ -170,11 +178,16 @@ async fn save_for_next_worker(
 pub(super) struct Export<'a> {
     pub(super) task: &'a ExportTask<'a>,
     pub(super) details: Details<'a>,
+    pub(super) header: &'a [String],
     pub(super) format: Format,
     pub(super) sign_ups: SignUps,
     pub(super) files: SnapshotFiles,
-    users: Users,
-    dropped_attributes: BTreeMap<String, u64>,
+    /// Where rows go instead of the files, when users are written from the parts.
+    pub(super) pieces: Option<PieceWriter>,
+    /// A file that is being joined from pieces.
+    pub(super) joining: Option<Upload>,
+    pub(super) users: Users,
+    pub(super) dropped_attributes: BTreeMap<String, u64>,
 }
 
 /// A page of one chain.
@@ -184,21 +197,29 @@ struct ListedPage {
 }
 
 impl<'a> Export<'a> {
-    fn new(task: &'a ExportTask<'a>, progress: &Progress, format: Format) -> Self {
-        let header = format.header_line();
+    fn new(
+        task: &'a ExportTask<'a>,
+        progress: &Progress,
+        header: &'a [String],
+        format: Format,
+    ) -> Self {
+        let line = format.header_line();
         Self {
             task,
             details: Details::new(task),
-            files: SnapshotFiles::new(task.bucket, &progress.snapshot, progress.scope, header),
+            files: SnapshotFiles::new(task.bucket, &progress.snapshot, progress.scope, &line),
+            header,
             format,
             sign_ups: SignUps::default(),
+            pieces: None,
+            joining: None,
             users: Users::default(),
             dropped_attributes: BTreeMap::new(),
         }
     }
 
     /// The first worker writes users as they are listed. A later one lists the rest first, and then writes all users from the
-    /// parts: so all rows have one format, one journal and one writer, whatever has changed since the start.
+    /// parts: so all rows have one format, whatever has changed since the start.
     async fn list_and_write_users(
         &mut self,
         unfinished: &mut Unfinished,
@@ -206,17 +227,14 @@ impl<'a> Export<'a> {
         if unfinished.is_stored() {
             self.list_users(unfinished, false).await?;
             unfinished.save().await?;
-            self.read_journal(unfinished.progress()).await?;
-            let mut users = pin!(unfinished.stored_users().try_chunks(USERS_PER_BATCH));
-            while let Some(people) = users.next().await {
-                self.export_listed_users(people.map_err(|error| error.1)?)
-                    .await?;
-            }
-        } else {
-            self.read_journal(unfinished.progress()).await?;
-            self.list_users(unfinished, true).await?;
+            return self.write_stored_users(unfinished).await;
         }
-        self.export_unlisted_newcomers().await?;
+        self.read_journal(unfinished.progress()).await?;
+        self.list_users(unfinished, true).await?;
+        for records in self.sign_ups.recent_not_found().chunks(USERS_PER_BATCH) {
+            self.export_unlisted_newcomers(records).await?;
+        }
+        self.log_deleted();
         unfinished.begin_closing(self.sign_ups.len()).await?;
         Ok(self.files.finish().await?)
     }
@@ -293,7 +311,10 @@ impl<'a> Export<'a> {
     }
 
     /// Exports users whom the listing shows.
-    async fn export_listed_users(&mut self, people: Vec<Person>) -> Result<(), SnapshotError> {
+    pub(super) async fn export_listed_users(
+        &mut self,
+        people: Vec<Person>,
+    ) -> Result<(), SnapshotError> {
         let entry = |person: &Person| self.sign_ups.entry(person.sub(), &person.username);
         let listed = people.into_iter().map(|person| (entry(&person), person));
         let listed: Vec<_> = listed.collect();
@@ -305,31 +326,41 @@ impl<'a> Export<'a> {
         for user in users {
             let person = &user.person;
             self.sign_ups.mark_found(person.sub(), &person.username);
+            if user.is_newcomer {
+                self.note_found(person.sub(), &person.username).await?;
+            }
             self.write_user(&user).await?;
         }
         Ok(())
     }
 
-    /// Looks up and exports the newcomers whom the listing did not show: ListUsers is eventually consistent (botocore ListUsers).
-    async fn export_unlisted_newcomers(&mut self) -> Result<(), SnapshotError> {
-        let not_found = self.sign_ups.recent_not_found();
-        for records in not_found.chunks(USERS_PER_BATCH) {
-            let (task, details) = (self.task, &self.details);
-            let users: Vec<_> = stream::iter(records)
-                .map(async |record| {
-                    Ok::<_, SnapshotError>(match look_up_newcomer(task, record).await? {
-                        Some(person) => Some(details.of(person, true).await?),
-                        // Deleted since.
-                        None => None,
-                    })
+    /// Looks up and exports newcomers whom the listing did not show: ListUsers is eventually consistent (botocore ListUsers).
+    pub(super) async fn export_unlisted_newcomers(
+        &mut self,
+        records: &[String],
+    ) -> Result<(), SnapshotError> {
+        let (task, details) = (self.task, &self.details);
+        let users: Vec<_> = stream::iter(records)
+            .map(async |record| {
+                Ok::<_, SnapshotError>(match look_up_newcomer(task, record).await? {
+                    Some(person) => Some(details.of(person, true).await?),
+                    // Deleted since.
+                    None => None,
                 })
-                .buffer_unordered(CONCURRENT_LOOKUPS)
-                .try_collect()
-                .await?;
-            for user in users.into_iter().flatten() {
-                self.write_user(&user).await?;
-            }
+            })
+            .buffer_unordered(CONCURRENT_LOOKUPS)
+            .try_collect()
+            .await?;
+        for user in users.into_iter().flatten() {
+            self.write_user(&user).await?;
         }
+        for record in records {
+            self.note_found(Some(record), record).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn log_deleted(&self) {
         let deleted = self.sign_ups.old_not_found();
         if deleted > 0 {
             tracing::info!(
@@ -337,7 +368,21 @@ impl<'a> Export<'a> {
                 "sign-up records in the journal whose users are not in the pool any more"
             );
         }
-        Ok(())
+    }
+
+    async fn write_row(&mut self, role: Role, row: &[u8]) -> Result<(), AwsError> {
+        match &mut self.pieces {
+            Some(pieces) => pieces.write_row(role.into(), row).await,
+            None => self.files.write_row(role, row).await,
+        }
+    }
+
+    /// Discards what is not finished.
+    async fn abort(&mut self) {
+        self.files.abort().await;
+        if let Some(joining) = self.joining.take() {
+            joining.abort().await;
+        }
     }
 
     pub(super) async fn write_user(&mut self, user: &UserToExport) -> Result<(), SnapshotError> {
@@ -349,12 +394,10 @@ impl<'a> Export<'a> {
             Err(rejection) => return self.write_rejection(user, &rejection).await,
         };
         self.users.exported += 1;
-        if let Some(users) = &mut self.files.users {
-            users.write_row(row.line.as_bytes()).await?;
-        }
+        self.write_row(Role::Users, row.line.as_bytes()).await?;
         if user.is_newcomer {
             self.users.newcomers += 1;
-            self.files.newcomers.write_row(row.line.as_bytes()).await?;
+            self.write_row(Role::Newcomers, row.line.as_bytes()).await?;
         }
         for (attribute, reason) in &row.left_out {
             count(&mut self.dropped_attributes, reason.as_str());
@@ -367,7 +410,7 @@ impl<'a> Export<'a> {
                 ..self.leftover(person, reason.as_str())
             };
             let line = to_json(&leftover);
-            self.files.leftovers.write_row(&line).await?;
+            self.write_row(Role::Leftovers, &line).await?;
         }
         if !user.groups.is_empty() {
             let leftover = Leftover {
@@ -376,7 +419,7 @@ impl<'a> Export<'a> {
                 ..self.leftover(person, GROUPS)
             };
             let line = to_json(&leftover);
-            self.files.leftovers.write_row(&line).await?;
+            self.write_row(Role::Leftovers, &line).await?;
         }
         Ok(())
     }
@@ -396,7 +439,7 @@ impl<'a> Export<'a> {
             ..self.leftover(&user.person, reason)
         };
         let line = to_json(&leftover);
-        Ok(self.files.leftovers.write_row(&line).await?)
+        Ok(self.write_row(Role::Leftovers, &line).await?)
     }
 
     /// Rejects a sign-up record whose user is not in the pool any more.
@@ -404,7 +447,7 @@ impl<'a> Export<'a> {
         self.users.listed += 1;
         count(&mut self.users.rejected, GONE);
         let row = rfc_4180_row([record, record, "", GONE]);
-        self.files.rejected.write_row(&row).await?;
+        self.write_row(Role::Rejected, &row).await?;
         let leftover = Leftover {
             username: record,
             sub: record,
@@ -417,7 +460,7 @@ impl<'a> Export<'a> {
             attributes: &Attributes::default(),
         };
         let line = to_json(&leftover);
-        Ok(self.files.leftovers.write_row(&line).await?)
+        Ok(self.write_row(Role::Leftovers, &line).await?)
     }
 
     /// Names in `rejected.csv` who or what is left out of the import files.
@@ -430,7 +473,7 @@ impl<'a> Export<'a> {
         let username = self.format.sign_in_name(person);
         let sub = person.sub().unwrap_or_default();
         let row = rfc_4180_row([username, sub, attribute, reason]);
-        Ok(self.files.rejected.write_row(&row).await?)
+        Ok(self.write_row(Role::Rejected, &row).await?)
     }
 
     /// A line of the leftovers, with all attributes of the person.

@@ -22,36 +22,83 @@ pub struct SnapshotFiles {
     pub leftovers: RollingUpload,
 }
 
-impl SnapshotFiles {
-    /// The files of a snapshot, none begun yet. Import files begin with `import_header`.
-    pub fn new(bucket: &Bucket, snapshot: &Id, scope: Scope, import_header: String) -> Self {
-        let numbered = |name: &str, extension: &'static str, header: String| {
-            let prefix = format!("{}{name}", folder(snapshot));
-            let key = move |number| format!("{prefix}-{number:04}.{extension}");
+/// The files of one role of a snapshot.
+pub struct Series {
+    /// Their role.
+    pub role: Role,
+    /// A file's key by its number, from 1.
+    pub key: Box<dyn Fn(usize) -> String + Send + Sync>,
+    /// The first line of each.
+    pub header: String,
+    /// The limits of each; without them there is only one.
+    pub limits: Option<FileLimits>,
+}
+
+impl Series {
+    /// The files of this role. Import files begin with `import_header`.
+    pub fn of(role: Role, snapshot: &Id, import_header: &str) -> Self {
+        let folder = folder(snapshot);
+        let numbered = |name: &'static str, extension: &'static str, header: &str| Self {
+            role,
+            key: {
+                let folder = folder.clone();
+                Box::new(move |number| format!("{folder}{name}-{number:04}.{extension}"))
+            },
+            header: header.to_owned(),
             // Restore reads leftovers as it reads import files, so the same limits serve for all.
-            let limits = FileLimits {
+            limits: Some(FileLimits {
                 rows: MAX_ROWS_PER_FILE,
                 bytes: MAX_BYTES_PER_FILE,
-            };
-            RollingUpload::new(bucket, key, 1, header, Some(limits))
+            }),
         };
-        let rejected = format!("{}rejected.csv", folder(snapshot));
-        let rejected_header = "username,sub,attribute,reason\r\n".to_owned();
+        match role {
+            Role::Users => numbered("users", "csv", import_header),
+            Role::Newcomers => numbered("newcomers", "csv", import_header),
+            Role::Leftovers => numbered("leftovers", "jsonl", ""),
+            Role::Rejected => Self {
+                role,
+                key: Box::new(move |_| format!("{folder}rejected.csv")),
+                header: "username,sub,attribute,reason\r\n".to_owned(),
+                limits: None,
+            },
+        }
+    }
+}
+
+impl SnapshotFiles {
+    /// The files of a snapshot, none begun yet. Import files begin with `import_header`.
+    pub fn new(bucket: &Bucket, snapshot: &Id, scope: Scope, import_header: &str) -> Self {
+        let files = |role| {
+            let series = Series::of(role, snapshot, import_header);
+            RollingUpload::new(bucket, series.key, 1, series.header, series.limits)
+        };
         Self {
             users: match scope {
-                Scope::Pool => Some(numbered("users", "csv", import_header.clone())),
+                Scope::Pool => Some(files(Role::Users)),
                 Scope::Newcomers => None,
             },
-            newcomers: numbered("newcomers", "csv", import_header),
-            rejected: RollingUpload::new(
-                bucket,
-                move |_| rejected.clone(),
-                1,
-                rejected_header,
-                None,
-            ),
-            leftovers: numbered("leftovers", "jsonl", String::new()),
+            newcomers: files(Role::Newcomers),
+            rejected: files(Role::Rejected),
+            leftovers: files(Role::Leftovers),
         }
+    }
+
+    /// Appends a row, its line ending included, to the files of a role. Roles that the scope does not have are left out.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer.
+    pub async fn write_row(&mut self, role: Role, row: &[u8]) -> Result<(), AwsError> {
+        let files = match role {
+            Role::Users => match &mut self.users {
+                Some(users) => users,
+                None => return Ok(()),
+            },
+            Role::Newcomers => &mut self.newcomers,
+            Role::Rejected => &mut self.rejected,
+            Role::Leftovers => &mut self.leftovers,
+        };
+        files.write_row(row).await
     }
 
     fn by_role(&mut self) -> impl Iterator<Item = (Role, &mut RollingUpload)> {

@@ -14,9 +14,11 @@
 //! - [`purpose`]: who is left out because of what the snapshot is for
 //! - [`details`]: what a listing does not say of a user
 //! - [`export`]: lists the pool and writes each user as a row, a rejection or a leftover
+//! - [`closing`]: writes the users of a snapshot that was resumed, in as many invocations as it takes; [`written`] is how far it has come
 //! - [`newcomers`]: looks up who signed up, without a listing
 //! - [`files`]: the files of a snapshot
 
+pub mod closing;
 pub mod details;
 pub mod error;
 pub mod export;
@@ -32,3 +34,4 @@ pub mod scope;
 pub mod sign_ups;
 pub mod unfinished;
 pub mod worker;
+pub mod written;

@@ -14,6 +14,7 @@ use crate::id::Id;
 use crate::pool_id::PoolId;
 use crate::snapshot::layout::PARTS_PREFIX;
 use crate::snapshot::scope::Scope;
+use crate::snapshot::written::Written;
 
 /// `progress.json`: an unfinished snapshot, to which one worker after the other adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +41,13 @@ pub struct Progress {
     taken_over_as_of: Option<Timestamp>,
     /// Whether an operator has accepted that the pool has shrunk.
     pub accept_shrink: bool,
-    /// Set when its last worker began to close its files, to the number of sign-up records known then. From then on no other
-    /// worker may resume it, because their files would have the same names.
+    /// Set when a worker began to close files that it has written itself, to the number of sign-up records known then. From then on
+    /// no other worker may resume it, because their files would have the same names.
     pub closing: Option<u64>,
+    /// How far its users are written from the parts; none before that begins. Every worker writes the same files from here, so that
+    /// any worker may resume it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
     /// The number of this worker, so that no two workers write the same part or the same text here.
     worker_number: u32,
     holder: String,
@@ -79,6 +84,7 @@ impl Progress {
             taken_over_as_of: None,
             accept_shrink,
             closing: None,
+            written: None,
             worker_number: 1,
             holder: holder.to_owned(),
             chains: Default::default(),
@@ -109,6 +115,17 @@ impl Progress {
         self.worker_number += 1;
         self.holder = holder.to_owned();
         self.accept_shrink |= accept_shrink;
+    }
+
+    /// The number of its present worker, from 1.
+    pub fn worker_number(&self) -> u32 {
+        self.worker_number
+    }
+
+    /// How many sign-up records were known when its files were closed.
+    pub fn known_sign_ups(&self) -> u64 {
+        let written = self.written.as_ref().map(|written| written.sign_ups);
+        self.closing.or(written).unwrap_or_default()
     }
 
     /// Whether both were written by the same worker.

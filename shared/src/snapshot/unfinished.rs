@@ -9,12 +9,13 @@ use serde::de::DeserializeOwned;
 
 use crate::aws::error::AwsError;
 use crate::cognito::listing::{CHAIN_COUNT, Chain, Page, Position};
-use crate::person::Person;
 use crate::s3::bucket::{Bucket, Condition};
 use crate::s3::json::append_json;
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::layout::progress_key;
+use crate::snapshot::manifest::File;
 use crate::snapshot::progress::Progress;
+use crate::snapshot::written::Written;
 use crate::time::now;
 
 /// Bytes that a chain keeps in memory before it writes them as a part.
@@ -143,7 +144,7 @@ impl Unfinished {
         if unwritten.lines.len() >= PART_BYTES {
             self.write_parts(&[chain]).await?;
         }
-        if self.saved_at.elapsed() >= self.save_interval {
+        if self.is_save_due() {
             self.save().await?;
         }
         Ok(())
@@ -185,9 +186,36 @@ impl Unfinished {
         Ok(())
     }
 
-    /// All users who are in parts.
-    pub fn stored_users(&self) -> impl Stream<Item = Result<Person, SnapshotError>> {
-        self.stored()
+    /// Stores how far the users in the parts are written.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or another worker has resumed the snapshot.
+    pub async fn save_written(&mut self, written: Written) -> Result<(), SnapshotError> {
+        self.progress.written = Some(written);
+        self.save().await
+    }
+
+    /// Stores which files are closed.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or another worker has resumed the snapshot.
+    pub async fn save_closed_files(&mut self, files: &[File]) -> Result<(), SnapshotError> {
+        if let Some(written) = &mut self.progress.written {
+            written.files = files.to_vec();
+        }
+        self.save().await
+    }
+
+    /// Whether the progress was not stored for so long that it should be stored again.
+    pub fn is_save_due(&self) -> bool {
+        self.saved_at.elapsed() >= self.save_interval
+    }
+
+    /// How often the progress is stored.
+    pub fn save_interval(&self) -> Duration {
+        self.save_interval
     }
 
     /// All lines that are in parts.
@@ -249,7 +277,22 @@ pub(super) fn stored_lines<T: DeserializeOwned>(
         .try_flatten()
 }
 
-async fn read_part(bucket: &Bucket, key: String) -> Result<(String, Vec<u8>), SnapshotError> {
+/// The lines of each of these parts.
+pub(super) fn lines_by_part<T: DeserializeOwned>(
+    bucket: &Bucket,
+    keys: Vec<String>,
+) -> impl Stream<Item = Result<Vec<T>, SnapshotError>> {
+    stream::iter(keys)
+        .map(|key| read_part(bucket, key))
+        .buffered(CONCURRENT_PARTS)
+        .map(|part| part.and_then(|(key, part)| lines_of_part(key, part).collect()))
+}
+
+/// A part, or a piece, with its key.
+pub(super) async fn read_part(
+    bucket: &Bucket,
+    key: String,
+) -> Result<(String, Vec<u8>), SnapshotError> {
     match bucket.get(&key).await? {
         Some(part) => Ok((key, part.body)),
         None => Err(SnapshotError::LostPart { key }),

@@ -460,7 +460,7 @@ impl SnapshotWorker {
             Stage::Unpublished(manifest) => {
                 let exported = Exported {
                     manifest: *manifest,
-                    sign_ups: progress.closing.unwrap_or_default(),
+                    sign_ups: progress.known_sign_ups(),
                 };
                 return self.publish(exported, accept_shrink).await;
             }
