@@ -154,7 +154,10 @@ impl<'a> Prepared<'a> {
             && request.scope == Scope::Newcomers
             && !is_same_pool;
         let (mut taken, mut has_renewed) = (0, false);
-        while !request.allow_stale {
+        loop {
+            if request.allow_stale {
+                break;
+            }
             let stale = check_not_stale(&source, &newcomers);
             let is_old = can_be_renewed && is_older(&source, started_at - LOOKUPS_MAX_AGE);
             if stale.is_ok() && !is_old {
