@@ -3,6 +3,10 @@
 import type { Configuration } from './lib/configuration.ts';
 
 export default {
+  // The prefix of the names of the stacks, here TwinpoolPrimary and TwinpoolSecondary. Two pairs of pools in one account need two
+  // names, and a configuration file each: docs/deploy.md, Two pairs. Never change this line after the first deployment.
+  name: 'Twinpool',
+
   // The pool in which people sign up on a normal day.
   primary: {
     region: 'ap-northeast-1',

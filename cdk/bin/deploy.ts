@@ -4,36 +4,44 @@
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import {
   ConfigurationError,
+  configurationFile,
   readConfiguration,
   type SecondaryOutputs,
   writeSecondaryOutputs,
 } from '../lib/configuration.ts';
-import { PRIMARY, SECONDARY, SINGLE } from '../lib/twinpool.ts';
+import { expectSamePools, readStacks } from '../lib/deployed.ts';
+import { BOTH_STACKS, stackNames } from '../lib/twinpool.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
-const CONFIGURATION = resolve(CDK_FOLDER, 'twinpool.config.ts');
 const OUTPUTS = resolve(CDK_FOLDER, 'cdk.out/outputs.json');
+const CDK_ARGUMENTS = process.argv.slice(2);
 
 try {
-  const { architecture, secondary } = await readConfiguration(CONFIGURATION);
+  useProfile();
+  const file = configurationFile();
+  const configuration = await readConfiguration(file);
+  const { architecture, secondary } = configuration;
+  const names = stackNames(configuration);
+  expectSamePools(configuration, await readStacks(configuration));
+
   const target = { arm64: '--arm64', x86_64: '--x86-64' }[architecture];
   run(resolve(CDK_FOLDER, '..'), 'cargo', 'lambda', 'build', '--release', '--locked', target);
 
   if (secondary === null) {
-    cdkDeploy(SINGLE);
+    cdkDeploy(names.single);
   } else {
-    cdkDeploy(SECONDARY);
-    const outputs = readSecondaryOutputs();
+    cdkDeploy(names.secondary);
+    const outputs = readSecondaryOutputs(names.secondary);
     if (Object.entries(outputs).some(([name, value]) => secondary[name as keyof SecondaryOutputs] !== value)) {
-      writeSecondaryOutputs(CONFIGURATION, outputs);
+      writeSecondaryOutputs(file, outputs);
       console.log(
-        `twinpool.config.ts: wrote ${JSON.stringify(outputs)} into \`secondary\`. Keep the file under version control.`,
+        `${basename(file)}: wrote ${JSON.stringify(outputs)} into \`secondary\`. Keep the file under version control.`,
       );
     }
-    cdkDeploy(PRIMARY);
+    cdkDeploy(names.primary);
   }
 } catch (error) {
   if (!(error instanceof ConfigurationError)) {
@@ -43,13 +51,32 @@ try {
   process.exitCode = 1;
 }
 
+/** Makes this program use the profile that `cdk deploy` is told to use. */
+function useProfile(): void {
+  const at = CDK_ARGUMENTS.findIndex((argument) => /^--profile(=|$)/.test(argument));
+  const profile = CDK_ARGUMENTS[at]?.split('=')[1] ?? CDK_ARGUMENTS[at + 1];
+  if (at >= 0 && profile) {
+    process.env['AWS_PROFILE'] = profile;
+  }
+}
+
 function cdkDeploy(stack: string): void {
-  run(CDK_FOLDER, 'cdk', 'deploy', stack, '--outputs-file', OUTPUTS, ...process.argv.slice(2));
+  run(
+    CDK_FOLDER,
+    'cdk',
+    'deploy',
+    stack,
+    '--context',
+    `${BOTH_STACKS}=true`,
+    '--outputs-file',
+    OUTPUTS,
+    ...CDK_ARGUMENTS,
+  );
 }
 
 /** Reads the outputs of the secondary stack from the file that `cdk deploy` has written. */
-function readSecondaryOutputs(): SecondaryOutputs {
-  const { UserPoolId, SnapshotBucketName, SnapshotKeyId } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[SECONDARY];
+function readSecondaryOutputs(stack: string): SecondaryOutputs {
+  const { UserPoolId, SnapshotBucketName, SnapshotKeyId } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[stack];
   return { userPoolId: UserPoolId, snapshotBucket: SnapshotBucketName, snapshotKeyId: SnapshotKeyId };
 }
 

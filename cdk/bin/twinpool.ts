@@ -1,13 +1,12 @@
-// The CDK app: creates the stacks of twinpool.config.ts, with the functions that cargo-lambda has built.
+// The CDK app: creates the stacks of the configuration, with the functions that cargo-lambda has built.
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { Code } from 'aws-cdk-lib/aws-lambda';
-import { ConfigurationError, readConfiguration } from '../lib/configuration.ts';
+import { ConfigurationError, configurationFile, readConfiguration } from '../lib/configuration.ts';
 import { addSecurityChecks, createStacks } from '../lib/twinpool.ts';
 
-const CONFIGURATION = resolve(import.meta.dirname, '../twinpool.config.ts');
 const LAMBDA_BUILDS = resolve(import.meta.dirname, '../../target/lambda');
 
 function codeOf(binary: string): Code {
@@ -22,7 +21,7 @@ function codeOf(binary: string): Code {
 
 try {
   const app = new App();
-  createStacks(app, await readConfiguration(CONFIGURATION), codeOf);
+  createStacks(app, await readConfiguration(configurationFile()), codeOf);
   addSecurityChecks(app);
   app.synth();
 } catch (error) {

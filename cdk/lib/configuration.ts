@@ -1,13 +1,16 @@
 // The configuration file twinpool.config.ts: its type, its validation with errors that name the line, and writing the outputs of the
 // secondary stack into it.
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { RegionInfo } from 'aws-cdk-lib/region-info';
 import ts from 'typescript';
 
 export interface Configuration {
+  /** The prefix of the names of the stacks. Two pairs in one account need two names. Without it, the name is DEFAULT_NAME. */
+  name?: string;
   primary: PoolChoice;
   /** null for a pool without a twin: the pool is backed up, and restored into itself. */
   secondary: Twin | null;
@@ -42,6 +45,14 @@ export interface SecondaryOutputs {
   userPoolId: string;
   snapshotBucket: string;
   snapshotKeyId: string;
+}
+
+/** The name of a deployment whose configuration gives none. */
+export const DEFAULT_NAME = 'Twinpool';
+
+/** The configuration file of this run: the one that TWINPOOL_CONFIG names, or cdk/twinpool.config.ts. */
+export function configurationFile(): string {
+  return resolve(process.env['TWINPOOL_CONFIG'] || resolve(import.meta.dirname, '../twinpool.config.ts'));
 }
 
 /** The configuration of a pool and its twin. */
@@ -120,7 +131,7 @@ export class ConfigurationError extends Error {}
 
 /** Reads and validates a configuration file. Throws a ConfigurationError that lists all mistakes. */
 export async function readConfiguration(file: string): Promise<Configuration> {
-  const { default: value } = await import(pathToFileURL(file).href);
+  const value = await load(file);
   const mistakes = check(value);
   if (mistakes.length > 0) {
     const source = parse(file);
@@ -134,6 +145,32 @@ export async function readConfiguration(file: string): Promise<Configuration> {
     throw new ConfigurationError(lines.join('\n'));
   }
   return value;
+}
+
+/** The default export of a configuration file. Throws a ConfigurationError if the file cannot be run. */
+async function load(file: string): Promise<Unchecked> {
+  if (!existsSync(file)) {
+    throw new ConfigurationError(`${file} does not exist. TWINPOOL_CONFIG names the configuration file.`);
+  }
+  const { diagnostics = [] } = ts.transpileModule(readFileSync(file, 'utf8'), {
+    fileName: file,
+    reportDiagnostics: true,
+    compilerOptions: { target: ts.ScriptTarget.ESNext, module: ts.ModuleKind.ESNext },
+  });
+  if (diagnostics.length > 0) {
+    const lines = diagnostics.map(({ messageText, start = 0 }) => {
+      const line = parse(file).getLineAndCharacterOfPosition(start).line + 1;
+      return `${basename(file)}:${line}: this is no valid TypeScript: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`;
+    });
+    throw new ConfigurationError(lines.join('\n'));
+  }
+  try {
+    const { default: value } = await import(pathToFileURL(file).href);
+    // Outside of a package of ES modules, the file is loaded as a CommonJS module.
+    return value?.__esModule ? value.default : value;
+  } catch (error) {
+    throw new ConfigurationError(`${basename(file)} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Writes the outputs of the secondary stack into a configuration file, and leaves everything else in it unchanged. */
@@ -160,9 +197,12 @@ function check(value: Unchecked): Mistake[] {
   const found = new Mistakes();
   const known = [
     ...['primary', 'secondary', 'newPools', 'originSubAttribute', 'architecture', 'triggerConcurrency'],
-    ...['snapshotDays', 'logDays', 'alarmEmail', 'variables'],
+    ...['snapshotDays', 'logDays', 'alarmEmail', 'variables', 'name'],
   ];
   if (found.isObject(value, '', known)) {
+    const { name } = value;
+    const fix = `Give up to ${MAX_NAME} letters, digits and hyphens, beginning with a letter, such as 'Orders', or remove the line.`;
+    found.expect(name === undefined || NAME.test(name), 'name', `${shown(name)}. ${fix}`);
     checkPools(value, found);
     checkNewPools(value, found);
     checkFunctions(value, found);
@@ -226,8 +266,8 @@ function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
 
 /** Checks the region, the kind and the id of a pool, and that they match each other. */
 function checkPool(name: string, { region, pool, userPoolId, postConfirmation }: Unchecked, found: Mistakes): boolean {
-  const notARegion = `${shown(region)}. Give an AWS region, such as 'ap-northeast-1'.`;
-  const isRegion = found.expect(REGION.test(region), `${name}.region`, notARegion);
+  const notARegion = `${shown(region)}. Give an AWS region, such as 'ap-northeast-1'.${similarRegions(region)}`;
+  const isRegion = found.expect(REGIONS.includes(region), `${name}.region`, notARegion);
   const isNew = pool === 'new';
   const isKind = found.expect(isNew || pool === 'existing', `${name}.pool`, `${shown(pool)}. Use 'new' or 'existing'.`);
   if (!isRegion || !isKind) {
@@ -331,7 +371,19 @@ function isWhole(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) > 0;
 }
 
-const REGION = /^[a-z]{2}(-[a-z]+)+-\d$/;
+/** The regions that this version of the CDK knows. */
+const REGIONS = RegionInfo.regions.map(({ name }) => name);
+
+/** A sentence with the regions of the same area, such as ap-northeast, for an error. */
+function similarRegions(region: unknown): string {
+  const area = String(region).replace(/-?\d*$/, '');
+  const similar = REGIONS.filter((name) => area.includes('-') && name.startsWith(`${area}-`));
+  return similar.length > 0 ? ` This version of the CDK knows ${similar.join(', ')}.` : '';
+}
+
+/** A longer one would be cut off in the names of the functions, which CloudFormation makes from it. */
+const MAX_NAME = 24;
+const NAME = new RegExp(`^[A-Za-z][A-Za-z0-9-]{0,${MAX_NAME - 1}}$`);
 const POOL_PROPERTIES = ['region', 'pool', 'userPoolId', 'postConfirmation'];
 const SNAPSHOT_PROPERTIES = { snapshotBucket: /^[a-z0-9.-]{3,63}$/, snapshotKeyId: /^[\w-]+$/ };
 const POOL_ID = /^[\w-]+_[0-9a-zA-Z]+$/;

@@ -1,52 +1,35 @@
-// Monitoring of a region: alarms that notify an SNS topic, and a dashboard that shows whether everyone is safe.
+// Monitoring of a region: the topic that the alarms notify, and a dashboard that shows whether everyone is safe.
 
 import { CfnOutput, Stack } from 'aws-cdk-lib';
 import {
-  Alarm,
+  type Alarm,
   AlarmStatusWidget,
-  ComparisonOperator,
   Dashboard,
   GraphWidget,
   type IMetric,
   SingleValueWidget,
-  TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
-import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
-import type { TwinpoolFunction } from './twinpool-function.ts';
-
-/** An alarm that is raised when the metric exceeds the threshold. */
-export interface AlarmProps {
-  readonly metric: IMetric;
-  readonly threshold: number;
-  /** What the alarm means and what to do, for the person who receives it. */
-  readonly description: string;
-  /**
-   * How a period without data is treated. `not breaching` is for a count: nothing happened. `breaching` is for a value that the tick
-   * reports every minute: the worker has failed. `ignore`, which keeps the alarm's state, is for a value that is reported irregularly.
-   * The last two also notify when the alarm returns to OK.
-   */
-  readonly missingData: 'not breaching' | 'breaching' | 'ignore';
-  /** Number of periods to evaluate. One that breaches is enough, unless missing data is breaching: then all must breach. */
-  readonly periods?: number;
-}
-
-const MISSING_DATA = {
-  'not breaching': TreatMissingData.NOT_BREACHING,
-  breaching: TreatMissingData.BREACHING,
-  ignore: TreatMissingData.IGNORE,
-};
 
 /** More graphs side by side are too narrow to be read. */
 const MAX_GRAPHS_PER_ROW = 4;
 
+/** What a dashboard shows, besides the failures of functions. */
+export interface DashboardProps {
+  readonly alarms: readonly Alarm[];
+  readonly functions: readonly IFunction[];
+  readonly currentValues: readonly IMetric[];
+  /** Metrics shown as graphs, by title. */
+  readonly graphs: Readonly<Record<string, IMetric[]>>;
+}
+
+/** The alarms of a stack are created in this construct: then they stay what they are when a construct that they belong to is moved. */
 export class Monitoring extends Construct {
-  private readonly topic: Topic;
-  private readonly alarms: Alarm[] = [];
-  private readonly functions: TwinpoolFunction[] = [];
+  readonly topic: Topic;
 
   constructor(scope: Construct, id: string, alarmEmail: string) {
     super(scope, id);
@@ -73,59 +56,10 @@ export class Monitoring extends Construct {
     });
   }
 
-  addAlarm(id: string, props: AlarmProps): void {
-    const periods = props.periods ?? 1;
-    const alarm = new Alarm(this, id, {
-      alarmDescription: props.description,
-      metric: props.metric,
-      threshold: props.threshold,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-      evaluationPeriods: periods,
-      datapointsToAlarm: props.missingData === 'breaching' ? periods : 1,
-      treatMissingData: MISSING_DATA[props.missingData],
-    });
-    alarm.addAlarmAction(new SnsAction(this.topic));
-    if (props.missingData !== 'not breaching') {
-      alarm.addOkAction(new SnsAction(this.topic));
-    }
-    this.alarms.push(alarm);
-  }
-
-  /** Adds the alarm on a pool that does not run the trigger, which the tick of the pool's worker measures. */
-  alarmOnDetachedTrigger(worker: TwinpoolFunction): void {
-    this.addAlarm('TriggerDetached', {
-      metric: worker.maximum('TriggerDetached'),
-      threshold: 0,
-      // Silence of the worker is an alarm of its own.
-      missingData: 'ignore',
-      description:
-        'The pool does not run the trigger after a confirmation, so sign-ups are lost for twinpool. Attach it again (output TriggerArn), ' +
-        'and find out which tool or template detached it.',
-    });
-  }
-
-  /** Adds alarms on the errors and throttles of a function, which Lambda counts. `name` begins their descriptions. */
-  alarmOnFailures(id: string, monitored: TwinpoolFunction, name: string): void {
-    const { lambda } = monitored;
-    this.functions.push(monitored);
-    this.addAlarm(`${id}Errors`, {
-      metric: lambda.metricErrors(),
-      threshold: 0,
-      missingData: 'not breaching',
-      description: `${name} fails. Its log contains the errors.`,
-    });
-    this.addAlarm(`${id}Throttles`, {
-      metric: lambda.metricThrottles(),
-      threshold: 0,
-      missingData: 'not breaching',
-      description: `${name} is throttled by Lambda. Check the concurrency of the account and of the function.`,
-    });
-  }
-
   /** Creates the dashboard: the alarms at the top, then current values, then graphs, with the failures of functions last. */
-  createDashboard(currentValues: IMetric[], graphs: Readonly<Record<string, IMetric[]>>): Dashboard {
+  createDashboard({ alarms, functions, currentValues, graphs }: DashboardProps): Dashboard {
     const { stackName } = Stack.of(this);
-    const failures = this.functions.flatMap(({ lambda }) => [lambda.metricErrors(), lambda.metricThrottles()]);
+    const failures = functions.flatMap((lambda) => [lambda.metricErrors(), lambda.metricThrottles()]);
     const allGraphs = Object.entries({ ...graphs, 'Failures of functions': failures });
     const rows = Math.ceil(allGraphs.length / MAX_GRAPHS_PER_ROW);
     const perRow = Math.ceil(allGraphs.length / rows);
@@ -137,12 +71,12 @@ export class Monitoring extends Construct {
         [
           new AlarmStatusWidget({
             title: 'Is everyone safe? Yes, if all alarms are OK',
-            alarms: this.alarms,
+            alarms: [...alarms],
             width: 24,
             height: 4,
           }),
         ],
-        [new SingleValueWidget({ title: 'Current values', metrics: currentValues, width: 24, height: 4 })],
+        [new SingleValueWidget({ title: 'Current values', metrics: [...currentValues], width: 24, height: 4 })],
         ...Array.from({ length: rows }, (_, row) => widgets.slice(row * perRow, (row + 1) * perRow)),
       ],
     });

@@ -1,39 +1,51 @@
 // The secondary region: the twin with its fence, backup-fn, and the role of import jobs into the twin.
 
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { Backup } from './backup.ts';
-import type { ConfigurationWithTwin } from './configuration.ts';
-import { Fence } from './fence.ts';
-import { ImportLogsRole } from './import-logs-role.ts';
-import { Monitoring } from './monitoring.ts';
-import { createOrReferToPool } from './pool.ts';
-import type { CodeOf } from './twinpool-function.ts';
+import { type ConfigurationWithTwin, DEFAULT_NAME } from './configuration.ts';
+import { uniqueBucketName } from './constructs/backup.ts';
+import { Backup, Fence, ImportLogsRole } from './constructs/index.ts';
+import { type CodeOf, TwinpoolStack } from './stack.ts';
 
-export class SecondaryStack extends Stack {
+export class SecondaryStack extends TwinpoolStack {
   constructor(scope: Construct, id: string, configuration: ConfigurationWithTwin, codeOf: CodeOf, props: StackProps) {
-    super(scope, id, { ...props, description: 'twinpool: the secondary pool, its fence, and snapshots of its users' });
     const { secondary } = configuration;
-    const pool = createOrReferToPool(this, secondary, configuration);
-    const monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
-    const backup = new Backup(this, 'Backup', { pool, configuration, codeOf, monitoring });
-    monitoring.createDashboard(backup.currentValues, backup.graphs);
-
+    super(scope, id, configuration, secondary, {
+      ...props,
+      description: 'twinpool: the secondary pool, its fence, and snapshots of its users',
+    });
+    const backup = new Backup(this, 'Backup', {
+      ...this.backupSettings(),
+      code: codeOf('backup-fn'),
+      snapshotBucketName: uniqueBucketName(),
+    });
     // `twinpool reconcile` brings the people of the primary pool by import jobs of this pool. An operator passes the role to them.
-    new ImportLogsRole(this, 'ImportLogsRole', {
-      pool,
-      outputDescription: 'The role for import jobs into the secondary pool: twinpool reconcile --logs-role',
+    const { roleArn } = new ImportLogsRole(this, 'ImportLogsRole', { userPool: this.userPool });
+    const hasFence = secondary.pool === 'new' || secondary.fence === true;
+    const fence = hasFence
+      ? new Fence(this, 'Fence', { ...this.alarmSettings(), metricPrefix: `${metricPrefix(configuration)}-fence` })
+      : undefined;
+    this.monitoring.createDashboard({
+      alarms: [...backup.alarms, ...(fence?.alarms ?? [])],
+      functions: [backup.trigger, backup.worker],
+      currentValues: backup.currentValues,
+      graphs: backup.graphs,
     });
 
-    const hasFence = secondary.pool === 'new' || secondary.fence === true;
-    const fence = hasFence ? new Fence(this, 'Fence', pool) : undefined;
-
-    new CfnOutput(this, 'UserPoolId', { value: pool.id, description: 'The secondary pool' });
+    this.addOutput('UserPoolId', this.userPool.userPoolId, 'The secondary pool');
+    this.addBackupOutputs(backup);
+    this.addOutput(
+      'ImportLogsRoleArn',
+      roleArn,
+      'The role for import jobs into the secondary pool: twinpool reconcile --logs-role',
+    );
     if (fence) {
-      new CfnOutput(this, 'FenceArn', {
-        value: fence.arn,
-        description: 'The fence: the web ACL of the secondary pool',
-      });
+      this.addOutput('FenceArn', fence.webAcl.attrArn, 'The fence: the web ACL of the secondary pool');
     }
   }
+}
+
+/** How the names of the fence's metrics begin. Another prefix would change the fence of a deployment without a name, which closes it. */
+function metricPrefix({ name = DEFAULT_NAME }: ConfigurationWithTwin): string {
+  return name === DEFAULT_NAME ? 'twinpool' : name;
 }

@@ -1,28 +1,38 @@
 // A pool without a twin: backup-fn takes snapshots of it, and restore-fn restores them into the same pool.
 
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { Backup } from './backup.ts';
 import type { Configuration } from './configuration.ts';
-import { Monitoring } from './monitoring.ts';
-import { createOrReferToPool } from './pool.ts';
-import { Restore } from './restore.ts';
-import type { CodeOf } from './twinpool-function.ts';
+import { uniqueBucketName } from './constructs/backup.ts';
+import { Backup, Restore } from './constructs/index.ts';
+import { type CodeOf, TwinpoolStack } from './stack.ts';
 
-export class SingleStack extends Stack {
+export class SingleStack extends TwinpoolStack {
   constructor(scope: Construct, id: string, configuration: Configuration, codeOf: CodeOf, props: StackProps) {
-    super(scope, id, { ...props, description: 'twinpool: snapshots of the users of one pool, and their restore' });
-    const pool = createOrReferToPool(this, configuration.primary, configuration);
-    const monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
-    const { snapshots, currentValues, graphs } = new Backup(this, 'Backup', {
-      pool,
-      configuration,
-      codeOf,
-      monitoring,
+    super(scope, id, configuration, configuration.primary, {
+      ...props,
+      description: 'twinpool: snapshots of the users of one pool, and their restore',
     });
-    new Restore(this, 'Restore', { pool, snapshotPool: pool, snapshots, configuration, codeOf, monitoring });
-    monitoring.createDashboard(currentValues, graphs);
+    const backup = new Backup(this, 'Backup', {
+      ...this.backupSettings(),
+      code: codeOf('backup-fn'),
+      isSinglePool: true,
+      snapshotBucketName: uniqueBucketName(),
+    });
+    const restore = new Restore(this, 'Restore', {
+      ...this.functionSettings(),
+      code: codeOf('restore-fn'),
+      twin: backup.twin,
+    });
+    this.monitoring.createDashboard({
+      alarms: [...backup.alarms, ...restore.alarms],
+      functions: [backup.trigger, backup.worker, restore.worker],
+      currentValues: backup.currentValues,
+      graphs: backup.graphs,
+    });
 
-    new CfnOutput(this, 'UserPoolId', { value: pool.id, description: 'The pool' });
+    this.addOutput('UserPoolId', this.userPool.userPoolId, 'The pool');
+    this.addBackupOutputs(backup);
+    this.addRestoreOutputs(restore);
   }
 }

@@ -5,7 +5,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { Code } from 'aws-cdk-lib/aws-lambda';
 import type { Configuration, ConfigurationWithTwin } from '../lib/configuration.ts';
-import { createStacks, PRIMARY, SECONDARY, SINGLE } from '../lib/twinpool.ts';
+import { createStacks, stackNames } from '../lib/twinpool.ts';
 import fresh from './fresh.config.ts';
 import { temporaryFolder } from './temporary.ts';
 
@@ -40,18 +40,21 @@ export const SINGLE_EXISTING: Configuration = { ...AROUND_EXISTING, secondary: n
 /** The variants without a twin, by name. */
 export const SINGLE_VARIANTS = { 'a single new pool': SINGLE_NEW, 'a single existing pool': SINGLE_EXISTING };
 
-/**
- * An app with its stacks, before synthesis.
- *
- * @param validate whether synthesis also validates the templates against the schemas of CloudFormation. This takes some seconds per
- *   process.
- */
-export function app(configuration: Configuration, validate = false): App {
+/** In the context of an app, it makes synthesis validate the templates against the schemas of CloudFormation. */
+export const VALIDATE = 'test:validate';
+
+/** An app with its stacks, before synthesis. */
+export function app(configuration: Configuration, context: Record<string, string> = {}): App {
   const app = new App({
     outdir: temporaryFolder(),
-    builtinCloudFormationValidation: validate,
+    // It takes some seconds per process.
+    builtinCloudFormationValidation: VALIDATE in context,
     // The second setting makes a violation an error. By default it is a warning.
-    context: { '@aws-cdk/aws-iam:minimizePolicies': true, '@aws-cdk/core:validateAgainstDefaultRules': true },
+    context: {
+      '@aws-cdk/aws-iam:minimizePolicies': true,
+      '@aws-cdk/core:validateAgainstDefaultRules': true,
+      ...context,
+    },
   });
   const stub = resolve(import.meta.dirname, 'stub');
   createStacks(app, configuration, () => Code.fromAsset(stub));
@@ -66,12 +69,13 @@ export function stacks(app: App): Record<string, Stack> {
 /** The templates of both stacks. */
 export function templates(configuration: ConfigurationWithTwin) {
   const template = synthesise(configuration);
-  return { primary: template(PRIMARY), secondary: template(SECONDARY) };
+  const { primary, secondary } = stackNames(configuration);
+  return { primary: template(primary), secondary: template(secondary) };
 }
 
 /** The template of the single stack. */
 export function singleTemplate(configuration: Configuration): Template {
-  return synthesise(configuration)(SINGLE);
+  return synthesise(configuration)(stackNames(configuration).single);
 }
 
 /** Synthesises an app. The result returns the template of a stack by its name. */

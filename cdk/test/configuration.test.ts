@@ -62,6 +62,20 @@ for (const { what, from, to, says, at } of [
     says: /primary\.region is "tokyo"\. Give an AWS region/,
   },
   {
+    what: 'a region that does not exist',
+    from: "region: 'ap-northeast-1'",
+    to: "region: 'ap-northeast-9'",
+    at: line('region:'),
+    says: /primary\.region is "ap-northeast-9"\..* knows ap-northeast-1, ap-northeast-2, ap-northeast-3\.$/,
+  },
+  ...['1st', 'Orders_2', 'O'.repeat(25), ''].map((name) => ({
+    what: `${JSON.stringify(name)} as the name of the stacks`,
+    from: 'snapshotDays: 90,',
+    to: `snapshotDays: 90,\n  name: '${name}',`,
+    at: line('snapshotDays:') + 1,
+    says: /name is ".*"\. Give up to 24 letters, digits and hyphens/,
+  })),
+  {
     what: 'a twin in the same region',
     from: "region: 'ap-northeast-3'",
     to: "region: 'ap-northeast-1'",
@@ -225,6 +239,29 @@ for (const { what, from, to, says, at } of [
     assert.equal(message.split('\n').length, 1, message);
   });
 }
+
+test('rejected, with the line number: text that is no TypeScript', async () => {
+  const message = await errorOf(freshWith('snapshotDays: 90,', 'snapshotDays: 90;'));
+  assert.ok(message.startsWith(`twinpool.config.mts:${line('snapshotDays:')}: this is no valid TypeScript: `), message);
+  assert.doesNotMatch(message, / at |node:internal/);
+});
+
+test('rejected: a file that fails when it is read, and one that does not exist', async () => {
+  assert.match(
+    await errorOf(file('export default { primary: tokyo };')),
+    /^twinpool\.config\.mts cannot be read: tokyo is not defined$/,
+  );
+  assert.match(
+    await errorOf('/nowhere/orders.config.ts'),
+    /^\/nowhere\/orders\.config\.ts does not exist\. TWINPOOL_CONFIG/,
+  );
+});
+
+test('a configuration file may lie outside of this package', async () => {
+  const path = join(temporaryFolder(), 'orders.config.ts');
+  writeFileSync(path, `export default ${JSON.stringify({ ...FROM_NOTHING, name: 'Orders' })};`);
+  assert.equal((await readConfiguration(path)).name, 'Orders');
+});
 
 test('accepted: the variables of reconcile at the ends of their ranges', async () => {
   for (const variables of [

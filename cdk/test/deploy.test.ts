@@ -1,10 +1,11 @@
 // `make deploy` runs its steps in the right order. The commands are stubs that record their arguments.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { type DeployedOutputs, serveStacks } from './aws.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
@@ -16,8 +17,12 @@ const OUTPUTS = {
   SnapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',
 };
 
-/** Creates a copy of this app, and stub commands that record their arguments. `cdk` also writes the outputs of a deployment. */
-function workspace() {
+/**
+ * Creates a copy of this app, and stub commands that record their arguments. `cdk` also writes the outputs of a deployment.
+ *
+ * @param deployed the stacks that are deployed already
+ */
+function workspace(deployed: DeployedOutputs = {}, environment: Record<string, string> = {}) {
   const root = temporaryFolder();
   const cdk = join(root, 'cdk');
   for (const name of ['bin', 'lib', 'package.json']) {
@@ -32,27 +37,44 @@ function workspace() {
   command('cargo', '');
   command('cdk', `mkdir -p cdk.out\necho '{"TwinpoolSecondary":${JSON.stringify(OUTPUTS)}}' > cdk.out/outputs.json`);
 
-  const deploy = (...args: string[]) =>
-    spawnSync(process.execPath, ['--import', 'tsx', 'bin/deploy.ts', ...args], {
-      cwd: cdk,
-      encoding: 'utf8',
-      env: { ...process.env, PATH: `${commands}:${process.env['PATH']}` },
+  const deploy = async (...args: string[]) => {
+    const aws = await serveStacks(deployed);
+    return new Promise<{ status: number; stderr: string }>((resolve) => {
+      const options = {
+        cwd: cdk,
+        env: {
+          ...process.env,
+          AWS_ENDPOINT_URL: aws,
+          AWS_ACCESS_KEY_ID: 'test',
+          AWS_SECRET_ACCESS_KEY: 'test',
+          PATH: `${commands}:${process.env['PATH']}`,
+          ...environment,
+        },
+      };
+      const child = execFile(
+        process.execPath,
+        ['--import', 'tsx', 'bin/deploy.ts', ...args],
+        options,
+        (_, __, stderr) => resolve({ status: child.exitCode ?? 1, stderr }),
+      );
     });
+  };
   return {
     configuration: join(cdk, 'twinpool.config.ts'),
     command,
     deploy,
-    log: () => readFileSync(join(root, 'log'), 'utf8').trim().split('\n'),
+    log: () => (existsSync(join(root, 'log')) ? readFileSync(join(root, 'log'), 'utf8').trim().split('\n') : []),
   };
 }
 
-test('builds, deploys the secondary stack, writes its outputs into the configuration, deploys the primary stack', () => {
+test('builds, deploys the secondary stack, writes its outputs into the configuration, deploys the primary stack', async () => {
   const { configuration, deploy, log } = workspace();
 
-  const { status, stderr } = deploy('--require-approval', 'never');
+  const { status, stderr } = await deploy('--require-approval', 'never');
 
   assert.equal(status, 0, stderr);
-  const outputs = /--outputs-file \S+\/cdk\.out\/outputs\.json --require-approval never$/;
+  const outputs =
+    /--context twinpool:both-stacks=true --outputs-file \S+\/cdk\.out\/outputs\.json --require-approval never$/;
   const [build, secondary, primary, ...more] = log();
   assert.equal(build, 'cargo lambda build --release --locked --arm64');
   assert.match(secondary ?? '', /^cdk deploy TwinpoolSecondary /);
@@ -66,17 +88,17 @@ test('builds, deploys the secondary stack, writes its outputs into the configura
   assert.match(written, /snapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',/);
 });
 
-test('a second run does not change the configuration', () => {
+test('a second run does not change the configuration', async () => {
   const { configuration, deploy } = workspace();
-  deploy();
+  await deploy();
   const first = readFileSync(configuration, 'utf8');
 
-  assert.equal(deploy().status, 0);
+  assert.equal((await deploy()).status, 0);
 
   assert.equal(readFileSync(configuration, 'utf8'), first);
 });
 
-test('with an existing twin, its id is kept, and the bucket and the key of the snapshots are written', () => {
+test('with an existing twin, its id is kept, and the bucket and the key of the snapshots are written', async () => {
   const { configuration, deploy } = workspace();
   const existing = readFileSync(configuration, 'utf8').replace(
     /region: 'ap-northeast-3',\s+pool: 'new',\s+userPoolId: ''/,
@@ -84,7 +106,7 @@ test('with an existing twin, its id is kept, and the bucket and the key of the s
   );
   writeFileSync(configuration, existing);
 
-  const { status, stderr } = deploy();
+  const { status, stderr } = await deploy();
 
   assert.equal(status, 0, stderr);
   const written = existing
@@ -93,12 +115,12 @@ test('with an existing twin, its id is kept, and the bucket and the key of the s
   assert.equal(readFileSync(configuration, 'utf8'), written);
 });
 
-test('without a twin, one stack is deployed, and the configuration is not changed', () => {
+test('without a twin, one stack is deployed, and the configuration is not changed', async () => {
   const { configuration, deploy, log } = workspace();
   const single = readFileSync(configuration, 'utf8').replace(/secondary: {[^}]*}/, 'secondary: null');
   writeFileSync(configuration, single);
 
-  const { status, stderr } = deploy();
+  const { status, stderr } = await deploy();
 
   assert.equal(status, 0, stderr);
   const [build, deployed, ...more] = log();
@@ -108,15 +130,94 @@ test('without a twin, one stack is deployed, and the configuration is not change
   assert.equal(readFileSync(configuration, 'utf8'), single);
 });
 
-test('a failure stops the deployment: no stack after a failed build, and no primary stack after a failed secondary stack', () => {
+test('a failure stops the deployment: no stack after a failed build, and no primary stack after a failed secondary stack', async () => {
   const { command, deploy, log } = workspace();
   command('cdk', 'exit 1');
-  const failed = deploy();
+  const failed = await deploy();
   assert.equal(failed.status, 1);
   assert.match(failed.stderr, /cdk deploy TwinpoolSecondary .*failed/);
   assert.equal(log().length, 2);
 
   command('cargo', 'exit 1');
-  assert.match(deploy().stderr, /cargo lambda build .*failed/);
+  assert.match((await deploy()).stderr, /cargo lambda build .*failed/);
   assert.equal(log().length, 3);
+});
+
+/** The outputs of both stacks, as they are deployed. */
+const DEPLOYED = {
+  TwinpoolSecondary: OUTPUTS,
+  TwinpoolPrimary: { UserPoolId: 'ap-northeast-1_Made', SnapshotBucketName: OUTPUTS.SnapshotBucketName },
+};
+
+for (const [what, deployed, says] of [
+  [
+    'a secondary stack with a pool that the configuration does not name',
+    { TwinpoolSecondary: OUTPUTS },
+    /TwinpoolSecondary in ap-northeast-3 is deployed with UserPoolId 'ap-northeast-3_Made', but secondary\.userPoolId is ''/,
+  ],
+  [
+    'a primary stack with another twin',
+    { TwinpoolPrimary: DEPLOYED.TwinpoolPrimary },
+    /TwinpoolPrimary in ap-northeast-1 is deployed with SnapshotBucketName 'twinpool-snapshots-0a1b2c', but secondary\.snapshotBucket is ''/,
+  ],
+] as const) {
+  test(`refused before anything is built: ${what}`, async () => {
+    const { configuration, deploy, log } = workspace(deployed);
+    const before = readFileSync(configuration, 'utf8');
+
+    const { status, stderr } = await deploy();
+
+    assert.equal(status, 1);
+    assert.match(stderr, says);
+    assert.match(stderr, /give it a `name` of its own, such as name: 'Orders'/);
+    assert.deepEqual(log(), []);
+    assert.equal(readFileSync(configuration, 'utf8'), before);
+  });
+}
+
+test('refused: an existing pool other than the one that the deployed stack is around', async () => {
+  const { configuration, deploy, log } = workspace({ TwinpoolBackup: { UserPoolId: 'ap-northeast-1_First' } });
+  const other = readFileSync(configuration, 'utf8')
+    .replace(/secondary: {[^}]*}/, 'secondary: null')
+    .replace("pool: 'new',\n    userPoolId: ''", "pool: 'existing',\n    userPoolId: 'ap-northeast-1_Second'");
+  writeFileSync(configuration, other);
+
+  const { status, stderr } = await deploy();
+
+  assert.equal(status, 1);
+  assert.match(stderr, /TwinpoolBackup .* 'ap-northeast-1_First', but primary\.userPoolId is 'ap-northeast-1_Second'/);
+  assert.deepEqual(log(), []);
+});
+
+test('a deployment of the pools of the configuration is deployed again, and so is one that failed before it had outputs', async () => {
+  for (const deployed of [DEPLOYED, { TwinpoolSecondary: OUTPUTS, TwinpoolPrimary: {} }]) {
+    const { configuration, deploy, log } = workspace(deployed);
+    const same = readFileSync(configuration, 'utf8')
+      .replace(/(ap-northeast-3',\s+pool: 'new',\s+userPoolId: ')/, `$1${OUTPUTS.UserPoolId}`)
+      .replace("snapshotBucket: '", `snapshotBucket: '${OUTPUTS.SnapshotBucketName}`);
+    writeFileSync(configuration, same);
+
+    const { status, stderr } = await deploy();
+
+    assert.equal(status, 0, stderr);
+    assert.equal(log().length, 3);
+  }
+});
+
+test('TWINPOOL_CONFIG names the configuration, and its name the stacks, so that a second pair leaves the first alone', async () => {
+  const file = join(temporaryFolder(), 'orders.config.ts');
+  const { configuration, command, deploy, log } = workspace(DEPLOYED, { TWINPOOL_CONFIG: file });
+  const first = readFileSync(configuration, 'utf8');
+  writeFileSync(file, first.replace(/^import type.*$/m, '').replace('primary:', "name: 'Orders',\n  primary:"));
+  command('cdk', `mkdir -p cdk.out\necho '{"OrdersSecondary":${JSON.stringify(OUTPUTS)}}' > cdk.out/outputs.json`);
+
+  const { status, stderr } = await deploy();
+
+  assert.equal(status, 0, stderr);
+  const [, secondary, primary, ...more] = log();
+  assert.match(secondary ?? '', /^cdk deploy OrdersSecondary /);
+  assert.match(primary ?? '', /^cdk deploy OrdersPrimary /);
+  assert.deepEqual(more, []);
+  assert.match(readFileSync(file, 'utf8'), /userPoolId: 'ap-northeast-3_Made',/);
+  assert.equal(readFileSync(configuration, 'utf8'), first);
 });

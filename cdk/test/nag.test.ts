@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type App, Validations } from 'aws-cdk-lib';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
-import { addSecurityChecks, SECONDARY } from '../lib/twinpool.ts';
-import { app, FROM_NOTHING, SINGLE_VARIANTS, VARIANTS } from './app.ts';
+import { addSecurityChecks } from '../lib/twinpool.ts';
+import { app, FROM_NOTHING, SINGLE_VARIANTS, VALIDATE, VARIANTS } from './app.ts';
 
 type Acknowledged = Record<string, string> | { id: string; reason: string };
 
@@ -21,7 +21,7 @@ function acknowledgements(cdk: App) {
 
 for (const [variant, configuration] of Object.entries({ ...VARIANTS, ...SINGLE_VARIANTS })) {
   test(`${variant}: synthesis passes these rules, and the schemas of CloudFormation`, () => {
-    const cdk = app(configuration, true);
+    const cdk = app(configuration, { [VALIDATE]: 'true' });
     addSecurityChecks(cdk);
     assert.doesNotThrow(() => cdk.synth());
   });
@@ -54,7 +54,7 @@ for (const [variant, configuration] of Object.entries({ ...VARIANTS, ...SINGLE_V
 
 test('synthesis fails for a resource that violates a rule', () => {
   const cdk = app(FROM_NOTHING);
-  new Bucket(cdk.node.findChild(SECONDARY), 'Careless');
+  new Bucket(cdk.node.findChild('TwinpoolSecondary'), 'Careless');
   addSecurityChecks(cdk);
   assert.throws(() => cdk.synth(), /Validation failed/);
 });

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Template } from 'aws-cdk-lib/assertions';
-import { CALLS, type FunctionName, NEEDS } from '../lib/permissions.ts';
+import { CALLS, type FunctionName, NEEDS } from '../lib/constructs/permissions.ts';
 import { SINGLE_VARIANTS, singleTemplate, templates, VARIANTS } from './app.ts';
 import calls from './calls.json' with { type: 'json' };
 import { statements } from './template.ts';

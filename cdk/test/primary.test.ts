@@ -98,10 +98,10 @@ test('the tick does not wait for a reconcile of 15 minutes, because the concurre
   assert.equal(Properties.ReservedConcurrentExecutions, undefined);
 });
 
-test('nothing expires in the outbox', () => {
+test('conflicts expire after 90 days, and nothing expires in the outbox', () => {
   const rules = one(fromNothing, 'AWS::S3::Bucket', 'OutboxBucket').Properties.LifecycleConfiguration.Rules;
   const expiring = rules.filter((rule: object) => 'ExpirationInDays' in rule);
-  assert.deepEqual(expiring, []);
+  assert.deepEqual(expiring, [{ ExpirationInDays: 90, Id: 'conflicts', Prefix: 'conflicts/', Status: 'Enabled' }]);
 });
 
 test('lost sign-ups raise an alarm', () => {

@@ -15,7 +15,7 @@ const variables = (template: typeof fromNothing, id: string) => {
 };
 
 /** The rules of the snapshot bucket with which objects expire. */
-const expirations = (template: typeof fromNothing): { Prefix: string }[] =>
+const expirations = (template: typeof fromNothing): { Prefix: string; ExpirationInDays: number }[] =>
   one(template, 'AWS::S3::Bucket', 'BackupSnapshotsBucket').Properties.LifecycleConfiguration.Rules.filter(
     (rule: object) => 'ExpirationInDays' in rule,
   );
@@ -40,7 +40,13 @@ test('the worker has its documented variables', () => {
 });
 
 test('the worker gets the variables of the configuration', () => {
-  const set = { LIST_USERS_RPS: '25', LOOKUPS_RPS: '30', SNAPSHOT_POOL_INTERVAL_S: '7200', SNAPSHOT_MIN_INTERVAL_S: '120', SHRINK_GUARD_PERCENT: '80' };
+  const set = {
+    LIST_USERS_RPS: '25',
+    LOOKUPS_RPS: '30',
+    SNAPSHOT_POOL_INTERVAL_S: '7200',
+    SNAPSHOT_MIN_INTERVAL_S: '120',
+    SHRINK_GUARD_PERCENT: '80',
+  };
   const { secondary } = templates({ ...FROM_NOTHING, variables: { ...set, ACTIVATE_REPLICAS: 'false' } });
   const found = variables(secondary, 'BackupWorker');
   for (const [name, value] of Object.entries(set)) {
@@ -85,21 +91,43 @@ test('the permission for the bucket to invoke the worker is created before the b
   fromNothing.hasResource('AWS::S3::Bucket', { DependsOn: [Match.stringLikeRegexp('^BackupCalledByBucket')] });
 });
 
-test('snapshots expire as configured, reports of reconcile after a year, fills after a month; the journal and withheld people never', () => {
+test('what contains people expires: snapshots and restores as configured, fills after a month, reports after a year, evidence after five', () => {
   const { secondary } = templates({ ...FROM_NOTHING, snapshotDays: 30 });
-  assert.deepEqual(expirations(secondary), [
-    { ExpirationInDays: 30, Id: 'snapshots', Prefix: 'snapshots/', Status: 'Enabled' },
-    { ExpirationInDays: 7, Id: 'parts', Prefix: 'parts/', Status: 'Enabled' },
-    { ExpirationInDays: 365, Id: 'reconciles', Prefix: 'reconciles/2', Status: 'Enabled' },
-    { ExpirationInDays: 30, Id: 'fills', Prefix: 'fills/', Status: 'Enabled' },
-  ]);
+  assert.deepEqual(
+    expirations(secondary).map(({ Prefix, ExpirationInDays }) => [Prefix, ExpirationInDays]),
+    [
+      ['snapshots/', 30],
+      ['parts/', 7],
+      ['restores/2', 30],
+      ['reconciles/2', 365],
+      ['reconciles/refused/', 365],
+      ['fills/', 30],
+      ['failovers/2', 1825],
+    ],
+  );
 });
 
-test('objects of a run of reconcile expire, but not its pointer and its lease', () => {
+test('records that the code needs for as long as a person exists do not expire, nor do pointers and leases', () => {
   const expires = (key: string) => expirations(fromNothing).some(({ Prefix }) => key.startsWith(Prefix));
-  assert.ok(expires('reconciles/20261129T142525Z-0a1b2c3d/report.json'), 'a report expires');
-  assert.ok(!expires('reconciles/latest.json'), 'latest.json is kept');
-  assert.ok(!expires('reconciles/lease.json'), 'lease.json is kept');
+  const id = '20261129T142525Z-0a1b2c3d';
+  for (const key of [`reconciles/${id}/report.json`, `restores/${id}/import-0001.csv`, `failovers/${id}.json`]) {
+    assert.ok(expires(key), key);
+  }
+  const sub = '37d4da28-9031-70e9-1111-0123456789ab';
+  for (const key of [
+    ...['sign-up', 'restored', 'password-reset'].map((folder) => `journal/${folder}/${sub}.json`),
+    `withheld/${sub}.json`,
+    'forgotten/2b7c1cf0d0f9e8',
+    'latest.json',
+    'latest-newcomers.json',
+    'lease.json',
+    'reconciles/latest.json',
+    'reconciles/lease.json',
+    'restores/open.json',
+    `restores/created/ap-northeast-1_Primary/${sub}.json`,
+  ]) {
+    assert.ok(!expires(key), key);
+  }
 });
 
 test('Cognito may assume the role of import jobs into the twin, which gives access only to the import logs of this pool', () => {

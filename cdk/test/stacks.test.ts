@@ -2,9 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { app, FROM_NOTHING, SINGLE_VARIANTS, singleTemplate, stacks, templates, VARIANTS } from './app.ts';
+import earlier from './logical-ids.json' with { type: 'json' };
 import { all, list, one, text } from './template.ts';
+
+/** The types of the resources of earlier versions, by stack and logical id. */
+const EARLIER: Record<string, Record<string, string>> = earlier;
 
 /** Asserts that a text begins with another. */
 function assertBegins(found: string, beginning: string): void {
@@ -345,6 +350,74 @@ for (const name of ['userPoolId', 'snapshotBucket', 'snapshotKeyId']) {
     assert.deepEqual(Object.keys(stacks(cdk)), ['TwinpoolSecondary']);
   });
 }
+
+/** What the CDK prints of a kind, such as a warning, when it synthesises the app. */
+const messages = (cdk: App, kind: string) =>
+  cdk.node
+    .findAll()
+    .flatMap(({ node }) => node.metadata)
+    .filter(({ type }) => type === kind)
+    .map(({ data }) => String(data));
+
+test('a deployment of the secondary stack alone is an error that says what to do, unless make deploy goes on with the primary stack', () => {
+  const fresh = { ...FROM_NOTHING, secondary: { ...FROM_NOTHING.secondary, snapshotBucket: '' } };
+  const [error, ...more] = messages(app(fresh), 'aws:cdk:error');
+  assert.match(error ?? '', /there is no TwinpoolPrimary, and nobody would be replicated\. Run make deploy/);
+  assert.deepEqual(more, []);
+
+  assert.deepEqual(messages(app(fresh, { 'twinpool:both-stacks': 'true' }), 'aws:cdk:error'), []);
+  assert.deepEqual(messages(app(FROM_NOTHING), 'aws:cdk:error'), []);
+});
+
+test('alarms that nobody receives are a warning in each stack', () => {
+  for (const configuration of [FROM_NOTHING, ...Object.values(SINGLE_VARIANTS)]) {
+    const warnings = messages(app(configuration), 'aws:cdk:warning');
+    assert.equal(warnings.length, configuration.secondary ? 2 : 1);
+    assert.match(warnings[0] ?? '', /alarmEmail is empty, so nobody is told of an alarm\. Set it, or subscribe/);
+    assert.deepEqual(messages(app({ ...configuration, alarmEmail: 'ops@example.jp' }), 'aws:cdk:warning'), []);
+  }
+});
+
+test('two pairs in one account share no name of a stack, a dashboard or a metric of the fence', () => {
+  const named = { ...FROM_NOTHING, name: 'Orders' };
+  assert.deepEqual(Object.keys(stacks(app(named))), ['OrdersSecondary', 'OrdersPrimary']);
+  assert.deepEqual(Object.keys(stacks(app({ ...named, secondary: null }))), ['OrdersBackup']);
+  const names = (configuration: typeof FROM_NOTHING) =>
+    Object.values(templates(configuration)).flatMap((template) => [
+      ...Object.values(all(template, 'AWS::CloudWatch::Dashboard')).map(({ Properties }) => Properties.DashboardName),
+      ...[...JSON.stringify(all(template, 'AWS::WAFv2::WebACL')).matchAll(/"MetricName":"([^"]+)"/g)].map(
+        ([, name]) => name,
+      ),
+    ]);
+  assert.deepEqual(names(named), ['OrdersPrimary', 'OrdersSecondary', 'Orders-fence-allowed', 'Orders-fence-blocked']);
+  const others = names(FROM_NOTHING);
+  assert.deepEqual(
+    names(named).filter((name) => others.includes(name)),
+    [],
+  );
+});
+
+test('no name, and the name that a configuration without one has, are the same deployment', () => {
+  const [without, given] = [FROM_NOTHING, { ...FROM_NOTHING, name: 'Twinpool' }].map((it) =>
+    Object.values(templates(it)).map((template) => template.toJSON()),
+  );
+  assert.deepEqual(given, without);
+});
+
+// A resource with another logical id is a new resource: CloudFormation deletes the old one, or leaves it behind.
+test('every resource of earlier versions keeps its logical id and its type', () => {
+  for (const [variant, deployed] of Object.entries(TEMPLATES)) {
+    for (const [kind, template] of Object.entries(deployed)) {
+      const name = (kind === 'single' ? variant : `${variant}-${kind}`).replaceAll(' ', '-');
+      const earlier: Record<string, string> = EARLIER[name] ?? {};
+      assert.ok(Object.keys(earlier).length > 20, name);
+      const now = template.toJSON()['Resources'];
+      for (const [id, type] of Object.entries(earlier)) {
+        assert.equal(now[id]?.Type, type, `${name}: ${id}`);
+      }
+    }
+  }
+});
 
 test('the stacks are in the regions of the configuration', () => {
   const { TwinpoolPrimary, TwinpoolSecondary } = stacks(app(FROM_NOTHING));

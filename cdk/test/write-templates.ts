@@ -1,9 +1,10 @@
-// Writes the templates of all variants into a folder, for cfn-lint.
+// Writes the templates of all variants, and of the app that uses the packed package, into a folder, for cfn-lint.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Template } from 'aws-cdk-lib/assertions';
+import { Template } from 'aws-cdk-lib/assertions';
 import { SINGLE_VARIANTS, singleTemplate, templates, VARIANTS } from './app.ts';
+import { synthesiseOtherApp, templateOf } from './other-app.ts';
 
 const folder = process.argv[2] as string;
 mkdirSync(folder, { recursive: true });
@@ -14,6 +15,11 @@ for (const [variant, configuration] of Object.entries(VARIANTS)) {
 }
 for (const [variant, configuration] of Object.entries(SINGLE_VARIANTS)) {
   write(variant, singleTemplate(configuration));
+}
+
+const other = synthesiseOtherApp();
+for (const stack of ['ShopTokyo', 'ShopOsaka']) {
+  write(`other-app-${stack}`, Template.fromJSON(templateOf(other, stack)));
 }
 
 function write(name: string, template: Template): void {

@@ -10,6 +10,7 @@ mod failback;
 mod failover;
 mod failure;
 mod fence;
+mod forget;
 mod init;
 mod mfa_reset;
 mod pools;
@@ -98,6 +99,7 @@ enum Command {
     Restore(restore::Args),
     Failover(failover::Args),
     Failback(failback::Args),
+    Forget(forget::Args),
     Completions(completions::Args),
 }
 
@@ -116,6 +118,7 @@ impl Command {
             Self::Restore(args) => restore::run(args, context).await,
             Self::Failover(args) => failover::run(args, context).await,
             Self::Failback(args) => failback::run(args, context).await,
+            Self::Forget(args) => forget::run(args, context).await,
             Self::Completions(args) => completions::run(args, Cli::command(), context),
         }
     }

@@ -22,6 +22,7 @@ async fn fence(world: &World, action: &str, more: &[&str]) -> Ran {
         action,
         "--pool",
         &world.secondary.id,
+        "--yes",
         "--output",
         "json",
         "--yes",
@@ -362,4 +363,28 @@ async fn a_closed_fence_keeps_the_pages_from_everybody_whatever_header_they_send
         let users = world.osaka.cognito_client().list_users();
         assert!(users.user_pool_id(pool).send().await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn where_nobody_can_be_asked_the_fence_is_not_opened_without_yes() {
+    let world = world().await;
+    world.osaka.close_fence();
+    let pool = ["--pool", world.secondary.id.as_str()];
+    let run = async |arguments: &[&str]| {
+        let arguments = [&["fence"], arguments, &pool[..]].concat();
+        twinpool(&world, &arguments).await
+    };
+
+    for action in ["open", "no-sign-ups"] {
+        let refused = run(&[action]).await;
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("--yes"), "{refused:?}");
+    }
+    assert_eq!(updates(&world), 0);
+    assert_eq!(run(&["open", "--dry-run"]).await.code, 0);
+    assert_eq!(run(&["open", "--yes"]).await.code, 0);
+    // Nobody is asked before less is let through.
+    assert_eq!(run(&["no-sign-ups"]).await.code, 0);
+    assert_eq!(run(&["close"]).await.code, 0);
+    assert_eq!(updates(&world), 3);
 }

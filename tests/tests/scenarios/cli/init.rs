@@ -45,7 +45,7 @@ async fn the_file_has_what_the_stacks_say_and_no_command_needs_an_id() {
         "custom:origin_sub",
         "regional/webacl/twinpool-fence",
     ] {
-        assert!(text.contains(&format!("{value}")), "{value}: {text}");
+        assert!(text.contains(value), "{value}: {text}");
     }
     snapshot(&world).await.unwrap();
     for arguments in [

@@ -4,6 +4,7 @@ mod attach;
 mod check;
 mod failover;
 mod fence;
+mod forget;
 mod init;
 mod mfa_reset;
 mod reconcile;

@@ -448,7 +448,7 @@ async fn while_another_run_is_at_it_nothing_is_done() {
 
     let ran = reconcile(&world, &[]).await;
 
-    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.code, 4, "{ran:?}");
     assert!(ran.stdout.contains("Another run is at it"), "{ran:?}");
     assert!(!has_written(&world));
 }

@@ -1,29 +1,27 @@
 // The role with which Cognito writes the log of a pool's import jobs.
 
-import { ArnFormat, CfnOutput, Stack, Validations } from 'aws-cdk-lib';
+import { ArnFormat, Stack } from 'aws-cdk-lib';
+import type { IUserPool } from 'aws-cdk-lib/aws-cognito';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { flattenCfnReference } from 'cdk-nag/lib/utils/flatten-cfn-reference.js';
 import type { Construct } from 'constructs';
-import type { Pool } from './pool.ts';
 
 export interface ImportLogsRoleProps {
-  readonly pool: Pool;
-  /** What the output says of the role. */
-  readonly outputDescription: string;
+  /** The pool whose import jobs use the role. */
+  readonly userPool: IUserPool;
 }
 
 export class ImportLogsRole extends Role {
   /** The log group of the pool's import jobs, with its log streams. */
   readonly logsArn: string;
 
-  constructor(scope: Construct, id: string, { pool, outputDescription }: ImportLogsRoleProps) {
+  constructor(scope: Construct, id: string, { userPool }: ImportLogsRoleProps) {
     const stack = Stack.of(scope);
     // Cognito names the log group /aws/cognito/userpools/ID/NAME. The wildcard also covers the log streams of the group.
     const logsArn = stack.formatArn({
       service: 'logs',
       resource: 'log-group',
       arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-      resourceName: `/aws/cognito/userpools/${pool.id}/*`,
+      resourceName: `/aws/cognito/userpools/${userPool.userPoolId}/*`,
     });
     super(scope, id, {
       description: 'Amazon Cognito uses this role to write the log of import jobs',
@@ -43,10 +41,5 @@ export class ImportLogsRole extends Role {
       },
     });
     this.logsArn = logsArn;
-    Validations.of(this).acknowledge({
-      id: `AwsSolutions-IAM5[Resource::${flattenCfnReference(stack.resolve(logsArn))}]`,
-      reason: 'Cognito creates the log group and names it after the name of the pool, which is unknown here.',
-    });
-    new CfnOutput(stack, 'ImportLogsRoleArn', { value: this.roleArn, description: outputDescription });
   }
 }

@@ -1,6 +1,6 @@
 // A Lambda function with one of twinpool's binaries: a trigger of a pool, a worker, or a function that an operator starts.
 
-import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
@@ -14,20 +14,18 @@ import {
   SystemLogLevel,
   Tracing,
 } from 'aws-cdk-lib/aws-lambda';
-import { LogGroup } from 'aws-cdk-lib/aws-logs';
-import { flattenCfnReference } from 'cdk-nag/lib/utils/flatten-cfn-reference.js';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import type { Configuration } from './configuration.ts';
+import type { FunctionProps } from './options.ts';
 import { type Arns, type FunctionName, statements } from './permissions.ts';
-
-/** Returns the code of a binary: `replicate-fn`, `backup-fn` or `restore-fn`. */
-export type CodeOf = (binary: string) => Code;
 
 export interface TwinpoolFunctionProps {
   readonly name: FunctionName;
   readonly description: string;
-  readonly codeOf: CodeOf;
-  readonly configuration: Configuration;
+  readonly code: Code;
+  readonly options: FunctionProps;
+  /** Reserved concurrency. Default: none. */
+  readonly concurrency?: number | undefined;
   /** Environment variables. One without a value is not set, so that the function uses its default. */
   readonly environment: Record<string, string | undefined>;
   readonly arns: Arns;
@@ -35,22 +33,29 @@ export interface TwinpoolFunctionProps {
 
 export class TwinpoolFunction extends Construct {
   readonly lambda: LambdaFunction;
+  readonly role: Role;
+  /** The permissions for the calls of the function. */
+  readonly calls: PolicyStatement[];
+  private readonly removalPolicy: RemovalPolicy;
 
   constructor(scope: Construct, id: string, props: TwinpoolFunctionProps) {
     super(scope, id);
-    const { configuration } = props;
+    const { logRetention = RetentionDays.THREE_MONTHS, architecture = Architecture.ARM_64 } = props.options;
+    // What a trigger needs is kept by default, except when its stack cannot be created.
+    const { removalPolicy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE } = props.options;
+    this.removalPolicy = removalPolicy;
     const isTrigger = props.name.endsWith('-trigger');
 
     const logGroup = new LogGroup(this, 'Logs', {
-      retention: configuration.logDays,
-      removalPolicy: isTrigger ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY,
+      retention: logRetention,
+      removalPolicy: isTrigger ? removalPolicy : RemovalPolicy.DESTROY,
     });
-    const calls = statements(props.name, props.arns);
-    const role = new Role(this, 'Role', {
+    this.calls = statements(this, props.name, props.arns);
+    this.role = new Role(this, 'Role', {
       description: `${props.name}: permissions for its calls, its log and its traces`,
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),
       inlinePolicies: {
-        Calls: new PolicyDocument({ statements: calls }),
+        Calls: new PolicyDocument({ statements: this.calls }),
         LogAndTraces: new PolicyDocument({
           statements: [
             new PolicyStatement({
@@ -65,26 +70,12 @@ export class TwinpoolFunction extends Construct {
         }),
       },
     });
-    Validations.of(role).acknowledge({
-      id: 'AwsSolutions-IAM5[Resource::*]',
-      reason:
-        'The only actions of this statement, PutTraceSegments and PutTelemetryRecords of X-Ray, support no resource but *.',
-    });
-    for (const prefix of calls.flatMap(({ resources }) => resources).filter((resource) => resource.endsWith('/*'))) {
-      Validations.of(role).acknowledge({
-        id: `AwsSolutions-IAM5[Resource::${flattenCfnReference(Stack.of(this).resolve(prefix))}]`,
-        reason:
-          'The names of objects contain a sub or a time, and Cognito names the log of an import after the pool: the prefix is the ' +
-          'narrowest resource that includes them.',
-      });
-    }
-
     this.lambda = new LambdaFunction(this, 'Function', {
       description: props.description,
       runtime: Runtime.PROVIDED_AL2023,
-      architecture: configuration.architecture === 'arm64' ? Architecture.ARM_64 : Architecture.X86_64,
+      architecture,
       handler: 'bootstrap',
-      code: props.codeOf(props.name.replace(/-(trigger|worker)$/, '')),
+      code: props.code,
       memorySize: 512,
       // Cognito waits five seconds for a trigger. This limit cannot be raised.
       timeout: isTrigger ? Duration.seconds(5) : Duration.minutes(15),
@@ -92,7 +83,7 @@ export class TwinpoolFunction extends Construct {
         string,
         string
       >,
-      role: role.withoutPolicyUpdates(),
+      role: this.role.withoutPolicyUpdates(),
       tracing: Tracing.ACTIVE,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
@@ -100,7 +91,7 @@ export class TwinpoolFunction extends Construct {
       applicationLogLevelV2: ApplicationLogLevel.INFO,
       systemLogLevelV2: SystemLogLevel.WARN,
       ...(isTrigger
-        ? configuration.triggerConcurrency && { reservedConcurrentExecutions: configuration.triggerConcurrency }
+        ? props.concurrency && { reservedConcurrentExecutions: props.concurrency }
         : // A worker needs no retry, because the schedule invokes it again soon, within a minute or, for reconcile, five. An event that
           // is older than a minute is obsolete for the same reason. A restore is started, and repeated, by the operator.
           //
@@ -113,8 +104,8 @@ export class TwinpoolFunction extends Construct {
     if (isTrigger) {
       // The pool is kept when the stack is deleted, and goes on invoking its trigger. Without the function, every sign-up would end in
       // an error.
-      for (const kept of [role, this.lambda]) {
-        kept.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
+      for (const kept of [this.role, this.lambda]) {
+        kept.applyRemovalPolicy(removalPolicy);
       }
     }
   }
@@ -128,7 +119,7 @@ export class TwinpoolFunction extends Construct {
       sourceArn: poolArn,
       sourceAccount: Stack.of(this).account,
     });
-    permission.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
+    permission.applyRemovalPolicy(this.removalPolicy);
   }
 
   /** A metric that the function writes. The names are defined in shared/src/lambda/metrics.rs. */

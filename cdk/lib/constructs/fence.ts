@@ -11,10 +11,13 @@
 //
 // https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html
 
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { Names, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { type Alarm, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import type { IUserPool } from 'aws-cdk-lib/aws-cognito';
 import { CfnWebACL, CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
 import { Construct } from 'constructs';
-import type { Pool } from './pool.ts';
+import { Alarms } from './alarms.ts';
+import type { CommonProps } from './options.ts';
 
 /** The key of the tag by which twinpool knows its fence. */
 export const FENCE_TAG = 'twinpool:fence';
@@ -22,30 +25,44 @@ export const FENCE_TAG = 'twinpool:fence';
 /** The public documents of a pool, below `/<pool id>`: the keys that verify tokens, and the discovery document that names them. */
 export const PUBLIC_DOCUMENTS = ['/.well-known/jwks.json', '/.well-known/openid-configuration'] as const;
 
-export class Fence extends Construct {
-  readonly arn: string;
+export interface FenceProps extends CommonProps {
+  /** The secondary pool. A pool can have one web ACL only. */
+  readonly userPool: IUserPool;
+  /**
+   * How the names of the metrics begin with which AWS WAF counts requests. They are told apart by their names alone, so no other web ACL
+   * of the region may use it. Default: a unique name.
+   */
+  readonly metricPrefix?: string;
+}
 
-  constructor(scope: Construct, id: string, pool: Pool) {
+export class Fence extends Construct {
+  readonly webAcl: CfnWebACL;
+  readonly alarms: readonly Alarm[];
+
+  constructor(scope: Construct, id: string, props: FenceProps) {
     super(scope, id);
+    const { userPool, removalPolicy = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE } = props;
+    const prefix = props.metricPrefix ?? Names.uniqueResourceName(this, { maxLength: 100, separator: '-' });
+    const blocked = `${prefix}-blocked`;
     const acl = new CfnWebACL(this, 'WebAcl', {
       description: 'Fence of the secondary pool: closed to the public on a normal day',
       scope: 'REGIONAL',
       defaultAction: { block: {} },
-      visibilityConfig: visibility('twinpool-fence-blocked'),
+      visibilityConfig: visibility(blocked),
       tags: [{ key: FENCE_TAG, value: 'secondary-pool' }],
       rules: [
         {
           name: 'public-documents',
           priority: 0,
           action: { allow: {} },
-          visibilityConfig: visibility('twinpool-fence-allowed'),
+          visibilityConfig: visibility(`${prefix}-allowed`),
           statement: {
             orStatement: {
               statements: PUBLIC_DOCUMENTS.map((document) => ({
                 byteMatchStatement: {
                   fieldToMatch: { uriPath: {} },
                   positionalConstraint: 'EXACTLY',
-                  searchString: `/${pool.id}${document}`,
+                  searchString: `/${userPool.userPoolId}${document}`,
                   textTransformations: [{ priority: 0, type: 'NONE' }],
                 },
               })),
@@ -55,13 +72,31 @@ export class Fence extends Construct {
       ],
     });
     const association = new CfnWebACLAssociation(this, 'Association', {
-      resourceArn: pool.arn,
+      resourceArn: userPool.userPoolArn,
       webAclArn: acl.attrArn,
     });
     // The pool is kept when the stack is deleted, and must stay protected.
-    acl.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
-    association.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
-    this.arn = acl.attrArn;
+    acl.applyRemovalPolicy(removalPolicy);
+    association.applyRemovalPolicy(removalPolicy);
+    this.webAcl = acl;
+
+    const alarms = new Alarms(this, props);
+    alarms.add('FenceOpen', {
+      // AWS WAF names the web ACL in its metrics by the metric name of the web ACL.
+      // https://docs.aws.amazon.com/waf/latest/developerguide/waf-metrics.html
+      metric: new Metric({
+        namespace: 'AWS/WAFV2',
+        metricName: 'AllowedRequests',
+        dimensionsMap: { WebACL: blocked, Rule: 'Default_Action', Region: Stack.of(this).region },
+        statistic: Stats.SUM,
+      }),
+      threshold: 0,
+      missingData: 'not breaching',
+      description:
+        'The fence is open, and requests get through to the secondary pool. In a failover or a drill this is expected. Otherwise somebody ' +
+        'has left it open: whoever reads the mail of a person can take over their user in the twin. Run twinpool fence close.',
+    });
+    this.alarms = alarms.all;
   }
 }
 

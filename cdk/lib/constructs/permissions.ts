@@ -1,7 +1,9 @@
 // The permissions of each function: the calls that it makes, and the permissions that AWS documents for each call. Nothing else is
 // granted.
 
+import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Construct } from 'constructs';
 
 /** A deployed function: the name of the binary, followed by its role as trigger or worker. */
 export type FunctionName =
@@ -87,6 +89,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       // The leases of a fill: reconcile waits while one is under way.
       'snapshot-bucket/fills/lease.json',
       'snapshot-bucket/fills/restores/open.json',
+      'snapshot-bucket/forgotten/*',
       'snapshot-bucket/journal/password-reset/*',
       'snapshot-bucket/journal/restored/*',
       'snapshot-bucket/journal/sign-up/*',
@@ -221,16 +224,23 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
   },
 };
 
-/** Conditions on the permissions for a resource. The role of import jobs may be passed to Cognito only. */
-const CONDITIONS: Readonly<Record<string, { StringEquals: Record<string, string> }>> = {
-  'import-logs-role': { StringEquals: { 'iam:PassedToService': 'cognito-idp.amazonaws.com' } },
-};
+/**
+ * The condition on the permissions for a resource. The role of import jobs may be passed to Cognito only. A bucket must belong to the
+ * account: the ARN of a bucket does not say so, and somebody else could own a bucket of that name after it was deleted.
+ */
+function condition(scope: Construct, resource: string): Record<string, Record<string, string>> {
+  if (resource === 'import-logs-role') {
+    return { StringEquals: { 'iam:PassedToService': 'cognito-idp.amazonaws.com' } };
+  }
+  const isInBucket = /^[\w-]+-bucket(\/|$)/.test(resource) && !resource.startsWith('key-of-');
+  return isInBucket ? { StringEquals: { 'aws:ResourceAccount': Stack.of(scope).account } } : {};
+}
 
 /** The ARN of each resource that a function's calls use: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. */
 export type Arns = Readonly<Record<string, string>>;
 
 /** The policy statements of a function: one for each resource. */
-export function statements(name: FunctionName, arns: Arns): PolicyStatement[] {
+export function statements(scope: Construct, name: FunctionName, arns: Arns): PolicyStatement[] {
   const actions = new Map<string, Set<string>>();
   for (const [action, resource] of permissions(name)) {
     actions.set(resource, (actions.get(resource) ?? new Set()).add(action));
@@ -240,7 +250,7 @@ export function statements(name: FunctionName, arns: Arns): PolicyStatement[] {
       new PolicyStatement({
         actions: [...actions],
         resources: [arn(resource, arns)],
-        conditions: CONDITIONS[resource] ?? {},
+        conditions: condition(scope, resource),
       }),
   );
 }
