@@ -307,10 +307,10 @@ impl Inner {
         p.check()?;
         let (pool, client) = self.client(client_id)?;
         // The operation takes the secret itself [D]; the text is assumed to be that of a wrong hash [Inf].
-        if !client
+        if client
             .secret
             .as_ref()
-            .is_none_or(|own| secret == Some(own.reveal()))
+            .is_some_and(|own| secret != Some(own.reveal()))
         {
             let text = format!("Unable to verify secret for client {client_id}");
             return Err(ApiError::not_authorized(text));
@@ -327,10 +327,10 @@ impl Inner {
         p.check()?;
         let (pool, client) = self.client(client_id)?;
         let unauthorized = |text: &str| Err(ApiError::new("UnauthorizedException", text));
-        if !client
+        if client
             .secret
             .as_ref()
-            .is_none_or(|own| secret == Some(own.reveal()))
+            .is_some_and(|own| secret != Some(own.reveal()))
         {
             return unauthorized("Invalid client secret.");
         }
