@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use aws_sdk_cognitoidentityprovider::types::{TimeUnitsType, UserPoolClientType};
 
+/// Reads a setting of an app client, as it is shown.
+type Setting = fn(&UserPoolClientType) -> String;
+
 /// The differences between an app client of the primary and its counterpart, each as a sentence that follows the client's name.
 pub fn differences(ours: &UserPoolClientType, theirs: &UserPoolClientType) -> Vec<String> {
-    let settings: [(&str, fn(&UserPoolClientType) -> String); 9] = [
+    let settings: [(&str, Setting); 9] = [
         ("the access token lasts", |client| {
             lifetime(client, Token::Access)
         }),
