@@ -2,6 +2,7 @@
 //! one.
 
 pub mod clocks;
+mod closing;
 mod concurrency;
 mod content;
 mod import_csv;

@@ -53,7 +53,7 @@ async fn slow_world() -> (World, Vec<String>) {
 }
 
 /// All rows of a snapshot, sorted. Checks the files against the manifest.
-fn rows(world: &World, answer: &Value) -> Vec<String> {
+pub(super) fn rows(world: &World, answer: &Value) -> Vec<String> {
     assert_eq!(answer["status"], "complete", "{answer}");
     let manifest = manifest(world, answer);
     for file in manifest["files"].as_array().unwrap() {
@@ -69,7 +69,11 @@ fn rows(world: &World, answer: &Value) -> Vec<String> {
 }
 
 /// Sends ticks until the snapshot is complete, and calls a function before each one.
-async fn complete(world: &World, begun: &Value, mut before: impl FnMut()) -> (Value, usize) {
+pub(super) async fn complete(
+    world: &World,
+    begun: &Value,
+    mut before: impl FnMut(),
+) -> (Value, usize) {
     for ticks in 1..30 {
         before();
         let tick = json!({"action": "tick"});
@@ -163,7 +167,7 @@ async fn every_killed_worker_leaves_progress_from_which_the_next_one_resumes() {
 }
 
 /// Whether a worker holds the lease now.
-async fn is_held(world: &World) -> bool {
+pub(super) async fn is_held(world: &World) -> bool {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let lease = object(world, "lease.json").unwrap();
     let until: Option<Timestamp> =
@@ -452,10 +456,10 @@ async fn a_manifest_always_belongs_to_its_files_even_if_the_response_to_its_writ
     lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "200");
     lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(20));
 
-    // The manifest is stored, but the response is lost. The writes before it: the lease, the progress, the parts, the
-    // progress twice, and the files.
+    // The manifest is stored, but the response is lost. The writes before it: the lease, the progress, the parts, the progress, a piece
+    // with everyone, the progress, and the files, each with the progress after it.
     let lost = Fault::on(Service::S3, "PutObject", Kind::Reset);
-    let lost = lost.after(2 + open + 2 + 4).times(3);
+    let lost = lost.after(2 + open + 1 + 2 + 2 * 4).times(3);
     world.osaka.faults().add(lost);
     let wake_up = json!({"action": "tick"});
     invoke(&world.osaka, BACKUP_WORKER, &wake_up)
@@ -467,7 +471,7 @@ async fn a_manifest_always_belongs_to_its_files_even_if_the_response_to_its_writ
     journal(&world, 5).await;
     lambda.set_timeout(BACKUP_WORKER, Duration::from_secs(4));
     let ended = Fault::on(Service::S3, "PutObject", Kind::Hang);
-    world.osaka.faults().add(ended.after(2 + 2 + 4));
+    world.osaka.faults().add(ended.after(2 + 1 + 2 + 2 * 4));
     let _ = invoke(&world.osaka, BACKUP_WORKER, &wake_up).await;
     world.osaka.faults().clear();
     while is_held(&world).await {}
