@@ -13,7 +13,8 @@ export default {
     // 'new': twinpool creates the pool. 'existing': you have a pool, and its settings are not changed. Never change this line
     // after the first deployment.
     pool: 'new',
-    // The id of the existing pool, such as 'ap-northeast-1_AbCdEf123'. Leave it empty for a new pool.
+    // The id of the existing pool, such as 'ap-northeast-1_AbCdEf123'. For a new pool, `make deploy` writes
+    // the id here.
     userPoolId: '',
   },
 

@@ -1,5 +1,6 @@
 // `make deploy`: builds the functions, deploys the secondary stack, writes its outputs into the configuration, and deploys the
-// primary stack. For a pool without a twin it deploys the single stack instead. Run it through `npm run deploy`, which puts cdk on
+// primary stack. The first time that the primary pool is new, it writes the id of that pool into the configuration too, and deploys the
+// secondary stack again, whose worker watches the primary pool. For a pool without a twin it deploys the single stack instead. Run it through `npm run deploy`, which puts cdk on
 // the PATH. Arguments such as --require-approval never are passed on to `cdk deploy`.
 
 import { spawnSync } from 'node:child_process';
@@ -10,7 +11,7 @@ import {
   configurationFile,
   readConfiguration,
   type SecondaryOutputs,
-  writeSecondaryOutputs,
+  writeOutputs,
 } from '../lib/configuration.ts';
 import { expectSamePools, readStacks } from '../lib/deployed.ts';
 import { BOTH_STACKS, stackNames } from '../lib/twinpool.ts';
@@ -23,7 +24,7 @@ try {
   useProfile();
   const file = configurationFile();
   const configuration = await readConfiguration(file);
-  const { architecture, secondary } = configuration;
+  const { architecture, primary, secondary } = configuration;
   const names = stackNames(configuration);
   expectSamePools(configuration, await readStacks(configuration));
 
@@ -36,12 +37,16 @@ try {
     cdkDeploy(names.secondary);
     const outputs = readSecondaryOutputs(names.secondary);
     if (Object.entries(outputs).some(([name, value]) => secondary[name as keyof SecondaryOutputs] !== value)) {
-      writeSecondaryOutputs(file, outputs);
-      console.log(
-        `${basename(file)}: wrote ${JSON.stringify(outputs)} into \`secondary\`. Keep the file under version control.`,
-      );
+      writeOutputs(file, 'secondary', outputs);
+      tellWritten('secondary', outputs);
     }
     cdkDeploy(names.primary);
+    const { UserPoolId: userPoolId } = readOutputs(names.primary);
+    if (userPoolId && userPoolId !== primary.userPoolId) {
+      writeOutputs(file, 'primary', { userPoolId });
+      tellWritten('primary', { userPoolId });
+      cdkDeploy(names.secondary);
+    }
   }
 } catch (error) {
   if (!(error instanceof ConfigurationError)) {
@@ -76,8 +81,19 @@ function cdkDeploy(stack: string): void {
 
 /** Reads the outputs of the secondary stack from the file that `cdk deploy` has written. */
 function readSecondaryOutputs(stack: string): SecondaryOutputs {
-  const { UserPoolId, SnapshotBucketName, SnapshotKeyId } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[stack];
+  const { UserPoolId = '', SnapshotBucketName = '', SnapshotKeyId = '' } = readOutputs(stack);
   return { userPoolId: UserPoolId, snapshotBucket: SnapshotBucketName, snapshotKeyId: SnapshotKeyId };
+}
+
+/** Reads the outputs of a stack from the same file. */
+function readOutputs(stack: string): Record<string, string | undefined> {
+  return JSON.parse(readFileSync(OUTPUTS, 'utf8'))[stack] ?? {};
+}
+
+/** Tells what was written into the configuration. */
+function tellWritten(pool: string, outputs: object): void {
+  const file = basename(configurationFile());
+  console.log(`${file}: wrote ${JSON.stringify(outputs)} into \`${pool}\`. Keep the file under version control.`);
 }
 
 /** Runs a command and passes its output through. Throws a ConfigurationError if it fails. */

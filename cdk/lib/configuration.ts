@@ -173,14 +173,18 @@ async function load(file: string): Promise<Unchecked> {
   }
 }
 
-/** Writes the outputs of the secondary stack into a configuration file, and leaves everything else in it unchanged. */
-export function writeSecondaryOutputs(file: string, outputs: SecondaryOutputs): void {
+/** Writes outputs of a stack into a configuration file, and leaves everything else in it unchanged. */
+export function writeOutputs(
+  file: string,
+  pool: 'primary' | 'secondary',
+  outputs: Pick<PoolChoice, 'userPoolId'> | SecondaryOutputs,
+): void {
   for (const [name, value] of Object.entries(outputs)) {
     const source = parse(file);
-    const node = find(source, ['secondary', name]);
+    const node = find(source, [pool, name]);
     if (!ts.isPropertyAssignment(node) || node.name.getText() !== name) {
       throw new ConfigurationError(
-        `${basename(file)} has no line for secondary.${name}. Add the line ${name}: '${value}' to secondary.`,
+        `${basename(file)} has no line for ${pool}.${name}. Add the line ${name}: '${value}' to ${pool}.`,
       );
     }
     const { initializer } = node;
@@ -277,12 +281,10 @@ function checkPool(name: string, { region, pool, userPoolId, postConfirmation }:
   const isId = POOL_ID.test(userPoolId) && userPoolId.startsWith(`${region}_`);
   const [holds, fix] = !isNew
     ? [isId, `Give ${anId}.`]
-    : name === 'primary'
-      ? [userPoolId === '', "The pool is new: leave it empty (''), or use pool: 'existing'."]
-      : [
-          isId || userPoolId === '',
-          `Leave it empty (''): make deploy writes ${anId}. If the pool exists already, use pool: 'existing'.`,
-        ];
+    : [
+        isId || userPoolId === '',
+        `Leave it empty (''): make deploy writes ${anId}. If the pool exists already, use pool: 'existing'.`,
+      ];
   checkOwnFunction(name, { region, pool, postConfirmation }, found);
   return found.expect(holds, `${name}.userPoolId`, `${shown(userPoolId)}. ${fix}`);
 }

@@ -64,8 +64,8 @@ export function expectSamePools(configuration: Configuration, deployed: Deployed
           difference(deployed.primary, 'SnapshotBucketName', secondary.snapshotBucket, 'secondary.snapshotBucket'),
         ]
       : []),
-    // The configuration does not contain the id of a new primary pool.
-    primary.pool === 'existing'
+    // Before the first deployment, the configuration does not contain the id of a new primary pool.
+    primary.userPoolId !== ''
       ? difference(deployed.primary, 'UserPoolId', primary.userPoolId, 'primary.userPoolId')
       : undefined,
   ].filter((mistake) => mistake !== undefined);

@@ -148,10 +148,12 @@ class PrimaryTemplate extends ReleaseTemplate {
 
 /** The backup of the pool, whose snapshot bucket is a parameter. */
 abstract class BackupTemplate extends ReleaseTemplate {
-  protected addBackup(isSinglePool: boolean): Backup {
+  /** `primaryUserPoolId` is the pool whose twin this is; without it, the pool has no twin. */
+  protected addBackup(primaryUserPoolId?: string): Backup {
     const backup = new Backup(this, 'Backup', {
       ...this.functionSettings('backup-fn'),
-      isSinglePool,
+      isSinglePool: primaryUserPoolId === undefined,
+      ...(primaryUserPoolId !== undefined && { primaryUserPoolId }),
       snapshotBucketName: this.parameter('BucketName', 'The name of the snapshot bucket to create', BUCKET_NAME),
     });
     this.addBackupOutputs(backup);
@@ -163,7 +165,7 @@ abstract class BackupTemplate extends ReleaseTemplate {
 class SecondaryTemplate extends BackupTemplate {
   constructor(scope: Construct, id: string, description: string) {
     super(scope, id, description);
-    this.addBackup(false);
+    this.addBackup(this.parameter('PrimaryUserPoolId', 'The id of the primary pool, in another region', POOL_ID));
     const wanted = this.parameter('AddFence', 'Whether the pool gets the fence. A pool can have one web ACL only', {
       allowedValues: ['true', 'false'],
     });
@@ -186,7 +188,7 @@ class SecondaryTemplate extends BackupTemplate {
 class SingleTemplate extends BackupTemplate {
   constructor(scope: Construct, id: string, description: string) {
     super(scope, id, description);
-    const { twin } = this.addBackup(true);
+    const { twin } = this.addBackup();
     const restore = new Restore(this, 'Restore', { ...this.functionSettings('restore-fn'), twin });
     this.addRestoreOutputs(restore);
   }

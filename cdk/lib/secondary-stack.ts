@@ -9,7 +9,7 @@ import { type CodeOf, TwinpoolStack } from './stack.ts';
 
 export class SecondaryStack extends TwinpoolStack {
   constructor(scope: Construct, id: string, configuration: ConfigurationWithTwin, codeOf: CodeOf, props: StackProps) {
-    const { secondary } = configuration;
+    const { primary, secondary } = configuration;
     super(scope, id, configuration, secondary, {
       ...props,
       description: 'twinpool: the secondary pool, its fence, and snapshots of its users',
@@ -18,6 +18,7 @@ export class SecondaryStack extends TwinpoolStack {
       ...this.backupSettings(),
       code: codeOf('backup-fn'),
       snapshotBucketName: uniqueBucketName(),
+      ...(primary.userPoolId && { primaryUserPoolId: primary.userPoolId }),
     });
     // `twinpool reconcile` brings the people of the primary pool by import jobs of this pool. An operator passes the role to them.
     const { roleArn } = new ImportLogsRole(this, 'ImportLogsRole', { userPool: this.userPool });
@@ -34,6 +35,7 @@ export class SecondaryStack extends TwinpoolStack {
 
     this.addOutput('UserPoolId', this.userPool.userPoolId, 'The secondary pool');
     this.addBackupOutputs(backup);
+    this.addOriginSubOutput();
     this.addOutput(
       'ImportLogsRoleArn',
       roleArn,

@@ -33,6 +33,7 @@ export class SingleStack extends TwinpoolStack {
 
     this.addOutput('UserPoolId', this.userPool.userPoolId, 'The pool');
     this.addBackupOutputs(backup);
+    this.addOriginSubOutput();
     this.addRestoreOutputs(restore);
   }
 }

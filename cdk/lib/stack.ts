@@ -73,6 +73,14 @@ export abstract class TwinpoolStack extends OutputStack {
     this.monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
   }
 
+  /** Adds what `twinpool init` reads beside the outputs of the constructs. */
+  protected addOriginSubOutput(): void {
+    const { originSubAttribute } = this.configuration;
+    if (originSubAttribute) {
+      this.addOutput('OriginSubAttribute', originSubAttribute, "The attribute that keeps a person's first sub");
+    }
+  }
+
   /** The settings of a construct without functions. */
   protected alarmSettings() {
     return { userPool: this.userPool, alarmTopic: this.monitoring.topic, alarmScope: this.monitoring };

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { ConfigurationError, readConfiguration, writeSecondaryOutputs } from '../lib/configuration.ts';
+import { ConfigurationError, readConfiguration, writeOutputs } from '../lib/configuration.ts';
 import { AROUND_EXISTING, FROM_NOTHING, SINGLE_VARIANTS } from './app.ts';
 import { temporaryFolder } from './temporary.ts';
 
@@ -327,7 +327,7 @@ test('the outputs of the secondary stack are written into their lines, and nothi
     snapshotKeyId: '0b-1c',
   };
 
-  writeSecondaryOutputs(path, outputs);
+  writeOutputs(path, 'secondary', outputs);
 
   const after = readFileSync(path, 'utf8');
   const changed = after.split('\n').filter((text, index) => text !== before.split('\n')[index]);
@@ -340,7 +340,7 @@ test('the outputs of the secondary stack are written into their lines, and nothi
   assert.equal(primary.userPoolId, '');
   assert.deepEqual(secondary, { region: 'ap-northeast-3', pool: 'new', ...outputs });
 
-  writeSecondaryOutputs(path, outputs);
+  writeOutputs(path, 'secondary', outputs);
   assert.equal(readFileSync(path, 'utf8'), after);
 });
 
@@ -354,7 +354,7 @@ test('an output without a line is reported, with the line to add', () => {
   };
 
   assert.throws(
-    () => writeSecondaryOutputs(path, outputs),
+    () => writeOutputs(path, 'secondary', outputs),
     /no line for secondary\.userPoolId\. Add the line userPoolId: 'ap-northeast-3_AbCdEf123' to secondary/,
   );
 

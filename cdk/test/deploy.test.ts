@@ -35,7 +35,8 @@ function workspace(deployed: DeployedOutputs = {}, environment: Record<string, s
   const command = (name: string, then: string) =>
     writeFileSync(join(commands, name), `#!/bin/sh\necho "${name} $*" >> ${root}/log\n${then}\n`, { mode: 0o755 });
   command('cargo', '');
-  command('cdk', `mkdir -p cdk.out\necho '{"TwinpoolSecondary":${JSON.stringify(OUTPUTS)}}' > cdk.out/outputs.json`);
+  const outputs = { TwinpoolSecondary: OUTPUTS, TwinpoolPrimary: { UserPoolId: 'ap-northeast-1_Made' } };
+  command('cdk', `mkdir -p cdk.out\necho '${JSON.stringify(outputs)}' > cdk.out/outputs.json`);
 
   const deploy = async (...args: string[]) => {
     const aws = await serveStacks(deployed);
@@ -67,7 +68,7 @@ function workspace(deployed: DeployedOutputs = {}, environment: Record<string, s
   };
 }
 
-test('builds, deploys the secondary stack, writes its outputs into the configuration, deploys the primary stack', async () => {
+test('builds, deploys both stacks, writes their outputs into the configuration, and tells the secondary stack of the new primary pool', async () => {
   const { configuration, deploy, log } = workspace();
 
   const { status, stderr } = await deploy('--require-approval', 'never');
@@ -75,14 +76,16 @@ test('builds, deploys the secondary stack, writes its outputs into the configura
   assert.equal(status, 0, stderr);
   const outputs =
     /--context twinpool:both-stacks=true --outputs-file \S+\/cdk\.out\/outputs\.json --require-approval never$/;
-  const [build, secondary, primary, ...more] = log();
+  const [build, secondary, primary, again, ...more] = log();
   assert.equal(build, 'cargo lambda build --release --locked --arm64');
   assert.match(secondary ?? '', /^cdk deploy TwinpoolSecondary /);
   assert.match(primary ?? '', /^cdk deploy TwinpoolPrimary /);
   assert.match(secondary ?? '', outputs);
   assert.match(primary ?? '', outputs);
+  assert.equal(again, secondary);
   assert.deepEqual(more, []);
   const written = readFileSync(configuration, 'utf8');
+  assert.match(written, /userPoolId: 'ap-northeast-1_Made',/);
   assert.match(written, /userPoolId: 'ap-northeast-3_Made',/);
   assert.match(written, /snapshotBucket: 'twinpool-snapshots-0a1b2c',/);
   assert.match(written, /snapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',/);

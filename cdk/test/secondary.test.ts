@@ -27,16 +27,53 @@ test('the trigger has its documented variables, and none for its own pool', () =
 });
 
 test('the worker has its documented variables', () => {
-  for (const [template, pool] of [
-    [fromNothing, /^<UserPool\w+>$/],
-    [existing, /^ap-northeast-3_Secondary$/],
+  for (const [template, pool, primary] of [
+    // Before the first deployment, nobody knows the id of a new primary pool.
+    [fromNothing, /^<UserPool\w+>$/, {}],
+    [existing, /^ap-northeast-3_Secondary$/, { PRIMARY_USER_POOL_ID: AROUND_EXISTING.primary.userPoolId }],
   ] as const) {
     const { S3_BUCKET_NAME, USER_POOL_ID, TRIGGER_ARN, ...rest } = variables(template, 'BackupWorker');
     assert.match(TRIGGER_ARN ?? '', /^<BackupTriggerFunction\w+\.Arn>$/);
     assert.match(S3_BUCKET_NAME ?? '', /^twinpool-snapshots-/);
     assert.match(USER_POOL_ID ?? '', pool);
-    assert.deepEqual(rest, { ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub' });
+    assert.deepEqual(rest, { ORIGIN_SUB_ATTRIBUTE: 'custom:origin_sub', ...primary });
   }
+});
+
+test('the loss of the primary region is an alarm here, after three of five minutes, as soon as the primary pool is known', () => {
+  const { Properties } = one(existing, 'AWS::CloudWatch::Alarm', 'WatchPrimaryUnreachable');
+  const { MetricName, Period, EvaluationPeriods, DatapointsToAlarm, Threshold, TreatMissingData } = Properties;
+  assert.deepEqual(
+    { MetricName, Period, EvaluationPeriods, DatapointsToAlarm, Threshold, TreatMissingData },
+    {
+      MetricName: 'PrimaryUnreachable',
+      Period: 60,
+      EvaluationPeriods: 5,
+      DatapointsToAlarm: 3,
+      Threshold: 0,
+      TreatMissingData: 'ignore',
+    },
+  );
+  assert.equal(Properties.OKActions.length, 1);
+  const { DashboardBody } = one(existing, 'AWS::CloudWatch::Dashboard', 'WatchDashboard').Properties;
+  assert.match(JSON.stringify(DashboardBody), /PrimaryUnreachable/);
+  const unknown = Object.keys(all(fromNothing, 'AWS::CloudWatch::Alarm')).filter((id) => /PrimaryUnreachable/.test(id));
+  assert.deepEqual(unknown, []);
+});
+
+test('the outputs are there that twinpool init reads', () => {
+  const outputs = Object.keys(existing.toJSON()['Outputs']);
+  for (const name of [
+    'UserPoolId',
+    'TriggerArn',
+    'WorkerName',
+    'SnapshotBucketName',
+    'ImportLogsRoleArn',
+    'OriginSubAttribute',
+  ]) {
+    assert.ok(outputs.includes(name), name);
+  }
+  assert.ok(Object.keys(fromNothing.toJSON()['Outputs']).includes('FenceArn'));
 });
 
 test('the worker gets the variables of the configuration', () => {

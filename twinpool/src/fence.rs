@@ -1,4 +1,4 @@
-//! `twinpool fence`: opens and closes the web ACL that protects the secondary pool, or keeps sign-ups out. `cdk/lib/fence.ts` creates it.
+//! `twinpool fence`: opens and closes the web ACL that protects the secondary pool, or keeps sign-ups out. `cdk/lib/constructs/fence.ts` creates it.
 //!
 //! | state | default action | rules of twinpool |
 //! |---|---|---|
@@ -128,13 +128,13 @@ pub struct Foreign {
     pub is_outdated: bool,
 }
 
-/// Key of the tag by which the fence is known, as `cdk/lib/fence.ts` sets it.
+/// Key of the tag by which the fence is known, as `cdk/lib/constructs/fence.ts` sets it.
 pub const FENCE_TAG: &str = "twinpool:fence";
 
 /// The rule of a fence that an earlier version of twinpool created.
 const OUTDATED_RULE: &str = "authorised-by-iam";
 
-/// The public documents of a pool, which a closed fence lets through: `cdk/lib/fence.ts` has the same list.
+/// The public documents of a pool, which a closed fence lets through: `cdk/lib/constructs/fence.ts` has the same list.
 const PUBLIC_DOCUMENTS: [&str; 2] = [
     "/.well-known/jwks.json",
     "/.well-known/openid-configuration",

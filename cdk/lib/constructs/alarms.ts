@@ -18,8 +18,10 @@ export interface AlarmProps {
    * The last two also notify when the alarm returns to OK.
    */
   readonly missingData: 'not breaching' | 'breaching' | 'ignore';
-  /** Number of periods to evaluate. One that breaches is enough, unless missing data is breaching: then all must breach. */
+  /** Number of periods to evaluate. */
   readonly periods?: number;
+  /** Number of periods that must breach. Default: one, but all of them if missing data is breaching. */
+  readonly breachingPeriods?: number;
 }
 
 const MISSING_DATA = {
@@ -39,14 +41,15 @@ export class Alarms {
     this.scope = props.alarmScope ?? new Construct(construct, 'Alarms');
   }
 
-  add(id: string, { metric, threshold, description, missingData, periods = 1 }: AlarmProps): void {
+  add(id: string, props: AlarmProps): void {
+    const { metric, threshold, description, missingData, periods = 1 } = props;
     const alarm = new Alarm(this.scope, id, {
       alarmDescription: description,
       metric,
       threshold,
       comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
       evaluationPeriods: periods,
-      datapointsToAlarm: missingData === 'breaching' ? periods : 1,
+      datapointsToAlarm: props.breachingPeriods ?? (missingData === 'breaching' ? periods : 1),
       treatMissingData: MISSING_DATA[missingData],
     });
     const { alarmTopic } = this.props;

@@ -31,6 +31,11 @@ export interface BackupProps extends FunctionProps, TriggerProps {
   readonly userPool: IUserPool;
   /** Whether the pool has no twin, so that nothing is reconciled. Default: false. */
   readonly isSinglePool?: boolean;
+  /**
+   * The id of the primary pool, in another region. Each tick asks whether that region serves the pool, so that its loss is an alarm in this
+   * one. Default: nobody asks.
+   */
+  readonly primaryUserPoolId?: string;
   /** The name of the snapshot bucket. Default: a name that is unique for each deployment of the stack. */
   readonly snapshotBucketName?: string;
   /** For how long snapshots, and the import files of restores, are kept. Default: 90 days. */
@@ -100,6 +105,7 @@ export class Backup extends Construct {
       environment: {
         S3_BUCKET_NAME: bucketName,
         USER_POOL_ID: userPool.userPoolId,
+        PRIMARY_USER_POOL_ID: props.primaryUserPoolId,
         TRIGGER_ARN: props.postConfirmationFunctionArn ?? trigger.lambda.functionArn,
         ORIGIN_SUB_ATTRIBUTE: props.originSubAttribute,
         LIST_USERS_RPS: variables.LIST_USERS_RPS,
@@ -180,6 +186,20 @@ export class Backup extends Construct {
       description:
         'Within a day, the users that cannot be imported grew by more than 1 % of the pool. rejected.csv of the latest snapshot lists them with the reason.',
     });
+    const unreachable = worker.maximum('PrimaryUnreachable', Duration.minutes(1));
+    if (props.primaryUserPoolId) {
+      alarms.add('PrimaryUnreachable', {
+        metric: unreachable,
+        threshold: 0,
+        periods: 5,
+        breachingPeriods: 3,
+        // Silence of the worker is an alarm of its own.
+        missingData: 'ignore',
+        description:
+          'Seen from here, the primary region has not served the primary pool in three of the last five minutes. Run twinpool status, and ' +
+          'decide on a failover: docs/runbook.md, "Failing over". OK means that the primary region serves the pool again.',
+      });
+    }
     alarms.addDetachedTrigger(worker);
     alarms.addFailures('Trigger', trigger, 'The trigger that records sign-ups');
     alarms.addFailures('Worker', worker, 'The worker that takes snapshots');
@@ -189,6 +209,7 @@ export class Backup extends Construct {
       worker.maximum('SnapshotUsers'),
       worker.maximum('SnapshotRejected', Duration.days(1)),
       trigger.sum('Lost', Duration.days(1)),
+      ...(props.primaryUserPoolId ? [unreachable] : []),
     ];
     this.graphs = {
       'Users in the latest snapshot': [worker.maximum('SnapshotUsers')],
