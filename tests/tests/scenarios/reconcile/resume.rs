@@ -277,8 +277,13 @@ async fn what_the_guard_has_counted_is_stored_at_once_so_that_a_killed_worker_do
     let (answer, progress) = tokio::join!(reconcile(&world), meanwhile);
 
     assert_eq!(answer["counts"]["withheld"], 10, "{answer}");
-    assert_eq!(progress["guard"]["made"], json!({"withhold": 8}));
-    assert_eq!(progress["counts"]["withheld"], 8);
+    // All but those of the batch that is looked at.
+    let stored = progress["guard"]["made"]["withhold"].as_u64();
+    assert!(
+        stored.is_some_and(|stored| (1..=8).contains(&stored)),
+        "{stored:?}"
+    );
+    assert_eq!(progress["counts"]["withheld"].as_u64(), stored);
 }
 
 #[tokio::test]
