@@ -6,13 +6,14 @@ BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 PACKAGING := target/packaging/pyvenv.cfg
+DENY := target/cargo-deny/bin/cargo-deny
 
 # cdk runs in cdk/, so a relative path would mean another file there.
 ifneq ($(TWINPOOL_CONFIG),)
 export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
 endif
 
-.PHONY: bench build chaos deploy deploy-local drill lint lint-templates package regions test
+.PHONY: bench build chaos deny deploy deploy-local drill lint lint-templates package regions test
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
@@ -69,6 +70,12 @@ lint:
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo check --locked
 
+# Checks the licences, the sources and the advisories of all crates. Without a network, the advisories are skipped.
+deny: $(DENY)
+	$(DENY) check --hide-inclusion-graph licenses bans sources
+	@if $(DENY) fetch db 2>/dev/null; then $(DENY) check --hide-inclusion-graph advisories; \
+	else echo "skipped: the database of advisories cannot be reached"; fi
+
 # Checks the templates with cfn-lint: of all variants, of the app that uses the CDK package, and of a release.
 lint-templates: $(CFN_LINT) cdk/node_modules
 	cd cdk && npm run --silent templates && npm run --silent release-templates -- cdk.out/lint && ../target/cfn-lint/bin/cfn-lint
@@ -88,3 +95,6 @@ $(BOTO3) $(MINISTACK) $(CFN_LINT) $(PACKAGING):
 
 target/packaging/bin/cargo-cyclonedx: $(PACKAGING)
 	cargo install --quiet cargo-cyclonedx --version 0.5.9 --locked --root target/packaging
+# A debug build, because it takes half the time, and checking takes seconds.
+$(DENY):
+	cargo install --locked --debug --quiet --root target/cargo-deny cargo-deny@0.20.2
