@@ -5,6 +5,7 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
+PACKAGING := target/packaging/pyvenv.cfg
 DENY := target/cargo-deny/bin/cargo-deny
 
 # cdk runs in cdk/, so a relative path would mean another file there.
@@ -12,7 +13,7 @@ ifneq ($(TWINPOOL_CONFIG),)
 export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
 endif
 
-.PHONY: bench build chaos deny deploy deploy-local drill lint lint-templates regions test
+.PHONY: bench build chaos deny deploy deploy-local drill lint lint-templates package regions test
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
@@ -52,6 +53,11 @@ deploy: cdk/node_modules
 deploy-local: build $(MINISTACK) cdk/node_modules
 	target/ministack/bin/python cdk/local/deploy.py $(BUILT)
 
+# Makes everything that a release contains, in target/package/: the functions and the command line for both architectures, templates,
+# the CDK package, SBOMs and checksums. make package ARCHITECTURES=x86_64 for one architecture
+package: $(PACKAGING) target/packaging/bin/cargo-cyclonedx cdk/node_modules
+	packaging/package
+
 # The first build takes some minutes.
 build:
 	cargo build --locked --workspace --bins
@@ -70,9 +76,9 @@ deny: $(DENY)
 	@if $(DENY) fetch db 2>/dev/null; then $(DENY) check --hide-inclusion-graph advisories; \
 	else echo "skipped: the database of advisories cannot be reached"; fi
 
-# Checks the templates of all variants with cfn-lint.
+# Checks the templates with cfn-lint: of all variants, of the app that uses the CDK package, and of a release.
 lint-templates: $(CFN_LINT) cdk/node_modules
-	cd cdk && npm run --silent templates && ../target/cfn-lint/bin/cfn-lint
+	cd cdk && npm run --silent templates && npm run --silent release-templates -- cdk.out/lint && ../target/cfn-lint/bin/cfn-lint
 
 cdk/node_modules: cdk/package-lock.json
 	cd cdk && npm ci --no-audit --no-fund
@@ -81,11 +87,14 @@ cdk/node_modules: cdk/package-lock.json
 $(BOTO3): tests/python/requirements.txt
 $(MINISTACK): cdk/local/requirements.txt
 $(CFN_LINT): cdk/requirements.txt
-$(BOTO3) $(MINISTACK) $(CFN_LINT):
+$(PACKAGING): packaging/requirements.txt
+$(BOTO3) $(MINISTACK) $(CFN_LINT) $(PACKAGING):
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
+target/packaging/bin/cargo-cyclonedx: $(PACKAGING)
+	cargo install --quiet cargo-cyclonedx --version 0.5.9 --locked --root target/packaging
 # A debug build, because it takes half the time, and checking takes seconds.
 $(DENY):
 	cargo install --locked --debug --quiet --root target/cargo-deny cargo-deny@0.20.2
