@@ -118,9 +118,15 @@ impl Worker {
             return self.take(state, wanted, invocation, metrics).await;
         }
         let is_tick = *request == Request::Tick;
-        if !self.is_large().await? {
-            let pace = Pace::of_snapshots(self.min_interval, is_tick);
-            let pool = self.wake_up(Scope::Pool, pace, invocation, metrics).await;
+        let people = self.count_people().await?;
+        let is_large = is_large(people.users, self.snapshots.calls_per_second);
+        let pace_of_pool = match is_large {
+            true => Pace::of_snapshots(self.pool_interval, is_tick),
+            false => Pace::of_snapshots(self.min_interval, is_tick),
+        };
+        if !is_large || !self.are_newcomers_looked_up(people).await? {
+            let pool = self.wake_up(Scope::Pool, pace_of_pool, invocation, metrics);
+            let pool = pool.await;
             if is_tick {
                 // One that was asked for, and cut off.
                 self.resume_newcomers(invocation, metrics).await?;
@@ -131,8 +137,8 @@ impl Worker {
         let pace = Pace::of_newcomers(self.min_interval, is_tick);
         let newcomers = self.wake_up(Scope::Newcomers, pace, invocation, metrics);
         let newcomers = newcomers.await;
-        let pace = Pace::of_snapshots(self.pool_interval, is_tick);
-        let pool = self.wake_up(Scope::Pool, pace, invocation, metrics).await;
+        let pool = self.wake_up(Scope::Pool, pace_of_pool, invocation, metrics);
+        let pool = pool.await;
         let (newcomers, pool) = (newcomers?, pool?);
         Ok(match newcomers.status {
             Status::NotNeeded | Status::Held => pool,
@@ -140,18 +146,37 @@ impl Worker {
         })
     }
 
-    /// Whether the pool is too large to be listed at each sign-up: what decides is the last snapshot of it, else Cognito's estimate.
-    async fn is_large(&self) -> Result<bool, SnapshotError> {
+    /// How many people the pool has: as the last snapshot of it says, else as Cognito estimates.
+    async fn count_people(&self) -> Result<People, SnapshotError> {
         let latest = Latest::read(&self.snapshots.bucket).await?;
         let manifest = match latest {
             Some((latest, _)) => latest.read_manifest(&self.snapshots.bucket).await?,
             None => None,
         };
-        let users = match manifest {
-            Some(manifest) => manifest.users.listed,
-            None => self.snapshots.estimate_users().await?,
-        };
-        Ok(is_large(users, self.snapshots.calls_per_second))
+        Ok(match manifest {
+            Some(manifest) => People {
+                users: manifest.users.listed,
+                newcomers: manifest.users.newcomers,
+            },
+            None => People {
+                users: self.snapshots.estimate_users().await?,
+                newcomers: 0,
+            },
+        })
+    }
+
+    /// Whether wake-ups take snapshots of the newcomers of a large pool. The first one looks up everyone who has ever signed up there and
+    /// is not restored. In a pool without a twin that is nearly everybody, and each lookup counts as an active user: then the pool is
+    /// listed.
+    async fn are_newcomers_looked_up(&self, people: People) -> Result<bool, SnapshotError> {
+        let worker = &self.snapshots;
+        if people
+            .are_looked_up_sooner_than_listed(worker.lookups_per_second, worker.calls_per_second)
+        {
+            return Ok(true);
+        }
+        let (lease, _) = lease::read(&worker.bucket, Scope::Newcomers).await?;
+        Ok(lease.last_finished.is_some())
     }
 
     async fn resume_newcomers(
@@ -280,9 +305,31 @@ fn ends_before(wait: SignedDuration, invocation: &Invocation) -> bool {
     !wait.is_positive() || wait.unsigned_abs() < left
 }
 
+/// Users that ListUsers returns per call (botocore ListUsers).
+const USERS_PER_CALL: u64 = 60;
+
+/// How many people a pool has.
+#[derive(Clone, Copy, Debug)]
+struct People {
+    users: u64,
+    /// Of those, who signed up in this pool and is not restored.
+    newcomers: u64,
+}
+
+impl People {
+    /// Whether the newcomers are looked up in less time than the pool is listed, at these calls a second.
+    fn are_looked_up_sooner_than_listed(
+        self,
+        lookups_per_second: u32,
+        pages_per_second: u32,
+    ) -> bool {
+        let pages = self.users.div_ceil(USERS_PER_CALL);
+        self.newcomers * u64::from(pages_per_second) < pages * u64::from(lookups_per_second)
+    }
+}
+
 /// Whether it takes longer than a minute to list so many users.
 fn is_large(users: u64, calls_per_second: u32) -> bool {
-    const USERS_PER_CALL: u64 = 60;
     const SECONDS: u64 = 60;
     users > u64::from(calls_per_second) * USERS_PER_CALL * SECONDS
 }
@@ -340,6 +387,20 @@ mod tests {
         assert!(!is_large(72_000, 20));
         assert!(is_large(72_001, 20));
         assert!(!is_large(0, 1));
+    }
+
+    #[test]
+    fn newcomers_are_looked_up_first_only_where_that_takes_less_time_than_a_listing() {
+        let is_quicker = |newcomers| {
+            let people = People {
+                users: 1_000_000,
+                newcomers,
+            };
+            people.are_looked_up_sooner_than_listed(40, 20)
+        };
+
+        assert!(is_quicker(33_333));
+        assert!(!is_quicker(33_334));
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub struct Exported {
     pub sign_ups: u64,
 }
 
-/// Lists the rest of the pool, or looks up the rest of the newcomers, writes all files and the manifest. None when the deadline passed before: then everything is stored
-/// so that the next worker can resume.
+/// Lists the rest of the pool, or looks up the rest of the newcomers, and writes all files and the manifest. None when the deadline passed
+/// before: then everything is stored so that the next worker can resume.
 ///
 /// # Errors
 ///
@@ -128,6 +128,7 @@ pub async fn export_pool(
             username_attributes: sign_in.map(|a| a.as_str().to_owned()).collect(),
         },
         started_at: progress.started_at,
+        as_of: (scope == Scope::Newcomers).then(|| progress.as_of()),
         finished_at: now(),
         header,
         users: export.users,
@@ -169,7 +170,7 @@ async fn save_for_next_worker(
 pub(super) struct Export<'a> {
     pub(super) task: &'a ExportTask<'a>,
     pub(super) details: Details<'a>,
-    format: Format,
+    pub(super) format: Format,
     pub(super) sign_ups: SignUps,
     pub(super) files: SnapshotFiles,
     users: Users,

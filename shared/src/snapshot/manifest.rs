@@ -26,6 +26,9 @@ pub struct Manifest {
     pub pool: PoolSummary,
     /// When listing began.
     pub started_at: Timestamp,
+    /// Of a snapshot of the newcomers: since when everyone in it was looked up. It is older than the start if people were taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
     /// When the last file was closed.
     pub finished_at: Timestamp,
     /// The columns of the import files.

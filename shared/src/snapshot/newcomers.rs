@@ -4,7 +4,13 @@
 //! What is known of each record is stored in parts, like the users of a listing, and the files are written from the parts. So a worker
 //! that was interrupted loses little, and the next snapshot finds everyone in the parts of this one. Parts are kept for some days: where
 //! they are gone, everyone is looked up once more.
+//!
+//! Who is taken over may have changed since. The manifest says since when everyone was looked up, and a restore looks everyone up again if
+//! that is long ago. One change cannot wait for that: an address that has changed hands. Two people would have one sign-in name, so both
+//! are looked up again.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -84,11 +90,51 @@ impl Export<'_> {
     }
 
     async fn write_stored(&mut self, unfinished: &Unfinished) -> Result<(), SnapshotError> {
+        let mut namesakes = self.look_up_namesakes(unfinished).await?;
         let mut stored = pin!(unfinished.stored::<LookedUp>());
         while let Some(known) = stored.try_next().await? {
+            let known = namesakes.remove(&known.record).unwrap_or(known);
             self.write_newcomer(known).await?;
         }
         Ok(())
+    }
+
+    /// Looks up again, by the names of their records, those who have a sign-in name that somebody else has too.
+    async fn look_up_namesakes(
+        &self,
+        unfinished: &Unfinished,
+    ) -> Result<HashMap<String, LookedUp>, SnapshotError> {
+        let mut names = Vec::new();
+        let mut stored = pin!(unfinished.stored::<LookedUp>());
+        while let Some(known) = stored.try_next().await? {
+            names.extend(self.name_of(&known));
+        }
+        names.sort_unstable();
+        let shared = names.chunk_by(|one, other| one == other);
+        let shared: HashSet<_> = shared.filter(|name| name.len() > 1).map(|n| n[0]).collect();
+        let mut namesakes = HashMap::new();
+        if shared.is_empty() {
+            return Ok(namesakes);
+        }
+        let mut stored = pin!(unfinished.stored::<LookedUp>());
+        while let Some(known) = stored.try_next().await? {
+            let name = self.name_of(&known);
+            if name.is_some_and(|name| shared.contains(&name)) {
+                let now = self.look_up(known.record).await?;
+                namesakes.insert(now.record.clone(), now);
+            }
+        }
+        Ok(namesakes)
+    }
+
+    /// The sign-in name of somebody who can have a row, as a hash that leaves out letter case. Two names with one hash cost a lookup.
+    fn name_of(&self, known: &LookedUp) -> Option<u64> {
+        let mut person = known.person.iter();
+        let person = person.find(|person| person.status != Status::Unconfirmed)?;
+        let mut hasher = DefaultHasher::new();
+        let name = self.format.sign_in_name(person);
+        name.to_lowercase().hash(&mut hasher);
+        Some(hasher.finish())
     }
 
     /// Copies what the previous snapshot knows of the records that are still in the journal.
@@ -105,6 +151,7 @@ impl Export<'_> {
             }
             Err(error) => return Err(error.into()),
         };
+        unfinished.take_over_as_of(progress.as_of());
         let mut lines = pin!(stored_lines::<LookedUp>(self.task.bucket, &progress));
         while let Some(known) = lines.try_next().await? {
             if known.is_settled() && self.sign_ups.mark_record_found(&known.record) {

@@ -35,6 +35,9 @@ pub struct Progress {
     /// Of a snapshot of the newcomers: the earlier one from which people are taken over. None when everyone is looked up.
     #[serde(default)]
     pub base: Option<Id>,
+    /// Of a snapshot that has taken people over: when the first of the snapshots began that have looked them up.
+    #[serde(default)]
+    taken_over_as_of: Option<Timestamp>,
     /// Whether an operator has accepted that the pool has shrunk.
     pub accept_shrink: bool,
     /// Set when its last worker began to close its files, to the number of sign-up records known then. From then on no other
@@ -73,6 +76,7 @@ impl Progress {
             previous,
             scope: Scope::Pool,
             base: None,
+            taken_over_as_of: None,
             accept_shrink,
             closing: None,
             worker_number: 1,
@@ -88,6 +92,16 @@ impl Progress {
             base,
             ..self
         }
+    }
+
+    /// Since when everyone in a snapshot of the newcomers was looked up.
+    pub fn as_of(&self) -> Timestamp {
+        self.taken_over_as_of.unwrap_or(self.started_at)
+    }
+
+    /// Notes that people are taken over who were looked up since this time.
+    pub fn take_over_as_of(&mut self, as_of: Timestamp) {
+        self.taken_over_as_of = Some(as_of.min(self.as_of()));
     }
 
     /// Hands it over to the next worker.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -89,6 +90,11 @@ impl Unfinished {
     /// How far the snapshot has come, as far as users are in parts.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Notes that people are taken over who were looked up since this time.
+    pub fn take_over_as_of(&mut self, as_of: Timestamp) {
+        self.progress.take_over_as_of(as_of);
     }
 
     /// Whether its progress is stored, so that another worker may resume it.

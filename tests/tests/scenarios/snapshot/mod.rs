@@ -29,15 +29,23 @@ pub fn populate(world: &World, numbers: std::ops::Range<u32>) {
 
 pub fn put(world: &World, number: u32, status: UserStatus) {
     let user = SeedUser {
-        sub: Some(sub(number)),
         status,
+        ..seed(number)
+    };
+    world.osaka.cognito().put_user(&world.secondary.id, user);
+}
+
+/// A confirmed user with this number.
+fn seed(number: u32) -> SeedUser {
+    SeedUser {
+        sub: Some(sub(number)),
+        status: UserStatus::Confirmed,
         attributes: BTreeMap::from([
             ("email".to_owned(), email(number)),
             ("email_verified".to_owned(), "true".to_owned()),
         ]),
         ..SeedUser::default()
-    };
-    world.osaka.cognito().put_user(&world.secondary.id, user);
+    }
 }
 
 /// An administrator deletes people with these numbers.

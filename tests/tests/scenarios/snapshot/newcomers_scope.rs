@@ -12,7 +12,7 @@ use shared::s3::bucket::Bucket;
 use shared::snapshot::layout::PARTS_PREFIX;
 use shared::snapshot::lease::subtract_archived_sign_ups;
 
-use super::{delete, hasten, journal, latest, manifest, populate, put};
+use super::{delete, hasten, journal, latest, manifest, populate, put, seed};
 use crate::support::{counted, email, files, invoke, object, snapshot, sub, tick, twinpool, world};
 
 /// At one call a second, more people than are listed in a minute.
@@ -200,6 +200,100 @@ async fn asked_for_by_hand_or_without_the_parts_of_the_last_one_everyone_is_look
         addresses(&world, &manifest(&world, &answer)),
         expected(1..=3)
     );
+}
+
+/// In the secondary pool, the person with this number moves to another address.
+async fn moves(world: &World, number: u32, address: &str) {
+    let attribute = |name: &str, value: &str| {
+        let attribute = aws_sdk_cognitoidentityprovider::types::AttributeType::builder();
+        attribute.name(name).value(value).build().unwrap()
+    };
+    let client = world.osaka.cognito_client();
+    let update = client.admin_update_user_attributes();
+    let update = update.user_pool_id(&world.secondary.id);
+    let update = update.username(email(number));
+    update
+        .user_attributes(attribute("email", address))
+        .user_attributes(attribute("email_verified", "true"))
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_written_with_an_address_that_somebody_else_has_by_now() {
+    let world = large_world().await;
+    journal(&world, 1).await;
+    journal(&world, 2).await;
+    tick(&world).await;
+
+    // when somebody gives up an address, and a newcomer signs up with it
+    moves(&world, 1, "moved@example.jp").await;
+    let mut heir = seed(5001);
+    heir.attributes.insert("email".into(), email(1));
+    world.osaka.cognito().put_user(&world.secondary.id, heir);
+    journal(&world, 5001).await;
+    world.clear_calls();
+    let answer = tick(&world).await;
+
+    // then both have a row with their own address
+    let manifest = manifest(&world, &answer);
+    assert_eq!(manifest["users"]["newcomers"], 3);
+    let moved = BTreeSet::from(["moved@example.jp".to_owned()]);
+    let expected = &expected([1, 2]) | &moved;
+    assert_eq!(addresses(&world, &manifest), expected);
+    assert_eq!(calls(&world, "AdminGetUser"), 3, "the heir, and both again");
+}
+
+#[tokio::test]
+async fn a_snapshot_says_since_when_its_newcomers_were_looked_up() {
+    let world = large_world().await;
+    journal(&world, 1).await;
+    let first = tick(&world).await;
+    journal(&world, 2).await;
+    let second = tick(&world).await;
+    journal(&world, 3).await;
+
+    let third = tick(&world).await;
+    let by_hand = newcomers_snapshot(&world).await.unwrap();
+
+    let started_at = |answer| manifest(&world, answer)["started_at"].clone();
+    let as_of = |answer| manifest(&world, answer)["as_of"].clone();
+    assert_ne!(started_at(&third), started_at(&first));
+    for answer in [&first, &second, &third] {
+        assert_eq!(as_of(answer), started_at(&first));
+    }
+    assert_eq!(as_of(&by_hand), started_at(&by_hand));
+}
+
+#[tokio::test]
+async fn in_a_pool_in_which_nearly_everybody_signed_up_nobody_is_looked_up_to_begin_with() {
+    let world = world().await;
+    hasten(&world);
+    populate(&world, 0..MANY);
+    for number in 0..70 {
+        journal(&world, number).await;
+    }
+    let whole = snapshot(&world).await.unwrap();
+    let lambda = world.osaka.lambda();
+    // A listing takes 61 calls, at the same rate.
+    lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "1");
+    lambda.set_env(BACKUP_WORKER, "LOOKUPS_RPS", "1");
+    journal(&world, 71).await;
+    world.clear_calls();
+
+    let waits = tick(&world).await;
+
+    assert_eq!(waits["status"], "not-needed", "{waits}");
+    assert_eq!(waits["snapshot"], whole["snapshot"]);
+    assert_eq!(calls(&world, "AdminGetUser"), 0);
+
+    // but who has looked them up once goes on
+    lambda.set_env(BACKUP_WORKER, "LOOKUPS_RPS", "200");
+    newcomers_snapshot(&world).await.unwrap();
+    lambda.set_env(BACKUP_WORKER, "LOOKUPS_RPS", "1");
+    journal(&world, 72).await;
+    assert_eq!(tick(&world).await["status"], "complete");
 }
 
 #[tokio::test]

@@ -115,6 +115,7 @@ fn empty_manifest(started_at: &str) -> Manifest {
             username_attributes: vec![],
         },
         started_at,
+        as_of: None,
         finished_at: started_at,
         header: vec![],
         users: Users::default(),
