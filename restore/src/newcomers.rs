@@ -22,6 +22,7 @@ use shared::person::Attributes;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::JsonError;
 use shared::snapshot::manifest::Role;
+use shared::snapshot::newcomers::GONE;
 
 /// Number of sign-up records to read concurrently.
 const CONCURRENT_RECORD_READS: usize = 16;
@@ -211,7 +212,7 @@ impl Newcomers {
     }
 
     /// Adds the leftovers that have a record. Whom the snapshot has as unconfirmed and who has a record has confirmed since: the
-    /// record is newer than the snapshot, whatever its date.
+    /// record is newer than the snapshot, whatever its date. A record whose user was gone says nobody: its owner is looked up once more.
     async fn join_leftovers(
         &mut self,
         source: &SourceSnapshot,
@@ -220,7 +221,7 @@ impl Newcomers {
         let joined: HashSet<_> = self.record_of.values().flatten().cloned().collect();
         let mut leftovers = source.leftovers();
         while let Some(leftover) = leftovers.next().await? {
-            if leftover.has_row() {
+            if leftover.has_row() || leftover.reason == GONE {
                 continue;
             }
             let possible_names = [leftover.sub.as_str(), leftover.username.as_str()];

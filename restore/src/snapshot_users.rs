@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::decision::NewcomerState;
 use crate::error::RestoreError;
 use crate::names::PersonKey;
 use crate::newcomers::Newcomers;
@@ -50,7 +51,7 @@ impl<'a> SnapshotUsers<'a> {
             source,
             comparison,
             newcomers,
-            // A snapshot of the newcomers has no other import files; in one of the whole pool, the newcomers are among the users.
+            // In a snapshot of the whole pool, the newcomers are among the users.
             rows: Some(source.lines(match source.has_only_newcomers() {
                 true => Role::Newcomers,
                 false => Role::Users,
@@ -84,14 +85,18 @@ impl<'a> SnapshotUsers<'a> {
             }));
         }
         while let Some(leftover) = self.leftovers.next().await? {
-            if !leftover.has_row() {
-                return Ok(Some(SnapshotUser {
-                    who: leftover.who(self.comparison),
-                    identity: leftover.identity(self.comparison).map(str::to_owned),
-                    username: leftover.username.clone(),
-                    entry: SnapshotEntry::Leftover(leftover),
-                }));
+            let who = leftover.who(self.comparison);
+            let is_left_out = self.source.has_only_newcomers()
+                && self.newcomers.state_of(&who.key) == NewcomerState::NotNewcomer;
+            if leftover.has_row() || is_left_out {
+                continue;
             }
+            return Ok(Some(SnapshotUser {
+                who,
+                identity: leftover.identity(self.comparison).map(str::to_owned),
+                username: leftover.username.clone(),
+                entry: SnapshotEntry::Leftover(leftover),
+            }));
         }
         Ok(None)
     }

@@ -30,6 +30,8 @@ pub struct SourceSnapshot {
     pub manifest: Manifest,
     /// The header of its import files.
     pub header: Header,
+    /// Whether everyone else is left out who is in the files.
+    only_newcomers: bool,
 }
 
 /// A line of `leftovers-0001.jsonl`: a user whom the import files leave out; or one attribute, or the groups, of a user who has a row.
@@ -120,9 +122,14 @@ impl SourceSnapshot {
         }
     }
 
-    /// Whether the snapshot has only the people who signed up in its pool, and not everyone else.
+    /// Whether only the people who signed up in the snapshot's pool are read, and not everyone else.
     pub fn has_only_newcomers(&self) -> bool {
-        self.manifest.scope == SnapshotScope::Newcomers
+        self.only_newcomers
+    }
+
+    /// Reads a snapshot of the whole pool as one of the newcomers.
+    pub fn leave_out_everyone_else(&mut self) {
+        self.only_newcomers = true;
     }
 
     async fn open_named(bucket: &Bucket, id: Id) -> Result<Self, RestoreError> {
@@ -134,6 +141,7 @@ impl SourceSnapshot {
         let header = Header::of(&manifest.header).map_err(|_| damaged(&id, "header"))?;
         Ok(Self {
             bucket: bucket.clone(),
+            only_newcomers: manifest.scope == SnapshotScope::Newcomers,
             manifest,
             header,
         })

@@ -69,12 +69,13 @@ impl<'a> JobRunner<'a> {
     }
 
     /// Waits until every job that an earlier run started has ended, and forgets a job that was never started: its rows may not be
-    /// needed any more.
+    /// needed any more. Says whether there was a job to wait for.
     ///
     /// # Errors
     ///
     /// The status of a job cannot be read, a job failed, or another run holds the lease.
-    pub(super) async fn wait_for_earlier_jobs(&self) -> Result<(), RestoreError> {
+    pub(super) async fn wait_for_earlier_jobs(&self) -> Result<bool, RestoreError> {
+        let mut has_waited = false;
         for job in self.lease.state().await.jobs {
             if job.ended.is_some() {
                 continue;
@@ -87,9 +88,10 @@ impl<'a> JobRunner<'a> {
                     .await?;
             } else {
                 self.wait_for(&job).await?;
+                has_waited = true;
             }
         }
-        Ok(())
+        Ok(has_waited)
     }
 
     /// Imports a file: creates a job, starts it, and waits until it has ended.

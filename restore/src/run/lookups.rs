@@ -1,4 +1,4 @@
-//! Phase 2, where it takes fewer calls than a listing: the people of the snapshot are looked up in the target pool, one by one.
+//! Phase 2, where it takes less time than a listing: the people of the snapshot are looked up in the target pool, one by one.
 //!
 //! A person is looked up by their sign-in name, and by their identity where a user of the target pool can have it as `sub`. In contrast
 //! to ListUsers, AdminGetUser is not eventually consistent.
@@ -199,7 +199,7 @@ async fn look_up(
     let looked_up = AtomicU64::new(0);
     let mut lookups = stream::iter(names)
         .map(async |name| {
-            let user = users::look_up(&prepared.target_reads, name).await;
+            let user = users::look_up(&prepared.target_lookups, name).await;
             let done = looked_up.fetch_add(1, Ordering::Relaxed) + 1;
             (prepared.run.on_progress)(Step::LookingUpPeople(done));
             match user {
@@ -254,10 +254,13 @@ async fn trace(
             _ => other_jobs.push(job),
         }
     }
+    let records: HashSet<_> = missed.iter().filter_map(|s| s.record.as_deref()).collect();
     let mut sub_of_record = HashMap::new();
     for restore in &ended_restores {
         read_sub_map(bucket, restore, |record, sub| {
-            sub_of_record.insert(record, sub);
+            if records.contains(record.as_str()) {
+                sub_of_record.insert(record, sub);
+            }
         })
         .await?;
     }

@@ -3,7 +3,7 @@
 //! [`restore`] is the entry point, and `run_phases` shows the phases in order. Each is a module of its own, whose result is an input of
 //! the later ones:
 //!
-//! 1. `prepare`: everything that is known before the target pool is listed
+//! 1. `prepare`: everything that is known before the target pool is looked at
 //! 2. `target`, `lookups`: the users of the target pool, from a listing or from lookups
 //! 3. `decide`, `plan`: what to do about each user of the snapshot, and the import files
 //! 4. `jobs`, `results`: the import jobs, and what became of each row
@@ -90,7 +90,8 @@ async fn restore_under_lease(
     let lease = take_lease(bucket, pool, request, &run.lease_holder, run.deadline).await?;
     let phases = async {
         let phases = async {
-            let prepared = Prepared::load(config, request, run).await?;
+            let started_at = lease.state().await.started_at;
+            let prepared = Box::pin(Prepared::load(config, request, run, started_at)).await?;
             run_phases(&prepared, &lease).await
         };
         tokio::select! {
@@ -126,12 +127,13 @@ async fn run_phases(
         ..
     } = lease.state().await;
     let jobs = JobRunner::new(prepared, lease);
-    jobs.wait_for_earlier_jobs().await?;
+    let has_waited = jobs.wait_for_earlier_jobs().await?;
+    let has_run_to_itself = !has_waited && !prepared.has_renewed;
     let mut results = JobResults::default();
     for job in lease.state().await.jobs {
         read_job_results(prepared, &jobs.client(), &job, &mut results).await?;
     }
-    let target = import_until_done(prepared, lease, &jobs, &mut results).await?;
+    let target = import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
     let situation = Situation {
         prepared,
         target: &target,
@@ -151,6 +153,7 @@ async fn import_until_done(
     lease: &RestoreLease,
     jobs: &JobRunner<'_>,
     results: &mut JobResults,
+    mut has_run_to_itself: bool,
 ) -> Result<TargetPool, RestoreError> {
     let mut rounds = Rounds::new();
     loop {
@@ -159,7 +162,8 @@ async fn import_until_done(
             jobs: earlier,
             ..
         } = lease.state().await;
-        let mut target = read_target_pool(prepared, results, &earlier).await?;
+        let mut target = read_target_pool(prepared, results, &earlier, has_run_to_itself).await?;
+        has_run_to_itself = false;
         look_up_imported_users(prepared, &mut target, results).await?;
         let situation = Situation {
             prepared,
@@ -186,14 +190,15 @@ async fn dry_run(
     request: &Request,
     run: &RunContext<'_>,
 ) -> Result<Response, RestoreError> {
-    let prepared = Prepared::load(config, request, run).await?;
     let started_at = to_milliseconds(Timestamp::now());
+    let prepared = Box::pin(Prepared::load(config, request, run, started_at)).await?;
     let restore = Id::new(started_at);
-    let target = read_target_pool(&prepared, &JobResults::default(), &[]).await?;
+    let (nothing, is_alone) = (JobResults::default(), !prepared.has_renewed);
+    let target = read_target_pool(&prepared, &nothing, &[], is_alone).await?;
     let situation = Situation {
         prepared: &prepared,
         target: &target,
-        results: &JobResults::default(),
+        results: &nothing,
     };
     let plan = write_import_files(situation, &restore, 1).await?;
     let late_writes = expected_late_writes(situation).await?;

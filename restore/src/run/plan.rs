@@ -7,7 +7,7 @@ use crate::error::RestoreError;
 use crate::files::import_files;
 use crate::run::decide::{Situation, import_row_problem};
 use crate::run::lookups::Sought;
-use crate::run::prepare::{Prepared, READ_CALLS_PER_SECOND, USERS_PER_PAGE};
+use crate::run::prepare::{LOOKUPS_PER_SECOND, Prepared, READ_CALLS_PER_SECOND, USERS_PER_PAGE};
 use crate::snapshot_users::SnapshotEntry;
 use crate::source::Leftover;
 use crate::target_pool::TargetPool;
@@ -147,10 +147,15 @@ impl MissingColumns {
 
 /// Estimated duration of a restore of so many rows, in seconds. A restore looks at the pool twice.
 pub(super) fn estimate_seconds(prepared: &Prepared<'_>, target: &TargetPool, rows: u64) -> u64 {
-    let calls = match &prepared.sought {
-        Some(sought) => sought.iter().flat_map(Sought::lookups).count() as u64,
-        None => target.present_users() as u64 / USERS_PER_PAGE,
+    let look = match &prepared.sought {
+        Some(sought) => {
+            let lookups = sought.iter().flat_map(Sought::lookups).count() as u64;
+            lookups / u64::from(LOOKUPS_PER_SECOND)
+        }
+        None => {
+            let pages = target.present_users() as u64 / USERS_PER_PAGE;
+            pages / u64::from(READ_CALLS_PER_SECOND)
+        }
     };
-    let look = calls / u64::from(READ_CALLS_PER_SECOND);
     2 * look + rows / ASSUMED_IMPORT_ROWS_PER_SECOND + ASSUMED_OTHER_SECONDS
 }

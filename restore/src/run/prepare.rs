@@ -1,9 +1,10 @@
 //! Phase 1: everything that is known before the target pool is listed.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::decision::{NewcomerState, is_in_scope};
 use crate::error::RestoreError;
@@ -41,10 +42,20 @@ pub(super) const USERS_PER_PAGE: u64 = 60;
 /// The rate limit of writing calls. The quota of UserUpdate is 25 a second (DG:quotas).
 const WRITE_CALLS_PER_SECOND: u32 = 15;
 
-/// How many times a run takes a snapshot of the newcomers, or waits for another worker that takes one.
-const SNAPSHOT_ATTEMPTS: u32 = 12;
+/// The rate limit of lookups in the target pool (DG:quotas: 120 for UserRead, shared with the live application).
+pub(super) const LOOKUPS_PER_SECOND: u32 = DEFAULT_LOOKUPS_PER_SECOND.get() as u32;
 
-/// How long to wait for another worker that takes a snapshot.
+/// If it takes longer than this to look at everyone of a snapshot of the whole pool, a restore of the newcomers looks at them alone.
+const LONG_LOOK_AT_EVERYONE: u64 = 60;
+
+/// How many snapshots of the newcomers a run takes. All but the first only add who has signed up meanwhile.
+const SNAPSHOTS_PER_RUN: u32 = 3;
+
+/// How long before the restore the newcomers may have been looked up for a snapshot. Somebody may have been disabled or deleted since, or
+/// have another address.
+const LOOKUPS_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
+
+/// The pause before the next look whether another worker still takes a snapshot.
 const OTHER_SNAPSHOT_WAIT: Duration = Duration::from_secs(5);
 
 /// Everything that is known before the target pool is listed.
@@ -52,8 +63,12 @@ pub(super) struct Prepared<'a> {
     pub(super) config: &'a RestoreConfig,
     pub(super) request: &'a Request,
     pub(super) run: &'a RunContext<'a>,
+    /// Whether this run has taken a snapshot, or waited for one, which took some of its time.
+    pub(super) has_renewed: bool,
     /// The target pool, with the rate limit of reading calls.
     pub(super) target_reads: Pool,
+    /// The target pool, with the rate limit of lookups.
+    pub(super) target_lookups: Pool,
     /// The target pool, with the rate limit of writing calls.
     pub(super) target_writes: Pool,
     /// The target pool's name.
@@ -70,7 +85,7 @@ pub(super) struct Prepared<'a> {
     pub(super) namesakes: Namesakes,
     /// The users to find in the target pool.
     pub(super) wanted: WantedUsers,
-    /// Everyone to look up there; none if a listing of the pool takes fewer calls.
+    /// Everyone to look up there; none if a listing of the pool takes no longer.
     pub(super) sought: Option<Vec<Sought>>,
     /// The attributes and groups of users in scope that no import file can carry.
     pub(super) late_attributes: HashMap<PersonKey, LateAttributes>,
@@ -89,8 +104,8 @@ pub(super) struct LateAttributes {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads the target pool's settings, the snapshot and the journal. If people have signed up since the latest snapshot, a restore of the
-    /// newcomers takes a new one first.
+    /// Reads the target pool's settings, the snapshot and the journal. If people have signed up since the latest snapshot, or it tells of
+    /// people as they were long before `started_at`, the start of the restore, a restore of the newcomers takes a new one first.
     ///
     /// # Errors
     ///
@@ -100,6 +115,7 @@ impl<'a> Prepared<'a> {
         config: &'a RestoreConfig,
         request: &'a Request,
         run: &'a RunContext<'a>,
+        started_at: Timestamp,
     ) -> Result<Self, RestoreError> {
         let pool = |id: &PoolId, calls_per_second| {
             let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
@@ -129,21 +145,46 @@ impl<'a> Prepared<'a> {
         let reader = pool(&source_pool, READ_CALLS_PER_SECOND);
         let bucket = &config.bucket;
         let mut newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
-        let can_be_renewed =
-            request.snapshot == SnapshotChoice::Latest && request.scope == Scope::Newcomers;
-        let mut attempts = 0..SNAPSHOT_ATTEMPTS;
-        while !request.allow_stale
-            && let Err(stale) = check_not_stale(&source, &newcomers)
-        {
-            let origin = comparison.origin();
-            let is_taken = can_be_renewed
-                && attempts.next().is_some()
-                && take_snapshot(config, run, &source_pool, origin).await?;
-            if !is_taken {
-                return Err(stale);
+        let is_same_pool = source.manifest.pool.id == config.pool.as_str();
+        // In a restore into the same pool, whoever was deleted there would be missing in a new snapshot.
+        let can_be_renewed = request.snapshot == SnapshotChoice::Latest
+            && request.scope == Scope::Newcomers
+            && !is_same_pool;
+        let (mut taken, mut has_renewed) = (0, false);
+        while !request.allow_stale {
+            let stale = check_not_stale(&source, &newcomers);
+            let is_old = can_be_renewed && is_older(&source, started_at - LOOKUPS_MAX_AGE);
+            if stale.is_ok() && !is_old {
+                break;
             }
+            let renewed = match can_be_renewed && taken < SNAPSHOTS_PER_RUN {
+                true => {
+                    let look_everyone_up = is_old || !source.has_only_newcomers();
+                    let origin = comparison.origin();
+                    let taken =
+                        take_snapshot(config, run, &source, &source_pool, origin, look_everyone_up);
+                    // Boxed, because a snapshot needs much of the stack, and most runs take none.
+                    Box::pin(taken).await?
+                }
+                false => Renewed::No,
+            };
+            match renewed {
+                Renewed::Taken => taken += 1,
+                Renewed::ByAnother => {}
+                // People who have signed up since this run took a snapshot are reported.
+                Renewed::No if taken > 0 => break,
+                Renewed::No => {
+                    stale?;
+                    break;
+                }
+            }
+            has_renewed = true;
             source = SourceSnapshot::open(bucket, &request.snapshot, request.scope).await?;
             newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
+        }
+        let is_of_newcomers = request.scope == Scope::Newcomers && config.fill.is_none();
+        if is_of_newcomers && seconds_for_everyone(&source, &described) > LONG_LOOK_AT_EVERYONE {
+            source.leave_out_everyone_else();
         }
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
         let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
@@ -169,9 +210,7 @@ impl<'a> Prepared<'a> {
         let unmatched = newcomers.unmatched.iter();
         unmatched.for_each(|unmatched| wanted.add(&unmatched.who));
         wanted.names.extend(namesakes.names());
-        let is_same_pool = source.manifest.pool.id == config.pool.as_str();
-        let can_look_up = request.scope == Scope::Newcomers && config.fill.is_none();
-        let mut sought = can_look_up.then(|| SoughtPeople::in_pool(&described));
+        let mut sought = is_of_newcomers.then(|| SoughtPeople::in_pool(&described));
         for unmatched in &newcomers.unmatched {
             add_sought(&mut sought, || {
                 Some(Sought::of_record(unmatched, is_same_pool))
@@ -194,7 +233,9 @@ impl<'a> Prepared<'a> {
             config,
             request,
             run,
+            has_renewed,
             target_reads,
+            target_lookups: pool(&config.pool, LOOKUPS_PER_SECOND),
             target_writes: pool(&config.pool, WRITE_CALLS_PER_SECOND),
             pool_name: described.name.clone().unwrap_or_default(),
             format,
@@ -249,8 +290,17 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Takes a snapshot of the newcomers, or waits a little for another worker that takes one. False if that is not possible: the pool does
-/// not answer, for example.
+/// Whether there is a new snapshot of the newcomers.
+enum Renewed {
+    /// This run has taken it.
+    Taken,
+    /// Another worker takes one, or did a moment ago.
+    ByAnother,
+    /// None can be taken: the pool does not answer, for example.
+    No,
+}
+
+/// Takes a snapshot of the newcomers in the pool of an earlier one, or waits a little for another worker that takes one.
 ///
 /// # Errors
 ///
@@ -258,18 +308,22 @@ impl<'a> Prepared<'a> {
 async fn take_snapshot(
     config: &RestoreConfig,
     run: &RunContext<'_>,
+    earlier: &SourceSnapshot,
     pool: &PoolId,
     origin: Option<&CustomAttribute>,
-) -> Result<bool, RestoreError> {
+    look_everyone_up: bool,
+) -> Result<Renewed, RestoreError> {
+    // The pool may lack an attribute that the target pool has.
+    let has_column = |origin: &&CustomAttribute| earlier.header.position(origin.as_str()).is_some();
     let worker = SnapshotWorker {
         bucket: config.bucket.clone(),
         client: config.sdk.cognito(pool, RetryPolicy::NO_RETRY),
         pool: pool.clone(),
         calls_per_second: READ_CALLS_PER_SECOND,
-        lookups_per_second: DEFAULT_LOOKUPS_PER_SECOND.get().into(),
+        lookups_per_second: LOOKUPS_PER_SECOND,
         // The guard compares snapshots of the whole pool only.
         shrink_guard_percent: 0,
-        origin_sub: origin.cloned(),
+        origin_sub: origin.filter(has_column).cloned(),
         purpose: Purpose::Backup,
     };
     let taken = async {
@@ -278,7 +332,7 @@ async fn take_snapshot(
         };
         let lease = LeaseRequest::for_process(&run.lease_holder, run.last_call_at());
         let wanted = Wanted {
-            look_everyone_up: true,
+            look_everyone_up,
             ..Wanted::default()
         };
         let users = watch::Sender::new(0);
@@ -287,24 +341,44 @@ async fn take_snapshot(
     };
     match taken.await {
         Ok(Outcome::Complete(manifest)) => {
-            tracing::info!(snapshot = %manifest.snapshot, "people have signed up since the last snapshot: a new one is taken");
-            Ok(true)
+            tracing::info!(snapshot = %manifest.snapshot, "a new snapshot of the newcomers is taken");
+            Ok(Renewed::Taken)
         }
         Ok(Outcome::InProgress { .. }) => Err(PoolError::OutOfTime(pool.clone()).into()),
+        Ok(Outcome::Held) if Instant::now() + OTHER_SNAPSHOT_WAIT > run.last_call_at() => {
+            Err(PoolError::OutOfTime(pool.clone()).into())
+        }
         Ok(Outcome::Held) => {
             tokio::time::sleep(OTHER_SNAPSHOT_WAIT).await;
-            Ok(true)
+            Ok(Renewed::ByAnother)
         }
-        Ok(Outcome::Shrunk { .. }) => Ok(false),
+        Ok(Outcome::Shrunk { .. }) => Ok(Renewed::No),
         Err(error) => {
             let error: SnapshotError = error;
-            tracing::warn!(%error, "people have signed up since the last snapshot, and no new one can be taken");
-            Ok(false)
+            tracing::warn!(%error, "no new snapshot of the newcomers can be taken");
+            Ok(Renewed::No)
         }
     }
 }
 
-/// The people to look up, as long as that takes fewer calls than a listing: both are made at the same rate.
+/// Whether a snapshot of the newcomers tells of somebody as they were before a time.
+fn is_older(source: &SourceSnapshot, than: Timestamp) -> bool {
+    source.manifest.as_of.is_some_and(|as_of| as_of < than)
+}
+
+/// How long it takes to look at everyone of a snapshot in the target pool, in whichever way is quicker, in seconds.
+fn seconds_for_everyone(source: &SourceSnapshot, target: &UserPoolType) -> u64 {
+    let lookups = source.manifest.users.listed / u64::from(LOOKUPS_PER_SECOND);
+    lookups.min(pages_of(target) / u64::from(READ_CALLS_PER_SECOND))
+}
+
+/// How many calls a listing of the pool takes.
+fn pages_of(pool: &UserPoolType) -> u64 {
+    let users = u64::try_from(pool.estimated_number_of_users()).unwrap_or_default();
+    users.div_ceil(USERS_PER_PAGE)
+}
+
+/// The people to look up, as long as that takes less time than a listing.
 struct SoughtPeople {
     people: Vec<Sought>,
     lookups: u64,
@@ -313,23 +387,28 @@ struct SoughtPeople {
 
 impl SoughtPeople {
     fn in_pool(pool: &UserPoolType) -> Self {
-        let users = u64::try_from(pool.estimated_number_of_users()).unwrap_or_default();
         Self {
             people: Vec::new(),
             lookups: 0,
-            pages: users.div_ceil(USERS_PER_PAGE),
+            pages: pages_of(pool),
         }
+    }
+
+    /// Whether a listing takes no longer.
+    fn are_too_many(&self) -> bool {
+        self.lookups * u64::from(READ_CALLS_PER_SECOND)
+            >= self.pages * u64::from(LOOKUPS_PER_SECOND)
     }
 }
 
-/// Adds somebody to look up. When a listing takes no more calls, nobody is looked up any more.
+/// Adds somebody to look up. When a listing takes no longer, nobody is looked up any more.
 fn add_sought(sought: &mut Option<SoughtPeople>, person: impl FnOnce() -> Option<Sought>) {
     if let Some(all) = sought
         && let Some(person) = person()
     {
         all.lookups += person.lookups().count() as u64;
         all.people.push(person);
-        if all.lookups >= all.pages {
+        if all.are_too_many() {
             *sought = None;
         }
     }

@@ -17,19 +17,21 @@ use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
 
-/// If a look at the pool that a run began with reaches the deadline after more than this time, every other invocation is too short as well.
-const LONG_LISTING: Duration = Duration::from_secs(60);
+/// If a look at the pool reaches the deadline after more than this time, and had a run to itself, every other invocation is too short as
+/// well.
+const LONG_LOOK: Duration = Duration::from_secs(60);
 
 /// Looks at the target pool: looks up the people of the snapshot where that is quicker and enough, or else lists the pool. `jobs` are the
-/// import jobs of this restore.
+/// import jobs of this restore. `has_run_to_itself` says that nothing has used up the time of this run that a later run need not repeat.
 ///
 /// # Errors
 ///
-/// That is not possible before the deadline. If no import job came before it and used up the time, no later invocation could do it either.
+/// That is not possible before the deadline. [`RestoreError::TooLarge`] if no later invocation could do it either.
 pub(super) async fn read_target_pool(
     prepared: &Prepared<'_>,
     results: &JobResults,
     jobs: &[ImportJob],
+    has_run_to_itself: bool,
 ) -> Result<TargetPool, RestoreError> {
     let begun = Instant::now();
     let target = async {
@@ -49,7 +51,7 @@ pub(super) async fn read_target_pool(
     };
     match target.await {
         Err(RestoreError::Pool(PoolError::OutOfTime(pool)))
-            if jobs.is_empty() && begun.elapsed() > LONG_LISTING =>
+            if has_run_to_itself && begun.elapsed() > LONG_LOOK =>
         {
             Err(RestoreError::TooLarge(pool))
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harness::operator;
 use local_regions::cognito::SeedUser;
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::{ORIGIN_SUB, RESTORE, World};
+use local_regions::world::{BACKUP_WORKER, ORIGIN_SUB, RESTORE, World};
 use serde_json::json;
 
 use super::{
@@ -84,6 +84,41 @@ async fn the_calls_of_a_restore_into_a_large_pool_grow_with_the_newcomers_alone(
         assert!(calls.clone().count() <= most, "{}", calls.count());
         assert!(!is_listed(&world));
     }
+}
+
+#[tokio::test]
+async fn of_a_snapshot_of_a_large_pool_only_the_newcomers_are_looked_up() {
+    const REPLICAS: u32 = 2_500;
+    let world = world().await;
+    world.osaka.cognito().knobs().set_quotas(false);
+    let lambda = world.osaka.lambda();
+    lambda.set_env(BACKUP_WORKER, "LIST_USERS_RPS", "200");
+    let knobs = world.tokyo.cognito().knobs();
+    knobs.set_estimated_users(LARGE_POOL);
+    for number in 0..REPLICAS {
+        in_osaka(&world, person(number));
+    }
+    // A replica that the files leave out, and newcomers with and without a row.
+    let disabled = |number| SeedUser {
+        enabled: false,
+        ..person(number)
+    };
+    in_osaka(&world, disabled(REPLICAS));
+    newcomer(&world, REPLICAS + 1, person(REPLICAS + 1)).await;
+    newcomer(&world, REPLICAS + 2, disabled(REPLICAS + 2)).await;
+    snapshot(&world).await.unwrap();
+    world.clear_calls();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["imported"], 1);
+    assert_eq!(answer["counts"]["created"], 1);
+    assert!(!is_listed(&world));
+    let calls = world.calls();
+    let lookups = calls.iter().filter(|call| call.operation == "AdminGetUser");
+    assert!(lookups.clone().count() < 20, "{}", lookups.count());
+    assert!(records(&world, "journal/sign-up/").is_empty());
 }
 
 #[tokio::test]

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness::operator;
+use jiff::{SignedDuration, Timestamp};
 use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::RESTORE;
-use serde_json::json;
+use local_regions::world::{BACKUP_WORKER, RESTORE, World};
+use serde_json::{Value, json};
 
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, replicated, report, restore, with,
     world,
 };
-use crate::support::{email, files, invoke, object, snapshot, sub};
+use crate::support::{email, files, invoke, object, put_object, snapshot, sub};
 
 #[tokio::test]
 async fn newcomers_are_restored_and_their_records_are_archived() {
@@ -231,6 +232,161 @@ async fn a_restore_takes_a_snapshot_of_the_newcomers_first_if_people_have_signed
     let latest = object(&world, "latest-newcomers.json").unwrap();
     assert_ne!(latest["snapshot"], taken["snapshot"]);
     assert_eq!(report(&world, &answer)["snapshot"], latest["snapshot"]);
+}
+
+/// Takes a snapshot of the newcomers.
+async fn newcomers_snapshot(world: &World) -> Value {
+    let wanted = json!({"action": "snapshot", "scope": "newcomers"});
+    let taken = invoke(&world.osaka, BACKUP_WORKER, &wanted).await;
+    taken.unwrap()
+}
+
+/// Makes it look as if the newcomers of a snapshot had been looked up two hours ago.
+async fn grow_old(world: &World, taken: &Value) {
+    let key = taken["manifest"].as_str().unwrap();
+    let mut manifest = object(world, key).unwrap();
+    manifest["as_of"] = json!(Timestamp::now() - SignedDuration::from_hours(2));
+    put_object(world, key, manifest.to_string()).await;
+}
+
+/// How often somebody was looked up in the secondary pool.
+fn lookups_in_osaka(world: &World) -> usize {
+    let calls = world.calls().into_iter();
+    let in_osaka = calls.filter(|call| call.region == world.osaka.name());
+    in_osaka
+        .filter(|call| call.operation == "AdminGetUser")
+        .count()
+}
+
+#[tokio::test]
+async fn newcomers_who_were_looked_up_long_before_the_restore_are_looked_up_again() {
+    let world = world().await;
+    for number in 1..=2 {
+        newcomer(&world, number, person(number)).await;
+    }
+    let taken = newcomers_snapshot(&world).await;
+    grow_old(&world, &taken).await;
+    // Somebody was disabled since.
+    let client = world.osaka.cognito_client();
+    let disable = client.admin_disable_user().username(email(2));
+    let disable = disable.user_pool_id(&world.secondary.id);
+    disable.send().await.unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert!(at_home(&world, 1).unwrap().enabled);
+    assert!(!at_home(&world, 2).unwrap().enabled);
+    assert_ne!(report(&world, &answer)["snapshot"], taken["snapshot"]);
+}
+
+#[tokio::test]
+async fn somebody_who_has_left_after_signing_up_keeps_no_restore_from_being_complete() {
+    let world = world().await;
+    for number in 1..=2 {
+        newcomer(&world, number, person(number)).await;
+    }
+    let client = world.osaka.cognito_client();
+    let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
+    delete.username(email(1)).send().await.unwrap();
+    newcomers_snapshot(&world).await;
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["imported"], 1);
+    assert_eq!(
+        away(&report(&world, &answer)),
+        BTreeMap::from([(sub(1), "deleted-in-secondary".to_owned())])
+    );
+    assert!(at_home(&world, 1).is_none());
+}
+
+#[tokio::test]
+async fn newcomers_whose_pool_does_not_answer_are_restored_as_they_were() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    let taken = newcomers_snapshot(&world).await;
+    grow_old(&world, &taken).await;
+    let away = Fault::of(Service::Cognito, Kind::Refuse);
+    world.osaka.faults().add(away);
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(report(&world, &answer)["snapshot"], taken["snapshot"]);
+    assert!(at_home(&world, 1).is_some());
+}
+
+#[tokio::test]
+async fn a_restore_adds_who_has_signed_up_since_to_a_fresh_snapshot_of_the_newcomers() {
+    let world = world().await;
+    for number in 0..20 {
+        newcomer(&world, number, person(number)).await;
+    }
+    newcomers_snapshot(&world).await;
+    newcomer(&world, 20, person(20)).await;
+    world.clear_calls();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["counts"]["imported"], 21, "{answer}");
+    assert_eq!(lookups_in_osaka(&world), 1, "the new one");
+}
+
+#[tokio::test]
+async fn somebody_who_stays_newer_than_every_snapshot_is_reported_and_keeps_nobody_from_coming_home()
+ {
+    let world = world().await;
+    for number in 0..10 {
+        newcomer(&world, number, person(number)).await;
+    }
+    // They have a record, and their pool says that they have not confirmed.
+    let unconfirmed = SeedUser {
+        status: UserStatus::Unconfirmed,
+        ..person(10)
+    };
+    newcomer(&world, 10, unconfirmed).await;
+    snapshot(&world).await.unwrap();
+    world.clear_calls();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "incomplete");
+    assert_eq!(answer["counts"]["imported"], 10);
+    assert_eq!(
+        away(&report(&world, &answer)),
+        BTreeMap::from([(email(10), "newer-than-snapshot".to_owned())])
+    );
+    let lookups = lookups_in_osaka(&world);
+    assert!(lookups <= 15, "everybody once, and one again: {lookups}");
+}
+
+#[tokio::test]
+async fn a_restore_into_the_same_pool_takes_no_snapshot_that_would_lack_who_was_deleted() {
+    let world = world().await;
+    for number in 1..=2 {
+        newcomer(&world, number, person(number)).await;
+    }
+    let taken = newcomers_snapshot(&world).await;
+    grow_old(&world, &taken).await;
+    let client = world.osaka.cognito_client();
+    let delete = client.admin_delete_user().user_pool_id(&world.secondary.id);
+    delete.username(email(1)).send().await.unwrap();
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(RESTORE, "USER_POOL_ID", &world.secondary.id);
+    lambda.set_env(RESTORE, "SAME_POOL", "true");
+
+    let old = restore(&world, json!({"dry_run": true})).await;
+    newcomer(&world, 3, person(3)).await;
+    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap_err();
+    let answer = restore(&world, json!({"allow_stale": true})).await;
+
+    assert_eq!(report(&world, &old)["snapshot"], taken["snapshot"]);
+    assert!(refused.contains("take a snapshot first"), "{refused}");
+    assert_eq!(report(&world, &answer)["snapshot"], taken["snapshot"]);
+    let back = world.osaka.cognito().user(&world.secondary.id, &email(1));
+    assert!(back.is_some());
 }
 
 #[tokio::test]
