@@ -94,7 +94,8 @@ pub async fn export_pool(
     let exported = tokio::time::timeout_at(task.deadline.into(), async {
         match scope {
             Scope::Pool => export.list_and_write_users(unfinished).await,
-            Scope::Newcomers => export.look_up_and_write_newcomers(unfinished).await,
+            // Boxed, so that a snapshot of the pool does not need the stack of both.
+            Scope::Newcomers => Box::pin(export.look_up_and_write_newcomers(unfinished)).await,
         }
     });
     let exported = match exported.await {

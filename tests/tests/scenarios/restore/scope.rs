@@ -377,9 +377,13 @@ async fn a_restore_into_the_same_pool_takes_no_snapshot_that_would_lack_who_was_
     lambda.set_env(RESTORE, "USER_POOL_ID", &world.secondary.id);
     lambda.set_env(RESTORE, "SAME_POOL", "true");
 
-    let answer = restore(&world, json!({})).await;
+    let old = restore(&world, json!({"dry_run": true})).await;
+    newcomer(&world, 3, person(3)).await;
+    let refused = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap_err();
+    let answer = restore(&world, json!({"allow_stale": true})).await;
 
-    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(report(&world, &old)["snapshot"], taken["snapshot"]);
+    assert!(refused.contains("take a snapshot first"), "{refused}");
     assert_eq!(report(&world, &answer)["snapshot"], taken["snapshot"]);
     let back = world.osaka.cognito().user(&world.secondary.id, &email(1));
     assert!(back.is_some());
