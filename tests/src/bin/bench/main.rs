@@ -148,7 +148,7 @@ async fn main() -> anyhow::Result<()> {
                 for &(users, newcomers) in scale.newcomers {
                     newcomers::snapshot(report, work, users, newcomers).await?;
                 }
-                newcomers::home(report, work, scale.restored, 1000).await?;
+                newcomers::home(report, work).await?;
             }
             Part::Fill => reconcile::fill(report, work, scale.restored).await?,
             Part::Simulation => {

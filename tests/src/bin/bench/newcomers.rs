@@ -153,13 +153,10 @@ pub async fn snapshot(
     Ok(())
 }
 
-/// Brings newcomers home into a pool of this size in the local regions, with their quotas: a snapshot and a restore.
-pub async fn home(
-    report: &mut Report,
-    folder: &Path,
-    users: u64,
-    newcomers: u64,
-) -> anyhow::Result<()> {
+/// Brings a thousand newcomers home into a pool of a hundred thousand users in the local regions, with their quotas: a snapshot and a
+/// restore. In a much smaller pool, a restore would rather list.
+pub async fn home(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
+    let (users, newcomers) = (100_000, 1000);
     let world = World::start(WorldOptions {
         folder: Some(folder.join("newcomers")),
         functions: false,
