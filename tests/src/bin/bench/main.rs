@@ -57,8 +57,10 @@ enum Part {
     Restore,
     /// Reconcile of pools and twins that agree, at full speed
     Reconcile,
-    /// Newcomers of a pool of 100,000 and of one of forty million, until they are home
+    /// Newcomers of a pool of 100,000 and of one of forty million, until their snapshot
     Newcomers,
+    /// Newcomers of the local regions, until they are home
+    Home,
     /// `twinpool reconcile` of 100,000 people and an empty twin, in the local regions
     Fill,
     /// Snapshots of pools up to forty million users in many invocations; half an hour more
@@ -66,7 +68,7 @@ enum Part {
 }
 
 impl Part {
-    const USUAL: [Self; 9] = [
+    const USUAL: [Self; 10] = [
         Self::Sizes,
         Self::Starts,
         Self::Triggers,
@@ -76,6 +78,7 @@ impl Part {
         Self::Restore,
         Self::Reconcile,
         Self::Newcomers,
+        Self::Home,
     ];
 }
 
@@ -99,8 +102,8 @@ const WHOLE: Scale = Scale {
     restored: 100_000,
     simulated: &[100_000, 1_000_000, 10_000_000, 40_000_000],
     newcomers: &[
-        (100_000, 1000),
         (40_000_000, 1000),
+        (100_000, 1000),
         (100_000, 10_000),
         (40_000_000, 10_000),
     ],
@@ -148,8 +151,8 @@ async fn main() -> anyhow::Result<()> {
                 for &(users, newcomers) in scale.newcomers {
                     newcomers::snapshot(report, work, users, newcomers).await?;
                 }
-                newcomers::home(report, work).await?;
             }
+            Part::Home => newcomers::home(report, work).await?,
             Part::Fill => reconcile::fill(report, work, scale.restored).await?,
             Part::Simulation => {
                 for &users in scale.simulated {

@@ -1,8 +1,8 @@
 //! Newcomers: the time from the last sign-up in the secondary pool to the snapshot of the newcomers that has everyone, and the calls until
 //! everyone is home, which must not depend on the size of the pool.
 //!
-//! In [`snapshot`], time runs ten times faster: the sign-ups of ten minutes take one, the tick and the minimum interval are six seconds
-//! long, and the rate of lookups is ten times the default. What the function itself needs is not accelerated, so that the times are rather
+//! In [`snapshot`], time runs four times faster: the sign-ups of ten minutes take two and a half, the tick and the minimum interval are 15
+//! seconds long, and the rate of lookups is four times the default. What the function itself needs is not accelerated, so that the times are rather
 //! too long. [`home`] is not accelerated.
 
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::stage::{Stage, binary, confirmation, text};
 use crate::way_back::{complete, seed};
 
 /// The factor by which time is accelerated.
-const SPEED: u32 = 10;
+const SPEED: u32 = 4;
 
 /// The time in which all newcomers sign up.
 const SIGN_UPS: Duration = Duration::from_secs(600);

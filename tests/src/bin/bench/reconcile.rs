@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use local_regions::faults::Service;
 use local_regions::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
-use local_regions::world::{IMPORT_LOGS_ROLE, SNAPSHOTS, World, WorldOptions};
+use local_regions::world::{
+    BACKUP_TRIGGER, IMPORT_LOGS_ROLE, REPLICATE_TRIGGER, SNAPSHOTS, World, WorldOptions,
+};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -40,6 +42,13 @@ pub async fn fill(report: &mut Report, folder: &Path, users: u64) -> anyhow::Res
             .tokyo
             .cognito()
             .put_user(&world.primary.id, seed(number));
+    }
+    // Without the triggers, reconcile writes nothing. Here, nobody signs up, so that they need not run.
+    for (region, pool, function) in [
+        (&world.tokyo, &world.primary.id, REPLICATE_TRIGGER),
+        (&world.osaka, &world.secondary.id, BACKUP_TRIGGER),
+    ] {
+        region.cognito().set_post_confirmation(pool, function);
     }
     let confirmed = (0..users).filter(|&number| people::status(number) == "CONFIRMED");
     let confirmed = confirmed.count() as u64;
