@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write;
+use std::fs::File;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,11 +30,19 @@ use crate::people::{self, DIGITS, HEADER};
 pub const POOL: &str = "ap-northeast-3_Bench0001";
 /// The id of its twin, in which every user of the generated pool has a replica.
 pub const TWIN: &str = "ap-northeast-3_Bench0002";
+/// The group in which everybody is, if the pool has groups.
+const GROUP: &str = "members";
 /// The name of the bucket; every other name works as well.
 pub const BUCKET: &str = "twinpool-bench";
 
-/// Objects up to this size are stored, so that leases and pointers can be read again.
+/// Other objects than `.json` are stored up to this size.
 const KEPT: usize = 64 * 1024;
+
+/// A file without a name, for what must be read again: forty million rows do not fit into memory.
+static DISK: LazyLock<File> = LazyLock::new(|| tempfile::tempfile().expect("a temporary file"));
+
+/// The end of what is in this file.
+static DISK_END: AtomicU64 = AtomicU64::new(0);
 
 /// The behaviour of an endpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +53,8 @@ pub struct Behaviour {
     pub latency: Duration,
     /// The quota of ListUsers calls a second; `None` means no quota.
     pub quota: Option<u32>,
+    /// Whether the pool has groups, and everybody is in one of them.
+    pub groups: bool,
 }
 
 /// An endpoint that runs until the Tokio runtime ends.
@@ -103,6 +116,7 @@ impl Seen {
 
 struct Object {
     etag: String,
+    modified: jiff::Timestamp,
     content: Content,
 }
 
@@ -114,21 +128,35 @@ enum Content {
         people: u64,
         bytes: usize,
     },
+    /// From this offset of the file on.
+    OnDisk {
+        from: u64,
+        bytes: usize,
+    },
     Counted,
 }
 
 impl Content {
     fn of(key: &str, body: Bytes) -> Self {
-        // What reconcile has listed is read again; only lines of users can be generated.
-        if key.starts_with("parts/") && body.first() != Some(&b'{') {
-            return Self::Kept(body);
+        // Lines of users are generated again. Everything else that a later invocation reads waits in a file.
+        if key.starts_with("parts/") {
+            let part = (body.first() == Some(&b'{')).then(|| Self::part(&body));
+            return part.flatten().unwrap_or_else(|| Self::on_disk(&body));
         }
-        if key.contains("/parts/") {
-            return Self::part(&body).unwrap_or(Self::Counted);
+        // Leases, pointers and the progress are read again, whatever their size.
+        match key.ends_with(".json") || body.len() <= KEPT {
+            true => Self::Kept(body),
+            false => Self::Counted,
         }
-        match body.len() {
-            ..=KEPT => Self::Kept(body),
-            _ => Self::Counted,
+    }
+
+    fn on_disk(body: &Bytes) -> Self {
+        let bytes = body.len();
+        let from = DISK_END.fetch_add(bytes as u64, Ordering::Relaxed);
+        match DISK.write_all_at(body, from) {
+            Ok(()) => Self::OnDisk { from, bytes },
+            // The function then finds that it is missing.
+            Err(_) => Self::Counted,
         }
     }
 
@@ -160,6 +188,11 @@ impl Content {
                 }
                 (body.len() == bytes).then(|| body.into())
             }
+            Self::OnDisk { from, bytes } => {
+                let mut body = vec![0; bytes];
+                DISK.read_exact_at(&mut body, from).ok()?;
+                Some(body.into())
+            }
             Self::Counted => None,
         }
     }
@@ -186,6 +219,17 @@ impl Endpoint {
     /// Returns the statistics and resets them.
     pub fn take_seen(&self) -> Seen {
         std::mem::take(&mut self.state().seen)
+    }
+
+    /// Puts an object into the bucket.
+    pub fn put_object(&self, key: &str, body: &Value) {
+        self.put(key, Content::Kept(body.to_string().into()));
+    }
+
+    /// An object of the bucket as JSON.
+    pub fn json(&self, key: &str) -> Option<Value> {
+        let body = self.state().objects.get(key)?.content.body()?;
+        serde_json::from_slice(&body).ok()
     }
 
     /// The number of objects.
@@ -248,10 +292,24 @@ impl Endpoint {
             "AdminSetUserPassword" => self.count("AdminSetUserPassword"),
             "ListUserPoolClients" => self.count("ListUserPoolClients"),
             "ListGroups" => self.count("ListGroups"),
+            "AdminGetUser" => self.count("AdminGetUser"),
+            "AdminListGroupsForUser" => self.count("AdminListGroupsForUser"),
             _ => return refusal("InvalidAction"),
         }
         answer(match operation {
-            "DescribeUserPool" => pool().to_string(),
+            "DescribeUserPool" => {
+                let mut pool = pool();
+                pool["UserPool"]["EstimatedNumberOfUsers"] = self.behaviour.users.into();
+                pool.to_string()
+            }
+            "AdminGetUser" => match user(body) {
+                Some(user) => user.to_string(),
+                None => return refusal("UserNotFoundException"),
+            },
+            "AdminListGroupsForUser" => json!({"Groups": [{"GroupName": GROUP}]}).to_string(),
+            "ListGroups" if self.behaviour.groups => {
+                json!({"Groups": [{"GroupName": GROUP}]}).to_string()
+            }
             "GetCSVHeader" => json!({"UserPoolId": POOL, "CSVHeader": HEADER}).to_string(),
             "AdminCreateUser" => json!({"User": {"Username": people::sub(0)}}).to_string(),
             "ListUserPoolClients" => json!({"UserPoolClients": []}).to_string(),
@@ -403,6 +461,7 @@ impl Endpoint {
         let etag = format!("\"{:032x}\"", state.etags);
         let object = Object {
             etag: etag.clone(),
+            modified: jiff::Timestamp::now(),
             content,
         };
         state.objects.insert(key.to_owned(), object);
@@ -417,17 +476,15 @@ impl Endpoint {
         let prefix = prefix.unwrap_or_default().replace("%2F", "/");
         let mut text = String::new();
         let mut keys = 0;
-        for key in self
-            .state()
-            .objects
-            .keys()
-            .filter(|key| key.starts_with(&prefix))
-        {
+        let state = self.state();
+        let objects = state.objects.range(prefix.clone()..);
+        for (key, object) in objects.take_while(|(key, _)| key.starts_with(&prefix)) {
             keys += 1;
+            let modified = object.modified.strftime("%Y-%m-%dT%H:%M:%S.000Z");
             // Writing to a String cannot fail.
             let _ = write!(
                 text,
-                "<Contents><Key>{key}</Key><LastModified>2026-11-20T00:00:00.000Z</LastModified></Contents>"
+                "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified></Contents>"
             );
         }
         format!(
@@ -475,6 +532,21 @@ fn page(users: u64, (from, step): (u64, u64), limit: u64, of_twin: bool) -> Stri
     }
     text.push('}');
     text
+}
+
+/// The response of AdminGetUser: everybody is there whose number can be read from the username.
+fn user(body: &[u8]) -> Option<Value> {
+    let asked: Value = serde_json::from_slice(body).ok()?;
+    let username = asked["Username"].as_str()?;
+    let number = people::number(username)?;
+    let attributes = people::attributes(number).into_iter();
+    let attributes = attributes.chain([("sub", username.to_owned())]);
+    let attributes = attributes.map(|(name, value)| json!({"Name": name, "Value": value}));
+    Some(json!({
+        "Username": username, "Enabled": true, "UserStatus": people::status(number),
+        "UserCreateDate": 1.763596800123E9, "UserLastModifiedDate": 1.763596800123E9,
+        "UserAttributes": attributes.collect::<Vec<_>>(),
+    }))
 }
 
 /// The response of DescribeUserPool.

@@ -38,6 +38,7 @@ impl Pool {
             users,
             latency: Duration::from_millis(if slow { 100 } else { 0 }),
             quota: slow.then_some(QUOTA),
+            ..Behaviour::default()
         }
     }
 

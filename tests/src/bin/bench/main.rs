@@ -4,12 +4,14 @@
 //! - [`exports`]: snapshots of large pools, compared with a plain export in Python; [`plot`] draws them
 //! - [`way_back`]: validate and restore
 //! - [`reconcile`]: a pool and a twin that agrees with it
+//! - [`newcomers`]: from sign-ups in the secondary pool to a snapshot of the newcomers, and to everyone being home
 //! - [`simulation`]: pools that need many invocations
 //! - [`endpoint`], [`people`]: a pool whose users are generated when they are listed
 //! - [`stage`], [`process`], [`report`]: measuring and reporting
 
 mod endpoint;
 mod exports;
+mod newcomers;
 mod people;
 mod plot;
 mod process;
@@ -55,12 +57,18 @@ enum Part {
     Restore,
     /// Reconcile of pools and twins that agree, at full speed
     Reconcile,
+    /// Newcomers of a pool of 100,000 and of one of forty million, until their snapshot
+    Newcomers,
+    /// Newcomers of the local regions, until they are home
+    Home,
+    /// `twinpool reconcile` of 100,000 people and an empty twin, in the local regions
+    Fill,
     /// Snapshots of pools up to forty million users in many invocations; half an hour more
     Simulation,
 }
 
 impl Part {
-    const USUAL: [Self; 8] = [
+    const USUAL: [Self; 10] = [
         Self::Sizes,
         Self::Starts,
         Self::Triggers,
@@ -69,6 +77,8 @@ impl Part {
         Self::Validate,
         Self::Restore,
         Self::Reconcile,
+        Self::Newcomers,
+        Self::Home,
     ];
 }
 
@@ -80,6 +90,8 @@ struct Scale {
     rows: u64,
     restored: u64,
     simulated: &'static [u64],
+    /// Users of the pool, and how many of them are newcomers.
+    newcomers: &'static [(u64, u64)],
 }
 
 const WHOLE: Scale = Scale {
@@ -89,6 +101,12 @@ const WHOLE: Scale = Scale {
     rows: 1_000_000,
     restored: 100_000,
     simulated: &[100_000, 1_000_000, 10_000_000, 40_000_000],
+    newcomers: &[
+        (40_000_000, 1000),
+        (100_000, 1000),
+        (100_000, 10_000),
+        (40_000_000, 10_000),
+    ],
 };
 
 const QUICK: Scale = Scale {
@@ -98,6 +116,7 @@ const QUICK: Scale = Scale {
     rows: 10_000,
     restored: 1000,
     simulated: &[100_000],
+    newcomers: &[(100_000, 100), (40_000_000, 100)],
 };
 
 #[tokio::main]
@@ -128,6 +147,13 @@ async fn main() -> anyhow::Result<()> {
             Part::Validate => way_back::validate(report, work, scale.rows).await?,
             Part::Restore => way_back::restore(report, work, scale.restored).await?,
             Part::Reconcile => reconcile::agreeing(report, work, &scale.sizes[1..]).await?,
+            Part::Newcomers => {
+                for &(users, newcomers) in scale.newcomers {
+                    newcomers::snapshot(report, work, users, newcomers).await?;
+                }
+            }
+            Part::Home => newcomers::home(report, work).await?,
+            Part::Fill => reconcile::fill(report, work, scale.restored).await?,
             Part::Simulation => {
                 for &users in scale.simulated {
                     simulation::run(report, work, users).await?;

@@ -1,22 +1,105 @@
 //! Reconcile of a pool and a twin that agrees with it: its memory, its CPU seconds beside those of an export, and its calls.
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use local_regions::faults::Service;
+use local_regions::region::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use local_regions::world::{
+    BACKUP_TRIGGER, IMPORT_LOGS_ROLE, REPLICATE_TRIGGER, SNAPSHOTS, World, WorldOptions,
+};
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::endpoint::{Behaviour, POOL, TWIN};
 use crate::exports::{FAST, MIB, Pool, by_backup_fn, thousands};
-use crate::process::Usage;
+use crate::people;
+use crate::process::{self, Usage};
 use crate::report::{Report, Target};
 use crate::stage::{Stage, binary, text};
+use crate::way_back::seed;
 
 /// What a run may call beside the two listings: settings, clients and groups of both pools.
 const CALLS_OF_SETTINGS: [&str; 3] = ["DescribeUserPool", "ListUserPoolClients", "ListGroups"];
 
 /// botocore ListUsers: the maximum number of users on a page.
 const PAGE: u64 = 60;
+
+/// Runs `twinpool reconcile` twice in the local regions, with a primary pool of this size and an empty secondary pool: the first run makes
+/// the secondary pool whole with a snapshot and import jobs, and the second one has nothing to write.
+pub async fn fill(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
+    let world = World::start(WorldOptions {
+        folder: Some(folder.join("fill")),
+        functions: false,
+        ..WorldOptions::default()
+    })
+    .await?;
+    for number in 0..users {
+        world
+            .tokyo
+            .cognito()
+            .put_user(&world.primary.id, seed(number));
+    }
+    // Without the triggers, reconcile writes nothing. Here, nobody signs up, so that they need not run.
+    for (region, pool, function) in [
+        (&world.tokyo, &world.primary.id, REPLICATE_TRIGGER),
+        (&world.osaka, &world.secondary.id, BACKUP_TRIGGER),
+    ] {
+        region.cognito().set_post_confirmation(pool, function);
+    }
+    let confirmed = (0..users).filter(|&number| people::status(number) == "CONFIRMED");
+    let confirmed = confirmed.count() as u64;
+    for (run, created) in [("first", confirmed), ("second", 0)] {
+        world.clear_calls();
+        let mut command = Command::new(binary("twinpool")?);
+        command
+            .env_clear()
+            .env("AWS_ENDPOINT_URL", world.osaka.endpoint())
+            .env("AWS_REGION", world.osaka.name())
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+            .env("TWINPOOL_PRIMARY", &world.primary.id)
+            .env("TWINPOOL_SECONDARY", &world.secondary.id)
+            .env("TWINPOOL_BUCKET", SNAPSHOTS)
+            .args(["reconcile", "--logs-role", IMPORT_LOGS_ROLE])
+            .args(["--output", "json"])
+            .stdout(Stdio::null());
+        let begun = Instant::now();
+        let usage = process::run(&mut command).await?;
+        let took = begun.elapsed();
+        let there = world.osaka.cognito().users(&world.secondary.id).len() as u64;
+        ensure!(there == confirmed, "{there} people, {confirmed} expected");
+        let mut calls = BTreeMap::<_, u64>::new();
+        for call in world.calls() {
+            if call.service == Service::Cognito {
+                *calls.entry(call.operation).or_default() += 1;
+            }
+        }
+        let writes = calls.iter().filter(|(call, _)| is_write(call));
+        let writes: u64 = writes.map(|(_, calls)| calls).sum();
+        ensure!(created > 0 || writes == 0, "{calls:?}");
+        let what = format!("{run} reconcile of {} and an empty twin", thousands(users));
+        report.line(format!("{what}: time"), took.as_secs_f64(), "s", None);
+        report.line(format!("{what}: CPU"), usage.cpu_s, "s", None);
+        let peak = usage.peak_bytes as f64 / MIB;
+        report.line(format!("{what}: peak memory"), peak, "MiB", None);
+        let all: u64 = calls.values().sum();
+        report.line(format!("{what}: calls to Cognito"), all as f64, "", None);
+        report.line(format!("{what}: of these, writes"), writes as f64, "", None);
+        report.raw(what, json!(calls));
+    }
+    Ok(())
+}
+
+/// Whether an operation changes a pool.
+fn is_write(operation: &str) -> bool {
+    !["List", "Get", "Describe", "AdminGet", "AdminList"]
+        .iter()
+        .any(|prefix| operation.starts_with(prefix))
+}
 
 /// Reconciles pools of these sizes with twins that agree, at full speed.
 pub async fn agreeing(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyhow::Result<()> {

@@ -67,18 +67,10 @@ pub async fn restore(report: &mut Report, folder: &Path, users: u64) -> anyhow::
     })
     .await?;
     for number in 0..users {
-        let attributes = people::attributes(number);
-        let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-        let user = SeedUser {
-            sub: Some(people::sub(number)),
-            status: match people::status(number) {
-                "UNCONFIRMED" => UserStatus::Unconfirmed,
-                _ => UserStatus::Confirmed,
-            },
-            attributes: BTreeMap::from(attributes),
-            ..SeedUser::default()
-        };
-        world.osaka.cognito().put_user(&world.secondary.id, user);
+        world
+            .osaka
+            .cognito()
+            .put_user(&world.secondary.id, seed(number));
     }
     let function = |name: &str, program: &str, variables: &[(&str, &str)]| {
         anyhow::Ok(Function {
@@ -124,8 +116,23 @@ pub async fn restore(report: &mut Report, folder: &Path, users: u64) -> anyhow::
     Ok(())
 }
 
+/// The user with this number, for the local regions.
+pub fn seed(number: u64) -> SeedUser {
+    let attributes = people::attributes(number);
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+    SeedUser {
+        sub: Some(people::sub(number)),
+        status: match people::status(number) {
+            "UNCONFIRMED" => UserStatus::Unconfirmed,
+            _ => UserStatus::Confirmed,
+        },
+        attributes: BTreeMap::from(attributes),
+        ..SeedUser::default()
+    }
+}
+
 /// Invokes a function until it is finished.
-async fn complete(lambda: &Lambda, name: &str, payload: &Value) -> anyhow::Result<Value> {
+pub async fn complete(lambda: &Lambda, name: &str, payload: &Value) -> anyhow::Result<Value> {
     loop {
         let answer = lambda
             .invoke(name, Bytes::from(payload.to_string()))
