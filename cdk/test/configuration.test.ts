@@ -90,11 +90,11 @@ for (const { what, from, to, says, at } of [
     says: /primary\.userPoolId is ""\. Give the id of a pool in ap-northeast-1/,
   },
   {
-    what: 'a new pool with an id',
+    what: 'a new pool with an id of another region',
     from: "userPoolId: ''",
-    to: "userPoolId: 'ap-northeast-1_AbCdEf123'",
+    to: "userPoolId: 'us-east-1_AbCdEf123'",
     at: line('userPoolId:'),
-    says: /primary\.userPoolId is "ap-northeast-1_AbCdEf123"\. The pool is new: leave it empty/,
+    says: /primary\.userPoolId is "us-east-1_AbCdEf123"\. Leave it empty \(''\): make deploy writes the id/,
   },
   {
     what: 'the fence property for a new pool',

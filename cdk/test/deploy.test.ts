@@ -113,6 +113,7 @@ test('with an existing twin, its id is kept, and the bucket and the key of the s
 
   assert.equal(status, 0, stderr);
   const written = existing
+    .replace("userPoolId: ''", "userPoolId: 'ap-northeast-1_Made'")
     .replace("snapshotBucket: ''", `snapshotBucket: '${OUTPUTS.SnapshotBucketName}'`)
     .replace("snapshotKeyId: ''", `snapshotKeyId: '${OUTPUTS.SnapshotKeyId}'`);
   assert.equal(readFileSync(configuration, 'utf8'), written);
@@ -197,6 +198,7 @@ test('a deployment of the pools of the configuration is deployed again, and so i
     const { configuration, deploy, log } = workspace(deployed);
     const same = readFileSync(configuration, 'utf8')
       .replace(/(ap-northeast-3',\s+pool: 'new',\s+userPoolId: ')/, `$1${OUTPUTS.UserPoolId}`)
+      .replace("userPoolId: ''", "userPoolId: 'ap-northeast-1_Made'")
       .replace("snapshotBucket: '", `snapshotBucket: '${OUTPUTS.SnapshotBucketName}`);
     writeFileSync(configuration, same);
 

@@ -534,7 +534,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         yes,
     } = args;
     let pool = pool.choose(Some(Side::Secondary), context)?;
-    if matches!(action, Action::Open | Action::NoSignUps) {
+    if action == Action::Open {
         check_can_ask(yes || dry_run)?;
     }
     let sdk = context.sdk().await?;

@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::StyledStr;
 use restore::run::RoleArn;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use shared::environment::{CustomAttribute, Environment};
@@ -122,20 +123,19 @@ impl File {
         })
     }
 
-    /// The value that stands for an environment variable.
-    fn get(&self, variable: &str) -> Option<&str> {
-        let value = match variable {
-            PRIMARY => &self.primary.pool,
-            SECONDARY => &self.secondary.pool,
-            "TWINPOOL_BUCKET" => &self.snapshots.bucket,
-            "TWINPOOL_BUCKET_REGION" => &self.snapshots.region,
-            "TWINPOOL_OUTBOX" => &self.primary.outbox,
-            "TWINPOOL_IMPORT_ROLE" => &self.primary.import_role,
-            "TWINPOOL_LOGS_ROLE" => &self.secondary.logs_role,
-            "ORIGIN_SUB_ATTRIBUTE" => &self.origin_sub,
+    /// The key that stands for an environment variable, and its value.
+    fn key(&self, variable: &str) -> Option<(&'static str, &Option<String>)> {
+        Some(match variable {
+            PRIMARY => ("primary.pool", &self.primary.pool),
+            SECONDARY => ("secondary.pool", &self.secondary.pool),
+            "TWINPOOL_BUCKET" => ("snapshots.bucket", &self.snapshots.bucket),
+            "TWINPOOL_BUCKET_REGION" => ("snapshots.region", &self.snapshots.region),
+            "TWINPOOL_OUTBOX" => ("primary.outbox", &self.primary.outbox),
+            "TWINPOOL_IMPORT_ROLE" => ("primary.import_role", &self.primary.import_role),
+            "TWINPOOL_LOGS_ROLE" => ("secondary.logs_role", &self.secondary.logs_role),
+            "ORIGIN_SUB_ATTRIBUTE" => ("origin_sub", &self.origin_sub),
             _ => return None,
-        };
-        value.as_deref()
+        })
     }
 }
 
@@ -181,7 +181,7 @@ impl Settings {
     /// The value of an environment variable, else what the file says instead.
     pub fn get(&self, variable: &str) -> Option<&str> {
         let of_environment = self.environment.optional(variable);
-        of_environment.or_else(|| self.file.get(variable))
+        of_environment.or_else(|| self.file.key(variable)?.1.as_deref())
     }
 
     /// The function that a pool should run after a confirmation, if the file says it.
@@ -195,12 +195,25 @@ impl Settings {
         trigger.as_deref()
     }
 
-    /// Gives the values of the file to every option that has an environment variable.
+    /// Gives the values of the file to every option that has an environment variable, and names the key in the help of the option.
     pub fn with_defaults(&self, command: clap::Command) -> clap::Command {
         let command = command.mut_args(|arg| {
             let variable = arg.get_env().and_then(|name| name.to_str());
-            match variable.and_then(|name| self.file.get(name)) {
-                Some(value) => arg.required(false).default_value(value.to_owned()),
+            let Some((key, value)) = variable.and_then(|name| self.file.key(name)) else {
+                return arg;
+            };
+            let with_key = |help: &StyledStr| format!("{help} [twinpool.toml: {key}]");
+            let (help, long) = (
+                arg.get_help().map(with_key),
+                arg.get_long_help().map(with_key),
+            );
+            let arg = arg.help(help.unwrap_or_default());
+            let arg = match long {
+                Some(long) => arg.long_help(long),
+                None => arg,
+            };
+            match value {
+                Some(value) => arg.required(false).default_value(value.clone()),
                 None => arg,
             }
         });

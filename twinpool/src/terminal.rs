@@ -143,7 +143,11 @@ pub async fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
         let mut line = String::new();
         let _ = sender.send(io::stdin().read_line(&mut line).map(|_| line));
     });
-    let interrupted = || Failure::Interrupted("run the same command again".to_owned());
+    let interrupted = || {
+        // What follows begins on a line of its own.
+        let _ = writeln!(anstream::stderr().lock());
+        Failure::Interrupted("run the same command again".to_owned())
+    };
     let line = tokio::select! {
         line = answer => line.map_err(|_| interrupted())??,
         _ = tokio::signal::ctrl_c() => return Err(interrupted()),

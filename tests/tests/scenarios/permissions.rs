@@ -17,6 +17,7 @@ use local_regions::world::{
 };
 use reconcile::report::RECONCILES_PREFIX;
 use serde_json::{Value, json};
+use shared::forgotten::FORGOTTEN_PREFIX;
 use shared::journal::{PASSWORD_RESETS_PREFIX, RESTORED_PREFIX, SIGN_UPS_PREFIX};
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::snapshot::layout::PARTS_PREFIX;
@@ -27,7 +28,7 @@ use crate::support::{
 };
 
 /// The prefixes in a bucket that permissions are given for; any other key is listed itself.
-const PREFIXES: [&str; 10] = [
+const PREFIXES: [&str; 11] = [
     PENDING_PREFIX,
     CONFLICTS_PREFIX,
     SIGN_UPS_PREFIX,
@@ -38,6 +39,7 @@ const PREFIXES: [&str; 10] = [
     "restores/",
     RECONCILES_PREFIX,
     WITHHELD_PREFIX,
+    FORGOTTEN_PREFIX,
 ];
 
 /// By function and call, such as `s3:PutObject`: the resources.

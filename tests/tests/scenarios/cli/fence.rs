@@ -25,7 +25,6 @@ async fn fence(world: &World, action: &str, more: &[&str]) -> Ran {
         "--yes",
         "--output",
         "json",
-        "--yes",
     ];
     twinpool(world, &[&fence[..], more].concat()).await
 }

@@ -170,6 +170,9 @@ async fn a_misspelt_key_is_named_with_its_line_and_init_writes_a_good_file() {
     let error: serde_json::Value = serde_json::from_str(&json.stderr).expect("JSON");
     assert_eq!((&error["kind"], json.code), (&"usage".into(), 2), "{error}");
     assert_eq!(help.code, 0, "{help:?}");
+    let check = run_in(&world, &folder, &["check", "--help"]).await;
+    let key = "[twinpool.toml: secondary.pool]";
+    assert!(check.stdout.contains(key), "{check:?}");
     assert_eq!((forced.code, after.code), (0, 0), "{forced:?} {after:?}");
 }
 
