@@ -3,29 +3,27 @@
 The test that runs this answers the questions that it writes to its output.
 """
 
-import json
-import os
-import urllib.request
-
-import boto3
-
-pool, client, endpoint = (os.environ[f"TOKYO_{name}"] for name in ("POOL", "CLIENT", "ENDPOINT"))
-keys = urllib.request.urlopen(f"{endpoint}/{pool}/.well-known/jwks.json").read().decode()
-os.environ["PYCOGNITO_JWKS"] = keys
-
 import base64
 import hashlib
 import hmac
+import json
+import os
 import struct
 import time
+import urllib.request
 
+import boto3
 from botocore.exceptions import ClientError
 from pycognito import Cognito
 from pycognito.aws_srp import AWSSRP
 from pycognito.exceptions import SoftwareTokenMFAChallengeException
 
+pool, client, endpoint = (os.environ[f"TOKYO_{name}"] for name in ("POOL", "CLIENT", "ENDPOINT"))
+# pycognito reads the keys from here or from the issuer, which is not on this machine.
+os.environ["PYCOGNITO_JWKS"] = urllib.request.urlopen(f"{endpoint}/{pool}/.well-known/jwks.json").read().decode()
+
 PERSON, PASSWORD = "saburo@example.jp", "Correct-Horse-1"
-cognito = boto3.client("cognito-idp", region_name="ap-northeast-1", endpoint_url=endpoint)
+cognito = boto3.client("cognito-idp")
 
 
 def code(to):
@@ -71,7 +69,7 @@ signed_in = cognito.respond_to_auth_challenge(
 assert signed_in["AuthenticationResult"]["RefreshToken"]
 
 # pycognito verifies the signature, the issuer and the audience of each token.
-person = Cognito(pool, client, username=PERSON, boto3_client_kwargs={"endpoint_url": endpoint})
+person = Cognito(pool, client, username=PERSON)
 try:
     person.authenticate(PASSWORD)
 except SoftwareTokenMFAChallengeException as asked:
