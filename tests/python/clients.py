@@ -20,7 +20,7 @@ from pycognito.exceptions import SoftwareTokenMFAChallengeException
 
 pool, client, endpoint = (os.environ[f"TOKYO_{name}"] for name in ("POOL", "CLIENT", "ENDPOINT"))
 # pycognito reads the keys from here or from the issuer, which is not on this machine.
-os.environ["PYCOGNITO_JWKS"] = urllib.request.urlopen(f"{endpoint}/{pool}/.well-known/jwks.json").read().decode()
+os.environ["COGNITO_JWKS"] = urllib.request.urlopen(f"{endpoint}/{pool}/.well-known/jwks.json").read().decode()
 
 PERSON, PASSWORD = "saburo@example.jp", "Correct-Horse-1"
 cognito = boto3.client("cognito-idp")

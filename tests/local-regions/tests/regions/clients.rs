@@ -6,7 +6,7 @@ use std::process::Stdio;
 use aws_sdk_cognitoidentityprovider::types::AuthFlowType;
 use bytes::Bytes;
 use local_regions::cognito::{PoolSettings, SeedUser, UserStatus};
-use local_regions::region::{Loss, Region};
+use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
 use local_regions::world::{BACKUP_WORKER, RESTORE, World, WorldOptions};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -144,16 +144,15 @@ async fn pycognito_proves_a_password_and_verifies_tokens() {
     };
     let world = super::world().await;
     let mut script = Command::new(python);
-    script
-        .arg(Path::new(TESTS).join("python/clients.py"))
-        .envs([
-            ("AWS_ACCESS_KEY_ID", local_regions::region::ACCESS_KEY_ID),
-            (
-                "AWS_SECRET_ACCESS_KEY",
-                local_regions::region::SECRET_ACCESS_KEY,
-            ),
-        ]);
-    play(&super::world().await, script).await;
+    script.arg(Path::new(TESTS).join("python/clients.py"));
+    script.envs([
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+        ("AWS_DEFAULT_REGION", world.tokyo.name()),
+        ("AWS_ENDPOINT_URL", world.tokyo.endpoint()),
+    ]);
+
+    play(&world, script).await;
 }
 
 #[tokio::test]
