@@ -7,7 +7,7 @@ use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 
 use crate::decision::{NewcomerState, is_in_scope};
 use crate::error::RestoreError;
-use crate::names::PersonKey;
+use crate::names::{IdentityHash, PersonKey};
 use crate::namesakes::Namesakes;
 use crate::newcomers::{Newcomers, UnmatchedCause};
 use crate::request::{Request, Scope, SnapshotChoice};
@@ -20,6 +20,7 @@ use crate::who::{Comparison, immutable_attributes};
 use shared::aws::RetryPolicy;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::environment::CustomAttribute;
+use shared::forgotten;
 use shared::import_csv::Format;
 use shared::import_csv::rules::Rules;
 use shared::person::Attributes;
@@ -66,6 +67,8 @@ pub(super) struct Prepared<'a> {
     pub(super) aliases: Vec<String>,
     pub(super) comparison: Comparison,
     pub(super) source: SourceSnapshot,
+    /// People who were erased, and whom no snapshot brings back.
+    pub(super) forgotten: HashSet<IdentityHash>,
     pub(super) newcomers: Newcomers,
     pub(super) namesakes: Namesakes,
     /// The users to find in the target pool.
@@ -145,6 +148,8 @@ impl<'a> Prepared<'a> {
             source = SourceSnapshot::open(bucket, &request.snapshot, request.scope).await?;
             newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
         }
+        let forgotten = forgotten::read_all(&config.bucket.whole()).await?;
+        let forgotten = forgotten.iter().map(IdentityHash::of_digest).collect();
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
         let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
         if config.fill.is_some() {
@@ -202,6 +207,7 @@ impl<'a> Prepared<'a> {
             aliases,
             comparison,
             source,
+            forgotten,
             newcomers,
             namesakes,
             wanted,
