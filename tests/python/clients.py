@@ -78,6 +78,8 @@ assert person.id_claims["email"] == PERSON, person.id_claims
 former = person.access_token
 person.renew_access_token()
 assert person.access_token != former
-assert person.get_user().email_verified == "true"
+assert person.get_user().email == PERSON
+refresh_token = person.refresh_token
 person.logout()
+person.refresh_token = refresh_token
 refused("NotAuthorizedException", person.renew_access_token)
