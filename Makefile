@@ -24,10 +24,11 @@ drill: build
 chaos: build
 	$(BUILT)/chaos $(ARGS)
 
-# Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 are skipped, and without Node.js
-# the tests of cdk/. Both print a message, and are errors in CI.
+# Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 and pycognito are skipped, and without
+# Node.js those with the clients of pages, and the tests of cdk/. All print a message, and are errors in CI.
 test:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory tests/javascript/node_modules; fi
 	cargo test --locked --workspace
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
 	else echo "skipped: npm is missing, so cdk/ cannot be tested"; test -z "$$CI"; fi
@@ -81,7 +82,9 @@ lint-templates: $(CFN_LINT) cdk/node_modules
 	cd cdk && npm run --silent templates && npm run --silent release-templates -- cdk.out/lint && ../target/cfn-lint/bin/cfn-lint
 
 cdk/node_modules: cdk/package-lock.json
-	cd cdk && npm ci --no-audit --no-fund
+tests/javascript/node_modules: tests/javascript/package-lock.json
+cdk/node_modules tests/javascript/node_modules:
+	cd $(@D) && npm ci --no-audit --no-fund
 	touch $@
 
 $(BOTO3): tests/python/requirements.txt

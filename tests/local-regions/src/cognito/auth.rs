@@ -62,13 +62,15 @@ fn text<'a>(map: Option<&'a Map<String, Value>>, name: &str) -> Result<&'a str, 
 }
 
 /// Rejects parameters that no step of a sign-in reads.
-// A step gets parameters of the one before from some clients (pycognito at NEW_PASSWORD_REQUIRED), and Cognito takes that [I].
+// Some clients send more than a step needs, and Cognito takes that: pycognito at NEW_PASSWORD_REQUIRED, and amazon-cognito-identity-js
+// the code of an authenticator as SMS_MFA_CODE too [I].
 fn only_read(given: Option<&Map<String, Value>>) -> Result<(), ApiError> {
     let read = [
         "USERNAME",
         "PASSWORD",
         "NEW_PASSWORD",
         "SOFTWARE_TOKEN_MFA_CODE",
+        "SMS_MFA_CODE",
         "SECRET_HASH",
         "REFRESH_TOKEN",
         "SRP_A",

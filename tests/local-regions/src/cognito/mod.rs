@@ -1,8 +1,8 @@
 //! The user pools of one region over Cognito's JSON protocol, in memory.
 //!
 //! It behaves as Cognito is documented to, including errors, limits and delays. It implements only what a replicated pool
-//! needs: sign-up, sign-in with an authenticator app, recovery, administration, groups, listing and import. An operation or a member
-//! of a request that is not implemented is an error and never ignored.
+//! needs: sign-up, sign-in with an authenticator app, tokens, recovery, administration, groups, listing and import. An operation or
+//! a member of a request that is not implemented is an error and never ignored.
 //!
 //! Comments name their source. `facts <section>` is `docs/cognito-facts.md` of this repository, `botocore` AWS's service
 //! model, and `DG:<page>` is `https://docs.aws.amazon.com/cognito/latest/developerguide/<page>.html`; `DG:import-tool` is

@@ -2,6 +2,7 @@
 
 mod boto3;
 mod buckets;
+mod clients;
 mod command;
 mod faults;
 mod fence;

@@ -65,18 +65,13 @@ async fn given_members_that_are_not_modelled_when_sent_then_they_are_refused_and
     for (operation, body, member) in [
         (
             "SignUp",
-            with(&taro, "SecretHash", json!("x")),
-            "SecretHash",
-        ),
-        (
-            "SignUp",
-            with(&taro, "ClientMetadata", json!({"a": "b"})),
-            "ClientMetadata",
+            with(&taro, "UserContextData", json!({"EncodedData": "x"})),
+            "UserContextData",
         ),
         (
             "InitiateAuth",
-            json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"SECRET_HASH": "x"}}),
-            "SECRET_HASH",
+            json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"DEVICE_KEY": "x"}}),
+            "DEVICE_KEY",
         ),
         (
             "CreateUserImportJob",
@@ -95,7 +90,7 @@ async fn given_members_that_are_not_modelled_when_sent_then_they_are_refused_and
     }
     assert!(local.cognito.users(&local.pool.id).is_empty());
     local
-        .ok("SignUp", with(&taro, "ClientMetadata", Value::Null))
+        .ok("SignUp", with(&taro, "UserContextData", Value::Null))
         .await;
 }
 
@@ -140,11 +135,11 @@ async fn given_pool_settings_when_they_are_not_modelled_then_they_are_refused() 
     let refusal = local
         .refused(
             "CreateUserPoolClient",
-            json!({"ClientName": "c", "GenerateSecret": true}),
+            json!({"ClientName": "c", "AuthSessionValidity": 5}),
         )
         .await;
     assert!(
-        refusal.contains("does not model GenerateSecret"),
+        refusal.contains("does not model AuthSessionValidity"),
         "{refusal}"
     );
 }

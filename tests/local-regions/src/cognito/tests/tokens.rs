@@ -272,14 +272,17 @@ async fn given_two_regions_when_a_token_of_one_comes_to_the_other_then_it_is_inv
 async fn customised(answer: &Value, config: Value) -> Local {
     use std::os::unix::fs::PermissionsExt;
     let local = Local::new(email_pool());
-    let script = local._logs.path().join("customise");
+    let [script, headers] = ["customise", "headers"].map(|name| local._logs.path().join(name));
     std::fs::write(&script, format!("#!/bin/sh\n{FUNCTION}")).expect("written");
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&script, executable).expect("executable");
     local.cognito.0.lambda.create_function(Function {
         name: "customise".to_owned(),
         binary: script,
-        env: BTreeMap::from([("ANSWER".to_owned(), answer.to_string())]),
+        env: BTreeMap::from([
+            ("ANSWER".to_owned(), answer.to_string()),
+            ("HEADERS".to_owned(), headers.display().to_string()),
+        ]),
         timeout: Duration::from_secs(5),
         concurrency: 1,
     });
@@ -297,8 +300,8 @@ async fn customised(answer: &Value, config: Value) -> Local {
 /// A function that speaks the Lambda Runtime API with curl: it puts `ANSWER` in place of the empty response of the event.
 const FUNCTION: &str = r#"
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
-while event=$(curl --silent --fail --dump-header headers.$$ "$api/next"); do
-    id=$(sed -n 's/^lambda-runtime-aws-request-id: *//Ip' headers.$$ | tr -d '\r')
+while event=$(curl --silent --fail --dump-header "$HEADERS" "$api/next"); do
+    id=$(sed -n 's/^lambda-runtime-aws-request-id: *//Ip' "$HEADERS" | tr -d '\r')
     printf '%s' "$event" | sed "s|\"response\":{[^}]*}|\"response\":$ANSWER|" |
         curl --silent --fail --data-binary @- "$api/$id/response" >/dev/null
 done
