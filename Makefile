@@ -95,6 +95,7 @@ $(BOTO3) $(MINISTACK) $(CFN_LINT) $(PACKAGING):
 
 target/packaging/bin/cargo-cyclonedx: $(PACKAGING)
 	cargo install --quiet cargo-cyclonedx --version 0.5.9 --locked --root target/packaging
+
 # A debug build, because it takes half the time, and checking takes seconds.
 $(DENY):
 	cargo install --locked --debug --quiet --root target/cargo-deny cargo-deny@0.20.2
