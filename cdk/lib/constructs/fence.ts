@@ -112,7 +112,11 @@ export class Fence extends Construct {
                         fieldToMatch: { uriPath: {} },
                         positionalConstraint: 'STARTS_WITH',
                         searchString: page,
-                        textTransformations: [{ priority: 0, type: 'LOWERCASE' }],
+                        // However the path is written: %73ignup, //signup, SIGNUP.
+                        textTransformations: ['URL_DECODE', 'NORMALIZE_PATH', 'LOWERCASE'].map((type, priority) => ({
+                          priority,
+                          type,
+                        })),
                       },
                     })),
                   ],

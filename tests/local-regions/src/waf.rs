@@ -25,7 +25,7 @@ use crate::region::ACCOUNT_ID;
 type Answer = Result<Value, ApiError>;
 
 /// The source of the fence in the secondary pool's stack, with its tag and the documents that it lets through.
-const FENCE: &str = include_str!("../../../cdk/lib/fence.ts");
+const FENCE: &str = include_str!("../../../cdk/lib/constructs/fence.ts");
 
 /// The prefix of the headers that Cognito itself adds to a request before WAF sees it.
 const ADDED_BY_COGNITO: &str = "x-amzn-cognito-";
@@ -251,7 +251,7 @@ impl Acl {
 }
 
 impl Waf {
-    /// Creates the fence of a user pool, open, with the rules that `cdk/lib/fence.ts` gives it.
+    /// Creates the fence of a user pool, open, with the rules that `cdk/lib/constructs/fence.ts` gives it.
     pub fn put_fence(&self, region: &str, resource: &str) {
         let pool = resource.rsplit('/').next().unwrap_or_default();
         let documents = between("export const PUBLIC_DOCUMENTS = [", "]");
@@ -505,7 +505,7 @@ fn by_arn<'a>(acls: &'a mut [Acl], arn: &str) -> Result<&'a mut Acl, ApiError> {
 fn between(before: &str, after: &str) -> &'static str {
     let (_, rest) = FENCE
         .split_once(before)
-        .unwrap_or_else(|| panic!("cdk/lib/fence.ts has no {before}"));
+        .unwrap_or_else(|| panic!("cdk/lib/constructs/fence.ts has no {before}"));
     rest.split_once(after).expect("it has an end").0
 }
 
