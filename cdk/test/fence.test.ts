@@ -68,6 +68,7 @@ for (const [variant, { primary, secondary }] of Object.entries(variants)) {
     for (const operation of ['ForgotPassword', 'ConfirmForgotPassword', 'SignUp', '/forgotpassword', '/signup']) {
       assert.ok(scope.includes(`"SearchString":"${operation}"`), operation);
     }
+    assert.match(scope, /"SingleHeader":\{"Name":"x-amzn-cognito-operation-name"\}/);
     assert.doesNotMatch(scope, /InitiateAuth|jwks/);
   });
 

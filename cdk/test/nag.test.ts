@@ -46,7 +46,7 @@ for (const [variant, configuration] of Object.entries({ ...VARIANTS, ...SINGLE_V
     for (const { rule } of wildcards) {
       assert.match(
         rule,
-        /\[Resource::(\*|.+\/(outbox|conflicts|journal\/(sign-up|password-reset|restored)|snapshots|parts|restores|reconciles|withheld|aws\/cognito\/userpools\/[^/]+)\/\*)\]$/,
+        /\[Resource::(\*|.+\/(outbox|conflicts|journal\/(sign-up|password-reset|restored)|snapshots|parts|restores|reconciles|withheld|forgotten|aws\/cognito\/userpools\/[^/]+)\/\*)\]$/,
       );
     }
   });

@@ -101,7 +101,7 @@ export class Fence extends Construct {
                   statements: [
                     ...LIMITED_OPERATIONS.map((operation) => ({
                       byteMatchStatement: {
-                        fieldToMatch: { singleHeader: { name: 'x-amzn-cognito-operation-name' } },
+                        fieldToMatch: { singleHeader: { Name: 'x-amzn-cognito-operation-name' } },
                         positionalConstraint: 'EXACTLY',
                         searchString: operation,
                         textTransformations: [{ priority: 0, type: 'NONE' }],
