@@ -50,9 +50,10 @@ deploy: cdk/node_modules
 	cd cdk && npm run --silent deploy -- $(ARGS)
 
 # Deploys the stacks on this machine, with the real cdk and without an AWS account. Needs Node.js and Python 3.10. It deploys the
-# same debug binaries that the tests use, so that nothing is compiled twice.
+# same debug binaries that the tests use, so that nothing is compiled twice. make deploy-local UPGRADE_FROM=HEAD^ deploys with the CDK
+# app of that commit first, and upgrades it.
 deploy-local: build $(MINISTACK) cdk/node_modules
-	target/ministack/bin/python cdk/local/deploy.py $(BUILT)
+	target/ministack/bin/python cdk/local/deploy.py $(BUILT) $(UPGRADE_FROM)
 
 # Makes everything that a release contains, in target/package/: the functions and the command line for both architectures, templates,
 # the CDK package, SBOMs and checksums. make package ARCHITECTURES=x86_64 for one architecture
@@ -98,6 +99,7 @@ $(BOTO3) $(MINISTACK) $(CFN_LINT) $(PACKAGING):
 
 target/packaging/bin/cargo-cyclonedx: $(PACKAGING)
 	cargo install --quiet cargo-cyclonedx --version 0.5.9 --locked --root target/packaging
+
 # A debug build, because it takes half the time, and checking takes seconds.
 $(DENY):
 	cargo install --locked --debug --quiet --root target/cargo-deny cargo-deny@0.20.2

@@ -1,6 +1,7 @@
 // `make deploy`: builds the functions, deploys the secondary stack, writes its outputs into the configuration, and deploys the
 // primary stack. The first time that the primary pool is new, it writes the id of that pool into the configuration too, and deploys the
-// secondary stack again, whose worker watches the primary pool. For a pool without a twin it deploys the single stack instead. Run it through `npm run deploy`, which puts cdk on
+// secondary stack again, whose worker watches the primary pool. In the end it asks each trigger for an answer. For a pool without a twin it
+// deploys the single stack instead. Run it through `npm run deploy`, which puts cdk on
 // the PATH. Arguments such as --require-approval never are passed on to `cdk deploy`.
 
 import { spawnSync } from 'node:child_process';
@@ -14,11 +15,15 @@ import {
   writeOutputs,
 } from '../lib/configuration.ts';
 import { expectSamePools, readStacks } from '../lib/deployed.ts';
+import { type DeployedTrigger, expectTriggersAnswer } from '../lib/trigger-answers.ts';
 import { BOTH_STACKS, stackNames } from '../lib/twinpool.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
 const OUTPUTS = resolve(CDK_FOLDER, 'cdk.out/outputs.json');
 const CDK_ARGUMENTS = process.argv.slice(2);
+
+/** The triggers that this run has deployed. */
+const TRIGGERS: DeployedTrigger[] = [];
 
 try {
   useProfile();
@@ -48,6 +53,7 @@ try {
       cdkDeploy(names.secondary);
     }
   }
+  await expectTriggersAnswer(TRIGGERS);
 } catch (error) {
   if (!(error instanceof ConfigurationError)) {
     throw error;
@@ -77,6 +83,10 @@ function cdkDeploy(stack: string): void {
     OUTPUTS,
     ...CDK_ARGUMENTS,
   );
+  const { TriggerArn: arn } = JSON.parse(readFileSync(OUTPUTS, 'utf8'))[stack];
+  if (!TRIGGERS.some((trigger) => trigger.arn === arn)) {
+    TRIGGERS.push({ stack, arn });
+  }
 }
 
 /** Reads the outputs of the secondary stack from the file that `cdk deploy` has written. */

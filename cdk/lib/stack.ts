@@ -68,7 +68,8 @@ export abstract class TwinpoolStack extends OutputStack {
     protected readonly pool: PoolChoice,
     props: StackProps,
   ) {
-    super(scope, id, props);
+    // The pools, buckets and keys would be kept, but nobody would be replicated any more.
+    super(scope, id, { ...props, terminationProtection: true });
     this.userPool = createOrReferToPool(this, pool, configuration);
     this.monitoring = new Monitoring(this, 'Watch', configuration.alarmEmail);
   }

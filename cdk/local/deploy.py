@@ -3,7 +3,8 @@
 Deploys every variant, sends users through it, deploys again, destroys it, and prints the result of each step. It uses a
 copy of the CDK app, so that twinpool.config.ts is not changed, and no AWS account.
 
-Usage: deploy.py FOLDER, the folder that contains the binaries of the functions, such as target/debug.
+Usage: deploy.py FOLDER [COMMIT], the folder that contains the binaries of the functions, such as target/debug. With a
+commit, the stacks are deployed with the CDK app of that commit first, and then upgraded.
 """
 
 import json
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,23 +30,29 @@ COPY = WORKSPACE / "target/deploy-local"
 
 PRIMARY, SECONDARY = "ap-northeast-1", "ap-northeast-3"
 STACKS = {PRIMARY: "TwinpoolPrimary", SECONDARY: "TwinpoolSecondary"}
+OTHER_STACKS = {PRIMARY: "OrdersPrimary", SECONDARY: "OrdersSecondary"}
 SINGLE = "TwinpoolBackup"
 ACCOUNT = "000000000000"
 
 
-def main(binaries):
+def main(binaries, upgrade_from=None):
     started = time.monotonic()
 
     def done(what):
         print(f"{time.monotonic() - started:6.1f} s  {what}", flush=True)
 
+    shutil.rmtree(COPY, ignore_errors=True)
     copy_app(binaries)
     configure()
     with emulator():
         cdk("bootstrap", *(f"aws://{ACCOUNT}/{region}" for region in STACKS))
         done("ministack is running, and both regions are bootstrapped")
 
-        deploy()
+        if upgrade_from:
+            check_upgrade(binaries, upgrade_from)
+            done(f"upgraded from {upgrade_from}: the pools, the buckets, the keys and their content are the same")
+        else:
+            deploy()
         first = Twin()
         first.check_attached()
         first.check_fence()
@@ -65,8 +73,32 @@ def main(binaries):
         first.check_outbox_is_processed("taro@example.jp", *waiting)
         done("the tick replicated a record of the outbox, and moved one that cannot be replicated to conflicts/")
 
+        events = first.stack_events()
+        configure(file="orders.config.ts", name="Orders")
+        os.environ["TWINPOOL_CONFIG"] = str(COPY / "cdk/orders.config.ts")
+        deploy()
+        listed = run("node_modules/.bin/cdk", "ls").split()
+        check(sorted(listed) == sorted(OTHER_STACKS.values()), f"cdk ls lists {listed}")
+        orders = Twin(OTHER_STACKS)
+        check(not set(orders.pools.values()) & set(first.pools.values()), "two pairs share a pool")
+        orders.check_fence()
+        orders.check_replication("hachiro@example.jp", "77d4da28-9031-70e9-1111-0123456789ab")
+        check(first.stack_events() == events, "the deployment of a second pair changed the first")
+        done("a second pair with a name of its own: deployed beside the first, which has not changed")
+        destroy(OTHER_STACKS)
+        del os.environ["TWINPOOL_CONFIG"]
+        check(first.stack_events() == events, "the removal of the second pair changed the first")
+        first.check_replication("kuro@example.jp", "87d4da28-9031-70e9-1111-0123456789ab")
+        done("the second pair is removed, and the first one still works")
+        configure()
+        refused = run("npm", "run", "--silent", "deploy", succeeds=False)
+        check("is deployed with UserPoolId" in refused, f"make deploy says {refused}")
+        check(first.stack_events() == events, "a refused deployment changed something")
+        configure(outputs=first.outputs())
+        done("a configuration for other pools without a name of its own is refused")
+
         kept = first.retained()
-        cdk("destroy", "--all", "--force")
+        destroy(STACKS)
         lost = kept - first.retained()
         check(not lost, f"destroy deleted {lost}")
         workers = [name for region in STACKS for name in list_functions(region) if name in first.workers()]
@@ -97,14 +129,22 @@ def main(binaries):
         Restore(SINGLE, backup).check_dry_run("rokuro@example.jp")
         done("restore-fn would restore a user who was deleted")
 
+        released = deploy_templates(binaries)
+        released.check_fence()
+        released.check_replication("juichiro@example.jp", "97d4da28-9031-70e9-1111-0123456789ab")
+        released.backup.check_snapshot("juniro@example.jp")
+        released.restore.check_dry_run("juniro@example.jp")
+        done("the templates of a release, without the CDK: replication, snapshots and restore-fn work")
+
 
 class Twin:
     """The deployment in both regions. The ids of pools and buckets come from the functions' documented variables."""
 
-    def __init__(self):
-        self.primary = functions(PRIMARY, STACKS[PRIMARY])
-        self.backup = Backup(SECONDARY, STACKS[SECONDARY])
-        self.restore = Restore(STACKS[PRIMARY], self.backup)
+    def __init__(self, stacks=STACKS):
+        self.stacks = stacks
+        self.primary = functions(PRIMARY, stacks[PRIMARY])
+        self.backup = Backup(SECONDARY, stacks[SECONDARY])
+        self.restore = Restore(stacks[PRIMARY], self.backup)
         variables = self.primary["worker"]["Environment"]["Variables"]
         self.outbox = variables["OUTBOX_BUCKET"]
         self.pools = {PRIMARY: variables["SOURCE_USER_POOL_ID"], SECONDARY: variables["TARGET_USER_POOL_ID"]}
@@ -132,7 +172,8 @@ class Twin:
         acls = [acl["ARN"] for acl in waf.list_web_acls(Scope="REGIONAL")["WebACLs"]]
         fenced = [waf.list_resources_for_web_acl(WebACLArn=acl, ResourceType="COGNITO_USER_POOL") for acl in acls]
         fenced = [pool for resources in fenced for pool in resources["ResourceArns"]]
-        check(fenced == [self.describe_pools()[SECONDARY]["Arn"]], f"the fence is on {fenced}")
+        pool = self.describe_pools()[SECONDARY]["Arn"]
+        check(fenced.count(pool) == 1, f"the fence of {pool} is on {fenced}")
 
     def check_replication(self, email, sub):
         """Confirms a user in the primary pool, and checks that the secondary pool has the replica."""
@@ -180,9 +221,15 @@ class Twin:
         is_replica = user["UserStatus"] == "CONFIRMED" and attributes.get("custom:origin_sub") == sub
         check(is_replica, f"not a replica: {user['UserStatus']} {attributes}")
 
+    def outputs(self):
+        """What make deploy writes into the configuration."""
+        outputs = stack_outputs(SECONDARY, self.stacks[SECONDARY])
+        bucket, key = outputs["SnapshotBucketName"], outputs["SnapshotKeyId"]
+        return {"userPoolId": outputs["UserPoolId"], "snapshotBucket": bucket, "snapshotKeyId": key}
+
     def stack_events(self):
         events = {}
-        for region, stack in STACKS.items():
+        for region, stack in self.stacks.items():
             pages = client("cloudformation", region).get_paginator("describe_stack_events").paginate(StackName=stack)
             events[region] = [event["EventId"] for page in pages for event in page["StackEvents"]]
         return events
@@ -196,7 +243,7 @@ class Twin:
             keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
             found |= {(region, key["KeyId"]) for key in keys if key["KeyState"] == "Enabled"}
         for region, bucket in [(PRIMARY, self.outbox), (SECONDARY, self.backup.bucket)]:
-            objects = client("s3", region).list_objects_v2(Bucket=bucket)["Contents"]
+            objects = client("s3", region).list_objects_v2(Bucket=bucket).get("Contents", [])
             found |= {(bucket, item["Key"]) for item in objects}
         return found
 
@@ -253,6 +300,99 @@ class Restore:
         rows = self.backup.read(f"{folder}/import-0001.csv").decode().splitlines()[1:]
         check(any(email in row for row in rows), f"the user would not be restored: {answer} {report}")
         check(usernames(PRIMARY, self.pool) == before, "a dry run changed the pool")
+
+
+def stack_outputs(region, stack):
+    described = client("cloudformation", region).describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+
+def destroy(stacks):
+    """Destroys the stacks of the configuration, which are protected against that."""
+    for region, stack in stacks.items():
+        client("cloudformation", region).update_termination_protection(
+            StackName=stack, EnableTerminationProtection=False
+        )
+    cdk("destroy", "--all", "--force")
+
+
+def check_upgrade(binaries, commit):
+    """Deploys with the CDK app of a commit, then with this one, and checks that nothing that holds data was replaced."""
+    archive = subprocess.run(["git", "archive", commit, "cdk"], cwd=WORKSPACE, check=True, stdout=subprocess.PIPE)
+    old = COPY / "old"
+    old.mkdir()
+    subprocess.run(["tar", "-x", "-C", old], input=archive.stdout, check=True)
+    for folder in ["bin", "lib"]:
+        shutil.rmtree(COPY / "cdk" / folder)
+        shutil.copytree(old / "cdk" / folder, COPY / "cdk" / folder)
+    deploy()
+    before = Twin()
+    before.check_replication("rei@example.jp", "27d4da28-9031-70e9-1111-0123456789ab")
+    stateful = before.pools, before.outbox, before.backup.bucket, before.retained()
+    triggers = before.primary["trigger"]["FunctionArn"], before.backup.functions["trigger"]["FunctionArn"]
+    configuration = (COPY / "cdk/twinpool.config.ts").read_text()
+    copy_app(binaries)
+    (COPY / "cdk/twinpool.config.ts").write_text(configuration)
+    deploy()
+    after = Twin()
+    check((after.pools, after.outbox, after.backup.bucket) == stateful[:3], "the upgrade replaced a pool or a bucket")
+    lost = stateful[3] - after.retained()
+    check(not lost, f"the upgrade lost {lost}")
+    kept = after.primary["trigger"]["FunctionArn"], after.backup.functions["trigger"]["FunctionArn"]
+    check(kept == triggers, f"the upgrade replaced a trigger: {kept}")
+
+
+def deploy_templates(binaries):
+    """Deploys the templates of a release around pools that exist, and returns the pair."""
+    folder = COPY / "release"
+    run("npm", "run", "--silent", "release-templates", "--", str(folder))
+    architecture = processor()
+    pools = {}
+    for region in STACKS:
+        code = client("s3", region)
+        place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        code.create_bucket(Bucket=f"code-{region}", **place)
+        for name in ["replicate-fn", "backup-fn", "restore-fn"]:
+            zipped = COPY / f"{name}.zip"
+            with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                archive.write(binaries / name, "bootstrap")
+            code.upload_file(str(zipped), f"code-{region}", f"v1/{name}-{architecture}.zip")
+        schema = [{"Name": "origin_sub", "AttributeDataType": "String", "Mutable": False}]
+        pool = client("cognito-idp", region).create_user_pool(
+            PoolName="shop", UsernameAttributes=["email"], AutoVerifiedAttributes=["email"], Schema=schema
+        )
+        pools[region] = pool["UserPool"]["Id"]
+
+    def deploy_template(region, template, **parameters):
+        common = {"CodeBucketName": f"code-{region}", "CodePrefix": "v1/", "ProcessorArchitecture": architecture}
+        cloudformation = client("cloudformation", region)
+        cloudformation.create_stack(
+            StackName=f"shop-{template}",
+            TemplateBody=(folder / f"{template}.template.json").read_text(),
+            Capabilities=["CAPABILITY_IAM"],
+            Parameters=[
+                {"ParameterKey": key, "ParameterValue": value} for key, value in (common | parameters).items()
+            ],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName=f"shop-{template}", WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+        )
+        return stack_outputs(region, f"shop-{template}")
+
+    twin = deploy_template(
+        SECONDARY, "twinpool-secondary", UserPoolId=pools[SECONDARY], BucketName="shop-snapshots", AddFence="true"
+    )
+    deploy_template(
+        PRIMARY,
+        "twinpool-primary",
+        UserPoolId=pools[PRIMARY],
+        SecondaryUserPoolId=pools[SECONDARY],
+        OutboxBucketName="shop-outbox",
+        SnapshotBucketName=twin["SnapshotBucketName"],
+        SnapshotKeyArn=twin["SnapshotKeyArn"],
+        AlarmEmail="ops@example.jp",
+    )
+    return Twin({PRIMARY: "shop-twinpool-primary", SECONDARY: "shop-twinpool-secondary"})
 
 
 def describe_pool(region, pool):
@@ -338,7 +478,8 @@ def check(condition, message):
 
 def copy_app(binaries):
     """Copies the app and the functions into a workspace of their own."""
-    shutil.rmtree(COPY, ignore_errors=True)
+    for unwanted in ["cdk", "target", "bin", "old", "release"]:
+        shutil.rmtree(COPY / unwanted, ignore_errors=True)
     unneeded = shutil.ignore_patterns("node_modules", "cdk.out", "local", "test", ".venv")
     shutil.copytree(CDK, COPY / "cdk", ignore=unneeded)
     (COPY / "cdk/node_modules").symlink_to(CDK / "node_modules")
@@ -353,8 +494,15 @@ def copy_app(binaries):
     cargo.chmod(0o755)
 
 
-def configure(existing=None, twin=True):
-    """Writes the copy's twinpool.config.ts: with new pools, these existing pools, or a new pool without a twin."""
+def processor():
+    return "x86_64" if platform.machine().lower() in ("x86_64", "amd64") else "arm64"
+
+
+def configure(existing=None, twin=True, file="twinpool.config.ts", outputs=None, **more):
+    """Writes a configuration of the copy: with new pools, these existing pools, or a new pool without a twin.
+
+    Outputs are those of a secondary stack that is deployed already.
+    """
 
     def pool_choice(region):
         pool = {"pool": "existing", "userPoolId": existing[region]} if existing else {"pool": "new", "userPoolId": ""}
@@ -368,15 +516,18 @@ def configure(existing=None, twin=True):
         "secondary": secondary if twin else None,
         "newPools": {"customAttributes": ["tenant"]},
         "originSubAttribute": "custom:origin_sub",
-        "architecture": "x86_64" if platform.machine().lower() in ("x86_64", "amd64") else "arm64",
+        "architecture": processor(),
         "triggerConcurrency": 10,
         "snapshotDays": 90,
         "logDays": 90,
         "alarmEmail": "ops@example.jp",
         "variables": {},
     }
+    if outputs:
+        secondary.update(outputs)
+    configuration.update(more)
     literal = re.sub(r'"(\w+)":', r"\1:", json.dumps(configuration, indent=2))
-    (COPY / "cdk/twinpool.config.ts").write_text(f"export default {literal};\n")
+    (COPY / "cdk" / file).write_text(f"export default {literal};\n")
 
 
 def deploy():
@@ -387,15 +538,19 @@ def cdk(*arguments):
     run("node_modules/.bin/cdk", *arguments)
 
 
-def run(*command):
-    log = COPY / "cdk.log"
-    with log.open("a") as output:
-        output.write(f"\n$ {' '.join(command)}\n")
-        output.flush()
-        process = subprocess.run(command, cwd=COPY / "cdk", stdout=output, stderr=subprocess.STDOUT)
-    if process.returncode != 0:
-        print(log.read_text()[-3000:], file=sys.stderr)
-    check(process.returncode == 0, f"`{' '.join(command)}` failed")
+def run(*command, succeeds=True):
+    """Runs a command that is expected to succeed, or to fail, and returns its output."""
+    with (COPY / "cdk.log").open("a") as log:
+        log.write(f"\n$ {' '.join(command)}\n")
+        log.flush()
+        process = subprocess.run(
+            command, cwd=COPY / "cdk", text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        log.write(process.stdout)
+    if (process.returncode == 0) != succeeds:
+        print(process.stdout[-3000:], file=sys.stderr)
+    check((process.returncode == 0) == succeeds, f"`{' '.join(command)}` ended with {process.returncode}")
+    return process.stdout
 
 
 @contextmanager
@@ -443,4 +598,4 @@ def emulator():
 
 
 if __name__ == "__main__":
-    main(binaries=Path(sys.argv[1]))
+    main(binaries=Path(sys.argv[1]).resolve(), upgrade_from=next(iter(sys.argv[2:]), None))

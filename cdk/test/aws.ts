@@ -1,4 +1,5 @@
-// Answers the calls of `make deploy` to AWS on this machine: DescribeStacks with the stacks that a test gives.
+// Answers the calls of `make deploy` to AWS on this machine: DescribeStacks with the stacks that a test gives, and Invoke as a trigger
+// does, with the event that came, or with what a test gives.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,11 +8,15 @@ import type { AddressInfo } from 'node:net';
 export type DeployedOutputs = Record<string, Record<string, string>>;
 
 /** Starts the server, and returns its address. It does not keep the process running. */
-export async function serveStacks(stacks: DeployedOutputs): Promise<string> {
+export async function serveAws(stacks: DeployedOutputs, answer?: string): Promise<string> {
   const server = createServer((request, response) => {
     const body: Buffer[] = [];
     request.on('data', (part) => body.push(part));
     request.on('end', () => {
+      if (request.url?.endsWith('/invocations')) {
+        response.end(answer ?? Buffer.concat(body));
+        return;
+      }
       const name = new URLSearchParams(Buffer.concat(body).toString()).get('StackName') ?? '';
       const outputs = stacks[name];
       response.statusCode = outputs ? 200 : 400;

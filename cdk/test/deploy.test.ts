@@ -5,24 +5,40 @@ import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { type DeployedOutputs, serveStacks } from './aws.ts';
+import { type DeployedOutputs, serveAws } from './aws.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
 
+/** The ARN of a trigger. */
+const trigger = (name: string) => `arn:aws:lambda:ap-northeast-3:123456789012:function:${name}`;
+
 /** The outputs of the secondary stack. */
 const OUTPUTS = {
+  TriggerArn: trigger('TwinpoolSecondary-Trigger'),
   UserPoolId: 'ap-northeast-3_Made',
   SnapshotBucketName: 'twinpool-snapshots-0a1b2c',
   SnapshotKeyId: '0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f',
 };
 
+/** What the stub of `cdk` does: it writes the outputs of all stacks of this name. */
+function writesOutputs(name: string): string {
+  const TriggerArn = trigger(`${name}-Trigger`);
+  const outputs = {
+    [`${name}Secondary`]: OUTPUTS,
+    [`${name}Primary`]: { TriggerArn, UserPoolId: 'ap-northeast-1_Made' },
+    [`${name}Backup`]: { TriggerArn },
+  };
+  return `mkdir -p cdk.out\necho '${JSON.stringify(outputs)}' > cdk.out/outputs.json`;
+}
+
 /**
  * Creates a copy of this app, and stub commands that record their arguments. `cdk` also writes the outputs of a deployment.
  *
  * @param deployed the stacks that are deployed already
+ * @param answer what the triggers answer, if it is not the event that came
  */
-function workspace(deployed: DeployedOutputs = {}, environment: Record<string, string> = {}) {
+function workspace(deployed: DeployedOutputs = {}, environment: Record<string, string> = {}, answer?: string) {
   const root = temporaryFolder();
   const cdk = join(root, 'cdk');
   for (const name of ['bin', 'lib', 'package.json']) {
@@ -35,11 +51,10 @@ function workspace(deployed: DeployedOutputs = {}, environment: Record<string, s
   const command = (name: string, then: string) =>
     writeFileSync(join(commands, name), `#!/bin/sh\necho "${name} $*" >> ${root}/log\n${then}\n`, { mode: 0o755 });
   command('cargo', '');
-  const outputs = { TwinpoolSecondary: OUTPUTS, TwinpoolPrimary: { UserPoolId: 'ap-northeast-1_Made' } };
-  command('cdk', `mkdir -p cdk.out\necho '${JSON.stringify(outputs)}' > cdk.out/outputs.json`);
+  command('cdk', writesOutputs('Twinpool'));
 
   const deploy = async (...args: string[]) => {
-    const aws = await serveStacks(deployed);
+    const aws = await serveAws(deployed, answer);
     return new Promise<{ status: number; stderr: string }>((resolve) => {
       const options = {
         cwd: cdk,
@@ -214,15 +229,35 @@ test('TWINPOOL_CONFIG names the configuration, and its name the stacks, so that 
   const { configuration, command, deploy, log } = workspace(DEPLOYED, { TWINPOOL_CONFIG: file });
   const first = readFileSync(configuration, 'utf8');
   writeFileSync(file, first.replace(/^import type.*$/m, '').replace('primary:', "name: 'Orders',\n  primary:"));
-  command('cdk', `mkdir -p cdk.out\necho '{"OrdersSecondary":${JSON.stringify(OUTPUTS)}}' > cdk.out/outputs.json`);
+  command('cdk', writesOutputs('Orders'));
 
   const { status, stderr } = await deploy();
 
   assert.equal(status, 0, stderr);
-  const [, secondary, primary, ...more] = log();
+  const [, secondary, primary, again, ...more] = log();
   assert.match(secondary ?? '', /^cdk deploy OrdersSecondary /);
   assert.match(primary ?? '', /^cdk deploy OrdersPrimary /);
+  assert.match(again ?? '', /^cdk deploy OrdersSecondary /);
   assert.deepEqual(more, []);
   assert.match(readFileSync(file, 'utf8'), /userPoolId: 'ap-northeast-3_Made',/);
   assert.equal(readFileSync(configuration, 'utf8'), first);
 });
+
+for (const [what, answer] of [
+  ['an error', '{"errorMessage":"no"}'],
+  ['another event', '{"version":"1"}'],
+] as const) {
+  test(`a trigger that answers a foreign event with ${what} is an error that says how to go back`, async () => {
+    const { deploy, log } = workspace({}, {}, answer);
+
+    const { status, stderr } = await deploy();
+
+    assert.equal(status, 1);
+    assert.equal(log().length, 3);
+    for (const stack of ['TwinpoolSecondary', 'TwinpoolPrimary']) {
+      assert.match(stderr, new RegExp(`${stack}: the trigger arn:aws:lambda:.* answered`));
+    }
+    assert.match(stderr, /at once: twinpool detach --pool POOL_ID/);
+    assert.match(stderr, /git checkout the version that you deployed before, and make deploy/);
+  });
+}

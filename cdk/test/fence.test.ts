@@ -19,12 +19,15 @@ type Statement = {
 for (const [variant, { primary, secondary }] of Object.entries(variants)) {
   const acl = one(secondary, 'AWS::WAFv2::WebACL', 'FenceWebAcl').Properties;
 
-  test(`${variant}: the fence blocks by default and has one rule that allows`, () => {
+  test(`${variant}: the fence blocks by default, one rule allows, and one limits what an address may ask of an open fence`, () => {
     assert.equal(acl.Scope, 'REGIONAL');
     assert.deepEqual(acl.DefaultAction, { Block: {} });
     assert.deepEqual(
       acl.Rules.map((rule: { Name: string; Action: unknown }) => [rule.Name, rule.Action]),
-      [['public-documents', { Allow: {} }]],
+      [
+        ['public-documents', { Allow: {} }],
+        ['limit-per-address', { Block: {} }],
+      ],
     );
   });
 
@@ -53,8 +56,35 @@ for (const [variant, { primary, secondary }] of Object.entries(variants)) {
     }
   });
 
-  test(`${variant}: no rule looks at a header, because a client can choose its headers`, () => {
-    assert.doesNotMatch(JSON.stringify(acl.Rules), /Header|Cookie|Query|Body/);
+  test(`${variant}: no rule that allows looks at a header, because a client can choose its headers`, () => {
+    const allowing = acl.Rules.filter(({ Action }: { Action: object }) => 'Allow' in Action);
+    assert.doesNotMatch(JSON.stringify(allowing), /Header|Cookie|Query|Body/);
+  });
+
+  test(`${variant}: sign-ups and password resets are limited for each address, by operation and by hosted page`, () => {
+    const { RateBasedStatement: limited } = acl.Rules[1].Statement;
+    assert.deepEqual([limited.AggregateKeyType, limited.Limit, limited.EvaluationWindowSec], ['IP', 300, 300]);
+    const scope = JSON.stringify(limited.ScopeDownStatement);
+    for (const operation of ['ForgotPassword', 'ConfirmForgotPassword', 'SignUp', '/forgotpassword', '/signup']) {
+      assert.ok(scope.includes(`"SearchString":"${operation}"`), operation);
+    }
+    assert.match(scope, /"SingleHeader":\{"Name":"x-amzn-cognito-operation-name"\}/);
+    assert.doesNotMatch(scope, /InitiateAuth|jwks/);
+  });
+
+  test(`${variant}: requests that an open fence lets through raise an alarm, which counts no allowed document`, () => {
+    const { Properties } = one(secondary, 'AWS::CloudWatch::Alarm', 'WatchFenceOpen');
+    assert.equal(Properties.Namespace, 'AWS/WAFV2');
+    assert.equal(Properties.MetricName, 'AllowedRequests');
+    assert.deepEqual(
+      Properties.Dimensions.map(({ Name, Value }: { Name: string; Value: string }) => [Name, Value]).sort(),
+      [
+        ['Region', 'ap-northeast-3'],
+        ['Rule', 'Default_Action'],
+        ['WebACL', acl.VisibilityConfig.MetricName],
+      ],
+    );
+    assert.match(Properties.AlarmDescription, /twinpool fence close/);
   });
 }
 

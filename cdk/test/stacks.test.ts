@@ -389,7 +389,13 @@ test('two pairs in one account share no name of a stack, a dashboard or a metric
         ([, name]) => name,
       ),
     ]);
-  assert.deepEqual(names(named), ['OrdersPrimary', 'OrdersSecondary', 'Orders-fence-allowed', 'Orders-fence-blocked']);
+  assert.deepEqual(names(named), [
+    'OrdersPrimary',
+    'OrdersSecondary',
+    'Orders-fence-allowed',
+    'Orders-fence-limited',
+    'Orders-fence-blocked',
+  ]);
   const others = names(FROM_NOTHING);
   assert.deepEqual(
     names(named).filter((name) => others.includes(name)),
@@ -415,6 +421,14 @@ test('every resource of earlier versions keeps its logical id and its type', () 
       for (const [id, type] of Object.entries(earlier)) {
         assert.equal(now[id]?.Type, type, `${name}: ${id}`);
       }
+    }
+  }
+});
+
+test('every stack is protected against deletion', () => {
+  for (const configuration of [...Object.values(VARIANTS), ...Object.values(SINGLE_VARIANTS)]) {
+    for (const [name, { terminationProtection }] of Object.entries(stacks(app(configuration)))) {
+      assert.equal(terminationProtection, true, name);
     }
   }
 });

@@ -4,7 +4,7 @@
 // failover, by its default action. At the end of a failback, `twinpool fence no-sign-ups` adds a rule that blocks signing up and confirming,
 // which `open` and `close` remove.
 //
-// No rule allows anything by a header, because a client can choose the headers that it sends.
+// No rule lets a request through for a header, because a client can choose the headers that it sends.
 //
 // While the fence is open, anybody who can read a person's mail can take over that person's user in the twin: the password is reset
 // by mail, and the first authenticator that is registered is accepted.
@@ -24,6 +24,23 @@ export const FENCE_TAG = 'twinpool:fence';
 
 /** The public documents of a pool, below `/<pool id>`: the keys that verify tokens, and the discovery document that names them. */
 export const PUBLIC_DOCUMENTS = ['/.well-known/jwks.json', '/.well-known/openid-configuration'] as const;
+
+/**
+ * The operations that are limited for each address while the fence is open: with the same quota, which cannot be raised, people come in
+ * during a failover. Facts N8: Cognito adds this header to the requests that AWS WAF inspects, so a client cannot choose it. The hosted
+ * pages have no such header, and are limited by their paths.
+ */
+const LIMITED_OPERATIONS = [
+  'ForgotPassword',
+  'ConfirmForgotPassword',
+  'SignUp',
+  'ConfirmSignUp',
+  'ResendConfirmationCode',
+];
+const LIMITED_PAGES = ['/forgotpassword', '/signup', '/confirm', '/resendcode'];
+
+/** Requests of an address in five minutes. Many people share the address of an office or of a mobile network. */
+const LIMIT_PER_ADDRESS = 300;
 
 export interface FenceProps extends CommonProps {
   /** The secondary pool. A pool can have one web ACL only. */
@@ -66,6 +83,46 @@ export class Fence extends Construct {
                   textTransformations: [{ priority: 0, type: 'NONE' }],
                 },
               })),
+            },
+          },
+        },
+        {
+          name: 'limit-per-address',
+          // `twinpool fence no-sign-ups` puts its rule at a number that is free.
+          priority: 100,
+          action: { block: {} },
+          visibilityConfig: visibility(`${prefix}-limited`),
+          statement: {
+            rateBasedStatement: {
+              aggregateKeyType: 'IP',
+              limit: LIMIT_PER_ADDRESS,
+              evaluationWindowSec: 300,
+              scopeDownStatement: {
+                orStatement: {
+                  statements: [
+                    ...LIMITED_OPERATIONS.map((operation) => ({
+                      byteMatchStatement: {
+                        fieldToMatch: { singleHeader: { Name: 'x-amzn-cognito-operation-name' } },
+                        positionalConstraint: 'EXACTLY',
+                        searchString: operation,
+                        textTransformations: [{ priority: 0, type: 'NONE' }],
+                      },
+                    })),
+                    ...LIMITED_PAGES.map((page) => ({
+                      byteMatchStatement: {
+                        fieldToMatch: { uriPath: {} },
+                        positionalConstraint: 'STARTS_WITH',
+                        searchString: page,
+                        // However the path is written: %73ignup, //signup, SIGNUP.
+                        textTransformations: ['URL_DECODE', 'NORMALIZE_PATH', 'LOWERCASE'].map((type, priority) => ({
+                          priority,
+                          type,
+                        })),
+                      },
+                    })),
+                  ],
+                },
+              },
             },
           },
         },

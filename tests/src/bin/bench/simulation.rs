@@ -32,7 +32,7 @@ const WORK_S: f64 = 885.0;
 /// botocore ListUsers: the maximum number of users on a page.
 const PAGE: u64 = 60;
 
-/// The worker's memory (cdk/lib/twinpool-function.ts), and the memory that comes with one full vCPU (DG
+/// The worker's memory (cdk/lib/constructs/function.ts), and the memory that comes with one full vCPU (DG
 /// Lambda:configuration-memory).
 const MEMORY_MB: f64 = 512.0;
 const WHOLE_PROCESSOR_MB: f64 = 1769.0;
