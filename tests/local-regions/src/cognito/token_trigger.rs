@@ -1,6 +1,6 @@
 //! The pre token generation trigger, which changes the claims of tokens before they are signed.
 //!
-//! DG:user-pool-lambda-pre-token-generation: the versions and their plans [D]; the members of the event and of the response are [R], and
+//! DG:user-pool-lambda-pre-token-generation: the versions and their plans `[D]`; the members of the event and of the response are `[R]`, and
 //! those of the crate `aws_lambda_events`.
 
 use serde_json::{Map, Value, json};
