@@ -289,7 +289,7 @@ impl Inner {
         let client_id = p.required("ClientId", &CLIENT_ID);
         let pool_id = (by == By::Administrator).then(|| p.required("UserPoolId", &POOL_ID));
         let given = p.map("AuthParameters");
-        // DG:user-pool-lambda-pre-token-generation: that trigger does not get the metadata of this operation, except at a refresh [D];
+        // DG:user-pool-lambda-pre-token-generation: that trigger does not get the metadata of this operation, except at a refresh [R];
         // the triggers that do are not modelled.
         let metadata = p.map("ClientMetadata");
         p.check()?;
@@ -358,7 +358,7 @@ impl Inner {
         });
         let exists = known.is_some();
         // DG:cognito-user-pool-managing-errors: for a user who does not exist the challenge is simulated, always with the same salt and
-        // the same user id in the form of a UUID [D].
+        // the same user id in the form of a UUID [R].
         let (sub, user_id, hash) = known.unwrap_or_else(|| {
             let seed = self.mac(&[
                 b"nobody",
@@ -675,7 +675,7 @@ impl Inner {
         let token = p.optional("AccessToken", &TOKEN);
         let session_id = p.optional("Session", &SESSION);
         let code = p.required("UserCode", &USER_CODE);
-        // botocore VerifySoftwareToken: a name for the authenticator, which no response shows [D].
+        // botocore VerifySoftwareToken: a name for the authenticator, which no response shows [R].
         p.optional("FriendlyDeviceName", &DEVICE_NAME);
         p.check()?;
         let at = self.moment();

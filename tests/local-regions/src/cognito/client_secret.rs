@@ -10,7 +10,7 @@ use super::settings::ClientSettings;
 
 impl ClientSettings {
     /// Whether the hash is the one of this client's secret and the username.
-    // DG:signing-up-users-in-your-app, "Computing secret hash values" [D].
+    // aws.amazon.com/premiumsupport/knowledge-center/cognito-unable-to-verify-secret-hash [D].
     fn is_hash(&self, client_id: &str, username: &str, hash: &str) -> bool {
         self.secret.as_ref().is_some_and(|secret| {
             let mut mac = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes())
@@ -21,9 +21,15 @@ impl ClientSettings {
         })
     }
 
+    /// Whether this is the client's secret, or the client has none.
+    pub(super) fn has_secret(&self, given: Option<&str>) -> bool {
+        let own = self.secret.as_ref();
+        own.is_none_or(|own| given == Some(own.reveal()))
+    }
+
     /// Checks the SecretHash of an operation other than a sign-in.
-    // aws.amazon.com/premiumsupport/knowledge-center/cognito-unable-to-verify-secret-hash: one text for a missing and a wrong hash
-    // [D]; that about a client without a secret is [R].
+    // aws.amazon.com/premiumsupport/knowledge-center/cognito-unable-to-verify-secret-hash: the text for a missing hash [D];
+    // that a wrong one has the same, and that about a client without a secret, are [R].
     pub(super) fn check_hash(
         &self,
         client_id: &str,

@@ -69,7 +69,7 @@ impl Inner {
         let owner = self.owner(token)?;
         let at = self.moment();
         let mut pool = lock(&owner.pool);
-        // botocore ChangePassword: only users without a password may leave the previous one out [D]; they are not modelled.
+        // botocore ChangePassword: only users without a password may leave the previous one out [R]; they are not modelled.
         pool.check_password(owner.sub, former.unwrap_or_default(), at.now)?;
         pool.settings.password_policy.check(new)?;
         let pool_id = pool.id.clone();
@@ -142,7 +142,7 @@ impl Inner {
             return Err(ApiError::not_modelled("an authenticator that is not used"));
         }
         if owner.user(&pool)?.totp().is_none() {
-            // amplify-js#3286 [I].
+            // [R]
             let text = "User has not verified software token mfa";
             return Err(ApiError::invalid_parameter(text));
         }

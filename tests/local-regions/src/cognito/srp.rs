@@ -1,7 +1,7 @@
 //! The server's side of the Secure Remote Password protocol as Cognito speaks it, as plain functions.
 //!
 //! RFC 5054 with its 3072-bit group, and with Cognito's own hashes and paddings, which are those of its clients: amplify-js
-//! `packages/auth/src/providers/cognito/utils/srp/` and pycognito `aws_srp.py` [I].
+//! `packages/auth/src/providers/cognito/utils/srp/` and pycognito `aws_srp.py` `[I]`.
 
 use std::sync::LazyLock;
 

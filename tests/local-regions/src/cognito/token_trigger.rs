@@ -1,6 +1,7 @@
 //! The pre token generation trigger, which changes the claims of tokens before they are signed.
 //!
-//! DG:user-pool-lambda-pre-token-generation [D], unless a rule says otherwise.
+//! DG:user-pool-lambda-pre-token-generation: the versions and their plans `[D]`; the members of the event and of the response are `[R]`, and
+//! those of the crate `aws_lambda_events`.
 
 use serde_json::{Map, Value, json};
 
@@ -126,7 +127,7 @@ impl Claims {
     }
 
     /// The claims of the ID token and of the access token, groups included.
-    // DG:amazon-cognito-user-pools-using-the-id-token: roles only in ID tokens, and no claim without groups [D].
+    // DG:amazon-cognito-user-pools-using-the-id-token: roles only in ID tokens, and no claim without groups [R].
     pub(super) fn finish(self) -> (Value, Value) {
         let Self {
             mut id,
@@ -156,7 +157,7 @@ fn change(
     let changeable = |name: &str| !fixed.contains(&name) && !GROUPS.contains(&name);
     if let Some(added) = object(&wanted["claimsToAddOrOverride"])? {
         for (name, value) in added.iter().filter(|(name, _)| changeable(name)) {
-            // Version one has a map of strings, version two any JSON [D]; that another value is an error is [Inf].
+            // Version one has a map of strings, version two any JSON [R]; that another value is an error is [Inf].
             if version == Version::One && !value.is_string() {
                 return Err(unrecognizable());
             }

@@ -67,7 +67,7 @@ struct Refreshable {
 
 impl PoolState {
     /// The claims of both tokens, before a trigger changes them.
-    // DG:amazon-cognito-user-pools-using-the-id-token and -access-token: the claims [D].
+    // DG:amazon-cognito-user-pools-using-the-id-token and -access-token: the claims [R].
     fn claims(&self, client: &ClientSettings, sub: u128, sign_in: &SignIn, now: Millis) -> Claims {
         let user = self.users.get(sub);
         let name = user.map(|user| user.name(sub)).unwrap_or_default();
@@ -114,7 +114,7 @@ impl PoolState {
     }
 
     /// The attributes of a user that a client may read.
-    // DG:user-pool-settings-attributes: ID tokens have those that the client can read [D].
+    // DG:user-pool-settings-attributes: ID tokens have those that the client can read [R].
     fn readable<'a>(
         &'a self,
         client: &'a ClientSettings,
@@ -254,7 +254,7 @@ impl Inner {
         let current = sign_in.refresh.as_u128() == id;
         let graced = |(former, until): (Uuid, Millis)| former.as_u128() == id && until > now;
         if !current && !sign_in.former.is_some_and(graced) {
-            // botocore RefreshTokenReuseException: "a refresh token that refresh token rotation has invalidated" [D].
+            // botocore GetTokensFromRefreshToken lists the exception for a token that rotation has replaced [R]; the text is [Inf].
             let text = "The refresh token has been rotated and cannot be used again.";
             return Err(ApiError::new("RefreshTokenReuseException", text));
         }
@@ -290,7 +290,7 @@ impl Inner {
             sub,
             source: TokenSource::RefreshTokens,
             metadata: metadata.cloned(),
-            // Within the grace period, the former token returns the current one's successor again only once [Inf].
+            // Within the grace period, the former token gets no refresh token [Inf].
             refreshed: Some((sign_in, rotates && current)),
         };
         Ok((user.name(sub), grant))
@@ -307,11 +307,7 @@ impl Inner {
         p.check()?;
         let (pool, client) = self.client(client_id)?;
         // The operation takes the secret itself [D]; the text is assumed to be that of a wrong hash [Inf].
-        if client
-            .secret
-            .as_ref()
-            .is_some_and(|own| secret != Some(own.reveal()))
-        {
+        if !client.has_secret(secret) {
             let text = format!("Unable to verify secret for client {client_id}");
             return Err(ApiError::not_authorized(text));
         }
@@ -327,11 +323,7 @@ impl Inner {
         p.check()?;
         let (pool, client) = self.client(client_id)?;
         let unauthorized = |text: &str| Err(ApiError::new("UnauthorizedException", text));
-        if client
-            .secret
-            .as_ref()
-            .is_some_and(|own| secret != Some(own.reveal()))
-        {
+        if !client.has_secret(secret) {
             return unauthorized("Invalid client secret.");
         }
         if token.split('.').count() == 3 {
@@ -398,7 +390,7 @@ impl Inner {
         }
         let scopes = claims["scope"].as_str().unwrap_or_default();
         if !scopes.split(' ').any(|scope| scope == OWN_ACCOUNT) {
-            // The text: amplify-js#3732 [I].
+            // [R]
             let text = "Access Token does not have required scopes";
             return Err(ApiError::not_authorized(text));
         }
