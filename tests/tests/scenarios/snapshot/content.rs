@@ -109,7 +109,7 @@ async fn a_new_file_begins_before_the_limits_of_an_import_are_exceeded() {
     let world = world().await;
     let bucket = &Bucket::new(world.osaka.s3_client(), SNAPSHOTS);
     let id = &Id::new(Timestamp::UNIX_EPOCH);
-    let mut files = SnapshotFiles::new(bucket, id, Scope::Pool, "head\n".into());
+    let mut files = SnapshotFiles::new(bucket, id, Scope::Pool, "head\n");
     for _ in 0..500_001 {
         files
             .users
