@@ -280,7 +280,7 @@ mod tests {
 
             let files = pieces_of_files(&pieces, 20, limits(10, 120));
 
-            prop_assert_eq!(&files.concat(), &pieces);
+            prop_assert_eq!(files.concat(), &pieces[..]);
             for file in files {
                 prop_assert!(file.iter().map(|piece| piece.rows).sum::<u64>() <= 10);
                 prop_assert!(file.iter().map(|piece| piece.bytes).sum::<u64>() + 20 <= 120);

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::faults::Service;
@@ -108,7 +108,7 @@ pub async fn snapshot(
                 return Ok((Instant::now(), answer));
             }
         }
-        anyhow::bail!("no snapshot has all {newcomers} newcomers after 100 ticks")
+        bail!("no snapshot has all {newcomers} newcomers after 100 ticks")
     };
     let (last, (there, answer)) = tokio::try_join!(sign_ups, ticks)?;
 
@@ -221,7 +221,14 @@ pub async fn home(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     complete(worker, BACKUP_WORKER, &request).await?;
     let answer = complete(restore, RESTORE, &json!({})).await?;
     let took = begun.elapsed();
-    ensure!(text(&answer, "status")? == "complete", "{answer}");
+    if text(&answer, "status")? != "complete" {
+        let report = world.osaka.s3().object(SNAPSHOTS, text(&answer, "report")?);
+        let report = String::from_utf8(report.unwrap_or_default())?;
+        bail!(
+            "{answer}: {}",
+            report.chars().take(2000).collect::<String>()
+        );
+    }
 
     let calls = world.calls();
     let listings = calls.iter().filter(|call| call.operation == "ListUsers");
