@@ -5,7 +5,7 @@
 //!   stands for any text. Ids, times and the widths of columns may differ.
 //! - The exit code of a command is 0, unless the next command is `$ echo $?`.
 //! - The name of a snapshot in a command is replaced by that of the latest snapshot, and that of a run of reconcile, after `--of` or below
-//!   `reconciles/`, by that of the latest run.
+//!   `reconciles/`, by that of the latest run. A `sub` after `--sub` is that of the person who is to be erased.
 //! - `<!-- meanwhile: … -->` is an event between two commands, see [`Failover::meanwhile`].
 
 use std::collections::BTreeMap;
@@ -168,6 +168,8 @@ struct Failover {
     folder: TempDir,
     variables: BTreeMap<String, String>,
     code: i32,
+    /// The `sub` in Tokyo of the person who is to be erased.
+    to_erase: Option<String>,
 }
 
 impl Failover {
@@ -179,15 +181,19 @@ impl Failover {
         let mut words = words(line, &self.variables);
         let snapshot = object(&self.world, "latest.json");
         let reconcile = object(&self.world, "reconciles/latest.json");
-        let mut is_of_reconcile = false;
+        let (mut is_of_reconcile, mut is_of_sub) = (false, false);
         for word in &mut words {
             let latest = if is_of_reconcile || word.contains("/reconciles/") {
                 reconcile.as_ref().map(|latest| &latest["reconcile"])
             } else {
                 snapshot.as_ref().map(|latest| &latest["snapshot"])
             };
+            let is_sub = std::mem::replace(&mut is_of_sub, word == "--sub");
             is_of_reconcile = word == "--of";
-            *word = with_id(word, latest);
+            *word = match &self.to_erase {
+                Some(sub) if is_sub => sub.clone(),
+                _ => with_id(word, latest),
+            };
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         self.code = 0;
@@ -231,7 +237,11 @@ impl Failover {
             .current_dir(self.folder.path());
         let ran = ran(&mut command).await;
         self.code = ran.code;
-        ran.stdout + &ran.stderr
+        match arguments.first() {
+            // They tell on standard error what they do, and show the result in the end.
+            Some(&("failover" | "failback")) => ran.stderr + &ran.stdout,
+            _ => ran.stdout + &ran.stderr,
+        }
     }
 
     async fn download(&self, from: &str, to: &str) -> String {
@@ -301,7 +311,7 @@ impl Failover {
     }
 
     /// Plays an event between two commands.
-    async fn meanwhile(&self, what: &str) {
+    async fn meanwhile(&mut self, what: &str) {
         let World {
             tokyo,
             osaka,
@@ -340,14 +350,24 @@ impl Failover {
                 self.snapshot().await;
             }
             "somebody had signed up in Tokyo as Ren, and never confirmed" => {
-                let attributes = [("email", email("ren"))];
-                let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-                let seed = SeedUser {
-                    status: UserStatus::Unconfirmed,
-                    attributes: attributes.into(),
-                    ..SeedUser::default()
-                };
-                tokyo.cognito().put_user(&primary.id, seed);
+                unconfirmed(tokyo, primary, "ren");
+            }
+            "Shiro is to be erased, and was deleted in Tokyo" => {
+                let shiro = tokyo.cognito().user(&primary.id, &email("shiro"));
+                let delete = tokyo.cognito_client().admin_delete_user();
+                let delete = delete.user_pool_id(&primary.id).username(email("shiro"));
+                delete.send().await.expect("deleted");
+                self.to_erase = Some(shiro.expect("he is there").sub);
+            }
+            "Tokyo is lost again, and people go on in Osaka" => tokyo.lose(Loss::Hang),
+            "four more people sign up in Osaka, and Jiro changes a note" => {
+                unconfirmed(tokyo, primary, "rin");
+                for name in ["kenta", "mio", "rin"] {
+                    signs_up(osaka, secondary, &[("email", &email(name))]).await;
+                }
+                let note = ("custom:note", "first line\nsecond line");
+                signs_up(osaka, secondary, &[("email", &email("sakura")), note]).await;
+                self.changes_a_note("jiro").await;
             }
             "Tokyo is back" => tokyo.restore(),
             "a newcomer more, imported in the console" => {
@@ -368,7 +388,7 @@ impl Failover {
                 osaka.close_fence();
                 self.snapshot().await;
             }
-            "Taro had changed a note in Osaka" => self.taro_changes_a_note().await,
+            "Taro had changed a note in Osaka" => self.changes_a_note("taro").await,
             "the bucket of a single pool" => {
                 tokyo
                     .s3()
@@ -377,7 +397,7 @@ impl Failover {
             }
             "somebody is deleted" => {
                 let delete = tokyo.cognito_client().admin_delete_user();
-                let delete = delete.user_pool_id(&primary.id).username(email("shiro"));
+                let delete = delete.user_pool_id(&primary.id).username(email("saburo"));
                 delete.send().await.expect("deleted");
             }
             "there is a new pool" => {
@@ -390,14 +410,14 @@ impl Failover {
         }
     }
 
-    async fn taro_changes_a_note(&self) {
+    async fn changes_a_note(&self, name: &str) {
         let note = AttributeType::builder()
             .name("custom:note")
             .value("changed in Osaka");
         let update = self.world.osaka.cognito_client();
         let update = update.admin_update_user_attributes();
         let update = update.user_pool_id(&self.world.secondary.id);
-        let update = update.username(email("taro"));
+        let update = update.username(email(name));
         let update = update.user_attributes(note.build().expect("it has a name"));
         update.send().await.expect("updated");
     }
@@ -437,6 +457,16 @@ fn selected(answer: &Value, query: &str) -> Value {
 
 fn email(name: &str) -> String {
     format!("{name}@example.jp")
+}
+
+/// Puts somebody into a pool who has signed up, and never confirmed it.
+fn unconfirmed(region: &Region, pool: &Pool, name: &str) {
+    let seed = SeedUser {
+        status: UserStatus::Unconfirmed,
+        attributes: [("email".to_owned(), email(name))].into(),
+        ..SeedUser::default()
+    };
+    region.cognito().put_user(&pool.id, seed);
 }
 
 /// Signs up a person on the application's page and confirms them.
@@ -502,6 +532,7 @@ async fn every_command_of_the_runbook_prints_what_the_page_shows() {
         folder: tempfile::tempdir().expect("a folder"),
         variables: BTreeMap::new(),
         code: 0,
+        to_erase: None,
     };
     let mut different = String::new();
     let mut steps = steps(PAGE).into_iter().peekable();
