@@ -1,4 +1,4 @@
-# The commands of this repository. drill, chaos, test, regions and bench need only Rust; cdk/ needs Node.js 20.
+# The commands of this repository. drill, chaos, test, regions and bench need only Rust; cdk/ and demo need Node.js 20.
 
 # The binaries are started directly, because `cargo run` would compile the AWS SDKs again with the features of one package.
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
@@ -7,31 +7,46 @@ MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 PACKAGING := target/packaging/pyvenv.cfg
 DENY := target/cargo-deny/bin/cargo-deny
+CHROMIUM ?= /usr/bin/chromium
 
 # cdk runs in cdk/, so a relative path would mean another file there.
 ifneq ($(TWINPOOL_CONFIG),)
 export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
 endif
 
-.PHONY: bench build chaos deny deploy deploy-local drill lint lint-templates package regions test
+.PHONY: bench build chaos demo deny deploy deploy-local drill lint lint-templates package regions test test-web
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
 	$(BUILT)/drill $(ARGS)
+
+# Serves a page in which a failover can be seen in a browser, with a button for each step. Needs Node.js. make demo ARGS="--port N"
+demo: build examples/web/node_modules
+	cd examples/web && npm run --silent build
+	$(BUILT)/demo $(ARGS)
 
 # Plays random histories of both regions, and checks what must hold after each. The seed of one that breaks a rule is printed, and
 # plays it again. make chaos ARGS="--seed N --count N --jobs N --without KIND"
 chaos: build
 	$(BUILT)/chaos $(ARGS)
 
-# Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 and pycognito are skipped, and without
-# Node.js those with the clients of pages, and the tests of cdk/. All print a message, and are errors in CI.
+# Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 and pycognito are skipped, without Node.js
+# those with the clients of pages, and the tests of cdk/ and examples/web, and without Chromium the failover in a browser. Each prints a
+# message, and is an error in CI.
 test:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory tests/javascript/node_modules; fi
 	cargo test --locked --workspace
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
-	else echo "skipped: npm is missing, so cdk/ cannot be tested"; test -z "$$CI"; fi
+	else echo "skipped: npm is missing, so cdk/ and examples/web cannot be tested"; test -z "$$CI"; fi
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory test-web; fi
+
+# Tests the page of examples/web, the code of docs/application.md, and a failover in a real browser. UPDATE_IMAGES=1 takes the pictures of
+# the guide again. As root, it installs Chromium where apt-get can.
+test-web: build examples/web/node_modules
+	@if [ ! -x $(CHROMIUM) ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
+	cd examples/web && CHROMIUM=$(CHROMIUM) DEMO=$(abspath $(BUILT))/demo npm test
 
 # Measures the release binaries, in half an hour. Writes a table, JSON and an image to target/bench/. make bench ARGS=--quick
 # Without Python 3, the comparison with a plain boto3 export is left out.
@@ -82,10 +97,9 @@ deny: $(DENY)
 lint-templates: $(CFN_LINT) cdk/node_modules
 	cd cdk && npm run --silent templates && npm run --silent release-templates -- cdk.out/lint && ../target/cfn-lint/bin/cfn-lint
 
-cdk/node_modules: cdk/package-lock.json
-tests/javascript/node_modules: tests/javascript/package-lock.json
-cdk/node_modules tests/javascript/node_modules:
-	cd $(@D) && npm ci --no-audit --no-fund
+NODE_FOLDERS := cdk examples/web tests/javascript
+$(NODE_FOLDERS:%=%/node_modules): %/node_modules: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
 $(BOTO3): tests/python/requirements.txt

@@ -59,8 +59,11 @@ async function send(name, fields) {
 
 /** Presses a button of the operator, and waits for what it prints. */
 async function press(step, prints) {
+  const log = page.locator('#log');
+  const before = await log.textContent();
   await page.locator(`#steps [data-step=${step}]:enabled`).click();
-  await page.locator('#log', { hasText: prints }).waitFor();
+  await page.waitForFunction((old) => document.querySelector('#log').textContent !== old, before);
+  assert.match((await log.textContent()).slice(before.length), prints);
 }
 
 const message = (text) => page.locator('#message:visible', { hasText: text }).waitFor();
@@ -121,14 +124,14 @@ test(
     await picture('application-1-normal-day');
 
     // Tokyo is lost.
-    await press('lose-tokyo', 'Nothing in Tokyo answers');
+    await press('lose-tokyo', /Nothing in Tokyo answers/);
     await page.locator('#refresh').click();
     await message('We cannot reach our sign-in service');
     await picture('application-2-tokyo-is-lost');
 
     // The operator switches to Osaka.
-    await press('open-fence', 'open');
-    await press('use-osaka', '"active": "secondary"');
+    await press('open-fence', /open/);
+    await press('use-osaka', /"active": "secondary"/);
     await message('You were signed out');
     await send('sign-in', { email: taro, password: OLD });
     await message('choose a new one');
@@ -147,13 +150,13 @@ test(
     const hanakoInOsaka = await signInFirst(osaka, hanako, OLD);
 
     // Tokyo is back.
-    await press('tokyo-is-back', 'Tokyo answers again');
-    await press('bring-home', 'complete');
-    await press('maintenance', '"active": "maintenance"');
+    await press('tokyo-is-back', /Tokyo answers again/);
+    await press('bring-home', /Every user in scope is restored/);
+    await press('maintenance', /"active": "maintenance"/);
     await screen('maintenance').waitFor();
     await picture('application-6-maintenance');
-    await press('use-tokyo', '"active": "primary"');
-    await message('You were signed out').catch(() => screen('sign-in').waitFor());
+    await press('use-tokyo', /"active": "primary"/);
+    await screen('sign-in').waitFor();
 
     // The newcomer is home, without a password.
     await send('sign-in', { email: hanako, password: OLD });
@@ -171,7 +174,7 @@ test(
     assert.deepEqual(await whoIsSignedIn(), taroInTokyo);
 
     // The fence is closed again.
-    await press('close-fence', 'closed');
-    await press('status', 'reconcile');
+    await press('close-fence', /closed/);
+    await press('status', /reconcile/);
   },
 );
