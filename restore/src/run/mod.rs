@@ -91,7 +91,7 @@ async fn restore_under_lease(
     let phases = async {
         let phases = async {
             let started_at = lease.state().await.started_at;
-            let prepared = Box::pin(Prepared::load(config, request, run, started_at)).await?;
+            let prepared = Prepared::load(config, request, run, started_at).await?;
             run_phases(&prepared, &lease).await
         };
         tokio::select! {
@@ -191,7 +191,7 @@ async fn dry_run(
     run: &RunContext<'_>,
 ) -> Result<Response, RestoreError> {
     let started_at = to_milliseconds(Timestamp::now());
-    let prepared = Box::pin(Prepared::load(config, request, run, started_at)).await?;
+    let prepared = Prepared::load(config, request, run, started_at).await?;
     let restore = Id::new(started_at);
     let (nothing, is_alone) = (JobResults::default(), !prepared.has_renewed);
     let target = read_target_pool(&prepared, &nothing, &[], is_alone).await?;
