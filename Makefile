@@ -5,8 +5,9 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 BOTO3 := target/python/pyvenv.cfg
 MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
+DENY := target/cargo-deny/bin/cargo-deny
 
-.PHONY: bench build chaos deploy deploy-local drill lint lint-templates regions test
+.PHONY: bench build chaos deny deploy deploy-local drill lint lint-templates regions test
 
 # Plays a whole failover and failback on this machine. make drill ARGS="--people FILE --count N --seed N"
 drill: build
@@ -57,6 +58,12 @@ lint:
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo check --locked
 
+# Checks the licences, the sources and the advisories of all crates. Without a network, the advisories are skipped.
+deny: $(DENY)
+	$(DENY) check --hide-inclusion-graph licenses bans sources
+	@if $(DENY) fetch db 2>/dev/null; then $(DENY) check --hide-inclusion-graph advisories; \
+	else echo "skipped: the database of advisories cannot be reached"; fi
+
 # Checks the templates of all variants with cfn-lint.
 lint-templates: $(CFN_LINT) cdk/node_modules
 	cd cdk && npm run --silent templates && ../target/cfn-lint/bin/cfn-lint
@@ -72,3 +79,7 @@ $(BOTO3) $(MINISTACK) $(CFN_LINT):
 	python3 -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+# A debug build, because it takes half the time, and checking takes seconds.
+$(DENY):
+	cargo install --locked --debug --quiet --root target/cargo-deny cargo-deny@0.20.2

@@ -87,6 +87,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       // The leases of a fill: reconcile waits while one is under way.
       'snapshot-bucket/fills/lease.json',
       'snapshot-bucket/fills/restores/open.json',
+      'snapshot-bucket/forgotten/*',
       'snapshot-bucket/journal/password-reset/*',
       'snapshot-bucket/journal/restored/*',
       'snapshot-bucket/journal/sign-up/*',

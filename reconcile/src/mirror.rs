@@ -836,6 +836,7 @@ impl Mirror<'_> {
             NotReplicated::Taken(_) | NotReplicated::HeldByUnconfirmed(_) => "name-held",
             NotReplicated::CannotTell(_) => "cannot-tell",
             NotReplicated::Unfit(_) => "unfit",
+            NotReplicated::Forgotten => "forgotten",
             _ => "refused",
         };
         tracing::error!(sub = pair.primary(), %error, action, "not brought into the secondary pool");

@@ -36,8 +36,8 @@ use crate::request::{
 use crate::settings::{PoolSettings, obstacles};
 use crate::write::{Writing, Written};
 
-/// The lease of runs, and of dry runs, which move nothing and wait for nobody.
-const LEASE_KEY: &str = "reconciles/lease.json";
+/// The lease of runs. Dry runs have another, because they move nothing and wait for nobody.
+pub const LEASE_KEY: &str = "reconciles/lease.json";
 const DRY_RUN_LEASE_KEY: &str = "reconciles/lease-dry-run.json";
 
 /// A killed run keeps the lease no longer than until the next invocation.

@@ -269,6 +269,8 @@ impl Tick<'_> {
     ) -> Option<RecordOutcome> {
         let error = match self.replicate(&record.confirmation).await {
             Ok(outcome) => return Some(outcome),
+            // A conflict would keep the attributes of somebody who was erased.
+            Err(NotReplicated::Forgotten) => return Some(RecordOutcome::Gone),
             Err(error) => error,
         };
         let sub = record.confirmation.log_name().to_owned();

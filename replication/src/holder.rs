@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
+use shared::forgotten::is_forgotten;
 use shared::identity::{same_but_for_case, verified};
 use shared::journal::has_used_secondary;
 use shared::person::{Attributes, Person};
@@ -89,6 +90,12 @@ impl Holders<'_> {
         replica: &Replica,
         on_reclaimed: impl Fn(&str),
     ) -> Result<Replicated, NotReplicated> {
+        if let (Some(snapshots), Some(identity)) = (self.snapshots, &replica.identity) {
+            let forgotten = is_forgotten(snapshots, identity).await;
+            if forgotten.map_err(NotReplicated::Snapshots)? {
+                return Err(NotReplicated::Forgotten);
+            }
+        }
         let mut attempts = 0;
         loop {
             attempts += 1;

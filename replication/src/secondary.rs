@@ -70,6 +70,9 @@ pub enum NotReplicated {
     /// The snapshot bucket could not be read or written.
     #[error(transparent)]
     Snapshots(AwsError),
+    /// The person was erased with `twinpool forget`.
+    #[error("forgotten: the person was erased")]
+    Forgotten,
     /// The record is of another pool than the one that can be asked.
     #[error("the record is of user pool {0}, which is not SOURCE_USER_POOL_ID")]
     OtherPool(String),
@@ -137,9 +140,11 @@ impl NotReplicated {
     /// visible.
     pub fn prospect(&self) -> Prospect {
         match self {
-            Self::Unfit(_) | Self::Taken(_) | Self::NameHeld { .. } | Self::CannotTell(_) => {
-                Prospect::Permanent
-            }
+            Self::Unfit(_)
+            | Self::Taken(_)
+            | Self::NameHeld { .. }
+            | Self::CannotTell(_)
+            | Self::Forgotten => Prospect::Permanent,
             Self::Secondary(error)
                 if matches!(
                     error.code(),

@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 use sha2::{Digest, Sha256};
+use shared::forgotten::IdentityDigest;
 
 /// A sign-in name as the target pool compares it: two names have the same hash exactly if the pool treats them as one name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,11 @@ impl IdentityHash {
     /// The hash of an identity.
     pub fn of(identity: &str) -> Self {
         Self(digest(identity))
+    }
+
+    /// The hash of the identity with this SHA-256.
+    pub fn of_digest(sha256: &IdentityDigest) -> Self {
+        Self(shortened(sha256))
     }
 }
 
@@ -86,8 +92,13 @@ impl NameHasher {
 }
 
 fn digest(text: &str) -> [u8; 16] {
+    shortened(&Sha256::digest(text))
+}
+
+/// The first half of a SHA-256.
+fn shortened(sha256: &[u8]) -> [u8; 16] {
     let mut hash = [0; 16];
-    hash.copy_from_slice(&Sha256::digest(text)[..16]);
+    hash.copy_from_slice(&sha256[..16]);
     hash
 }
 

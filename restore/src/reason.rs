@@ -43,6 +43,8 @@ pub enum Reason {
     CreateFailed(String),
     /// Signed up after the snapshot was taken.
     NewerThanSnapshot,
+    /// The person was erased with `twinpool forget`.
+    Forgotten,
     /// Has a sign-up record, is not in the snapshot, and was deleted in the snapshot's pool.
     DeletedInSecondary,
     /// Has a sign-up record and is not in the snapshot, for an unknown reason.
@@ -70,17 +72,18 @@ impl Reason {
             Self::DeletedThere => "deleted-in-secondary",
             Self::CreateFailed(_) => "create-failed",
             Self::NewerThanSnapshot => "newer-than-snapshot",
+            Self::Forgotten => "forgotten",
             Self::DeletedInSecondary => "deleted-in-secondary",
             Self::NotInSnapshot => "not-in-snapshot",
         }
     }
 
     /// Whether this restore cannot bring the user, and need not: they have never confirmed their sign-up, or sign in with another
-    /// identity provider; or a fill leaves them out.
+    /// identity provider; or a fill leaves them out, or they were erased.
     pub fn is_not_restorable(&self) -> bool {
         match self {
             Self::LeftOut(reason) => matches!(reason.as_str(), "unconfirmed" | "external-provider"),
-            Self::LeftToReconcile(_) | Self::DeletedThere => true,
+            Self::LeftToReconcile(_) | Self::DeletedThere | Self::Forgotten => true,
             _ => false,
         }
     }
@@ -160,6 +163,7 @@ impl Reason {
                 "look up the code in the documentation of AdminCreateUser, and create the user by hand"
             }
             Self::NewerThanSnapshot => "take a snapshot and restore again",
+            Self::Forgotten => "nothing to do: this person was erased with twinpool forget",
             Self::DeletedInSecondary => {
                 "nothing to do: the user was deleted in the snapshot's pool"
             }

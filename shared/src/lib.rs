@@ -20,6 +20,7 @@
 //! Stores, which say what lies in a bucket:
 //! - [`outbox`], [`journal`], and [`confirmation_store`], which writes to both
 //! - [`withheld`]: replicas whose people are gone from the primary pool
+//! - [`forgotten`]: people who were erased, and whom nobody may bring back
 //!
 //! Engines:
 //! - [`snapshot`]: a full export of a pool
@@ -38,6 +39,7 @@ pub mod confirmation;
 pub mod confirmation_store;
 pub mod environment;
 pub mod event;
+pub mod forgotten;
 pub mod id;
 pub mod identity;
 pub mod import_csv;

@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod failure;
 mod fence;
+mod forget;
 mod mfa_reset;
 mod pools;
 mod post_confirmation;
@@ -79,6 +80,7 @@ enum Command {
     Snapshot(snapshot::Args),
     Reconcile(reconcile::Args),
     Restore(restore::Args),
+    Forget(forget::Args),
     Completions(completions::Args),
 }
 
@@ -94,6 +96,7 @@ impl Command {
             Self::Snapshot(args) => snapshot::run(args, context).await,
             Self::Reconcile(args) => reconcile::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
+            Self::Forget(args) => forget::run(args, context).await,
             Self::Completions(args) => completions::run(args, Cli::command(), context),
         }
     }

@@ -1,12 +1,14 @@
 //! Where a command writes: the result to standard output, as text or as one JSON document; everything else to standard error.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
+use std::thread;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use crate::failure::Failure;
 
@@ -103,6 +105,45 @@ impl Terminal {
         bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
             .with_message(message)
     }
+}
+
+/// Makes sure, before a command does any work, that somebody can be asked later. With `yes` (the option `--yes`) nobody is.
+///
+/// # Errors
+///
+/// Standard input or standard error is not a terminal.
+pub fn check_can_ask(yes: bool) -> Result<(), Failure> {
+    if yes || (io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(());
+    }
+    Err(Failure::Usage(
+        "nobody can be asked, because this is not a terminal: look with --dry-run at what would be done, then add --yes".to_owned(),
+    ))
+}
+
+/// Asks a question on the terminal, and returns whether the answer is yes. With `yes` (the option `--yes`) nothing is asked.
+///
+/// # Errors
+///
+/// There is nobody to ask, because this is not a terminal; or the question was interrupted.
+pub async fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
+    check_can_ask(yes)?;
+    if yes {
+        return Ok(true);
+    }
+    let _ = write!(anstream::stderr().lock(), "{question} Type yes to go on: ");
+    // A thread of its own: nothing can end the reading, and the runtime would wait for a blocking task until Enter is pressed.
+    let (sender, answer) = oneshot::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let _ = sender.send(io::stdin().read_line(&mut line).map(|_| line));
+    });
+    let interrupted = || Failure::Wrong("interrupted at a question".to_owned());
+    let line = tokio::select! {
+        line = answer => line.map_err(|_| interrupted())??,
+        _ = tokio::signal::ctrl_c() => return Err(interrupted()),
+    };
+    Ok(line.trim() == "yes")
 }
 
 /// What is shown of a step: what is done or waited for, how far it is, and how far it goes if that is known.

@@ -2,6 +2,7 @@
 
 use crate::decision::{Candidate, Decision, UserState, decide, decide_fill};
 use crate::error::RestoreError;
+use crate::reason::Reason;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
@@ -38,6 +39,11 @@ impl<'a> Situation<'a> {
             SnapshotEntry::Leftover(leftover) => Candidate::LeftOut(&leftover.reason),
         };
         let prepared = self.prepared;
+        if let Some(identity) = &user.who.identity
+            && prepared.forgotten.contains(identity)
+        {
+            return Decision::NotRestored(Reason::Forgotten);
+        }
         if let Some(fill) = &prepared.config.fill {
             let identity = user.who.identity.as_ref();
             let is_skipped = identity.is_some_and(|identity| fill.skip.contains(identity));

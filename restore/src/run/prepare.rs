@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::decision::{NewcomerState, is_in_scope};
 use crate::error::RestoreError;
-use crate::names::PersonKey;
+use crate::names::{IdentityHash, PersonKey};
 use crate::namesakes::Namesakes;
 use crate::newcomers::{Newcomers, UnmatchedCause};
 use crate::request::{Request, Scope, SnapshotChoice};
@@ -21,6 +21,7 @@ use crate::who::{Comparison, immutable_attributes};
 use shared::aws::RetryPolicy;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::environment::CustomAttribute;
+use shared::forgotten;
 use shared::import_csv::Format;
 use shared::import_csv::rules::Rules;
 use shared::person::Attributes;
@@ -81,6 +82,8 @@ pub(super) struct Prepared<'a> {
     pub(super) aliases: Vec<String>,
     pub(super) comparison: Comparison,
     pub(super) source: SourceSnapshot,
+    /// People who were erased, and whom no snapshot brings back.
+    pub(super) forgotten: HashSet<IdentityHash>,
     pub(super) newcomers: Newcomers,
     pub(super) namesakes: Namesakes,
     /// The users to find in the target pool.
@@ -184,6 +187,8 @@ impl<'a> Prepared<'a> {
         if is_of_newcomers && seconds_for_everyone(&source, &described) > LONG_LOOK_AT_EVERYONE {
             source.leave_out_everyone_else();
         }
+        let forgotten = forgotten::read_all(&config.bucket.whole()).await?;
+        let forgotten = forgotten.iter().map(IdentityHash::of_digest).collect();
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
         let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
         if config.fill.is_some() {
@@ -241,6 +246,7 @@ impl<'a> Prepared<'a> {
             aliases,
             comparison,
             source,
+            forgotten,
             newcomers,
             namesakes,
             wanted,

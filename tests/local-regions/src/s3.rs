@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode, Uri};
+use jiff::Timestamp;
 use s3s::auth::SimpleAuth;
 use s3s::dto::HeadObjectInput;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -46,6 +47,8 @@ struct Bucket {
     lock: RwLock<()>,
     /// Pairs of a prefix and the function that is notified.
     notifications: Mutex<Vec<(String, String)>>,
+    /// Prefixes, each with the days after which its objects expire.
+    lifecycle: Mutex<Vec<(String, u32)>>,
 }
 
 /// An object was created, and this function is to be invoked.
@@ -115,6 +118,17 @@ impl S3 {
         notifications.push((prefix.to_owned(), function.to_owned()));
     }
 
+    /// Sets after how many days objects under a prefix expire. They are not removed: only their date is told.
+    pub fn expire(&self, bucket: &str, prefix: &str, days: u32) {
+        let buckets = self.buckets();
+        let bucket = buckets.get(bucket).expect("the bucket exists");
+        let mut lifecycle = bucket
+            .lifecycle
+            .lock()
+            .expect("no thread panicked while it held the lock");
+        lifecycle.push((prefix.to_owned(), days));
+    }
+
     /// The sorted keys under a prefix. This does not go through the API: it is not recorded as a call, and it works during an
     /// outage of the region.
     pub fn keys(&self, bucket: &str, prefix: &str) -> Vec<String> {
@@ -166,7 +180,10 @@ impl S3 {
                 .query()
                 .is_some_and(|q| q.contains("encoding-type=url"));
             let _shared = bucket.lock.read().await;
-            let response = self.serve(request).await;
+            let mut response = self.serve(request).await;
+            if target.operation == "HeadObject" && response.status().is_success() {
+                self.add_expiration(&target, &bucket, &mut response);
+            }
             return if encode {
                 encode_names(response).await
             } else {
@@ -182,6 +199,39 @@ impl S3 {
             self.created(&target, &bucket).await;
         }
         response
+    }
+
+    /// Tells when an object expires, as S3 does: at midnight UTC after the days of its rule.
+    // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html, x-amz-expiration: "expiry-date and rule-id key-value pairs";
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html: "rounding the resulting time up to the next day
+    // at midnight UTC".
+    fn add_expiration(&self, target: &Target, bucket: &Bucket, response: &mut Response<Body>) {
+        let rules = bucket
+            .lifecycle
+            .lock()
+            .expect("no thread panicked while it held the lock");
+        let Some((prefix, days)) = rules
+            .iter()
+            .find(|(prefix, _)| target.key.starts_with(prefix))
+        else {
+            return;
+        };
+        let path = self.0.root.join(&target.bucket).join(&target.key);
+        let Ok(written) = std::fs::metadata(path).and_then(|file| file.modified()) else {
+            return;
+        };
+        const DAY: u64 = 24 * 60 * 60;
+        let seconds = written
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let expires = (seconds + u64::from(*days) * DAY).next_multiple_of(DAY);
+        let expires =
+            Timestamp::from_second(expires.cast_signed()).expect("a date of this century");
+        let date = expires.strftime("%a, %d %b %Y %H:%M:%S GMT");
+        let value = format!("expiry-date=\"{date}\", rule-id=\"{prefix}\"");
+        let value = value.parse().expect("a prefix is a valid header");
+        response.headers_mut().insert("x-amz-expiration", value);
     }
 
     async fn serve(&self, request: Request<Body>) -> Response<Body> {

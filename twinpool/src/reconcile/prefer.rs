@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{IsTerminal, stdin};
 
 use ::reconcile::prefer::{PreferAnswer, PreferRequest, Side};
 use ::reconcile::report::Reported;
@@ -14,7 +13,7 @@ use super::summary::people_table;
 use super::{Args, lease_holder, progress_of};
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
-use crate::terminal::{GOOD, Output, Progress, WARN};
+use crate::terminal::{GOOD, Output, Progress, WARN, check_can_ask, confirm};
 
 /// Carries out a decision on what a run has reported.
 ///
@@ -28,12 +27,8 @@ pub async fn run(
     config: &ReconcileConfig,
     context: &Context,
 ) -> Result<Verdict, Failure> {
+    check_can_ask(args.dry_run || args.yes)?;
     let must_ask = !args.dry_run && !args.yes;
-    if must_ask && !stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "nobody can be asked, because standard input is not a terminal: look at the list with --dry-run, then add --yes".to_owned(),
-        ));
-    }
     let mut request = PreferRequest {
         side,
         of: of.clone(),
@@ -51,7 +46,7 @@ pub async fn run(
         if plan.answer.written.is_empty() {
             return Ok(plan.verdict());
         }
-        if !is_confirmed(context)? {
+        if !confirm("Write this?", args.yes).await? {
             return Err(Failure::Wrong("nothing was written".to_owned()));
         }
     }
@@ -77,13 +72,6 @@ async fn prefer(
     let answer = ::reconcile::prefer::run(config, request, &run).await;
     progress.end();
     Ok(answer?)
-}
-
-fn is_confirmed(context: &Context) -> Result<bool, Failure> {
-    context.terminal.note("Write this? Type yes to go on:");
-    let mut line = String::new();
-    stdin().read_line(&mut line)?;
-    Ok(line.trim() == "yes")
 }
 
 /// The result.

@@ -3,6 +3,7 @@
 mod attach;
 mod check;
 mod fence;
+mod forget;
 mod mfa_reset;
 mod reconcile;
 mod restore;

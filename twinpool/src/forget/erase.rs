@@ -1,0 +1,162 @@
+//! Deletes what is kept of a person, under the leases of the runs that might write it again.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use shared::aws::AwsError;
+use shared::cognito::users;
+use shared::forgotten;
+use shared::id::Id;
+use shared::s3::bucket::Bucket;
+use shared::s3::lease::{Holder, Lease, LeaseState, Term};
+use shared::snapshot::layout::{FILLS_PREFIX, LEASE_KEY, LEASE_NEWCOMERS_KEY, RESTORE_LEASE_KEY};
+
+use super::Site;
+use super::person::Traces;
+use crate::failure::Failure;
+
+/// How long the leases are held: longer than the few calls that erase somebody.
+const LEASE_VALIDITY: SignedDuration = SignedDuration::from_mins(3);
+
+/// Marks the person as erased, then deletes their objects, and their users last: whoever runs the command again after an interruption
+/// finds everything that is left by them. Gives the key of the mark.
+///
+/// # Errors
+///
+/// A run is under way that may hold the person, AWS rejected a call or did not answer.
+pub async fn erase(site: &Site, traces: &Traces) -> Result<String, Failure> {
+    // Before the leases: whoever begins a run from now on sees the mark, and whoever began before holds a lease.
+    let now = Timestamp::now();
+    forgotten::mark(&site.snapshots, &traces.identity, now).await?;
+    let leases = take_leases(site).await?;
+    let erased = delete(site, traces).await;
+    for lease in leases {
+        // A lease that cannot be given back expires by itself.
+        if let Err(error) = lease.release(|_| ()).await {
+            tracing::warn!(%error, "a lease stays until it expires");
+        }
+    }
+    erased?;
+    Ok(forgotten::forgotten_key(&traces.identity))
+}
+
+async fn delete(site: &Site, traces: &Traces) -> Result<(), Failure> {
+    for key in &traces.outbox_objects {
+        delete_object(&site.outbox, key).await?;
+    }
+    for key in &traces.objects {
+        delete_object(&site.snapshots, key).await?;
+    }
+    for sub in &traces.in_secondary {
+        users::delete(&site.secondary, sub).await?;
+    }
+    // The trigger may have kept the person again while they were deleted.
+    for sub in &traces.in_secondary {
+        if users::look_up(&site.secondary, sub).await?.is_some() {
+            return Err(Failure::Wrong(format!(
+                "user {sub} is still in the secondary pool: run the command again"
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn delete_object(bucket: &Bucket, key: &str) -> Result<(), AwsError> {
+    // A worker may have written a newer one between the look and the deletion.
+    while let Some(object) = bucket.get(key).await? {
+        if bucket.delete_if(key, &object.etag).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The lease of a run of any kind: what it keeps is left as it is.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct AnyLease {
+    holder: Option<Holder>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl LeaseState for AnyLease {
+    fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
+    fn set_holder(&mut self, holder: Option<Holder>) {
+        self.holder = holder;
+    }
+}
+
+impl AnyLease {
+    /// Whether an import job of a restore has not ended: Cognito may create the person at any moment.
+    fn has_running_job(&self) -> bool {
+        let is_open = self.rest.get("status").and_then(Value::as_str) == Some("in-progress");
+        let jobs = self.rest.get("jobs").and_then(Value::as_array);
+        let mut jobs = jobs.into_iter().flatten();
+        is_open && jobs.any(|job| job.get("ended").is_none_or(Value::is_null))
+    }
+}
+
+/// Takes the leases of snapshots, reconcile, restores and fills, those that there are.
+async fn take_leases(site: &Site) -> Result<Vec<Lease<AnyLease>>, Failure> {
+    let fills = site.snapshots.below(FILLS_PREFIX);
+    let all = [
+        (&site.snapshots, LEASE_KEY, "a snapshot"),
+        (&site.snapshots, LEASE_NEWCOMERS_KEY, "a snapshot"),
+        (&site.snapshots, reconcile::run::LEASE_KEY, "reconcile"),
+        (&site.snapshots, RESTORE_LEASE_KEY, "a restore"),
+        (&fills, LEASE_KEY, "a fill"),
+        (&fills, RESTORE_LEASE_KEY, "a fill"),
+    ];
+    let holder = format!("twinpool-{}", Id::new(Timestamp::now()));
+    let mut leases = Vec::new();
+    for (bucket, key, what) in all {
+        let taken = take_lease(bucket, key, &holder).await;
+        match taken {
+            Ok(Some(lease)) => leases.push(lease),
+            Ok(None) => {}
+            Err(failure) => {
+                for lease in leases {
+                    let _ = lease.release(|_| ()).await;
+                }
+                return Err(match failure {
+                    NotTaken::Busy => Failure::Wrong(format!(
+                        "{what} is under way and may hold this person: the person is marked as erased, but not deleted yet. Run the command \
+                         again when it has ended"
+                    )),
+                    NotTaken::Failed(failure) => failure,
+                });
+            }
+        }
+    }
+    Ok(leases)
+}
+
+enum NotTaken {
+    Busy,
+    Failed(Failure),
+}
+
+async fn take_lease(
+    bucket: &Bucket,
+    key: &str,
+    holder: &str,
+) -> Result<Option<Lease<AnyLease>>, NotTaken> {
+    let failed = |failure: Failure| NotTaken::Failed(failure);
+    let seen = bucket.get_json::<AnyLease>(key).await;
+    let Some((state, etag)) = seen.map_err(|error| failed(error.into()))? else {
+        // Nobody has ever run, and whoever begins now sees the mark.
+        return Ok(None);
+    };
+    if state.has_running_job() {
+        return Err(NotTaken::Busy);
+    }
+    let term = Term::Until(Timestamp::now() + LEASE_VALIDITY);
+    let lease = Lease::take(bucket, key, Some(&etag), state, holder, term).await;
+    match lease.map_err(|error| failed(error.into()))? {
+        Some(lease) => Ok(Some(lease)),
+        None => Err(NotTaken::Busy),
+    }
+}
