@@ -89,11 +89,7 @@ async fn restore_under_lease(
     let (bucket, pool) = (&config.bucket, &config.pool);
     let lease = take_lease(bucket, pool, request, &run.lease_holder, run.deadline).await?;
     let phases = async {
-        let phases = async {
-            let started_at = lease.state().await.started_at;
-            let prepared = Box::pin(Prepared::load(config, request, run, started_at)).await?;
-            run_phases(&prepared, &lease).await
-        };
+        let phases = prepare_and_run_phases(config, request, run, &lease);
         tokio::select! {
             response = phases => response,
             () = lease.keep_renewed() => Err(RestoreError::TakenOver),
@@ -114,6 +110,21 @@ async fn restore_under_lease(
             Ok(response)
         }
     }
+}
+
+/// Boxed, so that the lease and the deadline around it need not have the stack for it.
+fn prepare_and_run_phases<'a>(
+    config: &'a RestoreConfig,
+    request: &'a Request,
+    run: &'a RunContext<'a>,
+    lease: &'a RestoreLease,
+) -> LocalBoxFuture<'a, Result<Response, RestoreError>> {
+    let response = async move {
+        let started_at = lease.state().await.started_at;
+        let prepared = Prepared::load(config, request, run, started_at).await?;
+        run_phases(&prepared, lease).await
+    };
+    response.boxed_local()
 }
 
 /// The phases of a real run, in order.
@@ -191,7 +202,7 @@ async fn dry_run(
     run: &RunContext<'_>,
 ) -> Result<Response, RestoreError> {
     let started_at = to_milliseconds(Timestamp::now());
-    let prepared = Box::pin(Prepared::load(config, request, run, started_at)).await?;
+    let prepared = Prepared::load(config, request, run, started_at).await?;
     let restore = Id::new(started_at);
     let (nothing, is_alone) = (JobResults::default(), !prepared.has_renewed);
     let target = read_target_pool(&prepared, &nothing, &[], is_alone).await?;

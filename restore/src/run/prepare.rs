@@ -167,10 +167,8 @@ impl<'a> Prepared<'a> {
                 true => {
                     let look_everyone_up = is_old || !source.has_only_newcomers();
                     let origin = comparison.origin();
-                    let taken =
-                        take_snapshot(config, run, &source, &source_pool, origin, look_everyone_up);
-                    // Boxed, because a snapshot needs much of the stack, and most runs take none.
-                    Box::pin(taken).await?
+                    take_snapshot(config, run, &source, &source_pool, origin, look_everyone_up)
+                        .await?
                 }
                 false => Renewed::No,
             };

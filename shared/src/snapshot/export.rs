@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
@@ -80,7 +81,15 @@ pub struct Exported {
 /// # Errors
 ///
 /// There is no manifest then, and so no snapshot. If its progress was stored, the next worker can resume it.
-pub async fn export_pool(
+pub fn export_pool<'a>(
+    task: &'a ExportTask<'_>,
+    unfinished: &'a mut Unfinished,
+) -> LocalBoxFuture<'a, Result<Option<Exported>, SnapshotError>> {
+    // Boxed here, so that the callers need not have the stack for it.
+    export(task, unfinished).boxed_local()
+}
+
+async fn export(
     task: &ExportTask<'_>,
     unfinished: &mut Unfinished,
 ) -> Result<Option<Exported>, SnapshotError> {
@@ -94,8 +103,7 @@ pub async fn export_pool(
     let exported = tokio::time::timeout_at(task.deadline.into(), async {
         match scope {
             Scope::Pool => export.list_and_write_users(unfinished).await,
-            // Boxed, so that a snapshot of the pool does not need the stack of both.
-            Scope::Newcomers => Box::pin(export.look_up_and_write_newcomers(unfinished)).await,
+            Scope::Newcomers => export.look_up_and_write_newcomers(unfinished).await,
         }
     });
     let exported = match exported.await {
