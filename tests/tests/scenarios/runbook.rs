@@ -31,6 +31,7 @@ use tempfile::TempDir;
 use crate::support::{invoke, object, ran, twinpool_command, world};
 
 const PAGE: &str = include_str!("../../../docs/runbook.md");
+const PAGE_IN_JAPANESE: &str = include_str!("../../../docs/runbook.ja.md");
 const PASSWORD: &str = "Correct-horse-7-battery";
 
 /// A step of the page.
@@ -557,10 +558,21 @@ async fn every_command_of_the_runbook_prints_what_the_page_shows() {
     assert!(different.is_empty(), "\n{different}");
 }
 
+#[test]
+fn the_page_in_japanese_has_the_same_commands_outputs_and_events() {
+    assert_eq!(steps(PAGE_IN_JAPANESE), steps(PAGE));
+}
+
 /// Every `twinpool …` in a sentence or a table must be a command that the test runs, possibly with more options.
 #[test]
 fn every_command_that_the_runbook_mentions_is_run() {
-    let steps = steps(PAGE);
+    for page in [PAGE, PAGE_IN_JAPANESE] {
+        assert_mentions_only_what_is_run(page);
+    }
+}
+
+fn assert_mentions_only_what_is_run(page: &str) {
+    let steps = steps(page);
     let played: Vec<Vec<&str>> = steps
         .iter()
         .filter_map(|step| match step {
@@ -568,7 +580,7 @@ fn every_command_that_the_runbook_mentions_is_run() {
             Step::Meanwhile(_) => None,
         })
         .collect();
-    for mentioned in PAGE.split('`').skip(1).step_by(2) {
+    for mentioned in page.split('`').skip(1).step_by(2) {
         let words = mentioned
             .split_whitespace()
             .filter(|word| *word != "--help");
