@@ -1,4 +1,4 @@
-// The code in docs/application.md is the code of these files, which the other tests run.
+// The code in docs/application.md and docs/application.ja.md is the code of these files, which the other tests run.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ function codeOf(file, region) {
   return after[0].split('// endregion')[0];
 }
 
-for (const page of ['application.md']) {
+for (const page of ['application.md', 'application.ja.md']) {
   test(`given ${page}, when its code is compared with the files that it names, then it is the same`, () => {
     const blocks = blocksOf(page);
 
