@@ -57,7 +57,7 @@ pub(super) async fn read_target_pool(
         }
         Err(error) => Err(error),
         Ok(mut target) => {
-            let others = others_in_source(prepared, &target).await?;
+            let others = others_in_source(prepared, &target, results).await?;
             target.add_others_in_source(others);
             Ok(target)
         }
@@ -66,10 +66,12 @@ pub(super) async fn read_target_pool(
 
 /// Of the users who are taken for newcomers because of their names alone, the identities of those who have another user in the snapshot's
 /// pool, and are other people. A snapshot of the newcomers does not have those others, so the latest one of the whole pool is read. Without
-/// one nobody knows, and a name alone proves nothing.
+/// one nobody knows, and a name alone proves nothing. Of whom a job of this restore has imported, the job's log says that the user with
+/// their name is new, and made from their row.
 async fn others_in_source(
     prepared: &Prepared<'_>,
     target: &TargetPool,
+    results: &JobResults,
 ) -> Result<HashSet<IdentityHash>, RestoreError> {
     let mut unproved = HashSet::new();
     if !prepared.source.has_only_newcomers() || prepared.comparison.origin().is_none() {
@@ -77,6 +79,9 @@ async fn others_in_source(
     }
     let mut users = prepared.snapshot_users();
     while let Some(user) = users.next().await? {
+        if results.imported.contains(&user.who.key) {
+            continue;
+        }
         unproved.extend(target.identity_of_namesake(&user.who, &prepared.namesakes));
     }
     for unmatched in &prepared.newcomers.unmatched {

@@ -203,6 +203,7 @@ pub async fn home(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
     let variables = [
         ("S3_BUCKET_NAME", SNAPSHOTS),
         ("USER_POOL_ID", &*world.secondary.id),
+        ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub"),
     ];
     let worker = world.osaka.lambda();
     worker.create_function(function(BACKUP_WORKER, "backup-fn", &variables)?);
@@ -211,6 +212,7 @@ pub async fn home(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
         ("S3_BUCKET_NAME", SNAPSHOTS),
         ("S3_BUCKET_REGION", OSAKA),
         ("IMPORT_LOGS_ROLE_ARN", IMPORT_LOGS_ROLE),
+        ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub"),
     ];
     let restore = world.tokyo.lambda();
     restore.create_function(function(RESTORE, "restore-fn", &variables)?);

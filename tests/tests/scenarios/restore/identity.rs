@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     at_home, away, file, in_osaka, newcomer, person, records, report, restore, with, world,
 };
-use crate::support::{email, snapshot, sub};
+use crate::support::{email, invoke, snapshot, sub};
 
 #[tokio::test]
 async fn an_unconfirmed_user_with_the_same_name_is_deleted_only_when_requested() {
@@ -105,6 +105,37 @@ async fn without_the_origin_attribute_records_are_matched_by_name_or_by_a_lookup
     let gone = BTreeMap::from([(sub(3), "deleted-in-secondary".to_owned())]);
     assert_eq!(away(&report(&world, &answer)), gone);
     assert_eq!(records(&world, "journal/sign-up/").len(), 1);
+}
+
+#[tokio::test]
+async fn without_origins_and_a_snapshot_of_the_whole_pool_only_who_was_imported_is_home() {
+    let world = world().await;
+    let lambda = world.osaka.lambda();
+    lambda.unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+    newcomer(&world, 1, person(1)).await;
+    newcomer(&world, 2, person(2)).await;
+    let namesake = SeedUser {
+        sub: None,
+        ..person(2)
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, namesake);
+    let of_newcomers = json!({"action": "snapshot", "scope": "newcomers"});
+    invoke(&world.osaka, BACKUP_WORKER, &of_newcomers)
+        .await
+        .unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "incomplete", "{answer}");
+    assert_eq!(answer["counts"]["imported"], 1, "{answer}");
+    let another = BTreeMap::from([(email(2), "another-person".to_owned())]);
+    assert_eq!(away(&report(&world, &answer)), another);
+    let map = file(&world, &answer, "sub-map.csv");
+    let home = at_home(&world, 1).unwrap().sub;
+    let line = format!("{},{},{home}", email(1), sub(1));
+    assert_eq!(map.lines().skip(1).collect::<Vec<_>>(), [line]);
+    let waiting = BTreeSet::from([format!("{}.json", sub(2))]);
+    assert_eq!(records(&world, "journal/sign-up/"), waiting);
 }
 
 #[tokio::test]
