@@ -217,10 +217,12 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
       'snapshot-bucket/snapshots/*',
     ],
     's3:DeleteObject': ['snapshot-bucket/journal/sign-up/*'],
-    's3:CreateMultipartUpload': ['snapshot-bucket/restores/*', 'snapshot-bucket/snapshots/*'],
-    's3:UploadPart': ['snapshot-bucket/restores/*', 'snapshot-bucket/snapshots/*'],
-    's3:CompleteMultipartUpload': ['snapshot-bucket/restores/*', 'snapshot-bucket/snapshots/*'],
-    's3:AbortMultipartUpload': ['snapshot-bucket/restores/*', 'snapshot-bucket/snapshots/*'],
+    // The files of a snapshot of many thousand newcomers become multipart uploads too: the permissions for s3:PutObject and s3:GetObject there
+    // allow that.
+    's3:CreateMultipartUpload': ['snapshot-bucket/restores/*'],
+    's3:UploadPart': ['snapshot-bucket/restores/*'],
+    's3:CompleteMultipartUpload': ['snapshot-bucket/restores/*'],
+    's3:AbortMultipartUpload': ['snapshot-bucket/restores/*'],
   },
 };
 

@@ -266,27 +266,6 @@ impl Bucket {
         }
     }
 
-    /// When the bucket's lifecycle removes an object, as S3 says it; none if no rule does, or there is no such object.
-    ///
-    /// # Errors
-    ///
-    /// S3 refused or did not answer.
-    pub async fn expires_at(&self, key: &str) -> Result<Option<Timestamp>, AwsError> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.name)
-            .key(self.full_key(key))
-            .send()
-            .await;
-        match head.map_err(|e| AwsError::from_sdk("HeadObject", &self.name, &e)) {
-            Ok(head) => Ok(head.expiration.as_deref().and_then(expiry_date)),
-            // A HEAD answer has no body, so that S3 cannot name another code.
-            Err(error) if error.code() == "NotFound" => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Begins to list the objects below a prefix, in the order of their keys.
     pub fn list(&self, prefix: impl Into<String>) -> Listing {
         Listing {
@@ -304,15 +283,6 @@ impl Bucket {
             ..self.list(prefix)
         }
     }
-}
-
-/// The date in the header `x-amz-expiration`: `expiry-date="Fri, 21 Dec 2012 00:00:00 GMT", rule-id="…"` (S3 API: HeadObject).
-fn expiry_date(header: &str) -> Option<Timestamp> {
-    let (_, date) = header.split_once("expiry-date=\"")?;
-    let (date, _) = date.split_once('"')?;
-    jiff::fmt::rfc2822::parse(date)
-        .ok()
-        .map(|date| date.timestamp())
 }
 
 /// A listing of objects, page by page.
@@ -373,20 +343,5 @@ impl Listing {
             })
         });
         Ok(Some(objects.collect()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_date_at_which_an_object_expires_is_read_from_the_header_of_s3() {
-        let header = r#"expiry-date="Fri, 21 Dec 2012 00:00:00 GMT", rule-id="snapshots""#;
-
-        let date = expiry_date(header).map(|date| date.to_string());
-
-        assert_eq!(date.as_deref(), Some("2012-12-21T00:00:00Z"));
-        assert_eq!(expiry_date("expiry-date=never"), None);
     }
 }

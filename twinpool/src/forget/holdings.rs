@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use aws_sdk_s3::Client;
 use jiff::Timestamp;
 use serde::Serialize;
+use shared::aws::AwsError;
 use shared::snapshot::layout::{FILLS_PREFIX, PARTS_PREFIX};
 
 use super::Site;
@@ -52,10 +54,34 @@ pub async fn find(site: &Site) -> Result<Vec<Holding>, Failure> {
             prefix,
             what,
             objects,
-            last_expires_at: site.snapshots.expires_at(&newest).await?,
+            last_expires_at: expires_at(&site.s3, site.snapshots.name(), &newest).await?,
         });
     }
     Ok(holdings)
+}
+
+/// When the bucket's lifecycle removes an object, as S3 says it; none if no rule does, or there is no such object.
+async fn expires_at(
+    client: &Client,
+    bucket: &str,
+    key: &str,
+) -> Result<Option<Timestamp>, AwsError> {
+    let head = client.head_object().bucket(bucket).key(key).send().await;
+    match head.map_err(|e| AwsError::from_sdk("HeadObject", bucket, &e)) {
+        Ok(head) => Ok(head.expiration.as_deref().and_then(expiry_date)),
+        // The answer to HEAD has no body, so S3 cannot name another code.
+        Err(error) if error.code() == "NotFound" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The date in the header `x-amz-expiration`: `expiry-date="Fri, 21 Dec 2012 00:00:00 GMT", rule-id="…"` (S3 API: HeadObject).
+fn expiry_date(header: &str) -> Option<Timestamp> {
+    let (_, date) = header.split_once("expiry-date=\"")?;
+    let (date, _) = date.split_once('"')?;
+    jiff::fmt::rfc2822::parse(date)
+        .ok()
+        .map(|date| date.timestamp())
 }
 
 impl fmt::Display for Holding {
@@ -71,5 +97,20 @@ impl fmt::Display for Holding {
             Some(at) => write!(f, "the last expires on {}", at.strftime("%Y-%m-%d")),
             None => f.write_str("no lifecycle rule removes them: delete them by hand"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_at_which_an_object_expires_is_read_from_the_header_of_s3() {
+        let header = r#"expiry-date="Fri, 21 Dec 2012 00:00:00 GMT", rule-id="snapshots""#;
+
+        let date = expiry_date(header).map(|date| date.to_string());
+
+        assert_eq!(date.as_deref(), Some("2012-12-21T00:00:00Z"));
+        assert_eq!(expiry_date("expiry-date=never"), None);
     }
 }

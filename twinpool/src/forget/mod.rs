@@ -101,6 +101,8 @@ struct Site {
     secondary: Pool,
     /// The snapshot bucket.
     snapshots: Bucket,
+    /// Its region.
+    s3: aws_sdk_s3::Client,
     /// The bucket of the outbox.
     outbox: Bucket,
     origin: CustomAttribute,
@@ -226,7 +228,8 @@ impl Site {
         Self {
             primary: pool(primary),
             secondary: pool(secondary),
-            snapshots: Bucket::new(snapshots, &args.bucket),
+            snapshots: Bucket::new(snapshots.clone(), &args.bucket),
+            s3: snapshots,
             outbox: Bucket::new(outbox, &args.outbox),
             origin: args.origin_sub.clone(),
         }
