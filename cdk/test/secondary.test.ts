@@ -40,7 +40,13 @@ test('the worker has its documented variables', () => {
 });
 
 test('the worker gets the variables of the configuration', () => {
-  const set = { LIST_USERS_RPS: '25', LOOKUPS_RPS: '30', SNAPSHOT_POOL_INTERVAL_S: '7200', SNAPSHOT_MIN_INTERVAL_S: '120', SHRINK_GUARD_PERCENT: '80' };
+  const set = {
+    LIST_USERS_RPS: '25',
+    LOOKUPS_RPS: '30',
+    SNAPSHOT_POOL_INTERVAL_S: '7200',
+    SNAPSHOT_MIN_INTERVAL_S: '120',
+    SHRINK_GUARD_PERCENT: '80',
+  };
   const { secondary } = templates({ ...FROM_NOTHING, variables: { ...set, ACTIVATE_REPLICAS: 'false' } });
   const found = variables(secondary, 'BackupWorker');
   for (const [name, value] of Object.entries(set)) {
