@@ -154,10 +154,10 @@ impl<'a> Prepared<'a> {
             && request.scope == Scope::Newcomers
             && !is_same_pool;
         let (mut taken, mut has_renewed) = (0, false);
-        while !request.allow_stale {
+        loop {
             let stale = check_not_stale(&source, &newcomers);
             let is_old = can_be_renewed && is_older(&source, started_at - LOOKUPS_MAX_AGE);
-            if stale.is_ok() && !is_old {
+            if request.allow_stale || (stale.is_ok() && !is_old) {
                 break;
             }
             let renewed = match can_be_renewed && taken < SNAPSHOTS_PER_RUN {
