@@ -155,12 +155,9 @@ impl<'a> Prepared<'a> {
             && !is_same_pool;
         let (mut taken, mut has_renewed) = (0, false);
         loop {
-            if request.allow_stale {
-                break;
-            }
             let stale = check_not_stale(&source, &newcomers);
             let is_old = can_be_renewed && is_older(&source, started_at - LOOKUPS_MAX_AGE);
-            if stale.is_ok() && !is_old {
+            if request.allow_stale || (stale.is_ok() && !is_old) {
                 break;
             }
             let renewed = match can_be_renewed && taken < SNAPSHOTS_PER_RUN {
@@ -186,12 +183,12 @@ impl<'a> Prepared<'a> {
             source = SourceSnapshot::open(bucket, &request.snapshot, request.scope).await?;
             newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
         }
-        let forgotten = forgotten::read_all(&config.bucket.whole()).await?;
-        let forgotten = forgotten.iter().map(IdentityHash::of_digest).collect();
         let is_of_newcomers = request.scope == Scope::Newcomers && config.fill.is_none();
         if is_of_newcomers && seconds_for_everyone(&source, &described) > LONG_LOOK_AT_EVERYONE {
             source.leave_out_everyone_else();
         }
+        let forgotten = forgotten::read_all(&config.bucket.whole()).await?;
+        let forgotten = forgotten.iter().map(IdentityHash::of_digest).collect();
         let namesakes = Namesakes::read(&source, &comparison, &newcomers, request.scope).await?;
         let mut late_attributes = late_attributes(request, &source, &newcomers).await?;
         if config.fill.is_some() {
