@@ -159,7 +159,7 @@ test('a failure stops the deployment: no stack after a failed build, and no prim
 
   command('cargo', 'exit 1');
   assert.match((await deploy()).stderr, /cargo lambda build .*failed/);
-  assert.equal(log().length, 4);
+  assert.equal(log().length, 3);
 });
 
 /** The outputs of both stacks, as they are deployed. */
@@ -220,7 +220,7 @@ test('a deployment of the pools of the configuration is deployed again, and so i
     const { status, stderr } = await deploy();
 
     assert.equal(status, 0, stderr);
-    assert.equal(log().length, 4);
+    assert.equal(log().length, 3);
   }
 });
 
