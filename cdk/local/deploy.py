@@ -380,7 +380,12 @@ def deploy_templates(binaries):
         return stack_outputs(region, f"shop-{template}")
 
     twin = deploy_template(
-        SECONDARY, "twinpool-secondary", UserPoolId=pools[SECONDARY], BucketName="shop-snapshots", AddFence="true"
+        SECONDARY,
+        "twinpool-secondary",
+        UserPoolId=pools[SECONDARY],
+        PrimaryUserPoolId=pools[PRIMARY],
+        BucketName="shop-snapshots",
+        AddFence="true",
     )
     deploy_template(
         PRIMARY,
