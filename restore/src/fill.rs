@@ -93,7 +93,8 @@ pub async fn fill(
     listed_users: &watch::Sender<u64>,
 ) -> Result<FillAnswer, FillError> {
     let bucket = config.bucket.below(FILLS_PREFIX);
-    let snapshot = take_or_resume_snapshot(config, &bucket, listed_users).await?;
+    // Boxed, because a snapshot and a restore need much of the stack.
+    let snapshot = Box::pin(take_or_resume_snapshot(config, &bucket, listed_users)).await?;
     tracing::info!(%snapshot, "filling the secondary pool from this snapshot");
     let restore_config = RestoreConfig {
         sdk: config.sdk.clone(),
@@ -112,7 +113,7 @@ pub async fn fill(
         reclaim_unconfirmed: true,
         ..Request::default()
     };
-    let restored = restore(&restore_config, &request, run).await?;
+    let restored = Box::pin(restore(&restore_config, &request, run)).await?;
     Ok(FillAnswer {
         snapshot,
         restored: Response {
