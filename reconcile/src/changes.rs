@@ -1,13 +1,16 @@
-//! Writes `changes-0001.jsonl` of a run, and adds up what became of people.
+//! `changes-0001.jsonl` of a run: written while what became of people is added up, and read line by line.
 
 use shared::aws::AwsError;
+use shared::id::Id;
 use shared::s3::bucket::Bucket;
 use shared::s3::json::to_json;
 use shared::s3::rolling_upload::{FileLimits, RollingUpload};
 
+use crate::error::ReconcileError;
+use crate::json_lines::JsonLines;
 use crate::outcome::Outcome;
 use crate::progress::Progress;
-use crate::report::{MAX_REPORTED, changes_key};
+use crate::report::{Change, MAX_REPORTED, changes_key};
 
 /// The largest file of changes.
 const LIMITS: FileLimits = FileLimits {
@@ -63,5 +66,47 @@ impl Changes {
             progress.changes_files += open.finish().await?.len();
         }
         Ok(())
+    }
+}
+
+/// The lines of changes of a run, read as a stream: there may be many, and its report names only so many people.
+pub struct ChangeLines<'a> {
+    bucket: &'a Bucket,
+    run: &'a Id,
+    /// The number of files that have been opened.
+    files: usize,
+    lines: Option<JsonLines>,
+}
+
+impl<'a> ChangeLines<'a> {
+    /// The lines of a run, from the first one.
+    pub fn of(bucket: &'a Bucket, run: &'a Id) -> Self {
+        Self {
+            bucket,
+            run,
+            files: 0,
+            lines: None,
+        }
+    }
+
+    /// The next line; none after the last one.
+    ///
+    /// # Errors
+    ///
+    /// S3 refused or did not answer, or a line cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Change>, ReconcileError> {
+        loop {
+            if let Some(lines) = &mut self.lines
+                && let Some(change) = lines.next_line().await?
+            {
+                return Ok(Some(change));
+            }
+            self.files += 1;
+            let key = changes_key(self.run, self.files);
+            self.lines = JsonLines::open(self.bucket, &key, 0).await?;
+            if self.lines.is_none() {
+                return Ok(None);
+            }
+        }
     }
 }

@@ -16,13 +16,13 @@ use shared::journal;
 use shared::person::{Attributes, Person};
 use shared::s3::bucket::Bucket;
 
+use crate::changes::ChangeLines;
 use crate::comparison::{Comparison, address_of_flag};
 use crate::decision::{Finding, decide, new_base};
 use crate::error::ReconcileError;
 use crate::groups::CHANGED_IN_SECONDARY;
-use crate::json_lines::JsonLines;
 use crate::mirror::is_refused;
-use crate::report::{Change, Report, Reported, changes_key, report_key};
+use crate::report::{Change, Report, Reported, report_key};
 use crate::request::{ReconcileConfig, RunContext, Step};
 use crate::run::{PATIENCE, check_pools};
 
@@ -165,13 +165,9 @@ impl ReportedPerson {
     }
 }
 
-/// Whoever a run has reported, read from its lines, of which there may be many: its report names only so many people.
+/// Whoever a run has reported.
 struct ReportedPeople<'a> {
-    bucket: &'a Bucket,
-    run: &'a Id,
-    /// The files that have been opened.
-    files: usize,
-    lines: Option<JsonLines>,
+    lines: ChangeLines<'a>,
     /// The next person, as far as they have been read. All lines of a person that were written together follow each other.
     next: Option<ReportedPerson>,
 }
@@ -179,17 +175,14 @@ struct ReportedPeople<'a> {
 impl<'a> ReportedPeople<'a> {
     fn of(bucket: &'a Bucket, run: &'a Id) -> Self {
         Self {
-            bucket,
-            run,
-            files: 0,
-            lines: None,
+            lines: ChangeLines::of(bucket, run),
             next: None,
         }
     }
 
     /// The next person; none after the last one.
     async fn next(&mut self) -> Result<Option<ReportedPerson>, ReconcileError> {
-        while let Some(change) = self.next_change().await? {
+        while let Some(change) = self.lines.next().await? {
             let Some(person) = ReportedPerson::of(change) else {
                 continue;
             };
@@ -203,22 +196,6 @@ impl<'a> ReportedPeople<'a> {
             }
         }
         Ok(self.next.take())
-    }
-
-    async fn next_change(&mut self) -> Result<Option<Change>, ReconcileError> {
-        loop {
-            if let Some(lines) = &mut self.lines
-                && let Some(change) = lines.next_line().await?
-            {
-                return Ok(Some(change));
-            }
-            self.files += 1;
-            let key = changes_key(self.run, self.files);
-            self.lines = JsonLines::open(self.bucket, &key, 0).await?;
-            if self.lines.is_none() {
-                return Ok(None);
-            }
-        }
     }
 }
 

@@ -151,6 +151,18 @@ pub async fn read_state(bucket: &Bucket) -> Result<Option<RestoreState>, JsonErr
     Ok(state.map(|(state, _)| state))
 }
 
+/// Whether an import job of an unfinished restore has not ended: Cognito may still create people whom its file names.
+///
+/// # Errors
+///
+/// S3 failed, or the object cannot be read.
+pub async fn has_running_job(bucket: &Bucket) -> Result<bool, JsonError> {
+    let state = read_state(bucket).await?;
+    Ok(state.is_some_and(|state| {
+        state.status == Status::InProgress && state.jobs.iter().any(|job| job.ended.is_none())
+    }))
+}
+
 /// Releases the lease, with how far the restore has come.
 ///
 /// # Errors

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use ::reconcile::changes::ChangeLines;
 use ::reconcile::prefer::{PreferRequest, Side};
-use ::reconcile::report::{Change, changes_key};
+use ::reconcile::report::Change;
 use ::reconcile::request::ReconcileConfig;
 use restore::request::{Request, Status as RestoreStatus};
 use restore::run::RestoreConfig;
@@ -11,7 +12,6 @@ use shared::aws::Sdk;
 use shared::id::Id;
 use shared::journal::{self, Records, SIGN_UPS_PREFIX};
 use shared::s3::bucket::Bucket;
-use shared::s3::json::JsonError;
 
 use super::position::position;
 use super::{Args, Preference};
@@ -235,7 +235,8 @@ impl Failback<'_> {
             unknown: BTreeSet::new(),
         };
         let mut lines = Vec::new();
-        for_each_change(self.bucket, &run, |change| {
+        let mut changes = ChangeLines::of(self.bucket, &run);
+        while let Some(change) = changes.next().await? {
             if change.action == "report" && compared.add(&change) {
                 let Change {
                     secondary_sub,
@@ -248,8 +249,7 @@ impl Failback<'_> {
                     attributes.join(", ")
                 ));
             }
-        })
-        .await?;
+        }
         let terminal = &self.context.terminal;
         let listed = lines.iter().take(MAX_LISTED);
         listed.for_each(|line| terminal.note(line));
@@ -546,27 +546,4 @@ fn check_end(facts: &Facts, accepted: u64) -> Result<(), Failure> {
     Err(Failure::Wrong(format!(
         "not complete: {what}; run the same command again"
     )))
-}
-
-/// Reads the lines of a run of reconcile.
-async fn for_each_change(
-    bucket: &Bucket,
-    run: &Id,
-    mut found: impl FnMut(Change),
-) -> Result<(), Failure> {
-    for number in 1.. {
-        let key = changes_key(run, number);
-        let Some(file) = bucket.get(&key).await? else {
-            break;
-        };
-        let lines = serde_json::Deserializer::from_slice(&file.body).into_iter::<Change>();
-        for (line, change) in (1..).zip(lines) {
-            found(change.map_err(|_| JsonError::Malformed {
-                bucket: bucket.name().to_owned(),
-                key: key.clone(),
-                line,
-            })?);
-        }
-    }
-    Ok(())
 }

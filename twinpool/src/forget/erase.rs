@@ -1,6 +1,7 @@
 //! Deletes what is kept of a person, under the leases of the runs that might write it again.
 
 use jiff::{SignedDuration, Timestamp};
+use restore::lease::has_running_job;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::aws::AwsError;
@@ -30,12 +31,7 @@ pub async fn erase(site: &Site, traces: &Traces) -> Result<String, Failure> {
     forgotten::mark(&site.snapshots, &traces.identity, now).await?;
     let leases = take_leases(site).await?;
     let erased = delete(site, traces).await;
-    for lease in leases {
-        // A lease that cannot be given back expires by itself.
-        if let Err(error) = lease.release(|_| ()).await {
-            tracing::warn!(%error, "a lease stays until it expires");
-        }
-    }
+    release(leases).await;
     erased?;
     Ok(forgotten::forgotten_key(&traces.identity))
 }
@@ -89,16 +85,6 @@ impl LeaseState for AnyLease {
     }
 }
 
-impl AnyLease {
-    /// Whether an import job of a restore has not ended: Cognito may create the person at any moment.
-    fn has_running_job(&self) -> bool {
-        let is_open = self.rest.get("status").and_then(Value::as_str) == Some("in-progress");
-        let jobs = self.rest.get("jobs").and_then(Value::as_array);
-        let mut jobs = jobs.into_iter().flatten();
-        is_open && jobs.any(|job| job.get("ended").is_none_or(Value::is_null))
-    }
-}
-
 /// Takes the leases of snapshots, reconcile, restores and fills, those that there are.
 async fn take_leases(site: &Site) -> Result<Vec<Lease<AnyLease>>, Failure> {
     let fills = site.snapshots.below(FILLS_PREFIX);
@@ -107,56 +93,52 @@ async fn take_leases(site: &Site) -> Result<Vec<Lease<AnyLease>>, Failure> {
         (&site.snapshots, LEASE_NEWCOMERS_KEY, "a snapshot"),
         (&site.snapshots, reconcile::run::LEASE_KEY, "reconcile"),
         (&site.snapshots, RESTORE_LEASE_KEY, "a restore"),
-        (&fills, LEASE_KEY, "a fill"),
         (&fills, RESTORE_LEASE_KEY, "a fill"),
+        (&fills, LEASE_KEY, "a fill"),
     ];
     let holder = format!("twinpool-{}", Id::new(Timestamp::now()));
     let mut leases = Vec::new();
-    for (bucket, key, what) in all {
-        let taken = take_lease(bucket, key, &holder).await;
-        match taken {
-            Ok(Some(lease)) => leases.push(lease),
-            Ok(None) => {}
+    for (bucket, key, run) in all {
+        match take_lease(bucket, key, run, &holder).await {
+            Ok(lease) => leases.extend(lease),
             Err(failure) => {
-                for lease in leases {
-                    let _ = lease.release(|_| ()).await;
-                }
-                return Err(match failure {
-                    NotTaken::Busy => Failure::Busy(format!(
-                        "{what} is under way and may hold this person: the person is marked as erased, but not deleted yet. Run the command \
-                         again when it has ended"
-                    )),
-                    NotTaken::Failed(failure) => failure,
-                });
+                release(leases).await;
+                return Err(failure);
             }
         }
     }
     Ok(leases)
 }
 
-enum NotTaken {
-    Busy,
-    Failed(Failure),
-}
-
+/// Takes the lease of a run; none if there has never been such a run: whoever begins one now sees the mark.
 async fn take_lease(
     bucket: &Bucket,
     key: &str,
+    run: &str,
     holder: &str,
-) -> Result<Option<Lease<AnyLease>>, NotTaken> {
-    let failed = |failure: Failure| NotTaken::Failed(failure);
-    let seen = bucket.get_json::<AnyLease>(key).await;
-    let Some((state, etag)) = seen.map_err(|error| failed(error.into()))? else {
-        // Nobody has ever run, and whoever begins now sees the mark.
+) -> Result<Option<Lease<AnyLease>>, Failure> {
+    let busy = || {
+        Failure::Busy(format!(
+            "{run} is under way and may hold this person: the person is marked as erased, but not deleted yet. Run the command again when \
+             it has ended"
+        ))
+    };
+    let Some((state, etag)) = bucket.get_json::<AnyLease>(key).await? else {
         return Ok(None);
     };
-    if state.has_running_job() {
-        return Err(NotTaken::Busy);
+    if key == RESTORE_LEASE_KEY && has_running_job(bucket).await? {
+        return Err(busy());
     }
     let term = Term::Until(Timestamp::now() + LEASE_VALIDITY);
-    let lease = Lease::take(bucket, key, Some(&etag), state, holder, term).await;
-    match lease.map_err(|error| failed(error.into()))? {
-        Some(lease) => Ok(Some(lease)),
-        None => Err(NotTaken::Busy),
+    let lease = Lease::take(bucket, key, Some(&etag), state, holder, term).await?;
+    lease.ok_or_else(busy).map(Some)
+}
+
+/// Gives leases back. One that cannot be given back expires by itself.
+async fn release(leases: Vec<Lease<AnyLease>>) {
+    for lease in leases {
+        if let Err(error) = lease.release(|_| ()).await {
+            tracing::warn!(%error, "a lease stays until it expires");
+        }
     }
 }
