@@ -39,8 +39,8 @@ test:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
 	else echo "skipped: npm is missing, so cdk/ cannot be tested"; test -z "$$CI"; fi
 
-# Not part of make test, because it needs a browser. Tests the page of examples/web, the code of docs/application.md, and a failover in a real browser. UPDATE_IMAGES=1 takes the pictures of
-# the guide again. As root, it installs Chromium where apt-get can.
+# Tests the page of examples/web, the code of docs/application.md, and a failover in a real browser. UPDATE_IMAGES=1 takes the pictures of
+# the guide again. As root, it installs Chromium where apt-get can. It is not part of make test, because it needs a browser.
 test-web: build examples/web/node_modules
 	@if [ ! -x $(CHROMIUM) ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
