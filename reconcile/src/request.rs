@@ -157,6 +157,13 @@ pub enum Status {
     DryRun,
 }
 
+impl Status {
+    /// Whether everyone was brought and every write was made, but for what the mass change guard holds.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Complete | Self::Guarded)
+    }
+}
+
 /// Numbers of people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -29,7 +29,7 @@ use crate::list_pools::{list_both, list_withheld, read_journal};
 use crate::mirror::Mirror;
 use crate::progress::{Phase, Progress, ReconcileLease};
 use crate::report::{
-    Accepted, Latest, PoolListed, RECONCILES_PREFIX, Report, accepted_key, report_key,
+    Accepted, Incomplete, Latest, PoolListed, RECONCILES_PREFIX, Report, accepted_key, report_key,
 };
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
@@ -231,7 +231,7 @@ async fn begin(
     progress.accepted.clone_from(&request.accept);
     // A run that was not complete may have seen a pool that was still being filled.
     progress.last_pairs = report
-        .filter(|report| matches!(report.status, Status::Complete | Status::Guarded))
+        .filter(|report| report.status.is_complete())
         .map(|report| report.pairs);
     let last_groups = lease
         .last_groups
@@ -600,6 +600,8 @@ async fn write_report(
         primary: listed(&progress.primary),
         secondary: listed(&progress.secondary),
         counts: progress.counts,
+        missing: progress.missing.saturating_sub(progress.brought),
+        failed: progress.failed,
         newly_reported,
         pairs: progress.pairs,
         held: progress.guard.held.clone(),
@@ -610,7 +612,7 @@ async fn write_report(
         .put(&report_key(&report.reconcile), to_json(&report))
         .await?;
     if !progress.is_dry_run {
-        publish(bucket, &report, latest).await?;
+        publish(bucket, &report, latest, before.as_ref()).await?;
     }
     Ok(report)
 }
@@ -633,17 +635,26 @@ fn newly_reported(before: Option<&Report>, progress: &Progress) -> u64 {
     }
 }
 
-/// Moves the pointer to this report, and only forward.
+/// Moves the pointer to this report, and only forward. `before` is the report that it points to until now.
 async fn publish(
     bucket: &Bucket,
     report: &Report,
     seen: Option<(Latest, String)>,
+    before: Option<&Report>,
 ) -> Result<(), ReconcileError> {
     let pointer = Latest {
         version: 1,
         reconcile: report.reconcile.clone(),
         report: report_key(&report.reconcile),
         started_at: report.started_at,
+        incomplete: match report.status.is_complete() {
+            true => None,
+            false => Some(Incomplete {
+                last_complete: seen
+                    .as_ref()
+                    .and_then(|(latest, _)| latest.last_complete(before)),
+            }),
+        },
     };
     if seen
         .as_ref()

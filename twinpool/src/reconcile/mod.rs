@@ -414,6 +414,8 @@ mod tests {
             primary: listed(),
             secondary: listed(),
             counts: answer.counts,
+            missing: 0,
+            failed: 0,
             newly_reported: 7,
             pairs: 100,
             held: Kinds::from([(Kind::Withhold, held)]),

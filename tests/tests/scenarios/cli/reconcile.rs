@@ -456,6 +456,7 @@ async fn many_people_who_are_missing_come_by_import_and_none_of_them_is_created(
 
     let dry = reconcile(&world, &[&FAST[..], &["--dry-run"]].concat()).await;
     let without_role = reconcile(&world, &FAST).await;
+    let left_out = object(&world, "reconciles/latest.json").unwrap();
     let filled = reconcile(&world, &[&FAST[..], &role].concat()).await;
     let again = reconcile(&world, &[&FAST[..], &["--output", "json"]].concat()).await;
 
@@ -467,7 +468,10 @@ async fn many_people_who_are_missing_come_by_import_and_none_of_them_is_created(
         without_role.stderr.contains("--logs-role"),
         "{without_role:?}"
     );
+    assert_eq!(left_out["incomplete"], json!({"last_complete": null}));
     assert_eq!(filled.code, 0, "{filled:?}");
+    let complete = object(&world, "reconciles/latest.json").unwrap();
+    assert_eq!(complete.get("incomplete"), None);
     assert!(
         filled.stderr.contains("501 people were imported"),
         "{filled:?}"
