@@ -69,9 +69,9 @@ impl<T> Asked<T> {
 
 impl From<AwsError> for Unknown {
     fn from(error: AwsError) -> Self {
-        use shared::aws::Failure::{Unavailable, Unreachable};
+        use shared::aws::Failure::{Unavailable, Unexplained, Unreachable};
         Self {
-            no_answer: matches!(error.failure(), Unreachable | Unavailable),
+            no_answer: matches!(error.failure(), Unreachable | Unavailable | Unexplained),
             error: error.to_string(),
         }
     }
