@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::aws::AwsError;
+use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
@@ -154,6 +154,10 @@ impl NotReplicated {
                 ) =>
             {
                 Prospect::Permanent
+            }
+            // Nothing fails for ever: what something in between refuses each time is a conflict in the end.
+            Self::Secondary(PoolError::Aws(error)) if error.failure() == Failure::Unexplained => {
+                Prospect::Refused
             }
             Self::Secondary(PoolError::Aws(error))
             | Self::Primary(PoolError::Aws(error))

@@ -173,6 +173,27 @@ async fn what_is_refused_in_sixty_ticks_is_a_conflict_with_the_last_reason() {
 }
 
 #[tokio::test]
+async fn a_record_that_something_in_between_refuses_without_a_code_is_counted_too() {
+    let world = world().await;
+    put_record(&world, &record(1, SignedDuration::ZERO)).await;
+    let too_large = Kind::Error {
+        status: 413,
+        code: String::new(),
+        message: String::new(),
+    };
+    let fault = Fault::on(Service::Cognito, "AdminCreateUser", too_large);
+    world.osaka.faults().add(fault);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["failing"], 1, "{answer}");
+    let key = format!("outbox/{}.json", sub(1));
+    let waiting = world.tokyo.s3().object(OUTBOX, &key).unwrap();
+    let waiting: Value = serde_json::from_slice(&waiting).unwrap();
+    assert_eq!(waiting["refusals"], 1);
+}
+
+#[tokio::test]
 async fn a_record_is_not_replicated_if_another_user_has_the_username_now() {
     let world = world().await;
     let pool = world.tokyo.cognito().create_pool(PoolSettings {
