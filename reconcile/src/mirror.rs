@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use replication::holder::{Holders, MAX_HOLDERS, Parked, find_original, is_parked};
 use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
-use shared::aws::AwsError;
+use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::identity::{Original, Relation, relation};
@@ -851,14 +851,31 @@ impl Mirror<'_> {
         action: &str,
         outcome: &mut Outcome,
     ) -> Result<bool, ReconcileError> {
+        // Disabled last: whoever is interrupted in between is found enabled, and both are done again.
+        let signed_out = self.sign_out(pair, outcome).await;
+        self.take_back_unless_made(kind, signed_out.map(|()| true))?;
         let disabled = self
             .write(outcome, pair, action, Vec::new(), async {
-                // Disabled last: whoever is interrupted in between is found enabled, and both are done again.
-                users::global_sign_out(self.secondary.pool(), pair.secondary()).await?;
                 users::disable(self.secondary.pool(), pair.secondary()).await
             })
             .await;
         self.take_back_unless_made(kind, disabled)
+    }
+
+    /// Ends somebody's sessions. Whatever Cognito answers, they are disabled then: only a call that was not sent, or a sign-out that gets
+    /// no answer, ends the look at them.
+    async fn sign_out(&self, pair: &Pair, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+        if self.is_dry_run {
+            return Ok(());
+        }
+        let signed_out = users::global_sign_out(self.secondary.pool(), pair.secondary()).await;
+        match signed_out {
+            Err(PoolError::Aws(error)) if error.failure() != Failure::Unreachable => {
+                self.not_done(outcome, pair, "sign-out", Vec::new(), &error);
+                Ok(())
+            }
+            signed_out => Ok(signed_out?),
+        }
     }
 
     /// Carries a write out, unless this is a dry run, and keeps a line about it. True if it was done, or is planned.
@@ -884,16 +901,28 @@ impl Mirror<'_> {
                 Ok(true)
             }
             Err(PoolError::Aws(error)) if is_refused(&error) => {
-                tracing::error!(sub = pair.secondary(), %error, "not done");
-                let code = error.code().to_owned();
-                outcome.line(pair, action, attributes.clone(), Done::Refused(code));
-                // An alarm for the first time: somebody may get in who should not.
-                outcome.report(pair, &format!("{action}-refused"), attributes);
-                outcome.failed += 1;
+                self.not_done(outcome, pair, action, attributes, &error);
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Keeps a line about a write that failed, and reports it.
+    fn not_done(
+        &self,
+        outcome: &mut Outcome,
+        pair: &Pair,
+        action: &str,
+        attributes: Vec<String>,
+        error: &AwsError,
+    ) {
+        tracing::error!(sub = pair.secondary(), %error, action, "not done");
+        let code = error.code().to_owned();
+        outcome.line(pair, action, attributes.clone(), Done::Refused(code));
+        // An alarm for the first time: somebody may get in who should not.
+        outcome.report(pair, &format!("{action}-refused"), attributes);
+        outcome.failed += 1;
     }
 
     /// Keeps a line about somebody who was not brought into the secondary pool, or ends the run where a service did not answer.
