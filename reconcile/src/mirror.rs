@@ -10,7 +10,7 @@ use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
 use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::{Pool, PoolError};
-use shared::cognito::users;
+use shared::cognito::users::{self, Holder};
 use shared::identity::{Original, Relation, relation};
 use shared::journal::{self, Kind as RecordKind, UsedSecondary};
 use shared::person::{Attributes, Person, Status};
@@ -491,16 +491,14 @@ impl Mirror<'_> {
             }
             let mut is_free = false;
             for _ in 0..=MAX_HOLDERS {
-                let holder = match users::look_up(self.lookups, address).await {
-                    // Nobody can tell whether it is free.
-                    Err(PoolError::Aws(error)) if is_of_name(&error) => break,
-                    holder => holder?,
-                };
-                let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary()))
-                else {
-                    is_free = true;
+                let holder = users::look_up_holder(self.lookups, address).await?;
+                is_free = !holder.may_be_another_than(pair.secondary());
+                let Holder::Somebody(holder) = holder else {
                     break;
                 };
+                if is_free {
+                    break;
+                }
                 let freed = match holder.status {
                     Status::Unconfirmed => {
                         let holder = holder.sub().unwrap_or(&holder.username);
@@ -530,11 +528,8 @@ impl Mirror<'_> {
         if let Some(name) = preferred
             && self.comparison.is_sign_in_name("preferred_username")
         {
-            let is_held = match users::look_up(self.lookups, name).await {
-                Err(PoolError::Aws(error)) if is_of_name(&error) => true,
-                holder => holder?.is_some_and(|holder| holder.sub() != Some(pair.secondary())),
-            };
-            if is_held {
+            let holder = users::look_up_holder(self.lookups, name).await?;
+            if holder.may_be_another_than(pair.secondary()) {
                 changes.write.remove("preferred_username");
                 outcome.report(pair, "name-held", vec!["preferred_username".to_owned()]);
             }

@@ -458,8 +458,8 @@ impl Decision<'_> {
             if !self.rules.is_sign_in_name(name) {
                 continue;
             }
-            let holder = users::look_up(&self.written_to, &value).await?;
-            if holder.is_some_and(|holder| holder.sub() != user.sub()) {
+            let holder = users::look_up_holder(&self.written_to, &value).await?;
+            if holder.may_be_another_than(user.sub().unwrap_or(&user.username)) {
                 plan.leave(name, "name-held");
             }
         }

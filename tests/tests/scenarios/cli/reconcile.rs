@@ -5,6 +5,7 @@ use local_regions::cognito::{SeedUser, UserStatus, UserView};
 use local_regions::world::{IMPORT_LOGS_ROLE, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
+use crate::reconcile::settings::{with_preferred_usernames, world_with};
 use crate::restore::{person, with};
 use crate::support::{
     RECONCILE, Ran, email, object, put_object, put_reconcile_report, ran, sub, twinpool,
@@ -324,6 +325,33 @@ async fn what_has_changed_since_the_report_or_belongs_to_somebody_else_is_listed
             email(number)
         );
     }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_can_be_looked_up_by_is_left_and_stops_nobody_else() {
+    let world = world_with(with_preferred_usernames(), with_preferred_usernames()).await;
+    for (number, attribute, value) in [
+        (1, "preferred_username", "Sora K"),
+        (2, "custom:note", "new"),
+    ] {
+        let named = || SeedUser {
+            username: Some(format!("taro-{number}")),
+            ..person(number)
+        };
+        let changed = with(named(), attribute, value);
+        person_who_used_the_secondary(&world, number, named(), changed).await;
+    }
+    reported(
+        &world,
+        &[(1, &["preferred_username"]), (2, &["custom:note"])],
+    )
+    .await;
+
+    let ran = prefer(&world, &["secondary", "--yes", "--output", "json"]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(reasons(&ran, "not_written"), ["name-held"]);
+    assert_eq!(in_primary(&world, 2).attributes["custom:note"], "new");
 }
 
 #[tokio::test]

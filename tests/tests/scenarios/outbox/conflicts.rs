@@ -6,7 +6,7 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
 use serde_json::{Value, json};
 
-use super::{put, put_record, put_record_of_nobody};
+use super::{person_of, put, put_record, put_record_of_nobody};
 use crate::support::{
     answer, confirmation, counted, drain, email, outbox, record, replica, sub, world,
 };
@@ -100,6 +100,45 @@ async fn an_alias_of_another_user_is_a_conflict_under_either_code_and_is_not_tak
         let reason = conflict["reason"].as_str().unwrap();
         assert!(reason.contains("email held by another user"), "{reason}");
         assert_eq!(world.osaka.cognito().users(&twin.id), before);
+    }
+}
+
+#[tokio::test]
+async fn a_preferred_username_that_nobody_can_be_looked_up_by_makes_no_conflict_of_a_taken_name() {
+    for aliases in [vec![], vec![Alias::PreferredUsername]] {
+        let world = world().await;
+        let settings = || PoolSettings {
+            name: "usernames".into(),
+            username_attributes: vec![],
+            alias_attributes: aliases.clone(),
+            ..local_regions::world::pool()
+        };
+        let primary = world.tokyo.cognito().create_pool(settings());
+        let twin = world.osaka.cognito().create_pool(settings());
+        let lambda = world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "SOURCE_USER_POOL_ID", &primary.id);
+        lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+        let mut taro = record(1, SignedDuration::ZERO);
+        taro["pool"] = json!(primary.id);
+        taro["username"] = json!("taro");
+        taro["attributes"]["preferred_username"] = json!("Taro of Osaka");
+        put_record_of_nobody(&world, &taro).await;
+        world
+            .tokyo
+            .cognito()
+            .put_user(&primary.id, person_of(&taro));
+        let taken = Kind::Error {
+            status: 400,
+            code: "UsernameExistsException".into(),
+            message: "User account already exists".into(),
+        };
+        let fault = Fault::on(Service::Cognito, "AdminCreateUser", taken);
+        world.osaka.faults().add(fault);
+
+        let answer = drain(&world).await;
+
+        assert_eq!(answer["failing"], 1, "{aliases:?}: {answer}");
+        assert!(outbox(&world, "conflicts/").is_empty(), "{aliases:?}");
     }
 }
 

@@ -237,7 +237,8 @@ async fn no_log_has_a_value_of_a_person() {
 }
 
 /// Pools in which people can also sign in with a preferred username.
-fn with_preferred_usernames() -> PoolSettings {
+/// Pools whose people sign in by username, or by a preferred one.
+pub fn with_preferred_usernames() -> PoolSettings {
     PoolSettings {
         name: "preferred".into(),
         username_attributes: vec![],
