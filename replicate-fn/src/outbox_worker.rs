@@ -13,7 +13,7 @@ use shared::cognito::{trigger, users};
 use shared::confirmation::{Confirmation, Username};
 use shared::lambda::metrics::{Metric, Metrics};
 use shared::outbox::{CONFLICTS_PREFIX, MAX_REFUSALS, PENDING_PREFIX, PendingRecord};
-use shared::person::Attributes;
+use shared::person::Person;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
@@ -87,8 +87,8 @@ struct Tick<'a> {
 enum Original {
     /// They have been deleted.
     Gone,
-    /// They are there, with these attributes. They win over the recorded ones.
-    Present(Attributes),
+    /// They are there. What the primary pool says of them wins over what was recorded.
+    Present(Person),
     /// The record names nobody who could be looked up.
     Unnamed,
 }
@@ -308,7 +308,7 @@ impl Tick<'_> {
         let sub = confirmation.log_name();
         let replicator = &self.worker.replicator;
         let secondary = &replicator.secondary;
-        let recorded = Replica::of(confirmation, secondary.origin())?;
+        let recorded = Replica::of(confirmation, secondary.origin());
         let holders = Holders {
             primary: &self.primary,
             secondary,
@@ -323,17 +323,20 @@ impl Tick<'_> {
                 return Ok(RecordOutcome::Gone);
             }
             // Since the record was written, the person may have left an address that somebody else uses now.
-            Original::Present(attributes) => {
+            Original::Present(person) => {
                 let mut present = confirmation.clone();
-                for (name, value) in attributes.iter() {
+                present.sub = present.sub.or(person.sub().map(str::to_owned));
+                for (name, value) in person.attributes.iter() {
                     present.attributes.insert(name, value);
                 }
-                match Replica::of(&present, secondary.origin()) {
-                    Ok(present) => holders.follow(recorded, present).await?,
-                    Err(_) => recorded,
+                match (Replica::of(&present, secondary.origin()), recorded) {
+                    (Ok(present), Ok(recorded)) => holders.follow(recorded, present).await?,
+                    // The event lacked what the primary pool knows.
+                    (Ok(present), Err(_)) => present,
+                    (Err(_), recorded) => recorded?,
                 }
             }
-            Original::Unnamed => recorded,
+            Original::Unnamed => recorded?,
         };
         // Right before the calls whose quota it is, so that a slow answer from elsewhere does not make them come at once.
         self.limiter.acquire().await;
@@ -368,9 +371,7 @@ impl Tick<'_> {
         };
         let person = users::look_up(&self.primary, person).await;
         let person = person.map_err(NotReplicated::Primary)?;
-        Ok(person.map_or(Original::Gone, |person| {
-            Original::Present(person.attributes)
-        }))
+        Ok(person.map_or(Original::Gone, Original::Present))
     }
 
     /// Writes an object with the same name to `conflicts/`. False when S3 did not accept it.

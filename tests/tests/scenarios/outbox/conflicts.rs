@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use local_regions::cognito::{Alias, Contact, PoolSettings, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
+use local_regions::world::{ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
 use serde_json::{Value, json};
 
 use super::{person_of, put, put_record, put_record_of_nobody};
@@ -100,6 +100,38 @@ async fn an_alias_of_another_user_is_a_conflict_under_either_code_and_is_not_tak
         let reason = conflict["reason"].as_str().unwrap();
         assert!(reason.contains("email held by another user"), "{reason}");
         assert_eq!(world.osaka.cognito().users(&twin.id), before);
+    }
+}
+
+#[tokio::test]
+async fn what_an_event_lacked_is_asked_of_the_primary_pool() {
+    let world = world().await;
+    for number in 1..4 {
+        let mut without_attributes = record(number, SignedDuration::ZERO);
+        put_record_of_nobody(&world, &without_attributes).await;
+        if number < 3 {
+            let person = person_of(&without_attributes);
+            world.tokyo.cognito().put_user(&world.primary.id, person);
+        }
+        without_attributes["attributes"] = json!({});
+        if number == 2 {
+            // The trigger had nothing but the username.
+            without_attributes["sub"] = Value::Null;
+        }
+        let key = format!("outbox/{}.json", sub(number));
+        put(&world, &key, without_attributes.to_string().as_bytes()).await;
+    }
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["drained"], &answer["gone"], &answer["conflicts"]),
+        (&json!(2), &json!(1), &json!(0)),
+        "{answer}"
+    );
+    for number in 1..3 {
+        let replica = replica(&world, &email(number)).unwrap();
+        assert_eq!(replica.attributes[ORIGIN_SUB], sub(number));
     }
 }
 
