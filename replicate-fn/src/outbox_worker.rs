@@ -303,7 +303,7 @@ impl Tick<'_> {
         None
     }
 
-    /// Brings the person into the secondary pool, unless they have been deleted from the primary pool.
+    /// Brings the person into the secondary pool, unless they have been deleted from the primary pool or disabled there.
     async fn replicate(&self, confirmation: &Confirmation) -> Result<RecordOutcome, NotReplicated> {
         let sub = confirmation.log_name();
         let replicator = &self.worker.replicator;
@@ -320,6 +320,11 @@ impl Tick<'_> {
         let replica = match self.look_up_original(confirmation).await? {
             Original::Gone => {
                 tracing::info!(sub, "no longer in the primary pool: dropped");
+                return Ok(RecordOutcome::Gone);
+            }
+            // Reconcile makes the pair what it must be, and brings them once they are enabled again.
+            Original::Present(person) if !person.enabled => {
+                tracing::info!(sub, "disabled in the primary pool: dropped");
                 return Ok(RecordOutcome::Gone);
             }
             // Since the record was written, the person may have left an address that somebody else uses now, or deleted an attribute.

@@ -196,6 +196,39 @@ async fn a_record_is_replicated_only_if_its_person_still_exists_however_new_it_i
 }
 
 #[tokio::test]
+async fn whoever_was_banned_while_their_record_waited_is_neither_made_nor_completed() {
+    let world = world().await;
+    for number in 1..4 {
+        put_record(&world, &record(number, SignedDuration::from_mins(5))).await;
+        let tokyo = world.tokyo.cognito();
+        tokyo.set_enabled(&world.primary.id, &sub(number), false);
+    }
+    let mut half_made = person_of(&record(2, SignedDuration::ZERO));
+    half_made.sub = None;
+    half_made.status = UserStatus::ForceChangePassword;
+    half_made.attributes.insert(ORIGIN_SUB.into(), sub(2));
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, half_made);
+    let mut withheld = person_of(&record(3, SignedDuration::ZERO));
+    withheld.sub = None;
+    withheld.enabled = false;
+    withheld.attributes.insert(ORIGIN_SUB.into(), sub(3));
+    osaka.put_user(&world.secondary.id, withheld);
+    let before = osaka.users(&world.secondary.id);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["drained"], &answer["gone"]),
+        (&json!(0), &json!(3)),
+        "{answer}"
+    );
+    assert_eq!(counted(&world, &world.tokyo, REPLICATE_WORKER, "Gone"), 3);
+    assert_eq!(osaka.users(&world.secondary.id), before);
+    assert!(outbox(&world, "").is_empty());
+}
+
+#[tokio::test]
 async fn without_an_answer_from_the_primary_pool_a_record_stays() {
     let world = world().await;
     put_record(&world, &record(1, SignedDuration::ZERO)).await;
