@@ -120,13 +120,11 @@ impl Mirror<'_> {
                 outcome.counts.unchanged += u64::from(*outcome == Outcome::default());
             }
             (Some(primary), None) => {
-                // They may have used it and deleted themselves since the journal was read.
-                let has_used = match &candidate.secondary {
-                    Some(sub) if !candidate.has_used => {
-                        journal::has_used_secondary(self.bucket, sub).await?
-                    }
-                    _ => candidate.has_used,
-                };
+                // They may have used it and deleted themselves since the journal was read, or under the username, which both pools have.
+                let username = primary.record_names().skip(1);
+                let names = candidate.secondary.as_deref().into_iter().chain(username);
+                let has_used =
+                    candidate.has_used || journal::has_used_secondary(self.bucket, names).await?;
                 self.missing(&primary, has_used, outcome).await?;
             }
             (None, Some(secondary)) => self.alone(secondary, outcome).await?,
@@ -979,8 +977,7 @@ impl Mirror<'_> {
         &self,
         secondary: &Person,
     ) -> Result<Option<UsedSecondary>, ReconcileError> {
-        let person = secondary.sub().unwrap_or(&secondary.username);
-        Ok(journal::read_record(self.bucket, person).await?)
+        Ok(journal::read_record(self.bucket, secondary).await?)
     }
 
     fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {

@@ -145,7 +145,7 @@ impl Holders<'_> {
         let decision = decide(held, holder, identity, original.as_ref(), origin);
         // Right before the user is touched.
         if !matches!(decision, Decision::Keep(_)) {
-            let used = has_used_secondary(snapshots, sub).await;
+            let used = has_used_secondary(snapshots, holder.record_names()).await;
             // Whoever has an authenticator there has used it, even if their record was lost.
             if used.map_err(NotReplicated::Snapshots)? || holder.mfa {
                 return keep("they have used the secondary pool");
@@ -269,19 +269,18 @@ impl Holders<'_> {
         if replica.attributes.origin(self.secondary.origin()) != Some(identity) {
             return Err(NotReplicated::Vanished);
         }
-        let has_authenticator = replica.mfa;
         let groups = users::groups(pool, sub).await;
         let withheld = Withheld {
             version: 1,
             why: Why::Deleted,
             first_missed: Timestamp::now(),
-            attributes: replica.attributes,
+            attributes: replica.attributes.clone(),
             groups: groups.map_err(NotReplicated::Secondary)?,
         };
         let kept = withheld::keep(snapshots, identity, &withheld).await;
         kept.map_err(NotReplicated::Snapshots)?;
-        let used = has_used_secondary(snapshots, sub).await;
-        if used.map_err(NotReplicated::Snapshots)? || has_authenticator {
+        let used = has_used_secondary(snapshots, replica.record_names()).await;
+        if used.map_err(NotReplicated::Snapshots)? || replica.mfa {
             // They are not withheld, and nothing may say so.
             let kept = withheld::read(snapshots, identity).await;
             let kept = kept.map_err(|error| match error {
