@@ -76,6 +76,9 @@ pub struct Report {
     pub held: Kinds,
     /// Writes of the kinds that the guard counts, by kind: the next runs of 24 hours count them too.
     pub made: Kinds,
+    /// What an operator should know of the pools' settings, each a sentence without a full stop.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Whom an operator should look at, at most [`MAX_REPORTED`].
     pub reported: Vec<Reported>,
 }

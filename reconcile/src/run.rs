@@ -34,7 +34,7 @@ use crate::report::{
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
 };
-use crate::settings::{PoolSettings, obstacles};
+use crate::settings::{PoolSettings, obstacles, warnings};
 use crate::write::{Writing, Written};
 
 /// The lease of runs. Dry runs have another, because they move nothing and wait for nobody.
@@ -365,7 +365,7 @@ async fn work(
     context: &RunContext<'_>,
 ) -> Result<Answer, ReconcileError> {
     let deadline = context.last_call_at();
-    let comparison = look_at_pools(config, deadline).await?;
+    let (comparison, warnings) = look_at_pools(config, deadline).await?;
     let pools = Pools::of(config, deadline, &comparison);
     let mut changes = Changes::new(&config.bucket);
     progress.workers += 1;
@@ -401,7 +401,7 @@ async fn work(
             ..answer(status)
         });
     }
-    let report = write_report(&config.bucket, progress, status).await?;
+    let report = write_report(&config.bucket, progress, status, warnings).await?;
     Ok(Answer {
         status,
         report: report_key(&report.reconcile),
@@ -423,11 +423,11 @@ async fn use_up(bucket: &Bucket, run: &Id, by: &Id) -> Result<(), ReconcileError
     noted.map(|_| ()).ok_or(ReconcileError::TakenOver)
 }
 
-/// Reads the settings of both pools, and refuses to write with some of them.
+/// Reads the settings of both pools, and refuses to write with some of them. Gives what an operator should know of the others too.
 async fn look_at_pools(
     config: &ReconcileConfig,
     deadline: Instant,
-) -> Result<Comparison, ReconcileError> {
+) -> Result<(Comparison, Vec<String>), ReconcileError> {
     let pool = |id| config.rate_limited(id, LOOKUPS_PER_SECOND, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let of_primary = primary.describe().await?;
@@ -447,14 +447,13 @@ async fn look_at_pools(
         },
         config.origin.as_ref(),
     );
-    match obstacles.is_empty() {
-        true => Ok(Comparison::of(
-            &of_primary,
-            &of_secondary,
-            config.origin.as_ref(),
-        )),
-        false => Err(ReconcileError::Refused(obstacles.join("; "))),
+    if !obstacles.is_empty() {
+        return Err(ReconcileError::Refused(obstacles.join("; ")));
     }
+    let origin = config.origin.as_ref();
+    let warnings = warnings(&clients_of_primary, &clients_of_secondary, origin);
+    let comparison = Comparison::of(&of_primary, &of_secondary, origin);
+    Ok((comparison, warnings))
 }
 
 async fn take_phases(
@@ -574,6 +573,7 @@ async fn write_report(
     bucket: &Bucket,
     progress: &mut Progress,
     status: Status,
+    warnings: Vec<String>,
 ) -> Result<Report, ReconcileError> {
     let latest = Latest::read(bucket).await?;
     let before = match &latest {
@@ -606,6 +606,7 @@ async fn write_report(
         pairs: progress.pairs,
         held: progress.guard.held.clone(),
         made: progress.guard.made_without_operator(),
+        warnings,
         reported: progress.reported.clone(),
     };
     bucket

@@ -420,6 +420,7 @@ mod tests {
             pairs: 100,
             held: Kinds::from([(Kind::Withhold, held)]),
             made: Kinds::new(),
+            warnings: Vec::new(),
             reported: Vec::new(),
         };
         verdict(&answer, Some(&report), is_dry_run)

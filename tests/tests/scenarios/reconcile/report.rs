@@ -69,6 +69,7 @@ async fn a_run_leaves_an_answer_a_report_lines_and_a_pointer() {
             "version": 1, "reconcile": run, "status": "complete", "started_at": null, "finished_at": null,
             "primary": {"pool": world.primary.id, "listed": 7}, "secondary": {"pool": world.secondary.id, "listed": 7},
             "counts": counts, "missing": 0, "failed": 0, "newly_reported": 1, "pairs": 5, "held": {}, "made": {"disable": 1, "withhold": 1},
+            "warnings": [],
             "reported": [unpaired],
         })
     );
