@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
-use replication::holder::{Holders, MAX_HOLDERS, Parked, find_original, is_parked};
+use replication::holder::{Deletions, Holders, MAX_HOLDERS, Parked, find_original, is_parked};
 use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
 use shared::aws::{AwsError, Failure};
@@ -506,9 +506,8 @@ impl Mirror<'_> {
                             .map_err(NotReplicated::Secondary)
                     }
                     _ => {
-                        let may_delete = || self.may_delete_for_a_name();
-                        let holders = self.holders(&may_delete);
-                        holders.make_way(Held::Address(attribute), &holder).await
+                        let held = Held::Address(attribute);
+                        self.holders().make_way(held, &holder).await
                     }
                 };
                 if let Err(error) = freed {
@@ -649,15 +648,10 @@ impl Mirror<'_> {
             outcome.line(&pair, "create", Vec::new(), Done::Planned);
             return Ok(());
         }
-        let may_delete = || self.may_delete_for_a_name();
         let on_reclaimed = |holder: &str| {
             tracing::warn!(holder, "an unconfirmed user held the username: deleted");
         };
-        match self
-            .holders(&may_delete)
-            .replicate(&replica, on_reclaimed)
-            .await
-        {
+        match self.holders().replicate(&replica, on_reclaimed).await {
             Ok(replicated) if replicated.already => {}
             Ok(replicated) => {
                 outcome.counts.created += 1;
@@ -980,21 +974,15 @@ impl Mirror<'_> {
         Ok(journal::read_record(self.bucket, secondary).await?)
     }
 
-    fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {
+    fn holders(&self) -> Holders<'_> {
         Holders {
             primary: self.primary,
             secondary: self.secondary,
             snapshots: Some(self.bucket),
             parked: Some(&self.parked),
-            may_delete,
+            deletions: self,
             on_made_way: Some(&self.made_way),
         }
-    }
-
-    /// Whether one more replica may be deleted because somebody else needs its name. If so many people are gone that withholding them is
-    /// held back, their names are not given away either.
-    fn may_delete_for_a_name(&self) -> bool {
-        self.admit(Kind::Withhold) && self.admit(Kind::Delete)
     }
 
     /// Stores how far the run has come, with what the guard has counted and with the lines of changes until here.
@@ -1081,6 +1069,28 @@ impl Mirror<'_> {
 
     fn locked_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
         self.guard.lock().expect("no panic while it is locked")
+    }
+}
+
+/// A replica that is deleted because somebody else needs its name counts as withheld too: if so many people are gone that withholding them
+/// is held back, their names are not given away either.
+impl Deletions for Mirror<'_> {
+    fn admit(&self) -> bool {
+        let mut guard = self.locked_guard();
+        if !guard.admit(Kind::Withhold) {
+            return false;
+        }
+        let is_admitted = guard.admit(Kind::Delete);
+        if !is_admitted {
+            guard.not_made(Kind::Withhold);
+        }
+        is_admitted
+    }
+
+    fn not_made(&self) {
+        let mut guard = self.locked_guard();
+        guard.not_made(Kind::Withhold);
+        guard.not_made(Kind::Delete);
     }
 }
 

@@ -19,7 +19,7 @@ use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
 
 use crate::replicator::{Replicator, report_replicated};
-use replication::holder::Holders;
+use replication::holder::{AnyNumber, Holders};
 use replication::replica::Replica;
 use replication::secondary::{NotReplicated, Prospect};
 
@@ -314,7 +314,7 @@ impl Tick<'_> {
             secondary,
             snapshots: self.worker.snapshots.as_ref(),
             parked: None,
-            may_delete: &|| true,
+            deletions: &AnyNumber,
             on_made_way: None,
         };
         let replica = match self.look_up_original(confirmation).await? {
