@@ -12,11 +12,12 @@ import {
   configurationFile,
   readConfiguration,
   type SecondaryOutputs,
+  stackNames,
   writeOutputs,
 } from '../lib/configuration.ts';
 import { expectSamePools, readStacks } from '../lib/deployed.ts';
 import { type DeployedTrigger, expectTriggersAnswer } from '../lib/trigger-answers.ts';
-import { BOTH_STACKS, stackNames } from '../lib/twinpool.ts';
+import { BOTH_STACKS } from '../lib/twinpool.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
 const OUTPUTS = resolve(CDK_FOLDER, 'cdk.out/outputs.json');

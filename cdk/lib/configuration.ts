@@ -50,6 +50,11 @@ export interface SecondaryOutputs {
 /** The name of a deployment whose configuration gives none. */
 export const DEFAULT_NAME = 'Twinpool';
 
+/** The names of the stacks of a configuration. */
+export function stackNames({ name = DEFAULT_NAME }: Configuration) {
+  return { primary: `${name}Primary`, secondary: `${name}Secondary`, single: `${name}Backup` };
+}
+
 /** The configuration file of this run: the one that TWINPOOL_CONFIG names, or cdk/twinpool.config.ts. */
 export function configurationFile(): string {
   return resolve(process.env['TWINPOOL_CONFIG'] || resolve(import.meta.dirname, '../twinpool.config.ts'));

@@ -54,7 +54,7 @@ async fn put_in_outbox_bucket(world: &World, key: &str) {
 }
 
 /// Leaves everything that twinpool may keep of person 1, who is gone from the primary pool; gives the `sub` of the replica.
-async fn traces_of_person_1(world: &World) -> String {
+pub async fn traces_of_person_1(world: &World) -> String {
     let there = put_replica(world, 1);
     let mut used = record(1, jiff::SignedDuration::ZERO);
     used["sub"] = there.as_str().into();

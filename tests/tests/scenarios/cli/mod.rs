@@ -2,12 +2,12 @@
 
 mod attach;
 mod check;
-mod failover;
+pub mod failover;
 mod fence;
-mod forget;
+pub mod forget;
 mod init;
 mod mfa_reset;
-mod reconcile;
+pub mod reconcile;
 mod restore;
 mod snapshot;
 mod status;
