@@ -15,6 +15,7 @@ use self::facts::{Facts, Targets};
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::Pools;
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::table::{Cell, Table};
 use crate::terminal::{GOOD, WARN, WRONG};
 
@@ -29,13 +30,8 @@ pub struct Args {
     #[command(flatten)]
     pools: Pools,
 
-    /// The bucket of journal and snapshots.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    bucket: String,
-
-    /// The region of that bucket, if it is not the secondary pool's.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    bucket_region: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotBucket,
 
     /// The bucket of the outbox, in the primary region. Without it, the outbox is not shown.
     #[arg(long, env = "TWINPOOL_OUTBOX", value_name = "NAME")]
@@ -120,15 +116,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let sdk = context.sdk().await?;
     let Args {
         pools: Pools { primary, secondary },
-        bucket,
-        bucket_region,
+        snapshots,
         outbox,
     } = args;
     let targets = Targets {
         primary,
         secondary,
-        bucket,
-        bucket_region,
+        snapshots,
         outbox,
     };
     let report = Report::read(&sdk, targets).await;

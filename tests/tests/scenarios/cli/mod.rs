@@ -1,6 +1,7 @@
 //! The command line `twinpool`, as an operator runs it.
 
 mod attach;
+mod bucket_owner;
 mod check;
 pub mod failover;
 mod fence;
