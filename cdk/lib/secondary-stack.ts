@@ -25,7 +25,11 @@ export class SecondaryStack extends TwinpoolStack {
     const importLogsRole = new ImportLogsRole(this, 'ImportLogsRole', { userPool });
     const hasFence = secondary.pool === 'new' || secondary.fence === true;
     const fence = hasFence
-      ? new Fence(this, 'Fence', { ...this.alarmSettings(), metricPrefix: `${metricPrefix(configuration)}-fence` })
+      ? new Fence(this, 'Fence', {
+          ...this.alarmSettings(),
+          metricPrefix: `${metricPrefix(configuration)}-fence`,
+          ...(secondary.fenceLogDays && { logRetention: secondary.fenceLogDays }),
+        })
       : undefined;
     const policies = new OperatorPolicies(this, 'Operators', {
       secondary: { userPool, backup, importLogsRole, ...(fence && { fenceArn: fence.webAcl.attrArn }) },

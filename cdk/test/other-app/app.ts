@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { App, CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import { Mfa, UserPool } from 'aws-cdk-lib/aws-cognito';
 import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { Backup, Fence, ImportLogsRole, OperatorPolicies, Replication, Restore, type Twin } from 'twinpool-cdk';
@@ -53,7 +54,11 @@ class Osaka extends Stack {
         originSubAttribute: 'custom:origin_sub',
         ...settings,
       });
-      const fence = new Fence(this, `${id}Fence`, { userPool, alarmTopic });
+      const fence = new Fence(this, `${id}Fence`, {
+        userPool,
+        alarmTopic,
+        logRetention: RetentionDays.ONE_MONTH,
+      });
       const importLogsRole = new ImportLogsRole(this, `${id}ImportLogs`, { userPool });
       const fenceArn = fence.webAcl.attrArn;
       new OperatorPolicies(this, `${id}Operators`, { secondary: { userPool, backup, fenceArn, importLogsRole } });
