@@ -1,6 +1,8 @@
 // The policies of operators allow what the commands were recorded to call, and nothing else.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { test } from 'node:test';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { COMMAND_CALLS } from '../lib/constructs/command-calls.ts';
@@ -138,3 +140,9 @@ for (const [variant, stacks] of DEPLOYED) {
     }
   }
 }
+
+test('docs/deploy.md says which policies each command needs', () => {
+  const guide = readFileSync(resolve(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
+  const rows = [...guide.matchAll(/^\| `twinpool ([^`]+)` \| ([\w, ]+) \|$/gm)];
+  assert.deepEqual(Object.fromEntries(rows.map(([, command, policies]) => [command, policies?.split(', ')])), COMMANDS);
+});

@@ -86,7 +86,9 @@ these variables, then the file:
   TWINPOOL_ACCOUNT                       the account that owns the buckets: with it, S3 refuses every request to a bucket of another account
   TWINPOOL_IMPORT_ROLE                   the role that Cognito uses to write the import log of the primary pool, for restore
   TWINPOOL_LOGS_ROLE                     the same for the secondary pool, for reconcile
-  ORIGIN_SUB_ATTRIBUTE                   the attribute that keeps everyone's identity, such as custom:origin_sub";
+  ORIGIN_SUB_ATTRIBUTE                   the attribute that keeps everyone's identity, such as custom:origin_sub
+
+The stacks contain IAM policies with what each command needs: docs/deploy.md, \"Who may run which command\"";
 
 #[derive(Debug, Subcommand)]
 enum Command {

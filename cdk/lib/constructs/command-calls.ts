@@ -318,6 +318,7 @@ export const COMMAND_CALLS: Readonly<Record<string, Calls>> = {
       "snapshot-bucket/withheld/*"
     ],
     "s3:HeadObject": [
+      "snapshot-bucket/failovers/*",
       "snapshot-bucket/fills/*",
       "snapshot-bucket/parts/*",
       "snapshot-bucket/reconciles/*",

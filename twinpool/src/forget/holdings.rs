@@ -12,12 +12,16 @@ use super::Site;
 use crate::failure::Failure;
 
 /// What may hold the data of people, and what it is.
-const PREFIXES: [(&str, &str); 5] = [
+const PREFIXES: [(&str, &str); 6] = [
     ("snapshots/", "snapshots"),
     (PARTS_PREFIX, "parts of unfinished snapshots and runs"),
     ("restores/", "import files and reports of restores"),
     (FILLS_PREFIX, "the snapshot and import files of a fill"),
     ("reconciles/2", "reports of reconcile (subs, no values)"),
+    (
+        "failovers/2",
+        "evidence of failovers and failbacks (subs, no values)",
+    ),
 ];
 
 /// Objects that may hold a person.

@@ -53,7 +53,8 @@ A monitor can run it every few minutes and raise an alarm when the exit code is 
 fence is open. From then on, it is 0 as long as everything else is as it should be. With --output json, \"state\" is safe, failover or
 not-safe.
 
-Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
+Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:GetWebACL,
+wafv2:ListTagsForResource;
 s3:ListBucket and s3:GetObject on the buckets, kms:Decrypt on their keys";
 
 /// The state, line by line.

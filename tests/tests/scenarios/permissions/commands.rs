@@ -11,7 +11,8 @@ use super::{COMMAND_PREFIXES, Calls, note};
 use crate::cli::{failover, forget, reconcile};
 use crate::restore::{LARGE_POOL, newcomer, person, with};
 use crate::support::{
-    RECONCILE, Ran, email, person_in_primary, ran, snapshot, sub, twinpool_command, world,
+    RECONCILE, Ran, email, person_in_primary, put_object, ran, snapshot, sub, twinpool_command,
+    world,
 };
 
 /// Records the calls.
@@ -203,6 +204,8 @@ impl Recorder {
         cognito.remove_user(&self.world.primary.id, &email(1));
         let cognito = self.world.osaka.cognito();
         cognito.remove_user(&self.world.secondary.id, &email(1));
+        let evidence = "failovers/20261120T101500Z-0a1b2c3d.json";
+        put_object(&self.world, evidence, "{}".to_owned()).await;
         let there = forget::traces_of_person_1(&self.world).await;
         newcomer(&self.world, 4, person(4)).await;
         for options in [
