@@ -120,8 +120,8 @@ for (const [variant, stacks] of DEPLOYED) {
   for (const [stack, template] of Object.entries(stacks)) {
     for (const [name, statements] of Object.entries(policies(template))) {
       test(`${variant}, ${stack}: ${name} fits into a policy, has no wildcard action, and its buckets are of this account`, () => {
-        // IAM counts 6,144 characters without white space. The ARNs are longer than the references to them.
-        assert.ok(JSON.stringify(statements).length < 6144, `${JSON.stringify(statements).length}`);
+        // IAM allows 6,144 characters. The rest is for ARNs that are longer than the references to them.
+        assert.ok(JSON.stringify(statements).length < 4500, `${JSON.stringify(statements).length}`);
         for (const { Action, Resource, Condition } of statements) {
           for (const action of list(Action)) {
             assert.doesNotMatch(action, /\*/);

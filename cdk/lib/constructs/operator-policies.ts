@@ -15,17 +15,17 @@ import { type Arns, type Calls, nameOf, permissions, statements } from './permis
 import type { Replication } from './replication.ts';
 import type { Restore } from './restore.ts';
 
-/** What each policy is for. */
-const POLICIES = {
-  Look: 'looks, and changes nothing: no attribute of a person can be read with it',
-  Fence: 'opens and closes the fence, and keeps the evidence. Together with Look',
-  Restore: 'takes snapshots, and restores people. Together with Look',
-  Reconcile: 'makes the two pools equal. Together with Look',
-  MfaReset: 'removes the authenticator of a person who has lost it',
-  Forget: 'erases a person',
-} as const;
+/**
+ * - Look: looks, and changes nothing. No attribute of a person can be read with it
+ * - Fence: opens and closes the fence, and keeps the evidence
+ * - Restore: takes snapshots, and restores people
+ * - Reconcile: makes the two pools equal
+ * - MfaReset: removes the authenticator of a person who has lost it
+ * - Forget: erases a person
+ */
+const POLICIES = ['Look', 'Fence', 'Restore', 'Reconcile', 'MfaReset', 'Forget'] as const;
 
-export type PolicyName = keyof typeof POLICIES;
+export type PolicyName = (typeof POLICIES)[number];
 
 /** The policies that somebody needs for each command. */
 export const COMMANDS: Readonly<Record<string, readonly PolicyName[]>> = {
@@ -99,7 +99,7 @@ export class OperatorPolicies extends Construct {
     const policies: Partial<Record<PolicyName, ManagedPolicy>> = {};
     const all: Partial<Record<PolicyName, PolicyStatement[]>> = {};
     const commands = isSinglePool ? SINGLE_POOL_COMMANDS : Object.keys(COMMANDS);
-    for (const name of Object.keys(POLICIES) as PolicyName[]) {
+    for (const name of POLICIES) {
       const calls = Object.fromEntries(
         Object.entries(callsOf(name, commands)).map(([call, resources]) => [
           call,
@@ -110,7 +110,8 @@ export class OperatorPolicies extends Construct {
       if (ofPolicy.length > 0) {
         all[name] = ofPolicy;
         policies[name] = new ManagedPolicy(this, name, {
-          description: `twinpool: ${POLICIES[name]}`,
+          // A new description would replace the policy, and whoever has the old one would be left behind.
+          description: `twinpool, for operators: ${name}`,
           document: new PolicyDocument({ statements: ofPolicy, minimize: true }),
         });
       }
