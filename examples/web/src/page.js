@@ -54,7 +54,10 @@ async function read() {
 async function start() {
   const configuration = await read();
   watchConfiguration(read, configuration.active, () => location.reload(), drill ? 2 : 30);
-  if (configuration.active === 'maintenance') return show('maintenance');
+  if (configuration.active === 'maintenance') {
+    find('#pool').textContent = 'none';
+    return show('maintenance');
+  }
   const wasSignedIn = Object.keys(localStorage).some((key) => key.endsWith('.accessToken'));
   useActivePool(configuration, localStorage);
   find('#pool').textContent = configuration[configuration.active].userPoolId;

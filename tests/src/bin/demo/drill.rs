@@ -178,8 +178,8 @@ impl Drill {
         let mails = mails.map(|mail| json!({"city": mail.city, "to": mail.to, "code": mail.code}));
         json!({
             "regions": [
-                {"city": "Tokyo", "lost": state.is_tokyo_lost, "facts": format!("{tokyo} people, {outbox} in the outbox")},
-                {"city": "Osaka", "lost": false, "facts": format!("{osaka} people")},
+                {"city": "Tokyo", "lost": state.is_tokyo_lost, "facts": format!("people: {tokyo}, in the outbox: {outbox}")},
+                {"city": "Osaka", "lost": false, "facts": format!("people: {osaka}")},
             ],
             "steps": steps.collect::<Vec<_>>(),
             "mails": mails.collect::<Vec<_>>(),
