@@ -40,6 +40,7 @@ mod sign_up;
 mod srp;
 #[cfg(test)]
 mod tests;
+mod token_lifetimes;
 mod token_trigger;
 mod tokens;
 mod trigger;
@@ -64,6 +65,7 @@ pub use settings::{
     Alias, AuthFlow, ClientSecret, ClientSettings, Contact, CustomAttribute, CustomKind, Mfa,
     PoolSettings, Recovery,
 };
+pub use token_lifetimes::TokenLifetimes;
 pub use user::{SeedUser, UserStatus, UserView};
 
 use crate::lambda::Lambda;

@@ -16,10 +16,7 @@ use super::schema::{EMAIL_VERIFIED, PHONE_VERIFIED};
 use super::settings::{AuthFlow, ClientSettings};
 use super::token_trigger::{Claims, TokenSource, pre_token_generation};
 use super::user::{User, parse_sub, sub_text};
-use super::{DAY, HOUR, Inner, lock};
-
-// DG:amazon-cognito-user-pools-using-the-refresh-token: 30 days by default [D].
-const REFRESH_LIFE: Millis = 30 * DAY;
+use super::{Inner, lock};
 
 /// The scope of an access token that authorises the operations of its owner.
 // botocore GlobalSignOut: "It must include the scope aws.cognito.signin.user.admin" [D].
@@ -73,6 +70,10 @@ impl PoolState {
         let name = user.map(|user| user.name(sub)).unwrap_or_default();
         let issued = now / 1000;
         let common = |of: Use| {
+            let lifetime = match of {
+                Use::Access => client.lifetimes.access(),
+                Use::Id => client.lifetimes.id(),
+            };
             json!({
                 "sub": sub_text(sub),
                 "iss": self.issuer(),
@@ -81,7 +82,7 @@ impl PoolState {
                 "auth_time": sign_in.at / 1000,
                 "event_id": sign_in.event.to_string(),
                 "iat": issued,
-                "exp": issued + HOUR / 1000,
+                "exp": issued + lifetime / 1000,
                 // DG:token-revocation: all tokens of one sign-in have the same [R].
                 "origin_jti": sign_in.origin.to_string(),
                 "jti": Uuid::new_v4().to_string(),
@@ -158,7 +159,7 @@ impl Inner {
                 (sign_in, true)
             }
         };
-        let (mut claims, trigger) = {
+        let (mut claims, trigger, lifetime) = {
             let pool = lock(&grant.pool);
             let client = pool.clients.get(&grant.client_id).cloned();
             let client = client.unwrap_or_default();
@@ -172,7 +173,7 @@ impl Inner {
                 grant.metadata.as_ref(),
                 &claims,
             );
-            (claims, trigger)
+            (claims, trigger, client.lifetimes.access())
         };
         if let Some((trigger, version)) = trigger {
             claims.change(&self.invoke(trigger).await?, version)?;
@@ -198,7 +199,8 @@ impl Inner {
         let mut result = json!({
             "AccessToken": pool.keys.sign(Use::Access, &access),
             "IdToken": pool.keys.sign(Use::Id, &id),
-            "ExpiresIn": HOUR / 1000,
+            // botocore AuthenticationResultType: that of the access token [D].
+            "ExpiresIn": lifetime / 1000,
             "TokenType": "Bearer",
         });
         if new_refresh {
@@ -248,7 +250,12 @@ impl Inner {
         if sign_in.client_id != client_id {
             return Err(invalid());
         }
-        if sign_in.at + REFRESH_LIFE <= now {
+        // With rotation, too, the time runs from the sign-in: repost.aws/questions/QUzBxC3OvwTpiTymQWBYLDOg [I].
+        let lifetime = pool
+            .clients
+            .get(client_id)
+            .map_or(0, |client| client.lifetimes.refresh());
+        if sign_in.at + lifetime <= now {
             return Err(ApiError::not_authorized("Refresh Token has expired"));
         }
         let current = sign_in.refresh.as_u128() == id;
@@ -412,6 +419,6 @@ impl ClientSettings {
                 "ALLOW_REFRESH_TOKEN_AUTH cannot be set together with refresh token rotation.";
             return Err(ApiError::invalid_parameter(text));
         }
-        Ok(())
+        self.lifetimes.check()
     }
 }
