@@ -317,7 +317,7 @@ impl Inner {
 }
 
 /// The flows of a new client.
-// botocore CreateUserPoolClient: the defaults are ALLOW_REFRESH_TOKEN_AUTH, ALLOW_USER_SRP_AUTH and ALLOW_CUSTOM_AUTH [R]; the last
+// botocore CreateUserPoolClient: the defaults are ALLOW_REFRESH_TOKEN_AUTH, ALLOW_USER_SRP_AUTH and ALLOW_CUSTOM_AUTH [D]; the last
 // one is not modelled.
 fn read_flows(given: Option<Vec<&str>>) -> Result<Vec<AuthFlow>, ApiError> {
     let Some(given) = given else {

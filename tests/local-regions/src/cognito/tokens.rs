@@ -64,7 +64,7 @@ struct Refreshable {
 
 impl PoolState {
     /// The claims of both tokens, before a trigger changes them.
-    // DG:amazon-cognito-user-pools-using-the-id-token and -access-token: the claims [R].
+    // DG:amazon-cognito-user-pools-using-the-id-token and -access-token: the claims [D]; `event_id` is [R].
     fn claims(&self, client: &ClientSettings, sub: u128, sign_in: &SignIn, now: Millis) -> Claims {
         let user = self.users.get(sub);
         let name = user.map(|user| user.name(sub)).unwrap_or_default();
@@ -78,12 +78,13 @@ impl PoolState {
                 "sub": sub_text(sub),
                 "iss": self.issuer(),
                 "token_use": of.as_str(),
-                // That a refreshed token has the time and the event of the sign-in is [R].
+                // DG:amazon-cognito-user-pools-using-the-id-token: a refreshed token has the time of the sign-in [D]; that it has the event, too,
+                // is [R].
                 "auth_time": sign_in.at / 1000,
                 "event_id": sign_in.event.to_string(),
                 "iat": issued,
                 "exp": issued + lifetime / 1000,
-                // DG:token-revocation: all tokens of one sign-in have the same [R].
+                // repost.aws/knowledge-center/cognito-revoke-refresh-tokens: all tokens of one sign-in have the same [D].
                 "origin_jti": sign_in.origin.to_string(),
                 "jti": Uuid::new_v4().to_string(),
             })
@@ -115,7 +116,7 @@ impl PoolState {
     }
 
     /// The attributes of a user that a client may read.
-    // DG:user-pool-settings-attributes: ID tokens have those that the client can read [R].
+    // DG:user-pool-settings-attributes: ID tokens have those that the client can read [D].
     fn readable<'a>(
         &'a self,
         client: &'a ClientSettings,
@@ -261,7 +262,7 @@ impl Inner {
         let current = sign_in.refresh.as_u128() == id;
         let graced = |(former, until): (Uuid, Millis)| former.as_u128() == id && until > now;
         if !current && !sign_in.former.is_some_and(graced) {
-            // botocore GetTokensFromRefreshToken lists the exception for a token that rotation has replaced [R]; the text is [Inf].
+            // botocore RefreshTokenReuseException: for a token that rotation has made invalid [D]; the text is [Inf].
             let text = "The refresh token has been rotated and cannot be used again.";
             return Err(ApiError::new("RefreshTokenReuseException", text));
         }
