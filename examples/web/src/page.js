@@ -47,24 +47,22 @@ function show(screen, message) {
   find('#message').textContent = message ? MESSAGES[message] : '';
 }
 
-async function read() {
-  return readConfiguration('configuration.json', localStorage);
-}
+// region: start
+const read = () => readConfiguration('configuration.json', localStorage);
 
 async function start() {
   const configuration = await read();
+  // An open page looks twice a minute. In the drill, it looks more often.
   watchConfiguration(read, configuration.active, () => location.reload(), drill ? 2 : 30);
-  if (configuration.active === 'maintenance') {
-    find('#pool').textContent = 'none';
-    return show('maintenance');
-  }
+  find('#pool').textContent = configuration[configuration.active]?.userPoolId ?? 'none';
+  if (configuration.active === 'maintenance') return show('maintenance');
   const wasSignedIn = Object.keys(localStorage).some((key) => key.endsWith('.accessToken'));
   useActivePool(configuration, localStorage);
-  find('#pool').textContent = configuration[configuration.active].userPoolId;
   const session = await fetchAuthSession();
   if (session.tokens) return showHome(session);
   show('sign-in', wasSignedIn ? 'signed-out' : undefined);
 }
+// endregion
 
 function showHome(session) {
   const claims = session.tokens.idToken.payload;
