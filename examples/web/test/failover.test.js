@@ -34,7 +34,7 @@ before(async () => {
     args: process.getuid() === 0 ? ['--no-sandbox'] : [],
   });
   page = await browser.newPage({ viewport: { width: 1100, height: 800 } });
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(120_000);
   await page.goto(url);
 });
 
