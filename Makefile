@@ -1,5 +1,13 @@
 # The commands of this repository. drill, chaos, test, regions and bench need only Rust; cdk/ and demo need Node.js 20.
 
+# Commands run in other folders too, where a relative path would mean another file.
+ifneq ($(CARGO_TARGET_DIR),)
+export CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+endif
+ifneq ($(TWINPOOL_CONFIG),)
+export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
+endif
+
 # The binaries are started directly, because `cargo run` would compile the AWS SDKs again with the features of one package.
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 BOTO3 := target/python/pyvenv.cfg
@@ -8,11 +16,6 @@ CFN_LINT := target/cfn-lint/pyvenv.cfg
 PACKAGING := target/packaging/pyvenv.cfg
 DENY := target/cargo-deny/bin/cargo-deny
 CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/google-chrome) /usr/bin/chromium)
-
-# cdk runs in cdk/, so a relative path would mean another file there.
-ifneq ($(TWINPOOL_CONFIG),)
-export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
-endif
 
 .PHONY: bench build chaos demo deny deploy deploy-local drill lint lint-templates package regions test test-web
 
@@ -45,7 +48,7 @@ test:
 test-web: build examples/web/node_modules
 	@if [ -n "$$CI" ] && [ ! -x "$(CHROMIUM)" ]; then \
 	apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
-	cd examples/web && CHROMIUM="$(CHROMIUM)" DEMO="$(abspath $(BUILT))/demo" npm test
+	cd examples/web && CHROMIUM="$(CHROMIUM)" npm test
 
 # Measures the release binaries, in half an hour. Writes a table, JSON and an image to target/bench/. make bench ARGS=--quick
 # Without Python 3, the comparison with a plain boto3 export is left out.
