@@ -110,7 +110,7 @@ $(CFN_LINT): cdk/requirements.txt
 $(PACKAGING): packaging/requirements.txt
 $(BOTO3) $(MINISTACK) $(CFN_LINT) $(PACKAGING):
 	python3 -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
 target/packaging/bin/cargo-cyclonedx: $(PACKAGING)
