@@ -176,7 +176,7 @@ impl AwsError {
 
 /// Codes that mean that the set-up is wrong, and what to check: those of AWS that all services have in common, those of signatures and
 /// credentials, and those of buckets (CommonErrors of the API references; S3 API reference, List of error codes).
-const SET_UP_ERRORS: [(&[&str], &str); 6] = [
+const SET_UP_ERRORS: [(&[&str], &str); 7] = [
     (
         &["ResourceNotFoundException"],
         "check the pool id and its region",
@@ -188,11 +188,16 @@ const SET_UP_ERRORS: [(&[&str], &str); 6] = [
     (
         &[
             "AccessDeniedException",
-            "AccessDenied",
             "UnauthorizedAccess",
             "NotAuthorized",
         ],
-        "check the permissions of the role that asked, and the bucket's policy",
+        "check the permissions of the role that asked",
+    ),
+    (
+        // S3. If the account that should own the bucket is named, it answers the same for a bucket of another account.
+        &["AccessDenied"],
+        "check the permissions of the role that asked, the bucket's policy, and that the bucket is yours: another account may own one of \
+         that name",
     ),
     (
         &["ForbiddenException"],

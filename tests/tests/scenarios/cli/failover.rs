@@ -15,7 +15,7 @@ use crate::restore::{newcomer, person, with};
 use crate::support::{Ran, email, object, put_object, ran, snapshot, sub, twinpool_command, world};
 
 /// The evidence of the latest run.
-fn evidence(world: &World) -> Option<Value> {
+pub fn evidence(world: &World) -> Option<Value> {
     let open = object(world, "failovers/open.json")?;
     let run = open["run"].as_str().expect("a run");
     object(world, &format!("failovers/{run}.json"))
@@ -113,7 +113,7 @@ fn replicated(world: &World, number: u32) {
 }
 
 /// A failover in which people used the secondary: somebody has changed a note, and two have signed up.
-async fn after_a_failover(world: &World) {
+pub async fn after_a_failover(world: &World) {
     world.osaka.open_fence();
     replicated(world, 1);
     let changed = with(person(2), "custom:note", "new");

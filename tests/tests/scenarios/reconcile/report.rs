@@ -61,6 +61,15 @@ async fn a_run_leaves_an_answer_a_report_lines_and_a_pointer() {
     let started_at = report["started_at"].take();
     let finished_at = report["finished_at"].take();
     assert!(started_at.as_str().unwrap() <= finished_at.as_str().unwrap());
+    // The clients of both pools do not name the attributes that they may write.
+    let warnings = report["warnings"].take();
+    let of_pools: Vec<_> = warnings.as_array().unwrap().iter().collect();
+    assert_eq!(of_pools.len(), 2, "{warnings}");
+    assert!(
+        of_pools
+            .iter()
+            .all(|warning| warning.as_str().unwrap().contains(": app;"))
+    );
     let unpaired =
         json!({"sub": "", "secondary_sub": subs[3], "reason": "unpaired", "attributes": []});
     assert_eq!(
@@ -68,8 +77,7 @@ async fn a_run_leaves_an_answer_a_report_lines_and_a_pointer() {
         json!({
             "version": 1, "reconcile": run, "status": "complete", "started_at": null, "finished_at": null,
             "primary": {"pool": world.primary.id, "listed": 7}, "secondary": {"pool": world.secondary.id, "listed": 7},
-            "counts": counts, "missing": 0, "failed": 0, "newly_reported": 1, "pairs": 5, "held": {}, "made": {"disable": 1, "withhold": 1},
-            "warnings": [],
+            "counts": counts, "missing": 0, "failed": 0, "warnings": null, "newly_reported": 1, "pairs": 5, "held": {}, "made": {"disable": 1, "withhold": 1},
             "reported": [unpaired],
         })
     );
