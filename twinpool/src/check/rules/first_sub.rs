@@ -65,7 +65,7 @@ pub fn first_sub(
         let has_attribute = pool.attributes().contains_key(attribute.as_str());
         if has_attribute && !unclear.is_empty() {
             findings.warn(
-                topic,
+                "write access",
                 format!(
                     "app clients of the {name} do not name the attributes that they may write, and may write {} too: {}; then a user could \
                      pretend to be another user",

@@ -450,8 +450,11 @@ fn an_app_client_that_does_not_name_what_it_may_write_is_a_warning() {
         unclear(second);
     });
 
-    assert!(of_one.contains(&warn("first sub")[0]), "{of_one:?}");
-    assert_eq!(of_both, [warn("first sub"), warn("first sub")].concat());
+    assert!(of_one.contains(&warn("write access")[0]), "{of_one:?}");
+    assert_eq!(
+        of_both,
+        [warn("write access"), warn("write access")].concat()
+    );
 }
 
 #[test]
