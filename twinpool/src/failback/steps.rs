@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use ::reconcile::changes::ChangeLines;
-use ::reconcile::prefer::{PreferRequest, Side};
+use ::reconcile::prefer::{PreferRequest, Side, can_be_decided};
 use ::reconcile::report::Change;
 use ::reconcile::request::ReconcileConfig;
+use jiff::SignedDuration;
 use restore::request::{Request, Status as RestoreStatus};
 use restore::run::RestoreConfig;
 use shared::aws::Sdk;
@@ -32,9 +33,6 @@ const FEW_NEWCOMERS: u64 = 100;
 
 /// What reconcile reports of people in the secondary who have no identity, record or pair, so that nobody knows who they are.
 const UNKNOWN_PEOPLE: [&str; 2] = ["cannot-tell", "unpaired"];
-
-/// What reconcile reports of people who have changed something in the secondary, or in both pools.
-const CHANGES: [&str; 2] = ["changed-in-both", "changed-in-secondary"];
 
 /// One run of a failback.
 pub struct Failback<'a> {
@@ -490,13 +488,18 @@ impl Failback<'_> {
 
     async fn reconcile_config(&self) -> Result<ReconcileConfig, Failure> {
         let options = &self.args.options;
-        reconcile::default_config(
+        let config = reconcile::default_config(
             self.sdk.clone(),
             &options.pools,
             self.bucket.clone(),
             self.args.origin_sub.clone(),
         )
-        .await
+        .await?;
+        Ok(ReconcileConfig {
+            // What somebody decides on is complete, also if groups were compared a moment ago.
+            groups_interval: SignedDuration::ZERO,
+            ..config
+        })
     }
 }
 
@@ -520,7 +523,7 @@ impl Compared {
     fn add(&mut self, change: &Change) -> bool {
         let sub = change.secondary_sub.clone();
         let reason = change.outcome.as_str();
-        if CHANGES.contains(&reason) {
+        if can_be_decided(change) {
             self.changed.insert(sub);
         } else if UNKNOWN_PEOPLE.contains(&reason) {
             let reason = reason.to_owned();
