@@ -268,7 +268,7 @@ impl Report {
         }
     }
 
-    /// Everyone who is not home, or not with everything: their `sub` in the snapshot's pool, and the reason.
+    /// Everyone who is not home, or lacks an attribute: their `sub` in the snapshot's pool, and the reason. Their records wait.
     pub fn people_not_home(&self) -> impl Iterator<Item = (&str, String)> {
         let not_home = self.not_home.iter();
         let not_home = not_home.map(|user| (user.sub.as_str(), user.reason.clone()));
@@ -277,12 +277,16 @@ impl Report {
             let reason = format!("without {}: {}", missing.attribute, missing.code);
             (missing.sub.as_str(), reason)
         });
+        not_home.chain(attributes)
+    }
+
+    /// Everyone who is home and not in a group of theirs: their `sub` in the target pool, and the reason.
+    pub fn people_without_groups(&self) -> impl Iterator<Item = (&str, String)> {
         let groups = self.groups_missing.iter();
-        let groups = groups.map(|missing| {
+        groups.map(|missing| {
             let reason = format!("not in group {}: {}", missing.group, missing.code);
             (missing.sub.as_str(), reason)
-        });
-        not_home.chain(attributes).chain(groups)
+        })
     }
 }
 

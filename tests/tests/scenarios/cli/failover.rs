@@ -1,6 +1,7 @@
 //! `twinpool failover` and `twinpool failback`: from an open fence to everybody home, with evidence of each step.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use harness::visitor::Visitor;
@@ -419,7 +420,7 @@ async fn a_membership_of_the_secondary_alone_is_shown_and_brought_home_however_l
     let ran = failback_of_everything(&world, &[]).await;
 
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(ran.json()["changed"], 2, "{ran:?}");
+    assert_eq!(ran.json()["changed"], 0, "all of it is in Tokyo by now");
     let shown = format!("{}  group-changed-in-secondary  staff", sub(1006));
     assert!(ran.stderr.contains(&shown), "{ran:?}");
     assert!(
@@ -427,6 +428,128 @@ async fn a_membership_of_the_secondary_alone_is_shown_and_brought_home_however_l
             .groups_of(&world.primary.id, &sub(6))
             .contains("staff")
     );
+}
+
+#[tokio::test]
+async fn what_somebody_changes_until_the_fence_is_closed_comes_home_too() {
+    for told in [true, false] {
+        let world = after_a_failover().await;
+        person_who_used_the_secondary(&world, 6, person(6)).await;
+        let more: &[&str] = if told {
+            &["--prefer", "secondary"]
+        } else {
+            &[]
+        };
+        let failback = ["failback", "--output", "json", "--yes"];
+        let mut child = command(&world, &[&failback[..], more].concat()).await;
+        // The switch can be seen for at least this long, and the pools have been compared before it.
+        let slow = Fault::on(
+            Service::S3,
+            "PutObject",
+            Kind::Delay(Duration::from_millis(60)),
+        );
+        world.osaka.faults().add(slow);
+        let child = child.stdout(Stdio::piped()).spawn().unwrap();
+        until(&world, "switch", "running").await;
+        let changed = SeedUser {
+            sub: Some(sub(1006)),
+            ..with(
+                with(person(6), "custom:note", "late"),
+                "custom:origin_sub",
+                &sub(6),
+            )
+        };
+        world.osaka.cognito().put_user(&world.secondary.id, changed);
+        let ended = child.wait_with_output().await.unwrap();
+
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        let evidence = evidence(&world).unwrap();
+        assert_eq!(evidence["status"], "complete");
+        let note = in_tokyo(&world, 6)
+            .unwrap()
+            .attributes
+            .get("custom:note")
+            .cloned();
+        assert_eq!(note.as_deref(), told.then_some("late"), "{evidence}");
+        let last = evidence["steps"].as_array().unwrap().last().unwrap();
+        let run = evidence["compared"].as_str().unwrap();
+        let left = format!("twinpool reconcile --prefer secondary --of {run}");
+        assert_eq!(last["seen"].to_string().contains(&left), !told, "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_failback_brings_nobody_home_while_the_secondary_does_not_say_who_was_banned() {
+    let world = after_a_failover().await;
+    // Somebody has signed up since the snapshot.
+    newcomer(&world, 5, person(5)).await;
+    let denied = Kind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: String::new(),
+    };
+    let denied = Fault::on(Service::Cognito, "AdminGetUser", denied);
+    world.osaka.faults().add(denied);
+
+    let ran = failback_of_everything(&world, &[]).await;
+
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert_eq!(status_of(&ran.json(), "bring-home"), "failed");
+    for number in [3, 4, 5] {
+        assert!(in_tokyo(&world, number).is_none(), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_who_is_home_without_a_group_is_named_until_somebody_accepts_it() {
+    let world = after_a_failover().await;
+    let osaka = world.osaka.cognito();
+    osaka.add_to_group(&world.secondary.id, &email(3), "staff");
+    snapshot(&world).await.unwrap();
+
+    let stopped = failback_of_everything(&world, &[]).await;
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let open = &stopped.json()["open"]["bring-home"][0];
+    let reason = open["reason"].as_str().unwrap();
+    assert!(reason.contains("not in group staff"), "{reason}");
+    assert_eq!(open["sub"], in_tokyo(&world, 3).unwrap().sub);
+
+    let run = stopped.json()["run"].as_str().unwrap().to_owned();
+    let accepted = failback_of_everything(&world, &["--accept", &run]).await;
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    is_home(&world);
+}
+
+#[tokio::test]
+async fn of_a_fence_that_was_open_before_the_failover_nobody_says_since_when_it_is_used() {
+    let world = on_a_normal_day().await;
+    assert_eq!(run(&world, &["fence", "open", "--yes"]).await.code, 0);
+    let by_hand = failover(&world, &["--yes"]).await;
+    assert_eq!(run(&world, &["fence", "close"]).await.code, 0);
+    let opened = failover(&world, &["--yes"]).await;
+
+    assert_eq!(
+        (by_hand.code, opened.code),
+        (0, 0),
+        "{by_hand:?} {opened:?}"
+    );
+    assert_eq!(by_hand.json()["opened_at"], json!(null));
+    assert!(opened.json()["opened_at"].is_string());
+}
+
+#[tokio::test]
+async fn an_answer_without_app_clients_is_no_word_on_what_to_switch() {
+    let world = on_a_normal_day().await;
+    let nothing = Kind::Answer(json!({}));
+    // The proof asks for an app client before.
+    let clients = Fault::on(Service::Cognito, "ListUserPoolClients", nothing);
+    world.osaka.faults().add(clients.after(1));
+
+    let ran = failover(&world, &["--yes"]).await;
+
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_eq!(status_of(&ran.json(), "switch"), "failed");
+    assert!(!ran.stderr.contains("Switch the application"), "{ran:?}");
 }
 
 #[tokio::test]
