@@ -21,7 +21,7 @@ use crate::proof;
 use crate::recovery::count_without_address;
 use crate::snapshot_bucket::SnapshotBucket;
 use crate::status;
-use crate::status::facts::{Asked, Facts, Targets};
+use crate::status::facts::{Asked, Facts, Fence, Targets};
 use crate::switch::Switch;
 use crate::table::Table;
 use crate::terminal::{HEAD, WARN, check_can_ask, confirm};
@@ -434,15 +434,18 @@ async fn failover(
     recorder
         .step(StepName::Look, Some(StepName::OpenFence), look)
         .await?;
-    let opened_at = Timestamp::now();
+    // Noted before it is opened, so that nobody can have come in earlier. Of a fence that is open already, nobody knows since when.
+    if let Asked::Known(Fence::Closed) = report.facts.fence {
+        let opened_at = Timestamp::now();
+        recorder
+            .change(|evidence| {
+                evidence.opened_at.get_or_insert(opened_at);
+            })
+            .await?;
+    }
     let open = options.set_fence(sdk, State::Open);
     recorder
         .step(StepName::OpenFence, Some(StepName::ProveOpen), open)
-        .await?;
-    recorder
-        .change(|evidence| {
-            evidence.opened_at.get_or_insert(opened_at);
-        })
         .await?;
     context
         .terminal

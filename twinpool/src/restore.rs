@@ -72,7 +72,8 @@ pub struct Args {
     #[arg(long, requires = "reclaim_unconfirmed")]
     yes: bool,
 
-    /// Continue although users have signed up since the snapshot. They are not restored, and are listed.
+    /// Continue although users have signed up since the snapshot: they are not restored, and are listed. Continue also although the
+    /// secondary pool does not say which newcomers were disabled or deleted since: they are restored as the snapshot has them, and counted.
     #[arg(long)]
     allow_stale: bool,
 
@@ -261,7 +262,7 @@ impl Report {
         }
     }
 
-    /// Everyone who is not home, or not with everything: their `sub` in the snapshot's pool, and the reason.
+    /// Everyone who is not home, or lacks an attribute: their `sub` in the snapshot's pool, and the reason. Their records wait.
     pub fn people_not_home(&self) -> impl Iterator<Item = (&str, String)> {
         let not_home = self.not_home.iter();
         let not_home = not_home.map(|user| (user.sub.as_str(), user.reason.clone()));
@@ -270,12 +271,16 @@ impl Report {
             let reason = format!("without {}: {}", missing.attribute, missing.code);
             (missing.sub.as_str(), reason)
         });
+        not_home.chain(attributes)
+    }
+
+    /// Everyone who is home and not in a group of theirs: their `sub` in the target pool, and the reason.
+    pub fn people_without_groups(&self) -> impl Iterator<Item = (&str, String)> {
         let groups = self.groups_missing.iter();
-        let groups = groups.map(|missing| {
+        groups.map(|missing| {
             let reason = format!("not in group {}: {}", missing.group, missing.code);
             (missing.sub.as_str(), reason)
-        });
-        not_home.chain(attributes).chain(groups)
+        })
     }
 }
 
@@ -377,6 +382,15 @@ impl fmt::Display for Summary<'_> {
             (
                 "withheld, because they were deleted in the primary pool".to_owned(),
                 counts.withheld,
+            ),
+            (
+                "deleted in the secondary pool since the snapshot, left out".to_owned(),
+                counts.deleted_in_secondary,
+            ),
+            (
+                "perhaps disabled or deleted since the snapshot: the secondary pool did not answer"
+                    .to_owned(),
+                counts.unchecked,
             ),
             (
                 would("added to groups", "would be added to groups"),

@@ -5,7 +5,7 @@
 //!
 //! 1. `prepare`: everything that is known before the target pool is looked at
 //! 2. `target`, `lookups`: the users of the target pool, from a listing or from lookups
-//! 3. `decide`, `plan`: what to do about each user of the snapshot, and the import files
+//! 3. `decide`, `source_looks`, `plan`: what to do about each user of the snapshot, and the import files
 //! 4. `jobs`, `results`: the import jobs, and what became of each row
 //! 5. `late_writes`: what no import file can carry
 //! 6. `classify`, `report`: what became of each user of the snapshot
@@ -26,11 +26,12 @@ mod prepare;
 mod report;
 mod results;
 mod rounds;
+mod source_looks;
 mod target;
 
 pub use self::config::{Fill, NotARole, RestoreConfig, RoleArn, RunContext, Step};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -40,18 +41,20 @@ use serde_json::json;
 use self::archive::archive_records;
 use self::decide::Situation;
 use self::jobs::JobRunner;
-use self::late_writes::{expected_late_writes, write_late};
+use self::late_writes::{LateWrites, expected_late_writes, write_late};
 use self::plan::{estimate_seconds, write_import_files};
 use self::prepare::Prepared;
 use self::report::write_report;
 use self::results::{JobResults, read_job_results};
 use self::rounds::Rounds;
-use self::target::{look_up_imported_users, read_target_pool};
+use self::source_looks::{SourceLooks, look_at_newcomers};
+use self::target::{look_up_imported_users, read_target_pool, too_large};
 use crate::error::RestoreError;
 use crate::files::report_key;
 use crate::lease::{self, RestoreLease, RestoreState, take_lease};
 use crate::request::{Counts, Request, Response, Status};
 use crate::target_pool::TargetPool;
+use shared::cognito::pool::PoolError;
 use shared::cognito::users;
 use shared::id::Id;
 use shared::time::to_milliseconds;
@@ -144,13 +147,28 @@ async fn run_phases(
     for job in lease.state().await.jobs {
         read_job_results(prepared, &jobs.client(), &job, &mut results).await?;
     }
-    let target = import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
+    let earlier_jobs = lease.state().await.jobs.len();
+    let (target, looks) =
+        import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
+    let has_imported = lease.state().await.jobs.len() > earlier_jobs;
     let situation = Situation {
         prepared,
         target: &target,
         results: &results,
+        looks: &looks,
     };
-    let late_writes = write_late(situation).await?;
+    let mut late_writes = LateWrites::default();
+    if let Err(error) = write_late(situation, &mut late_writes).await {
+        // Groups are written anew by each run, so another run would come no further than this one.
+        let comes_no_further =
+            has_run_to_itself && !has_imported && late_writes.are_repeated_by_the_next_run();
+        return Err(match error {
+            RestoreError::Pool(PoolError::OutOfTime(pool)) if comes_no_further => {
+                RestoreError::TooManyGroups(pool)
+            }
+            error => error,
+        });
+    }
     let more = json!({ "jobs": lease.state().await.jobs });
     let report = write_report(situation, &late_writes, &restore, started_at).await?;
     let archived = archive_records(prepared, &report.records_to_archive).await?;
@@ -158,35 +176,46 @@ async fn run_phases(
 }
 
 /// Looks at the target pool, plans and imports, round by round, until there is nothing left to import or no progress. Returns what the
-/// last look has found.
+/// last look has found, and what the snapshot's pool has said of the newcomers.
 async fn import_until_done(
     prepared: &Prepared<'_>,
     lease: &RestoreLease,
     jobs: &JobRunner<'_>,
     results: &mut JobResults,
     mut has_run_to_itself: bool,
-) -> Result<TargetPool, RestoreError> {
+) -> Result<(TargetPool, SourceLooks), RestoreError> {
     let mut rounds = Rounds::new();
+    let mut looks = SourceLooks::default();
     loop {
         let RestoreState {
             restore,
             jobs: earlier,
             ..
         } = lease.state().await;
+        let begun = Instant::now();
         let mut target = read_target_pool(prepared, results, &earlier, has_run_to_itself).await?;
-        has_run_to_itself = false;
         look_up_imported_users(prepared, &mut target, results).await?;
+        let later = look_at_newcomers(Situation {
+            prepared,
+            target: &target,
+            results,
+            looks: &looks,
+        });
+        let later = later.await;
+        looks.extend(later.map_err(|error| too_large(error, begun, has_run_to_itself))?);
+        has_run_to_itself = false;
         let situation = Situation {
             prepared,
             target: &target,
             results,
+            looks: &looks,
         };
         let plan = write_import_files(situation, &restore, earlier.len() + 1).await?;
         for sub in &plan.reclaim {
             users::delete_unconfirmed(&prepared.target_writes, sub).await?;
         }
         if rounds.is_over(plan.rows) {
-            return Ok(target);
+            return Ok((target, looks));
         }
         for file in &plan.files {
             let job = jobs.import(&restore, file).await?;
@@ -206,10 +235,19 @@ async fn dry_run(
     let restore = Id::new(started_at);
     let (nothing, is_alone) = (JobResults::default(), !prepared.has_renewed);
     let target = read_target_pool(&prepared, &nothing, &[], is_alone).await?;
+    let nobody = SourceLooks::default();
+    let looks = look_at_newcomers(Situation {
+        prepared: &prepared,
+        target: &target,
+        results: &nothing,
+        looks: &nobody,
+    });
+    let looks = looks.await?;
     let situation = Situation {
         prepared: &prepared,
         target: &target,
         results: &nothing,
+        looks: &looks,
     };
     let plan = write_import_files(situation, &restore, 1).await?;
     let late_writes = expected_late_writes(situation).await?;
