@@ -47,6 +47,8 @@ pub enum Candidate<'a> {
     RowToCreate,
     /// The snapshot left the user out of its import files, for this reason.
     LeftOut(&'a str),
+    /// The snapshot's pool does not have the user any more.
+    Deleted,
     /// Twinpool disabled the user because the person was deleted in the primary pool, and the request does not bring such people.
     Withheld,
 }
@@ -124,6 +126,9 @@ pub fn decide(
             _ => Decision::NotRestored(Reason::NotInPrimary),
         };
     }
+    if candidate == Candidate::Deleted {
+        return Decision::NotRestored(Reason::DeletedInSecondary);
+    }
     if candidate == Candidate::Withheld && newcomer != NewcomerState::Pending {
         return Decision::Withheld;
     }
@@ -162,6 +167,7 @@ pub fn decide_fill(state: UserState, candidate: Candidate<'_>, is_skipped: bool)
         _ if is_skipped => Decision::NotRestored(Reason::DeletedThere),
         (_, Candidate::LeftOut(reason)) => left(reason),
         (_, Candidate::Withheld) => left("disabled"),
+        (_, Candidate::Deleted) => left("deleted"),
         (_, Candidate::RowToCreate) => left("immutable-attribute"),
         // A replica that is half made, for example.
         (UserState::Other(_), _) => left("exists-in-secondary"),
@@ -293,6 +299,18 @@ mod tests {
                 Decision::NotRestored(Reason::LeftOut(reason.into()))
             );
         }
+    }
+
+    #[test]
+    fn a_newcomer_whom_the_snapshots_pool_does_not_have_any_more_is_left_out_unless_present() {
+        let decide_deleted =
+            |state| decide_newcomers(NewcomerState::Pending, state, Candidate::Deleted);
+
+        assert_eq!(
+            decide_deleted(UserState::Absent),
+            Decision::NotRestored(Reason::DeletedInSecondary)
+        );
+        assert_eq!(decide_deleted(UserState::Present), Decision::AlreadyPresent);
     }
 
     #[test]

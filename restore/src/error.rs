@@ -67,6 +67,17 @@ pub enum RestoreError {
         /// How many people.
         records: usize,
     },
+    /// The snapshot's pool does not say who of the newcomers was disabled or deleted since the snapshot.
+    #[error(
+        "user pool {pool} does not say who of its newcomers was disabled or deleted since the snapshot: {error}. They are not restored. Run \
+         again when it answers, or set allow_stale (--allow-stale) to restore the newcomers as the snapshot has them"
+    )]
+    SourceSilent {
+        /// The snapshot's pool.
+        pool: PoolId,
+        /// How it failed.
+        error: AwsError,
+    },
     /// A call that concerns no single user was refused: the set-up is wrong.
     #[error("{error}{}", said(.error))]
     SetUp {

@@ -45,7 +45,7 @@ pub enum Reason {
     NewerThanSnapshot,
     /// The person was erased with `twinpool forget`.
     Forgotten,
-    /// Has a sign-up record, is not in the snapshot, and was deleted in the snapshot's pool.
+    /// Has a sign-up record, and was deleted in the snapshot's pool: before the snapshot, or since.
     DeletedInSecondary,
     /// Has a sign-up record and is not in the snapshot, for an unknown reason.
     NotInSnapshot,

@@ -19,7 +19,8 @@ pub struct Request {
     pub dry_run: bool,
     /// If an unconfirmed user of the target pool holds the name of a user to restore, delete the unconfirmed one.
     pub reclaim_unconfirmed: bool,
-    /// Restore even if people have signed up since the snapshot was taken.
+    /// Restore even if people have signed up since the snapshot was taken, and even if the snapshot's pool does not say who was disabled
+    /// or deleted since.
     pub allow_stale: bool,
     /// Restore even if the snapshot was taken from the target pool itself.
     pub same_pool: bool,
@@ -159,6 +160,12 @@ pub struct Counts {
     /// Users who have never confirmed their sign-up, or sign in with another identity provider: no restore can create them.
     /// Named in the report.
     pub not_restorable: u64,
+    /// Newcomers of the snapshot whom its pool does not have any more. They are left out. Named in the report.
+    #[serde(default)]
+    pub deleted_in_secondary: u64,
+    /// Newcomers who were restored as the snapshot has them, because its pool did not say whether they were disabled or deleted since.
+    #[serde(default)]
+    pub unchecked: u64,
     /// Users whom twinpool disabled because they were deleted in the primary pool. They are left out.
     pub withheld: u64,
     /// Users to whom attributes were written that an import file cannot carry.

@@ -135,7 +135,9 @@ impl From<RestoreError> for Failure {
             RestoreError::Pool(error) => error.into(),
             RestoreError::Bucket(error) => error.into(),
             RestoreError::Json(error) => error.into(),
-            RestoreError::SetUp { .. } => Self::Refused(error.to_string()),
+            RestoreError::SetUp { .. } | RestoreError::SourceSilent { .. } => {
+                Self::Refused(error.to_string())
+            }
             RestoreError::Stale { .. } => Self::Stale(error.to_string()),
             RestoreError::Held { .. }
             | RestoreError::TakenOver

@@ -77,7 +77,8 @@ pub struct Args {
     #[arg(long, requires = "reclaim_unconfirmed")]
     yes: bool,
 
-    /// Continue although users have signed up since the snapshot. They are not restored, and are listed.
+    /// Continue although users have signed up since the snapshot: they are not restored, and are listed. Continue also although the
+    /// secondary pool does not say which newcomers were disabled or deleted since: they are restored as the snapshot has them, and counted.
     #[arg(long)]
     allow_stale: bool,
 
@@ -383,6 +384,15 @@ impl fmt::Display for Summary<'_> {
             (
                 "withheld, because they were deleted in the primary pool".to_owned(),
                 counts.withheld,
+            ),
+            (
+                "deleted in the secondary pool since the snapshot, left out".to_owned(),
+                counts.deleted_in_secondary,
+            ),
+            (
+                "perhaps disabled or deleted since the snapshot: the secondary pool did not answer"
+                    .to_owned(),
+                counts.unchecked,
             ),
             (
                 would("added to groups", "would be added to groups"),

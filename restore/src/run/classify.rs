@@ -100,7 +100,9 @@ pub(super) fn count(
         Category::NotRestored(reason) => {
             // Whoever was restored before is expected in the pool, too.
             let is_expected = is_in_scope || *reason == Reason::RestoredBefore;
-            if !is_expected {
+            if *reason == Reason::DeletedInSecondary {
+                counts.deleted_in_secondary += 1;
+            } else if !is_expected {
                 counts.not_in_primary += 1;
             } else if reason.is_not_restorable() {
                 counts.not_restorable += 1;
@@ -239,6 +241,7 @@ mod tests {
             Category::NotRestored(Reason::NotImported),
             Category::NotRestored(Reason::GoneSinceImport),
             Category::NotRestored(Reason::LeftOut("unconfirmed".into())),
+            Category::NotRestored(Reason::DeletedInSecondary),
             Category::Withheld,
             Category::Ignored,
         ] {
@@ -253,6 +256,7 @@ mod tests {
             not_home: 2,
             not_in_primary: 0,
             not_restorable: 1,
+            deleted_in_secondary: 1,
             withheld: 1,
             ..Counts::default()
         };

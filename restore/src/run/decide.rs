@@ -5,7 +5,8 @@ use crate::error::RestoreError;
 use crate::reason::Reason;
 use crate::run::prepare::Prepared;
 use crate::run::results::JobResults;
-use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
+use crate::run::source_looks::{Look, SourceLooks};
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
 use crate::target_pool::{TargetPool, TargetUser};
 use crate::who::Who;
 use shared::import_csv::rules::{self, RowRules};
@@ -16,6 +17,7 @@ pub(super) struct Situation<'a> {
     pub(super) prepared: &'a Prepared<'a>,
     pub(super) target: &'a TargetPool,
     pub(super) results: &'a JobResults,
+    pub(super) looks: &'a SourceLooks,
 }
 
 impl<'a> Situation<'a> {
@@ -24,7 +26,8 @@ impl<'a> Situation<'a> {
     pub(super) fn decide(&self, user: &SnapshotUser) -> Decision {
         let key = &user.who.key;
         let candidate = match &user.entry {
-            SnapshotEntry::ImportRow(_) if self.prepared.rows_to_create.contains(key) => {
+            _ if self.looks.of(key) == Some(Look::Deleted) => Candidate::Deleted,
+            SnapshotEntry::ImportRow(_) if self.is_created_one_by_one(user) => {
                 Candidate::RowToCreate
             }
             SnapshotEntry::ImportRow(_) => {
@@ -56,6 +59,30 @@ impl<'a> Situation<'a> {
             self.state_of(&user.who),
             candidate,
         )
+    }
+
+    /// Whether no import file can carry the user, so that the user is created with AdminCreateUser. An import would enable whoever is
+    /// disabled.
+    pub(super) fn is_created_one_by_one(&self, user: &SnapshotUser) -> bool {
+        let key = &user.who.key;
+        match &user.entry {
+            SnapshotEntry::ImportRow(_) => {
+                self.prepared.rows_to_create.contains(key)
+                    || self.looks.of(key) == Some(Look::Disabled)
+            }
+            SnapshotEntry::Leftover(_) => true,
+        }
+    }
+
+    /// A stream of the users of the snapshot for whom something may have to be written after the import.
+    pub(super) fn users_with_late_writes(&self) -> SnapshotUsers<'a> {
+        let users = self.prepared.snapshot_users();
+        let are_without_rows =
+            self.prepared.late_attributes.is_empty() && self.looks.has_nobody_disabled();
+        match are_without_rows {
+            true => users.without_rows(),
+            false => users,
+        }
     }
 
     /// What the target pool has of a user of the snapshot.

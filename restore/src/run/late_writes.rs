@@ -10,7 +10,7 @@ use crate::names::PersonKey;
 use crate::reason::Reason;
 use crate::run::config::Step;
 use crate::run::decide::Situation;
-use crate::run::prepare::Prepared;
+use crate::run::source_looks::Look;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
 use crate::writes::{Creation, Creator, NewUser};
 use shared::aws::Failure;
@@ -65,10 +65,10 @@ pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, R
     let prepared = situation.prepared;
     let mut late_writes = LateWrites::default();
     let mut users_written = 0;
-    let mut users = prepared.users_with_late_writes();
+    let mut users = situation.users_with_late_writes();
     while let Some(user) = users.next().await? {
         let mut is_written = false;
-        if prepared.is_created_one_by_one(&user) {
+        if situation.is_created_one_by_one(&user) {
             if prepared.config.fill.is_some() {
                 continue;
             }
@@ -174,7 +174,7 @@ pub(super) async fn expected_late_writes(
 ) -> Result<LateWrites, RestoreError> {
     let prepared = situation.prepared;
     let mut expected = LateWrites::default();
-    let mut users = prepared.users_with_late_writes();
+    let mut users = situation.users_with_late_writes();
     while let Some(user) = users.next().await? {
         let key = &user.who.key;
         let home = situation.home_user(&user.who);
@@ -187,7 +187,7 @@ pub(super) async fn expected_late_writes(
         }
         expected.groups_written += prepared.groups_of(&user).len() as u64;
         let late = prepared.late_attributes.get(key);
-        let Some(late) = late.filter(|_| !prepared.is_created_one_by_one(&user)) else {
+        let Some(late) = late.filter(|_| !situation.is_created_one_by_one(&user)) else {
             continue;
         };
         let is_missing = match home {
@@ -210,6 +210,7 @@ async fn create_user(
     // Perhaps an earlier run created the user and was stopped before it set the final password. The notes of the restore say.
     let may_be_half_made = situation.state_of(who) == UserState::Other(Status::ForceChangePassword)
         && prepared.is_in_scope(&who.key)
+        && situation.looks.of(&who.key) != Some(Look::Deleted)
         && match &user.entry {
             SnapshotEntry::Leftover(leftover) => {
                 let is_wanted = !leftover.is_withheld_as_deleted() || prepared.request.withheld;
@@ -221,7 +222,7 @@ async fn create_user(
     if !is_to_be_created && !may_be_half_made {
         return Ok(None);
     }
-    let new_user = new_user(prepared, user)?;
+    let new_user = new_user(situation, user)?;
     let creator = Creator {
         pool: &prepared.target_writes,
         bucket: &prepared.config.bucket,
@@ -239,13 +240,19 @@ async fn create_user(
 }
 
 /// The user as they are created, with their identity in the origin attribute.
-fn new_user(prepared: &Prepared<'_>, user: &SnapshotUser) -> Result<NewUser, RestoreError> {
-    let key = user.who.key;
+fn new_user(situation: Situation<'_>, user: &SnapshotUser) -> Result<NewUser, RestoreError> {
+    let (prepared, key) = (situation.prepared, user.who.key);
+    let is_enabled_now = match situation.looks.of(&key) {
+        Some(Look::Enabled) => Some(true),
+        Some(Look::Disabled) => Some(false),
+        Some(Look::Deleted | Look::NoAnswer) | None => None,
+    };
     let record = || prepared.newcomers.record_of(&key).map(str::to_owned);
     let (enabled, sub, mut attributes) = match &user.entry {
         SnapshotEntry::Leftover(leftover) => (
             // Who is brought back although twinpool withheld them can sign in again.
-            leftover.enabled || (leftover.is_withheld_as_deleted() && prepared.request.withheld),
+            is_enabled_now.unwrap_or(leftover.enabled)
+                || (leftover.is_withheld_as_deleted() && prepared.request.withheld),
             Some(leftover.sub.clone()).filter(|sub| !sub.is_empty()),
             leftover.attributes.clone(),
         ),
@@ -255,7 +262,7 @@ fn new_user(prepared: &Prepared<'_>, user: &SnapshotUser) -> Result<NewUser, Res
             for (name, value) in late.iter().flat_map(|late| late.attributes.iter()) {
                 attributes.insert(name, value);
             }
-            (true, record(), attributes)
+            (is_enabled_now.unwrap_or(true), record(), attributes)
         }
     };
     let origin = prepared.comparison.origin();

@@ -50,7 +50,7 @@ use shared::journal::{archived_primary_sub, signed_up_at};
 use shared::person::Person;
 
 /// Number of concurrent lookups.
-const CONCURRENT_LOOKUPS: usize = 16;
+pub(super) const CONCURRENT_LOOKUPS: usize = 16;
 
 /// How far the clocks of Cognito and of the trigger that wrote a record may differ.
 const CLOCK_DIFFERENCE_MAX: SignedDuration = SignedDuration::from_secs(5);

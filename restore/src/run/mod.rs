@@ -5,7 +5,7 @@
 //!
 //! 1. `prepare`: everything that is known before the target pool is looked at
 //! 2. `target`, `lookups`: the users of the target pool, from a listing or from lookups
-//! 3. `decide`, `plan`: what to do about each user of the snapshot, and the import files
+//! 3. `decide`, `source_looks`, `plan`: what to do about each user of the snapshot, and the import files
 //! 4. `jobs`, `results`: the import jobs, and what became of each row
 //! 5. `late_writes`: what no import file can carry
 //! 6. `classify`, `report`: what became of each user of the snapshot
@@ -26,6 +26,7 @@ mod prepare;
 mod report;
 mod results;
 mod rounds;
+mod source_looks;
 mod target;
 
 pub use self::config::{Fill, NotARole, RestoreConfig, RoleArn, RunContext, Step};
@@ -46,6 +47,7 @@ use self::prepare::Prepared;
 use self::report::write_report;
 use self::results::{JobResults, read_job_results};
 use self::rounds::Rounds;
+use self::source_looks::{SourceLooks, look_at_newcomers};
 use self::target::{look_up_imported_users, read_target_pool};
 use crate::error::RestoreError;
 use crate::files::report_key;
@@ -144,11 +146,13 @@ async fn run_phases(
     for job in lease.state().await.jobs {
         read_job_results(prepared, &jobs.client(), &job, &mut results).await?;
     }
-    let target = import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
+    let (target, looks) =
+        import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
     let situation = Situation {
         prepared,
         target: &target,
         results: &results,
+        looks: &looks,
     };
     let late_writes = write_late(situation).await?;
     let more = json!({ "jobs": lease.state().await.jobs });
@@ -158,15 +162,16 @@ async fn run_phases(
 }
 
 /// Looks at the target pool, plans and imports, round by round, until there is nothing left to import or no progress. Returns what the
-/// last look has found.
+/// last look has found, and what the snapshot's pool has said of the newcomers.
 async fn import_until_done(
     prepared: &Prepared<'_>,
     lease: &RestoreLease,
     jobs: &JobRunner<'_>,
     results: &mut JobResults,
     mut has_run_to_itself: bool,
-) -> Result<TargetPool, RestoreError> {
+) -> Result<(TargetPool, SourceLooks), RestoreError> {
     let mut rounds = Rounds::new();
+    let mut looks = SourceLooks::default();
     loop {
         let RestoreState {
             restore,
@@ -176,17 +181,25 @@ async fn import_until_done(
         let mut target = read_target_pool(prepared, results, &earlier, has_run_to_itself).await?;
         has_run_to_itself = false;
         look_up_imported_users(prepared, &mut target, results).await?;
+        let later = look_at_newcomers(Situation {
+            prepared,
+            target: &target,
+            results,
+            looks: &looks,
+        });
+        looks.extend(later.await?);
         let situation = Situation {
             prepared,
             target: &target,
             results,
+            looks: &looks,
         };
         let plan = write_import_files(situation, &restore, earlier.len() + 1).await?;
         for sub in &plan.reclaim {
             users::delete_unconfirmed(&prepared.target_writes, sub).await?;
         }
         if rounds.is_over(plan.rows) {
-            return Ok(target);
+            return Ok((target, looks));
         }
         for file in &plan.files {
             let job = jobs.import(&restore, file).await?;
@@ -206,10 +219,19 @@ async fn dry_run(
     let restore = Id::new(started_at);
     let (nothing, is_alone) = (JobResults::default(), !prepared.has_renewed);
     let target = read_target_pool(&prepared, &nothing, &[], is_alone).await?;
+    let nobody = SourceLooks::default();
+    let looks = look_at_newcomers(Situation {
+        prepared: &prepared,
+        target: &target,
+        results: &nothing,
+        looks: &nobody,
+    });
+    let looks = looks.await?;
     let situation = Situation {
         prepared: &prepared,
         target: &target,
         results: &nothing,
+        looks: &looks,
     };
     let plan = write_import_files(situation, &restore, 1).await?;
     let late_writes = expected_late_writes(situation).await?;

@@ -76,7 +76,7 @@ pub(super) async fn write_import_files(
                     if import_row_problem(&rules, &mapped.line).is_some() {
                         continue;
                     }
-                    let is_imported = !prepared.rows_to_create.contains(&user.who.key);
+                    let is_imported = !situation.is_created_one_by_one(&user);
                     is_imported.then_some(mapped.line)
                 }
                 SnapshotEntry::Leftover(leftover) => {

@@ -72,6 +72,9 @@ pub(super) struct Prepared<'a> {
     pub(super) target_lookups: Pool,
     /// The target pool, with the rate limit of writing calls.
     pub(super) target_writes: Pool,
+    /// The snapshot's pool, with the rate limit of lookups; none if it has nothing to say of newcomers: it is the target pool, or this is a
+    /// fill.
+    pub(super) source_lookups: Option<Pool>,
     /// The target pool's name.
     pub(super) pool_name: String,
     /// The format of the target pool's import files.
@@ -240,6 +243,8 @@ impl<'a> Prepared<'a> {
             target_reads,
             target_lookups: pool(&config.pool, LOOKUPS_PER_SECOND),
             target_writes: pool(&config.pool, WRITE_CALLS_PER_SECOND),
+            source_lookups: (!is_same_pool && config.fill.is_none())
+                .then(|| pool(&source_pool, LOOKUPS_PER_SECOND)),
             pool_name: described.name.clone().unwrap_or_default(),
             format,
             rules,
@@ -259,22 +264,6 @@ impl<'a> Prepared<'a> {
     /// A stream of the users of the snapshot.
     pub(super) fn snapshot_users(&self) -> SnapshotUsers<'_> {
         SnapshotUsers::of(&self.source, &self.comparison, &self.newcomers)
-    }
-
-    /// A stream of the users of the snapshot for whom something may have to be written after the import.
-    pub(super) fn users_with_late_writes(&self) -> SnapshotUsers<'_> {
-        match self.late_attributes.is_empty() {
-            true => self.snapshot_users().without_rows(),
-            false => self.snapshot_users(),
-        }
-    }
-
-    /// Whether no import file can carry the user, so that the user is created with AdminCreateUser.
-    pub(super) fn is_created_one_by_one(&self, user: &SnapshotUser) -> bool {
-        match &user.entry {
-            SnapshotEntry::ImportRow(_) => self.rows_to_create.contains(&user.who.key),
-            SnapshotEntry::Leftover(_) => true,
-        }
     }
 
     /// The groups that a newcomer was in.

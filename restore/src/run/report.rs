@@ -12,9 +12,10 @@ use crate::newcomers::UnmatchedCause;
 use crate::reason::Reason;
 use crate::request::{Counts, Response, Status};
 use crate::run::archive::RecordToArchive;
-use crate::run::classify::{Category, Facts, classify, count, is_record_archived};
+use crate::run::classify::{Category, Facts, Origin, classify, count, is_record_archived};
 use crate::run::decide::Situation;
 use crate::run::late_writes::LateWrites;
+use crate::run::source_looks::Look;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
 use shared::confirmation::Username;
 use shared::id::Id;
@@ -111,7 +112,7 @@ fn gather_facts<'a>(
         decision,
         created: late_writes.created.get(key),
         has_row: matches!(user.entry, SnapshotEntry::ImportRow(_))
-            && !situation.prepared.rows_to_create.contains(key),
+            && !situation.is_created_one_by_one(user),
         row_problem,
         may_be_imported: results.in_files.contains(key) && !results.skipped.contains(key),
         import_failure: failure.map(|(message, _)| message.as_str()),
@@ -166,6 +167,12 @@ impl UnfinishedReport {
         let record = prepared.newcomers.record_of(&user.who.key);
         let is_in_scope = is_in_scope(prepared.request.scope, newcomer);
         count(&mut self.counts, category, newcomer, is_in_scope);
+        let is_restored = matches!(
+            category,
+            Category::Present(Origin::Imported | Origin::Created) | Category::WouldBeRestored(_)
+        );
+        let look = situation.looks.of(&user.who.key);
+        self.counts.unchecked += u64::from(is_restored && look == Some(Look::NoAnswer));
         if is_record_archived(category, newcomer, lacks_attribute) {
             self.records_to_archive
                 .extend(record.map(|record| RecordToArchive {

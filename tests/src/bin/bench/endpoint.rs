@@ -25,12 +25,17 @@ use shared::person::Person;
 use shared::s3::json::append_json;
 use tokio::net::TcpListener;
 
+use crate::imports::Imports;
 use crate::people::{self, DIGITS, HEADER};
 
 /// The id of the generated pool.
 pub const POOL: &str = "ap-northeast-3_Bench0001";
 /// The id of its twin, in which every user of the generated pool has a replica.
 pub const TWIN: &str = "ap-northeast-3_Bench0002";
+/// The id of the pool to which newcomers of the generated pool come home: it has everyone below [`Behaviour::users`], and whom jobs import.
+pub const HOME: &str = "ap-northeast-1_Bench0003";
+/// The prefix of the paths to which files of import jobs are uploaded.
+const UPLOADS: &str = "/uploads/";
 /// The group in which everybody is, if the pool has groups.
 const GROUP: &str = "members";
 /// The name of the bucket; every other name works as well.
@@ -70,6 +75,7 @@ pub struct Endpoint {
 struct State {
     seen: Seen,
     objects: BTreeMap<String, Object>,
+    imports: Imports,
     etags: u64,
     tokens: f64,
     refilled: Option<Instant>,
@@ -96,6 +102,13 @@ impl Seen {
         self.calls.get(operation).copied().unwrap_or_default()
     }
 
+    /// The number of calls to Cognito.
+    pub fn of_cognito(&self) -> u64 {
+        let calls = self.calls.iter();
+        let of_cognito = calls.filter(|(operation, _)| !is_of_s3(operation));
+        of_cognito.map(|(_, calls)| calls).sum()
+    }
+
     fn page(&mut self) {
         let now = Instant::now();
         self.listed = Some((self.listed.map_or(now, |(first, _)| first), now));
@@ -113,6 +126,12 @@ impl Seen {
         };
         self.pages().saturating_sub(1) as f64 / (last - first).as_secs_f64()
     }
+}
+
+/// Whether an operation is one of S3, and not of Cognito.
+pub fn is_of_s3(operation: &str) -> bool {
+    let parts = ["Object", "Part", "Upload"];
+    parts.iter().any(|part| operation.contains(part))
 }
 
 struct Object {
@@ -139,15 +158,14 @@ enum Content {
 
 impl Content {
     fn of(key: &str, body: Bytes) -> Self {
-        // Lines of users are generated again. Everything else that a later invocation reads waits in a file.
-        if key.starts_with("parts/") {
-            let part = (body.first() == Some(&b'{')).then(|| Self::part(&body));
-            return part.flatten().unwrap_or_else(|| Self::on_disk(&body));
+        // Lines of users are generated again. Leases, pointers and the progress are small, or change often. Everything else waits in a
+        // file until it is read.
+        if key.starts_with("parts/") && body.first() == Some(&b'{') {
+            return Self::part(&body).unwrap_or_else(|| Self::on_disk(&body));
         }
-        // Leases, pointers and the progress are read again, whatever their size.
         match key.ends_with(".json") || body.len() <= KEPT {
             true => Self::Kept(body),
-            false => Self::Counted,
+            false => Self::on_disk(&body),
         }
     }
 
@@ -248,6 +266,11 @@ impl Endpoint {
         serde_json::from_slice(&body).ok()
     }
 
+    /// How many users import jobs have imported.
+    pub fn imported(&self) -> u64 {
+        self.state().imports.count()
+    }
+
     /// The number of objects.
     pub fn objects(&self) -> usize {
         self.state().objects.len()
@@ -285,6 +308,10 @@ impl Endpoint {
         let Ok(body) = body.collect().await.map(|body| body.to_bytes()) else {
             return Ok(status(StatusCode::BAD_REQUEST));
         };
+        if let Some(job) = parts.uri.path().strip_prefix(UPLOADS) {
+            self.state().imports.upload(job, body);
+            return Ok(Response::default());
+        }
         let target = parts.headers.get("x-amz-target");
         let target = target.and_then(|target| target.to_str().ok());
         let answer = match target.and_then(|target| target.split_once('.')) {
@@ -310,7 +337,19 @@ impl Endpoint {
             "ListGroups" => self.count("ListGroups"),
             "AdminGetUser" => self.count("AdminGetUser"),
             "AdminListGroupsForUser" => self.count("AdminListGroupsForUser"),
+            "AdminAddUserToGroup" => self.count("AdminAddUserToGroup"),
+            "AdminUpdateUserAttributes" => self.count("AdminUpdateUserAttributes"),
+            "ListUserImportJobs" => self.count("ListUserImportJobs"),
+            "CreateUserImportJob" => self.count("CreateUserImportJob"),
+            "StartUserImportJob" => self.count("StartUserImportJob"),
+            "DescribeUserImportJob" => self.count("DescribeUserImportJob"),
             _ => return refusal("InvalidAction"),
+        }
+        if operation.ends_with("ImportJob") {
+            return match self.import_job(operation, body) {
+                Some(job) => answer(job.to_string()),
+                None => refusal("ResourceNotFoundException"),
+            };
         }
         answer(match operation {
             "DescribeUserPool" => {
@@ -318,10 +357,14 @@ impl Endpoint {
                 pool["UserPool"]["EstimatedNumberOfUsers"] = self.behaviour.users.into();
                 pool.to_string()
             }
-            "AdminGetUser" => match user(body) {
+            "AdminGetUser" => match self.user(body) {
                 Some(user) => user.to_string(),
                 None => return refusal("UserNotFoundException"),
             },
+            "AdminAddUserToGroup" | "AdminUpdateUserAttributes" if self.user(body).is_none() => {
+                return refusal("UserNotFoundException");
+            }
+            "ListUserImportJobs" => json!({"UserImportJobs": []}).to_string(),
             "AdminListGroupsForUser" => json!({"Groups": [{"GroupName": GROUP}]}).to_string(),
             "ListGroups" if self.behaviour.groups => {
                 json!({"Groups": [{"GroupName": GROUP}]}).to_string()
@@ -332,6 +375,38 @@ impl Endpoint {
             "ListGroups" => json!({"Groups": []}).to_string(),
             _ => "{}".to_owned(),
         })
+    }
+
+    /// Creates, starts or describes an import job; none if there is no such job, or it has no file.
+    fn import_job(&self, operation: &str, body: &[u8]) -> Option<Value> {
+        let asked: Value = serde_json::from_slice(body).ok()?;
+        let imports = &mut self.state().imports;
+        if operation == "CreateUserImportJob" {
+            let url = format!("{}{UPLOADS}", self.url);
+            return Some(imports.create(asked["JobName"].as_str()?, &url));
+        }
+        let id = asked["JobId"].as_str()?;
+        match operation {
+            "StartUserImportJob" => imports.start(id, self.behaviour.users),
+            _ => imports.describe(id),
+        }
+    }
+
+    /// The response of AdminGetUser. Everybody is there whose number can be read from the username; in [`HOME`], those below the number of
+    /// users, and whom a job has imported.
+    fn user(&self, body: &[u8]) -> Option<Value> {
+        let asked: Value = serde_json::from_slice(body).ok()?;
+        let number = people::number(asked["Username"].as_str()?)?;
+        if asked["UserPoolId"] != HOME || number < self.behaviour.users {
+            let attributes = people::attributes(number);
+            let status = people::status(number);
+            return Some(user(&people::sub(number), status, attributes));
+        }
+        let state = self.state();
+        let imported = state.imports.imported(number)?.iter();
+        let imported = imported.map(|(name, value)| (name, value.to_owned()));
+        let sub = people::sub_of_copy(number);
+        Some(user(&sub, "RESET_REQUIRED", imported))
     }
 
     async fn list_users(&self, body: &[u8]) -> Response<Full<Bytes>> {
@@ -553,19 +628,19 @@ fn page(users: u64, (from, step): (u64, u64), limit: u64, of_twin: bool) -> Stri
     text
 }
 
-/// The response of AdminGetUser: everybody is there whose number can be read from the username.
-fn user(body: &[u8]) -> Option<Value> {
-    let asked: Value = serde_json::from_slice(body).ok()?;
-    let username = asked["Username"].as_str()?;
-    let number = people::number(username)?;
-    let attributes = people::attributes(number).into_iter();
-    let attributes = attributes.chain([("sub", username.to_owned())]);
+/// A user as AdminGetUser returns one.
+fn user<'a>(
+    sub: &str,
+    status: &str,
+    attributes: impl IntoIterator<Item = (&'a str, String)>,
+) -> Value {
+    let attributes = attributes.into_iter().chain([("sub", sub.to_owned())]);
     let attributes = attributes.map(|(name, value)| json!({"Name": name, "Value": value}));
-    Some(json!({
-        "Username": username, "Enabled": true, "UserStatus": people::status(number),
+    json!({
+        "Username": sub, "Enabled": true, "UserStatus": status,
         "UserCreateDate": 1.763596800123E9, "UserLastModifiedDate": 1.763596800123E9,
         "UserAttributes": attributes.collect::<Vec<_>>(),
-    }))
+    })
 }
 
 /// The response of DescribeUserPool.

@@ -6,11 +6,12 @@
 //! - [`reconcile`]: a pool and a twin that agrees with it
 //! - [`newcomers`]: from sign-ups in the secondary pool to a snapshot of the newcomers, and to everyone being home
 //! - [`simulation`]: pools that need many invocations
-//! - [`endpoint`], [`people`]: a pool whose users are generated when they are listed
+//! - [`endpoint`], [`people`], [`imports`]: a pool whose users are generated when they are listed, and one to which newcomers come home
 //! - [`stage`], [`process`], [`report`]: measuring and reporting
 
 mod endpoint;
 mod exports;
+mod imports;
 mod newcomers;
 mod people;
 mod plot;
@@ -59,7 +60,7 @@ enum Part {
     Reconcile,
     /// Newcomers of a pool of 100,000 and of one of forty million, until their snapshot
     Newcomers,
-    /// Newcomers of the local regions, until they are home
+    /// The same newcomers, from their records until they are home; an hour more, at the default rates of calls
     Home,
     /// `twinpool reconcile` of 100,000 people and an empty twin, in the local regions
     Fill,
@@ -154,7 +155,7 @@ async fn main() -> anyhow::Result<()> {
                     newcomers::snapshot(report, work, users, newcomers).await?;
                 }
             }
-            Part::Home => newcomers::home(report, work).await?,
+            Part::Home => newcomers::home(report, work, scale.newcomers).await?,
             Part::Fill => reconcile::fill(report, work, scale.restored).await?,
             Part::Simulation => {
                 for &users in scale.simulated {

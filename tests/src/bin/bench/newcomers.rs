@@ -6,25 +6,21 @@
 //! too long. [`home`] is not accelerated.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
-use local_regions::cognito::{SeedUser, UserStatus};
-use local_regions::faults::Service;
-use local_regions::lambda::Function;
-use local_regions::world::{
-    BACKUP_WORKER, IMPORT_LOGS_ROLE, OSAKA, RESTORE, SNAPSHOTS, World, WorldOptions,
-};
+use local_regions::world::IMPORT_LOGS_ROLE;
 use serde_json::{Value, json};
 
-use crate::endpoint::Behaviour;
+use crate::endpoint::{BUCKET, Behaviour, HOME, POOL, Seen};
 use crate::exports::{MIB, thousands};
 use crate::people;
-use crate::process::Usage;
+use crate::process::{self, Usage};
 use crate::report::{Report, Target};
-use crate::stage::{Stage, binary, confirmation, text};
-use crate::way_back::{complete, seed};
+use crate::stage::{Stage, binary, confirmation};
+use crate::way_back::complete;
 
 /// The factor by which time is accelerated.
 const SPEED: u32 = 4;
@@ -116,17 +112,9 @@ pub async fn snapshot(
     let pointer = pointer.context("latest-newcomers.json is missing")?;
     ensure!(pointer["snapshot"] == answer["snapshot"], "{pointer}");
     let seen = stage.endpoint.seen();
-    ensure!(seen.count("ListUsers") == 0, "{:?}", seen.calls);
-    let is_of_s3 = |call: &str| {
-        ["Object", "Part", "Upload"]
-            .iter()
-            .any(|part| call.contains(part))
-    };
-    let of_cognito = seen.calls.iter().filter(|(call, _)| !is_of_s3(call));
-    let calls: u64 = of_cognito.map(|(_, calls)| calls).sum();
     let seconds = (there - last).as_secs_f64() * f64::from(SPEED);
     let usage = Usage::of_function(worker)?;
-    let what = format!("{} newcomers of {}", thousands(newcomers), thousands(users));
+    let what = name_of(users, newcomers);
     let in_time = newcomers <= MOST_NEWCOMERS_IN_TIME;
     let target = in_time.then_some(Target::AtMost(MOST_SECONDS));
     report.line(
@@ -135,141 +123,158 @@ pub async fn snapshot(
         "s",
         target,
     );
-    tell_calls(report, &what, "until the snapshot", calls, newcomers);
-    let peak = usage.peak_bytes as f64 / MIB;
-    report.line(
-        format!("{what}: peak memory"),
-        peak,
-        "MiB",
-        Some(Target::AtMost(MOST_MIB)),
+    tell_calls(
+        report,
+        &what,
+        "until the snapshot",
+        calls_of(&seen),
+        newcomers,
     );
+    tell_peak(report, format!("{what}: peak memory"), usage.peak_bytes);
     report.raw(what, json!({"calls": seen.calls, "seconds": seconds, "cpu_s": usage.cpu_s, "peak_bytes": usage.peak_bytes}));
     ensure!(!in_time || seconds <= MOST_SECONDS, "{seconds} s");
-    ensure!(peak <= MOST_MIB, "{peak} MiB");
-    ensure!(
-        calls <= MOST_CALLS_A_NEWCOMER * newcomers + MOST_OTHER_CALLS,
-        "{calls} calls"
-    );
+    check(&seen, newcomers, [usage.peak_bytes])
+}
+
+/// Brings newcomers home into pools of these sizes, with a snapshot by backup-fn and a `twinpool restore`, all at the same time: at the
+/// default rates of calls, most of it is waiting.
+pub async fn home(report: &mut Report, folder: &Path, scales: &[(u64, u64)]) -> anyhow::Result<()> {
+    let scales = scales.iter();
+    let runs = scales.map(|&(users, newcomers)| bring_home(folder, users, newcomers));
+    for home in futures_util::future::try_join_all(runs).await? {
+        home.tell(report)?;
+    }
     Ok(())
 }
 
-/// Brings a thousand newcomers home into a pool of a hundred thousand users in the local regions, with their quotas: a snapshot and a
-/// restore. In a much smaller pool, a restore would rather list.
-pub async fn home(report: &mut Report, folder: &Path) -> anyhow::Result<()> {
-    let (users, newcomers) = (100_000, 1000);
-    let world = World::start(WorldOptions {
-        folder: Some(folder.join("newcomers")),
-        functions: false,
-        ..WorldOptions::default()
-    })
-    .await?;
-    for number in 0..users {
-        world
-            .tokyo
-            .cognito()
-            .put_user(&world.primary.id, seed(number));
-    }
-    let client = world.osaka.s3_client();
-    for number in confirmed(users).take(newcomers as usize) {
-        let user = SeedUser {
-            status: UserStatus::Confirmed,
-            ..seed(number)
-        };
-        world.osaka.cognito().put_user(&world.secondary.id, user);
-        let sub = people::sub(number);
-        let attributes = people::attributes(number);
-        let attributes = attributes.map(|(name, value)| (name.to_owned(), Value::from(value)));
-        let record = json!({
-            "version": 1, "trigger": "PostConfirmation_ConfirmSignUp", "pool": world.secondary.id, "username": sub, "sub": sub,
-            "recorded_at": Timestamp::now(), "attributes": serde_json::Map::from_iter(attributes),
-        });
-        let put = client.put_object().bucket(SNAPSHOTS);
-        let put = put.key(format!("journal/sign-up/{sub}.json"));
-        put.body(record.to_string().into_bytes().into())
-            .send()
-            .await?;
-    }
-    let function = |name: &str, program: &str, variables: &[(&str, &str)]| {
-        let variables = variables.iter();
-        let variables = variables.map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        anyhow::Ok(Function {
-            name: name.to_owned(),
-            binary: binary(program)?,
-            env: variables.collect(),
-            timeout: Duration::from_secs(900),
-            concurrency: 1,
-        })
+/// Newcomers who were brought home.
+struct Home {
+    users: u64,
+    newcomers: u64,
+    snapshot: Duration,
+    restore: Duration,
+    peaks: [(&'static str, u64); 2],
+    seen: Seen,
+}
+
+async fn bring_home(folder: &Path, users: u64, newcomers: u64) -> anyhow::Result<Home> {
+    let behaviour = Behaviour {
+        users,
+        groups: true,
+        ..Behaviour::default()
     };
-    let variables = [
-        ("S3_BUCKET_NAME", SNAPSHOTS),
-        ("USER_POOL_ID", &*world.secondary.id),
-        ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub"),
-    ];
-    let worker = world.osaka.lambda();
-    worker.create_function(function(BACKUP_WORKER, "backup-fn", &variables)?);
-    let variables = [
-        ("USER_POOL_ID", &*world.primary.id),
-        ("S3_BUCKET_NAME", SNAPSHOTS),
-        ("S3_BUCKET_REGION", OSAKA),
-        ("IMPORT_LOGS_ROLE_ARN", IMPORT_LOGS_ROLE),
-        ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub"),
-    ];
-    let restore = world.tokyo.lambda();
-    restore.create_function(function(RESTORE, "restore-fn", &variables)?);
-    world.clear_calls();
+    let stage = Stage::set(behaviour, folder).await?;
+    for number in confirmed(users).take(newcomers as usize) {
+        let key = format!("journal/sign-up/{}.json", people::sub(number));
+        stage.endpoint.put_object(&key, &record(number));
+    }
+    let worker = format!("home-worker-{users}-{newcomers}");
+    let origin = ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub");
+    let timeout = Duration::from_secs(900);
+    stage.deploy(&worker, &binary("backup-fn")?, &[origin], timeout);
 
     let begun = Instant::now();
     let request = json!({"action": "snapshot", "scope": "newcomers"});
-    complete(worker, BACKUP_WORKER, &request).await?;
-    let answer = complete(restore, RESTORE, &json!({})).await?;
-    let took = begun.elapsed();
-    if text(&answer, "status")? != "complete" {
-        let report = world.osaka.s3().object(SNAPSHOTS, text(&answer, "report")?);
-        let report = String::from_utf8(report.unwrap_or_default())?;
-        bail!(
-            "{answer}: {}",
-            report.chars().take(2000).collect::<String>()
-        );
-    }
+    let answer = complete(&stage.lambda, &worker, &request).await?;
+    ensure!(answer["users"] == newcomers, "{answer}");
+    let snapshot = begun.elapsed();
+    let peak_of_worker = Usage::of_function(&worker)?.peak_bytes;
 
-    let calls = world.calls();
-    let listings = calls.iter().filter(|call| call.operation == "ListUsers");
-    ensure!(listings.count() == 0, "a pool was listed");
-    let calls = calls
-        .iter()
-        .filter(|call| call.service == Service::Cognito)
-        .count() as u64;
-    let what = format!(
-        "{} newcomers of {}, local regions",
-        thousands(newcomers),
-        thousands(users)
-    );
-    report.line(
-        format!("{what}: snapshot and restore"),
-        took.as_secs_f64(),
-        "s",
-        None,
-    );
-    tell_calls(report, &what, "until everyone is home", calls, newcomers);
-    let peak = Usage::of_function(RESTORE)?.peak_bytes as f64 / MIB;
-    report.line(
-        format!("{what}: peak memory of restore-fn"),
-        peak,
-        "MiB",
-        Some(Target::AtMost(MOST_MIB)),
-    );
-    report.raw(what, answer);
-    ensure!(peak <= MOST_MIB, "{peak} MiB");
-    ensure!(
-        calls <= MOST_CALLS_A_NEWCOMER * newcomers + MOST_OTHER_CALLS,
-        "{calls} calls"
-    );
+    let begun = Instant::now();
+    let mut command = stage.command(&binary("twinpool")?);
+    command
+        .envs([origin, ("TWINPOOL_PRIMARY", HOME)])
+        .envs([("TWINPOOL_SECONDARY", POOL), ("TWINPOOL_BUCKET", BUCKET)])
+        .args(["restore", "--role", IMPORT_LOGS_ROLE])
+        .args(["--output", "json"])
+        .stdout(Stdio::null());
+    let usage = process::run(&mut command).await?;
+    let restore = begun.elapsed();
+    let imported = stage.endpoint.imported();
+    ensure!(imported == newcomers, "{imported} imported");
+    Ok(Home {
+        users,
+        newcomers,
+        snapshot,
+        restore,
+        peaks: [
+            ("backup-fn", peak_of_worker),
+            ("twinpool restore", usage.peak_bytes),
+        ],
+        seen: stage.endpoint.seen(),
+    })
+}
+
+/// The sign-up record of a newcomer.
+fn record(number: u64) -> Value {
+    let (sub, attributes) = (people::sub(number), people::attributes(number));
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), Value::from(value)));
+    json!({
+        "version": 1, "trigger": "PostConfirmation_ConfirmSignUp", "pool": POOL, "username": sub, "sub": sub,
+        "recorded_at": Timestamp::now(), "attributes": serde_json::Map::from_iter(attributes),
+    })
+}
+
+impl Home {
+    /// Reports the numbers. Fails if a target is missed.
+    fn tell(&self, report: &mut Report) -> anyhow::Result<()> {
+        let what = name_of(self.users, self.newcomers);
+        let steps = [("snapshot", self.snapshot), ("restore", self.restore)];
+        for (step, took) in steps {
+            report.line(format!("{what}: {step}"), took.as_secs_f64(), "s", None);
+        }
+        let calls = calls_of(&self.seen);
+        tell_calls(
+            report,
+            &what,
+            "until everyone is home",
+            calls,
+            self.newcomers,
+        );
+        for (process, peak) in self.peaks {
+            let line = format!("{what}, until everyone is home: peak memory of {process}");
+            tell_peak(report, line, peak);
+        }
+        report.raw(
+            format!("{what}, until everyone is home"),
+            json!({"calls": self.seen.calls}),
+        );
+        check(&self.seen, self.newcomers, self.peaks.map(|(_, peak)| peak))
+    }
+}
+
+/// Newcomers of a pool, as the report names them.
+fn name_of(users: u64, newcomers: u64) -> String {
+    let (users, newcomers) = (thousands(users), thousands(newcomers));
+    format!("{newcomers} newcomers of {users}")
+}
+
+/// Fails if a pool was listed, or if there were too many calls or too much memory was needed.
+fn check(seen: &Seen, newcomers: u64, peaks: impl IntoIterator<Item = u64>) -> anyhow::Result<()> {
+    ensure!(seen.count("ListUsers") == 0, "{:?}", seen.calls);
+    ensure!(calls_of(seen) <= most_calls(newcomers), "{:?}", seen.calls);
+    for peak in peaks {
+        ensure!(peak as f64 / MIB <= MOST_MIB, "{peak} bytes");
+    }
     Ok(())
 }
 
+/// The calls to Cognito, without those for values that no import file can carry: one person in a hundred has such a value.
+fn calls_of(seen: &Seen) -> u64 {
+    seen.of_cognito() - seen.count("AdminUpdateUserAttributes")
+}
+
+fn most_calls(newcomers: u64) -> u64 {
+    MOST_CALLS_A_NEWCOMER * newcomers + MOST_OTHER_CALLS
+}
+
+fn tell_peak(report: &mut Report, line: String, bytes: u64) {
+    let peak = bytes as f64 / MIB;
+    report.line(line, peak, "MiB", Some(Target::AtMost(MOST_MIB)));
+}
+
 fn tell_calls(report: &mut Report, what: &str, until: &str, calls: u64, newcomers: u64) {
-    let most = MOST_CALLS_A_NEWCOMER * newcomers + MOST_OTHER_CALLS;
-    let target = Target::AtMost(most as f64);
+    let target = Target::AtMost(most_calls(newcomers) as f64);
     report.line(
         format!("{what}: calls {until}"),
         calls as f64,

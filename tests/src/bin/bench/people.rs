@@ -41,9 +41,18 @@ pub fn sub(number: u64) -> String {
     format!("{digit:x}7c4aab8-5061-7015-8b3b-{number:012x}")
 }
 
-/// The number of the user with this `sub`.
-pub fn number(sub: &str) -> Option<u64> {
-    u64::from_str_radix(sub.rsplit('-').next()?, 16).ok()
+/// The `sub` of a copy of the user with this number: of their replica in the twin, or of a newcomer who was imported.
+pub fn sub_of_copy(number: u64) -> String {
+    let original = sub(number);
+    format!("{}8{}", &original[..1], &original[2..])
+}
+
+/// The number of the user with this `sub`, be it of a copy, or with this email address.
+pub fn number(name: &str) -> Option<u64> {
+    match name.strip_prefix("person") {
+        Some(address) => address.split('@').next()?.parse().ok(),
+        None => u64::from_str_radix(name.rsplit('-').next()?, 16).ok(),
+    }
 }
 
 /// A user as backup-fn reads one from a page.
@@ -94,7 +103,7 @@ pub fn status(number: u64) -> &'static str {
 pub fn write_json(text: &mut String, number: u64, is_replica: bool) {
     let original = sub(number);
     let sub = match is_replica {
-        true => format!("{}8{}", &original[..1], &original[2..]),
+        true => sub_of_copy(number),
         false => original.clone(),
     };
     let status = status(number);

@@ -14,7 +14,7 @@ use local_regions::world::{
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::endpoint::{Behaviour, POOL, TWIN};
+use crate::endpoint::{Behaviour, POOL, TWIN, is_of_s3};
 use crate::exports::{FAST, MIB, Pool, by_backup_fn, thousands};
 use crate::people;
 use crate::process::{self, Usage};
@@ -134,13 +134,9 @@ pub async fn agreeing(report: &mut Report, folder: &Path, sizes: &[u64]) -> anyh
             "{:?}: {pages} pages expected",
             seen.calls
         );
-        let of_s3 = |call: &str| {
-            ["Object", "Part", "Upload"]
-                .iter()
-                .any(|part| call.contains(part))
+        let is_expected = |call: &&str| {
+            is_of_s3(call) || *call == "ListUsers" || CALLS_OF_SETTINGS.contains(call)
         };
-        let is_expected =
-            |call: &&str| of_s3(call) || *call == "ListUsers" || CALLS_OF_SETTINGS.contains(call);
         ensure!(seen.calls.keys().all(is_expected), "{:?}", seen.calls);
 
         let what = format!("reconcile of {}, in agreement", thousands(users));

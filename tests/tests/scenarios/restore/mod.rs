@@ -11,6 +11,7 @@ mod import_jobs;
 mod lookups;
 mod resume;
 mod scope;
+mod since_the_snapshot;
 mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
