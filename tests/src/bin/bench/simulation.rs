@@ -266,7 +266,7 @@ pub async fn reconcile(report: &mut Report, folder: &Path, users: u64) -> anyhow
         ),
         (
             "invocations at the default rate, computed",
-            (listing_s / WORK_S).ceil() + (at_512_mb / WORK_S).ceil(),
+            ((listing_s + at_512_mb) / WORK_S).ceil(),
             "",
         ),
         (
