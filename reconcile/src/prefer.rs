@@ -61,6 +61,11 @@ pub struct PreferAnswer {
     pub not_written: Vec<Reported>,
 }
 
+/// Whether a line of changes reports something of a person on which can be decided: an attribute, or a membership in a group.
+pub fn can_be_decided(change: &Change) -> bool {
+    ReportedPerson::of(change.clone()).is_some()
+}
+
 /// Carries out a decision. It may be run again: whatever has been written agrees in both pools then, and is left.
 ///
 /// # Errors

@@ -25,13 +25,14 @@ impl Switch {
             .send()
             .await
             .map_err(|error| AwsError::from_sdk("DescribeUserPool", pool, &error))?;
-        let described = described.user_pool;
-        let custom = described
-            .as_ref()
-            .and_then(|pool| pool.custom_domain.clone());
-        let prefix = described.and_then(|pool| pool.domain);
-        let prefix =
-            prefix.map(|prefix| format!("{prefix}.auth.{}.amazoncognito.com", pool.region()));
+        let incomplete =
+            |operation, missing| AwsError::incomplete_response(operation, pool, missing);
+        let described = described
+            .user_pool
+            .ok_or_else(|| incomplete("DescribeUserPool", "a pool"))?;
+        let prefix = described
+            .domain
+            .map(|prefix| format!("{prefix}.auth.{}.amazoncognito.com", pool.region()));
         let mut clients = Vec::new();
         let mut token = None;
         loop {
@@ -43,11 +44,13 @@ impl Switch {
                 .send()
                 .await
                 .map_err(|error| AwsError::from_sdk("ListUserPoolClients", pool, &error))?;
-            let listed = page.user_pool_clients.unwrap_or_default().into_iter();
-            clients.extend(listed.map(|client| {
-                let name = client.client_name.unwrap_or_default();
-                (client.client_id.unwrap_or_default(), name)
-            }));
+            let listed = page.user_pool_clients;
+            for listed in listed.ok_or_else(|| incomplete("ListUserPoolClients", "app clients"))? {
+                let id = listed
+                    .client_id
+                    .ok_or_else(|| incomplete("ListUserPoolClients", "the id of an app client"))?;
+                clients.push((id, listed.client_name.unwrap_or_default()));
+            }
             token = page.next_token;
             if token.is_none() {
                 break;
@@ -56,7 +59,7 @@ impl Switch {
         Ok(Self {
             pool: pool.clone(),
             clients,
-            domains: custom.into_iter().chain(prefix).collect(),
+            domains: described.custom_domain.into_iter().chain(prefix).collect(),
         })
     }
 }

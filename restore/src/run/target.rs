@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::decision::UserState;
+use crate::decision::{NewcomerState, UserState};
 use crate::error::RestoreError;
 use crate::lease::ImportJob;
 use crate::names::IdentityHash;
-use crate::newcomers::Newcomers;
+use crate::newcomers::{Newcomers, UnmatchedCause};
 use crate::run::config::Step;
 use crate::run::lookups::look_up_people;
 use crate::run::prepare::Prepared;
@@ -16,6 +16,7 @@ use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
 use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
+use shared::journal::archived_primary_sub;
 
 /// If a look at the pool reaches the deadline after more than this time, and had a run to itself, every other invocation is too short as
 /// well.
@@ -49,25 +50,33 @@ pub(super) async fn read_target_pool(
         );
         listing.await.map_err(RestoreError::of_set_up)
     };
-    match target.await {
-        Err(RestoreError::Pool(PoolError::OutOfTime(pool)))
+    let target = target.await;
+    let mut target = target.map_err(|error| too_large(error, begun, has_run_to_itself))?;
+    let others = others_in_source(prepared, &target, results).await?;
+    target.add_others_in_source(others);
+    Ok(target)
+}
+
+/// The error of a look that began at this time: whether every other invocation is too short for it as well.
+pub(super) fn too_large(
+    error: RestoreError,
+    begun: Instant,
+    has_run_to_itself: bool,
+) -> RestoreError {
+    match error {
+        RestoreError::Pool(PoolError::OutOfTime(pool))
             if has_run_to_itself && begun.elapsed() > LONG_LOOK =>
         {
-            Err(RestoreError::TooLarge(pool))
+            RestoreError::TooLarge(pool)
         }
-        Err(error) => Err(error),
-        Ok(mut target) => {
-            let others = others_in_source(prepared, &target, results).await?;
-            target.add_others_in_source(others);
-            Ok(target)
-        }
+        error => error,
     }
 }
 
 /// Of the users who are taken for newcomers because of their names alone, the identities of those who have another user in the snapshot's
 /// pool, and are other people. A snapshot of the newcomers does not have those others, so the latest one of the whole pool is read. Without
 /// one nobody knows, and a name alone proves nothing. Of whom a job of this restore has imported, the job's log says that the user with
-/// their name is new, and made from their row.
+/// their name is new, and made from their row; and of whom an earlier restore brought home, the archived record says which user they are.
 async fn others_in_source(
     prepared: &Prepared<'_>,
     target: &TargetPool,
@@ -82,10 +91,26 @@ async fn others_in_source(
         if results.imported.contains(&user.who.key) {
             continue;
         }
-        unproved.extend(target.identity_of_namesake(&user.who, &prepared.namesakes));
+        let Some(identity) = target.identity_of_namesake(&user.who, &prepared.namesakes) else {
+            continue;
+        };
+        let key = &user.who.key;
+        let is_archived = prepared.newcomers.state_of(key) == NewcomerState::Archived;
+        let record = prepared.newcomers.record_of(key).filter(|_| is_archived);
+        if !is_archived_as(prepared, record, identity).await? {
+            unproved.insert(identity);
+        }
     }
     for unmatched in &prepared.newcomers.unmatched {
-        unproved.extend(target.identity_of_namesake(&unmatched.who, &prepared.namesakes));
+        let namesake = target.identity_of_namesake(&unmatched.who, &prepared.namesakes);
+        let Some(identity) = namesake else {
+            continue;
+        };
+        let is_archived = unmatched.cause == UnmatchedCause::Restored;
+        let record = is_archived.then_some(unmatched.record.as_str());
+        if !is_archived_as(prepared, record, identity).await? {
+            unproved.insert(identity);
+        }
     }
     if unproved.is_empty() {
         return Ok(unproved);
@@ -101,6 +126,19 @@ async fn others_in_source(
         others.extend(identity.filter(|identity| unproved.contains(identity)));
     }
     Ok(others)
+}
+
+/// Whether an archived sign-up record says that its person is the user of the target pool with this identity.
+async fn is_archived_as(
+    prepared: &Prepared<'_>,
+    record: Option<&str>,
+    identity: IdentityHash,
+) -> Result<bool, RestoreError> {
+    let Some(record) = record else {
+        return Ok(false);
+    };
+    let sub = archived_primary_sub(&prepared.config.bucket, record).await?;
+    Ok(sub.is_some_and(|sub| IdentityHash::of(&sub) == identity))
 }
 
 /// Looks up the users whom a job has imported or skipped, or may have, and whom the listing does not show. Of a user whose row was

@@ -168,7 +168,7 @@ pub struct Step {
 /// Somebody who is not home, or of whom nobody knows who they are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OpenPerson {
-    /// Their `sub` in the secondary pool.
+    /// Their `sub` in the secondary pool; in the primary pool, if they are home and lack a group.
     pub sub: String,
     /// Why, as restore or reconcile names it.
     pub reason: String,
@@ -197,7 +197,8 @@ pub struct Evidence {
     pub started_at: Timestamp,
     /// When its last step ended.
     pub finished_at: Option<Timestamp>,
-    /// Of a failback, when the fence was opened in the failover that it ends, if that is known.
+    /// When the fence was opened: of a failback, in the failover that it ends. None if that is not known, as of a fence that somebody had
+    /// opened before.
     pub opened_at: Option<Timestamp>,
     /// Every attempt at a step, in order.
     pub steps: Vec<Step>,
@@ -249,10 +250,12 @@ impl Evidence {
 
     /// Whether this is a run of a command between these pools that has not come to its end.
     pub fn can_be_resumed(&self, kind: Kind, primary: &PoolId, secondary: &PoolId) -> bool {
-        self.status == Status::InProgress
-            && self.kind == kind
-            && self.primary == primary.as_str()
-            && self.secondary == secondary.as_str()
+        self.status == Status::InProgress && self.kind == kind && self.is_of(primary, secondary)
+    }
+
+    /// Whether this is a run between these pools.
+    fn is_of(&self, primary: &PoolId, secondary: &PoolId) -> bool {
+        self.primary == primary.as_str() && self.secondary == secondary.as_str()
     }
 
     /// The people whom nobody has accepted.

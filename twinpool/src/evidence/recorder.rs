@@ -121,7 +121,9 @@ impl Recorder {
             None => Id::new(started_at),
         };
         let mut evidence = Evidence::new(kind, run.clone(), primary, secondary, started_at);
-        if let (Kind::Failback, Some(latest)) = (kind, &latest) {
+        if let (Kind::Failback, Some(latest)) = (kind, &latest)
+            && latest.is_of(primary, secondary)
+        {
             evidence.opened_at = latest.opened_at;
         }
         let opened = Open { version: 1, run };

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use ::reconcile::changes::ChangeLines;
-use ::reconcile::prefer::{PreferRequest, Side};
+use ::reconcile::prefer::{PreferRequest, Side, can_be_decided};
 use ::reconcile::report::Change;
 use ::reconcile::request::ReconcileConfig;
+use jiff::SignedDuration;
 use restore::request::{Request, Status as RestoreStatus};
 use restore::run::RestoreConfig;
 use shared::aws::Sdk;
@@ -33,8 +34,8 @@ const FEW_NEWCOMERS: u64 = 100;
 /// What reconcile reports of people in the secondary who have no identity, record or pair, so that nobody knows who they are.
 const UNKNOWN_PEOPLE: [&str; 2] = ["cannot-tell", "unpaired"];
 
-/// What reconcile reports of people who have changed something in the secondary, or in both pools.
-const CHANGES: [&str; 2] = ["changed-in-both", "changed-in-secondary"];
+/// What reconcile reports of people whom somebody has disabled in the secondary, and who can sign in to the primary.
+const DISABLED_THERE_ALONE: &str = "disabled-in-secondary";
 
 /// One run of a failback.
 pub struct Failback<'a> {
@@ -48,7 +49,7 @@ pub struct Failback<'a> {
 /// What a restore has done.
 struct Home {
     done: Done,
-    /// People who are not home, or not with everything.
+    /// People who are not home, or lack an attribute. Their sign-up records wait, so that the next restore looks at them again.
     open: BTreeSet<OpenPerson>,
     /// People who were brought home.
     brought: u64,
@@ -106,8 +107,8 @@ impl Failback<'_> {
         let work = async {
             let mut done = Done::default();
             let (mut total, mut rounds, mut before) = (0, 0, u64::MAX);
-            while self.waiting().await? > 0 {
-                let home = self.restore(true).await?;
+            while !self.waiting().await?.is_empty() {
+                let home = self.restore().await?;
                 total += home.brought;
                 rounds += 1;
                 let is_enough = home.brought < FEW_NEWCOMERS || home.brought >= before;
@@ -176,10 +177,10 @@ impl Failback<'_> {
 
     /// Restores until no sign-up waits, or nobody more can be brought.
     async fn bring_the_rest_home(&self) -> Result<(Done, BTreeSet<OpenPerson>), Failure> {
-        if self.waiting().await? == 0 {
+        if self.waiting().await?.is_empty() {
             return Ok((Done::skipped("no newcomers"), BTreeSet::new()));
         }
-        let home = self.restore(false).await?;
+        let home = self.restore().await?;
         Ok((home.done, home.open))
     }
 
@@ -187,18 +188,8 @@ impl Failback<'_> {
     /// compares.
     async fn compare_before_switch(&self) -> Result<StepName, Failure> {
         let next = StepName::Prefer;
-        let opened_at = self.recorder.evidence().await.opened_at;
-        let newest = journal::newest_record(self.bucket).await?;
-        let is_used = match (opened_at, newest) {
-            (Some(opened_at), Some(newest)) => {
-                // S3 says when a record was written in whole seconds, by a clock of its own.
-                newest.as_second() + CLOCK_TOLERANCE_SECONDS >= opened_at.as_second()
-            }
-            (_, None) => false,
-            (None, Some(_)) => true,
-        };
         let work = async {
-            let done = match is_used {
+            let done = match self.is_secondary_used().await? {
                 true => self.compare().await?,
                 false => Done::skipped(
                     "nobody has used the secondary: the pools are compared at the end",
@@ -210,6 +201,20 @@ impl Failback<'_> {
             .step(StepName::Compare, Some(next), work)
             .await?;
         Ok(next)
+    }
+
+    /// Whether somebody has used the secondary since the fence was opened, as far as that is known.
+    async fn is_secondary_used(&self) -> Result<bool, Failure> {
+        let opened_at = self.recorder.evidence().await.opened_at;
+        let newest = journal::newest_record(self.bucket).await?;
+        Ok(match (opened_at, newest) {
+            (Some(opened_at), Some(newest)) => {
+                // S3 says when a record was written in whole seconds, by a clock of its own.
+                newest.as_second() + CLOCK_TOLERANCE_SECONDS >= opened_at.as_second()
+            }
+            (_, None) => false,
+            (None, Some(_)) => true,
+        })
     }
 
     /// `twinpool reconcile --dry-run`. Remembers who changed something, and of whom nobody knows who they are.
@@ -235,9 +240,15 @@ impl Failback<'_> {
             unknown: BTreeSet::new(),
         };
         let mut lines = Vec::new();
+        let mut disabled = 0;
         let mut changes = ChangeLines::of(self.bucket, &run);
         while let Some(change) = changes.next().await? {
-            if change.action == "report" && compared.add(&change) {
+            if change.action != "report" {
+                continue;
+            }
+            let is_disabled = change.outcome == DISABLED_THERE_ALONE;
+            disabled += u64::from(is_disabled);
+            if compared.add(&change) || is_disabled {
                 let Change {
                     secondary_sub,
                     outcome,
@@ -253,7 +264,16 @@ impl Failback<'_> {
         let terminal = &self.context.terminal;
         let listed = lines.iter().take(MAX_LISTED);
         listed.for_each(|line| terminal.note(line));
-        let done = Done::default()
+        let mut done = Done::default();
+        if disabled > 0 {
+            // Nothing carries a ban home. Whether it was meant for both pools, only an operator knows.
+            let told = "people are disabled in the secondary alone: disable them in the primary too, if they were banned";
+            terminal.note(format_args!("{WARN}{disabled} {told}{WARN:#}"));
+            done = done
+                .count("disabled in the secondary alone", disabled)
+                .see(told);
+        }
+        let done = done
             .count("users in the primary", report.primary.listed)
             .count("users in the secondary", report.secondary.listed)
             .count("changed something", compared.changed.len() as u64)
@@ -281,24 +301,20 @@ impl Failback<'_> {
 
     async fn write_changes(&self, of: Id) -> Result<(Done, ()), Failure> {
         let options = &self.args.options;
-        let left = format!(
-            "left as it is; to decide later: twinpool reconcile --prefer secondary --of {of}"
-        );
-        let is_told = matches!(self.args.prefer, Some(Preference::Secondary));
-        if !is_told && options.yes {
-            return Ok((Done::skipped(left), ()));
+        if !self.is_told_to_write() && options.yes {
+            return Ok((Done::skipped(left_for_later(&of)), ()));
         }
         let config = self.reconcile_config().await?;
         let mut request = PreferRequest {
             side: Side::Secondary,
-            of,
+            of: of.clone(),
             subs: Vec::new(),
             dry_run: true,
         };
         let plan = decide(&config, &request, self.context).await?;
         self.context.terminal.note(&plan);
         if plan.is_empty() || !confirm("Write this to the primary?", options.yes).await? {
-            return Ok((Done::skipped(left), ()));
+            return Ok((Done::skipped(left_for_later(&of)), ()));
         }
         request.dry_run = false;
         let written = decide(&config, &request, self.context).await?;
@@ -308,6 +324,10 @@ impl Failback<'_> {
             done.count("people with something not written", of_others),
             (),
         ))
+    }
+
+    fn is_told_to_write(&self) -> bool {
+        matches!(self.args.prefer, Some(Preference::Secondary))
     }
 
     /// Says what to switch to, and waits until the operator says that it is done.
@@ -354,21 +374,33 @@ impl Failback<'_> {
         Ok(next)
     }
 
-    /// The last look: whoever came in between is brought home, the pools are compared if they have not been, and the fence must be closed.
+    /// The last look: whoever came in between is brought home, and the fence must be closed. People may have changed something until it
+    /// was, so the pools are compared once more.
     async fn look_again(&self) -> Result<(), Failure> {
         let work = async {
             let (mut done, open) = self.bring_the_rest_home().await?;
             self.remember_not_home(open).await?;
             let evidence = self.recorder.evidence().await;
-            if evidence.compared.is_none() || !evidence.unaccepted().is_empty() {
+            let is_open = evidence.compared.is_none() || !evidence.unaccepted().is_empty();
+            if is_open || self.is_secondary_used().await? {
                 done.add(self.compare().await?);
             }
             self.check_accepted().await?;
+            let evidence = self.recorder.evidence().await;
+            if let (Some(of), 1..) = (evidence.compared, evidence.changed) {
+                done.add(match self.is_told_to_write() {
+                    true => self.write_changes(of).await?.0,
+                    false => Done::skipped(left_for_later(&of)),
+                });
+            }
             let report = self.args.options.look(self.sdk).await;
             self.context.terminal.note(&report);
             let evidence = self.recorder.evidence().await;
-            let not_home = evidence.open.get(&StepName::BringLastHome);
-            check_end(&report.facts, not_home.map_or(0, BTreeSet::len) as u64)?;
+            let mut waiting = self.waiting().await?;
+            for accepted in evidence.open.values().flatten() {
+                waiting.remove(&accepted.sub);
+            }
+            check_end(&report.facts, waiting.len())?;
             done.add(looked(&report));
             Ok((done, ()))
         };
@@ -423,18 +455,19 @@ impl Failback<'_> {
             .await
     }
 
-    /// How many sign-ups wait in the journal.
-    async fn waiting(&self) -> Result<u64, Failure> {
+    /// Whose sign-ups wait in the journal.
+    async fn waiting(&self) -> Result<BTreeSet<String>, Failure> {
         let mut records = Records::list(self.bucket, SIGN_UPS_PREFIX);
-        let mut count = 0;
+        let mut people = BTreeSet::new();
         while let Some(page) = records.next_page().await? {
-            count += page.len() as u64;
+            people.extend(page.into_iter().map(|record| record.person));
         }
-        Ok(count)
+        Ok(people)
     }
 
-    /// `twinpool restore` of the newcomers.
-    async fn restore(&self, people_go_on: bool) -> Result<Home, Failure> {
+    /// `twinpool restore` of the newcomers. Remembers who is home without a group: their sign-up records do not wait any more, so no later
+    /// restore finds that out.
+    async fn restore(&self) -> Result<Home, Failure> {
         let site = RestoreConfig {
             sdk: self.sdk.clone(),
             pool: self.args.options.pools.primary.clone(),
@@ -444,30 +477,30 @@ impl Failback<'_> {
             same_pool: false,
             fill: None,
         };
-        let mut request = Request {
+        // Never with allow_stale: whoever was banned in the secondary must not come home as if they were not.
+        let request = Request {
             reclaim_unconfirmed: self.args.reclaim_unconfirmed,
             ..Request::default()
         };
-        let restored = restore_and_read_report(&site, &request, self.context).await;
-        let (answer, text) = match restored {
-            // Somebody signs up each second: the next round brings them.
-            Err(Failure::Stale(_)) if people_go_on => {
-                request.allow_stale = true;
-                restore_and_read_report(&site, &request, self.context).await?
-            }
-            restored => restored?,
-        };
+        let (answer, text) = restore_and_read_report(&site, &request, self.context).await?;
         let report = Report::read(&text, &answer.report)?;
         let summary = report.summary(self.bucket.name(), &answer.report);
         self.context.terminal.note(&summary);
-        let open: BTreeSet<_> = report
-            .people_not_home()
-            .map(|(sub, reason)| OpenPerson {
-                sub: sub.to_owned(),
-                reason,
-            })
-            .collect();
-        if answer.status != RestoreStatus::Complete && open.is_empty() && !people_go_on {
+        let open_person = |(sub, reason): (&str, String)| OpenPerson {
+            sub: sub.to_owned(),
+            reason,
+        };
+        let without_groups: Vec<_> = report.people_without_groups().map(open_person).collect();
+        if !without_groups.is_empty() {
+            self.recorder
+                .change(|evidence| {
+                    let open = evidence.open.entry(StepName::BringHome).or_default();
+                    open.extend(without_groups);
+                })
+                .await?;
+        }
+        let open: BTreeSet<_> = report.people_not_home().map(open_person).collect();
+        if answer.status != RestoreStatus::Complete && open.is_empty() {
             return Err(Failure::Wrong(format!(
                 "the restore is not complete: see s3://{}/{}",
                 self.bucket.name(),
@@ -490,13 +523,18 @@ impl Failback<'_> {
 
     async fn reconcile_config(&self) -> Result<ReconcileConfig, Failure> {
         let options = &self.args.options;
-        reconcile::default_config(
+        let config = reconcile::default_config(
             self.sdk.clone(),
             &options.pools,
             self.bucket.clone(),
             self.args.origin_sub.clone(),
         )
-        .await
+        .await?;
+        Ok(ReconcileConfig {
+            // What somebody decides on is complete, also if groups were compared a moment ago.
+            groups_interval: SignedDuration::ZERO,
+            ..config
+        })
     }
 }
 
@@ -520,7 +558,7 @@ impl Compared {
     fn add(&mut self, change: &Change) -> bool {
         let sub = change.secondary_sub.clone();
         let reason = change.outcome.as_str();
-        if CHANGES.contains(&reason) {
+        if can_be_decided(change) {
             self.changed.insert(sub);
         } else if UNKNOWN_PEOPLE.contains(&reason) {
             let reason = reason.to_owned();
@@ -532,11 +570,15 @@ impl Compared {
     }
 }
 
-/// Makes sure that nobody is left in the journal but people who were accepted, and that the public is kept out.
-fn check_end(facts: &Facts, accepted: u64) -> Result<(), Failure> {
-    let waiting = super::newcomers_in_journal(facts)?;
+/// What is said of changes that are not written.
+fn left_for_later(of: &Id) -> String {
+    format!("left as it is; to decide later: twinpool reconcile --prefer secondary --of {of}")
+}
+
+/// Makes sure that nobody waits in the journal whom nobody has accepted, and that the public is kept out.
+fn check_end(facts: &Facts, waiting: usize) -> Result<(), Failure> {
     let what = match &facts.fence {
-        Asked::Known(Fence::Closed | Fence::None) if waiting <= accepted => return Ok(()),
+        Asked::Known(Fence::Closed | Fence::None) if waiting == 0 => return Ok(()),
         Asked::Known(Fence::Closed | Fence::None) => {
             format!("{waiting} sign-ups wait in the journal")
         }

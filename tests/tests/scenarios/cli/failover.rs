@@ -1,11 +1,12 @@
 //! `twinpool failover` and `twinpool failback`: from an open fence to everybody home, with evidence of each step.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use harness::visitor::Visitor;
 use jiff::{SignedDuration, Timestamp};
-use local_regions::cognito::{SeedUser, UserStatus, UserView};
+use local_regions::cognito::{GroupView, SeedUser, UserStatus, UserView};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::Loss;
 use local_regions::world::{IMPORT_LOGS_ROLE, OUTBOX, SNAPSHOTS, World};
@@ -15,7 +16,7 @@ use crate::restore::{newcomer, person, with};
 use crate::support::{Ran, email, object, put_object, ran, snapshot, sub, twinpool_command, world};
 
 /// The evidence of the latest run.
-fn evidence(world: &World) -> Option<Value> {
+pub fn evidence(world: &World) -> Option<Value> {
     let open = object(world, "failovers/open.json")?;
     let run = open["run"].as_str().expect("a run");
     object(world, &format!("failovers/{run}.json"))
@@ -112,8 +113,15 @@ fn replicated(world: &World, number: u32) {
     world.osaka.cognito().put_user(&world.secondary.id, replica);
 }
 
+/// The regions after a failover in which people used the secondary.
+async fn after_a_failover() -> World {
+    let world = world().await;
+    play_failover(&world).await;
+    world
+}
+
 /// A failover in which people used the secondary: somebody has changed a note, and two have signed up.
-async fn after_a_failover(world: &World) {
+pub async fn play_failover(world: &World) {
     world.osaka.open_fence();
     replicated(world, 1);
     let changed = with(person(2), "custom:note", "new");
@@ -122,6 +130,18 @@ async fn after_a_failover(world: &World) {
         newcomer(world, number, person(number)).await;
     }
     snapshot(world).await.unwrap();
+}
+
+/// The regions on a normal day: the fence is closed.
+async fn on_a_normal_day() -> World {
+    let world = world().await;
+    world.osaka.close_fence();
+    world
+}
+
+/// A failback by a script that has decided what becomes of changes in the secondary.
+async fn failback_of_everything(world: &World, more: &[&str]) -> Ran {
+    failback(world, &[&["--yes", "--prefer", "secondary"], more].concat()).await
 }
 
 /// No lease is valid any more, as when its holder was killed minutes ago.
@@ -152,8 +172,7 @@ fn assert_no_personal_values(text: &str) {
 
 #[tokio::test]
 async fn a_lost_primary_is_failed_over_and_the_proof_comes_from_outside() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
     replicated(&world, 1);
     world.tokyo.lose(Loss::Refuse);
     let folder = tempfile::tempdir().unwrap();
@@ -196,8 +215,7 @@ async fn a_lost_primary_is_failed_over_and_the_proof_comes_from_outside() {
 
 #[tokio::test]
 async fn a_healthy_primary_is_said_to_be_healthy_and_a_failover_is_possible() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
 
     let ran = failover(&world, &["--yes"]).await;
 
@@ -208,8 +226,7 @@ async fn a_healthy_primary_is_said_to_be_healthy_and_a_failover_is_possible() {
 
 #[tokio::test]
 async fn without_a_terminal_and_without_yes_nobody_can_be_asked() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
 
     for command in ["failover", "failback"] {
         let ran = run(&world, &[command]).await;
@@ -222,8 +239,7 @@ async fn without_a_terminal_and_without_yes_nobody_can_be_asked() {
 
 #[tokio::test]
 async fn a_dry_run_shows_the_plan_and_changes_nothing() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
     newcomer(&world, 3, person(3)).await;
     world.clear_calls();
 
@@ -244,8 +260,7 @@ async fn a_dry_run_shows_the_plan_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_refusal_of_aws_waf_is_told_and_recorded() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
     let denied = Kind::Error {
         status: 400,
         code: "AccessDeniedException".to_owned(),
@@ -269,8 +284,7 @@ async fn a_refusal_of_aws_waf_is_told_and_recorded() {
 
 #[tokio::test]
 async fn a_fence_that_is_not_seen_open_from_outside_is_no_success() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
     let minutes = Duration::from_secs(600);
     world.osaka.waf().set_propagation(minutes);
 
@@ -299,8 +313,7 @@ async fn no_answer_from_outside_proves_nothing() {
 
 #[tokio::test]
 async fn of_two_operators_the_second_is_told_that_the_first_is_at_it() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
     let slow = Duration::from_secs(20);
     world.osaka.waf().set_propagation(slow);
     let mut first = command(&world, &["failover", "--yes"]).await;
@@ -327,19 +340,12 @@ async fn until(world: &World, step: &str, status: &str) {
 
 #[tokio::test]
 async fn everybody_comes_home_and_what_they_changed_too() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("failback.html");
 
-    let options = [
-        "--yes",
-        "--prefer",
-        "secondary",
-        "--report",
-        page.to_str().unwrap(),
-    ];
-    let ran = failback(&world, &options).await;
+    let report = ["--report", page.to_str().unwrap()];
+    let ran = failback_of_everything(&world, &report).await;
 
     assert_eq!(ran.code, 0, "{ran:?}");
     let evidence = ran.json();
@@ -378,8 +384,7 @@ fn is_home(world: &World) {
 
 #[tokio::test]
 async fn what_people_changed_is_left_and_named_when_nobody_says_what_to_prefer() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
 
     let ran = failback(&world, &["--yes"]).await;
 
@@ -395,9 +400,189 @@ async fn what_people_changed_is_left_and_named_when_nobody_says_what_to_prefer()
 }
 
 #[tokio::test]
+async fn a_membership_of_the_secondary_alone_is_shown_and_brought_home_however_lately_groups_were_compared()
+ {
+    let world = after_a_failover().await;
+    let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
+    for (cognito, pool) in [(tokyo, &world.primary), (osaka, &world.secondary)] {
+        cognito.put_group(
+            &pool.id,
+            GroupView {
+                name: "staff".to_owned(),
+                ..GroupView::default()
+            },
+        );
+    }
+    // Whoever has changed nothing but their groups is asked about too.
+    person_who_used_the_secondary(&world, 6, person(6)).await;
+    osaka.add_to_group(&world.secondary.id, &sub(1006), "staff");
+    let compared = run(&world, &["reconcile", "--dry-run"]).await;
+    assert!(
+        compared.stdout.contains("group-changed-in-secondary"),
+        "{compared:?}"
+    );
+
+    let ran = failback_of_everything(&world, &[]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.json()["changed"], 0, "all of it is in Tokyo by now");
+    let shown = format!("{}  group-changed-in-secondary  staff", sub(1006));
+    assert!(ran.stderr.contains(&shown), "{ran:?}");
+    assert!(
+        tokyo
+            .groups_of(&world.primary.id, &sub(6))
+            .contains("staff")
+    );
+}
+
+#[tokio::test]
+async fn what_somebody_changes_until_the_fence_is_closed_comes_home_too() {
+    for told in [true, false] {
+        let world = after_a_failover().await;
+        person_who_used_the_secondary(&world, 6, person(6)).await;
+        let more: &[&str] = if told {
+            &["--prefer", "secondary"]
+        } else {
+            &[]
+        };
+        let failback = ["failback", "--output", "json", "--yes"];
+        let mut child = command(&world, &[&failback[..], more].concat()).await;
+        // The switch can be seen for at least this long, and the pools have been compared before it.
+        let slow = Fault::on(
+            Service::S3,
+            "PutObject",
+            Kind::Delay(Duration::from_millis(60)),
+        );
+        world.osaka.faults().add(slow);
+        let child = child.stdout(Stdio::piped()).spawn().unwrap();
+        until(&world, "switch", "running").await;
+        let changed = SeedUser {
+            sub: Some(sub(1006)),
+            ..with(
+                with(person(6), "custom:note", "late"),
+                "custom:origin_sub",
+                &sub(6),
+            )
+        };
+        world.osaka.cognito().put_user(&world.secondary.id, changed);
+        let ended = child.wait_with_output().await.unwrap();
+
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        let evidence = evidence(&world).unwrap();
+        assert_eq!(evidence["status"], "complete");
+        let note = in_tokyo(&world, 6)
+            .unwrap()
+            .attributes
+            .get("custom:note")
+            .cloned();
+        assert_eq!(note.as_deref(), told.then_some("late"), "{evidence}");
+        let last = evidence["steps"].as_array().unwrap().last().unwrap();
+        let run = evidence["compared"].as_str().unwrap();
+        let left = format!("twinpool reconcile --prefer secondary --of {run}");
+        assert_eq!(last["seen"].to_string().contains(&left), !told, "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_failback_brings_nobody_home_while_the_secondary_does_not_say_who_was_banned() {
+    let world = after_a_failover().await;
+    // Somebody has signed up since the snapshot.
+    newcomer(&world, 5, person(5)).await;
+    let denied = Kind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: String::new(),
+    };
+    let denied = Fault::on(Service::Cognito, "AdminGetUser", denied);
+    world.osaka.faults().add(denied);
+
+    let ran = failback_of_everything(&world, &[]).await;
+
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert_eq!(status_of(&ran.json(), "bring-home"), "failed");
+    for number in [3, 4, 5] {
+        assert!(in_tokyo(&world, number).is_none(), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_disabled_in_the_secondary_alone_is_shown() {
+    let world = after_a_failover().await;
+    person_who_used_the_secondary(&world, 6, person(6)).await;
+    let client = world.osaka.cognito_client();
+    let disable = client.admin_disable_user().username(email(6));
+    let disable = disable.user_pool_id(&world.secondary.id);
+    disable.send().await.unwrap();
+
+    let ran = failback_of_everything(&world, &[]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let shown = format!("{}  disabled-in-secondary", sub(1006));
+    assert!(ran.stderr.contains(&shown), "{ran:?}");
+    let evidence = ran.json();
+    let steps = evidence["steps"].as_array().unwrap();
+    let compare = steps.iter().find(|step| step["step"] == "compare").unwrap();
+    assert_eq!(
+        compare["counted"]["disabled in the secondary alone"], 1,
+        "{compare}"
+    );
+}
+
+#[tokio::test]
+async fn a_newcomer_who_is_home_without_a_group_is_named_until_somebody_accepts_it() {
+    let world = after_a_failover().await;
+    let osaka = world.osaka.cognito();
+    osaka.add_to_group(&world.secondary.id, &email(3), "staff");
+    snapshot(&world).await.unwrap();
+
+    let stopped = failback_of_everything(&world, &[]).await;
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let open = &stopped.json()["open"]["bring-home"][0];
+    let reason = open["reason"].as_str().unwrap();
+    assert!(reason.contains("not in group staff"), "{reason}");
+    assert_eq!(open["sub"], in_tokyo(&world, 3).unwrap().sub);
+
+    let run = stopped.json()["run"].as_str().unwrap().to_owned();
+    let accepted = failback_of_everything(&world, &["--accept", &run]).await;
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    is_home(&world);
+}
+
+#[tokio::test]
+async fn of_a_fence_that_was_open_before_the_failover_nobody_says_since_when_it_is_used() {
+    let world = on_a_normal_day().await;
+    assert_eq!(run(&world, &["fence", "open", "--yes"]).await.code, 0);
+    let by_hand = failover(&world, &["--yes"]).await;
+    assert_eq!(run(&world, &["fence", "close"]).await.code, 0);
+    let opened = failover(&world, &["--yes"]).await;
+
+    assert_eq!(
+        (by_hand.code, opened.code),
+        (0, 0),
+        "{by_hand:?} {opened:?}"
+    );
+    assert_eq!(by_hand.json()["opened_at"], json!(null));
+    assert!(opened.json()["opened_at"].is_string());
+}
+
+#[tokio::test]
+async fn an_answer_without_app_clients_is_no_word_on_what_to_switch() {
+    let world = on_a_normal_day().await;
+    let nothing = Kind::Answer(json!({}));
+    // The proof asks for an app client before.
+    let clients = Fault::on(Service::Cognito, "ListUserPoolClients", nothing);
+    world.osaka.faults().add(clients.after(1));
+
+    let ran = failover(&world, &["--yes"]).await;
+
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_eq!(status_of(&ran.json(), "switch"), "failed");
+    assert!(!ran.stderr.contains("Switch the application"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_failover_in_which_nobody_did_anything_is_ended_without_waiting_for_a_comparison() {
-    let world = world().await;
-    world.osaka.close_fence();
+    let world = on_a_normal_day().await;
     replicated(&world, 1);
     assert_eq!(failover(&world, &["--yes"]).await.code, 0);
     world.clear_calls();
@@ -423,15 +608,13 @@ async fn a_failover_in_which_nobody_did_anything_is_ended_without_waiting_for_a_
 
 #[tokio::test]
 async fn whoever_is_unknown_is_listed_and_it_is_not_complete_until_somebody_accepts_them() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     world
         .osaka
         .cognito()
         .put_user(&world.secondary.id, person(5));
-    let yes = ["--yes", "--prefer", "secondary"];
 
-    let stopped = failback(&world, &yes).await;
+    let stopped = failback_of_everything(&world, &[]).await;
     assert_eq!(stopped.code, 1, "{stopped:?}");
     let evidence = stopped.json();
     assert_eq!(evidence["status"], "in-progress");
@@ -441,11 +624,11 @@ async fn whoever_is_unknown_is_listed_and_it_is_not_complete_until_somebody_acce
     assert_eq!(status_of(&evidence, "prefer"), "failed");
     assert_eq!(status_of(&evidence, "close-fence"), "-");
 
-    let other = failback(&world, &[&yes[..], &["--accept", &sub(1)]].concat()).await;
+    let other = failback_of_everything(&world, &["--accept", &sub(1)]).await;
     assert_eq!(other.code, 1, "{other:?}");
 
     let run = evidence["run"].as_str().unwrap();
-    let accepted = failback(&world, &[&yes[..], &["--accept", run]].concat()).await;
+    let accepted = failback_of_everything(&world, &["--accept", run]).await;
     assert_eq!(accepted.code, 0, "{accepted:?}");
     assert_eq!(accepted.json()["run"], run);
     assert_eq!(accepted.json()["accepted"], json!([sub(1), sub(5)]));
@@ -454,8 +637,7 @@ async fn whoever_is_unknown_is_listed_and_it_is_not_complete_until_somebody_acce
 
 #[tokio::test]
 async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     // Somebody has signed up in Tokyo with the address of a newcomer, and never confirmed it.
     let unconfirmed = SeedUser {
         sub: None,
@@ -466,23 +648,21 @@ async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
         .tokyo
         .cognito()
         .put_user(&world.primary.id, unconfirmed);
-    let yes = ["--yes", "--prefer", "secondary"];
 
-    let stopped = failback(&world, &yes).await;
+    let stopped = failback_of_everything(&world, &[]).await;
     assert_eq!(stopped.code, 1, "{stopped:?}");
     let open = &stopped.json()["open"]["bring-last-home"];
     assert_eq!(open[0]["reason"], "unconfirmed-in-primary");
     assert_no_personal_values(&evidence(&world).unwrap().to_string());
 
-    let reclaimed = failback(&world, &[&yes[..], &["--reclaim-unconfirmed"]].concat()).await;
+    let reclaimed = failback_of_everything(&world, &["--reclaim-unconfirmed"]).await;
     assert_eq!(reclaimed.code, 0, "{reclaimed:?}");
     is_home(&world);
 }
 
 #[tokio::test]
 async fn a_primary_that_does_not_answer_is_no_time_for_a_failback() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     world.tokyo.lose(Loss::Refuse);
 
     let ran = failback(&world, &["--yes"]).await;
@@ -494,11 +674,10 @@ async fn a_primary_that_does_not_answer_is_no_time_for_a_failback() {
 
 #[tokio::test]
 async fn a_closed_fence_is_never_opened_by_a_failback() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     world.osaka.close_fence();
 
-    let ran = failback(&world, &["--yes", "--prefer", "secondary"]).await;
+    let ran = failback_of_everything(&world, &[]).await;
 
     assert_eq!(ran.code, 0, "{ran:?}");
     for step in ["no-sign-ups", "prove-no-sign-ups", "close-fence"] {
@@ -510,7 +689,7 @@ async fn a_closed_fence_is_never_opened_by_a_failback() {
 
 #[tokio::test]
 async fn whoever_was_in_tokyo_before_signs_in_there_at_every_step() {
-    let world = world().await;
+    let world = after_a_failover().await;
     let password = "Correct-horse-7-battery";
     let with_password = SeedUser {
         password: Some(password.to_owned()),
@@ -520,7 +699,6 @@ async fn whoever_was_in_tokyo_before_signs_in_there_at_every_step() {
         .tokyo
         .cognito()
         .put_user(&world.primary.id, with_password);
-    after_a_failover(&world).await;
     let tokyo = Visitor::of(&world.tokyo, &world.primary);
     let mut child = command(&world, &["failback", "--yes"])
         .await
@@ -539,18 +717,16 @@ async fn whoever_was_in_tokyo_before_signs_in_there_at_every_step() {
 
 #[tokio::test]
 async fn a_fence_that_somebody_opened_in_between_means_that_newcomers_are_looked_for_again() {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     world
         .osaka
         .cognito()
         .put_user(&world.secondary.id, person(5));
-    let yes = ["--yes", "--prefer", "secondary"];
-    assert_eq!(failback(&world, &yes).await.code, 1);
+    assert_eq!(failback_of_everything(&world, &[]).await.code, 1);
     assert_eq!(run(&world, &["fence", "open", "--yes"]).await.code, 0);
     newcomer(&world, 6, person(6)).await;
 
-    let ran = failback(&world, &[&yes[..], &["--accept", &sub(5)]].concat()).await;
+    let ran = failback_of_everything(&world, &["--accept", &sub(5)]).await;
 
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(in_tokyo(&world, 6).is_some());
@@ -559,8 +735,7 @@ async fn a_fence_that_somebody_opened_in_between_means_that_newcomers_are_looked
 
 /// A failback is killed while it is at a step, and run again. Somebody signs up until the last moment.
 async fn killed_at(step: &str) {
-    let world = world().await;
-    after_a_failover(&world).await;
+    let world = after_a_failover().await;
     // Each state of the evidence can be seen for at least this long.
     let slow = Kind::Delay(Duration::from_millis(60));
     let slow = Fault::on(Service::S3, "PutObject", slow);

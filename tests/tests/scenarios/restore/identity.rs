@@ -139,6 +139,46 @@ async fn without_origins_and_a_snapshot_of_the_whole_pool_only_who_was_imported_
 }
 
 #[tokio::test]
+async fn without_origins_who_was_imported_by_one_restore_is_home_for_the_next_and_a_namesake_is_not()
+ {
+    for scope in ["newcomers", "pool"] {
+        let world = world().await;
+        let lambda = world.osaka.lambda();
+        lambda.unset_env(BACKUP_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+        newcomer(&world, 1, person(1)).await;
+        let taken = json!({"action": "snapshot", "scope": scope});
+        invoke(&world.osaka, BACKUP_WORKER, &taken).await.unwrap();
+        restore(&world, json!({})).await;
+
+        let again = restore(&world, json!({})).await;
+        // The next restore takes a snapshot of the newcomers, which does not have the first one any more.
+        newcomer(&world, 2, person(2)).await;
+        let next = restore(&world, json!({})).await;
+
+        assert_eq!(again["counts"]["already_home"], 1, "{scope}: {again}");
+        for answer in [&again, &next] {
+            let report = report(&world, answer);
+            assert_eq!(answer["status"], "complete", "{scope}: {report}");
+            assert!(file(&world, answer, "sub-map.csv").contains(&sub(1)));
+        }
+        // Somebody else has the name by now.
+        let client = world.tokyo.cognito_client();
+        let delete = client.admin_delete_user().username(email(1));
+        let delete = delete.user_pool_id(&world.primary.id);
+        delete.send().await.unwrap();
+        let namesake = SeedUser {
+            sub: None,
+            ..person(1)
+        };
+        world.tokyo.cognito().put_user(&world.primary.id, namesake);
+        if scope == "newcomers" {
+            let last = restore(&world, json!({})).await;
+            assert_eq!(last["status"], "incomplete", "{last}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_user_with_the_same_name_is_deleted_only_for_somebody_who_is_restored() {
     let world = world().await;
     newcomer(
