@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::fs::File;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -206,14 +207,29 @@ impl Content {
                 }
                 (body.len() == bytes).then(|| body.into())
             }
-            Self::OnDisk { from, bytes } => {
-                let mut body = vec![0; bytes];
-                DISK.read_exact_at(&mut body, from).ok()?;
-                Some(body.into())
-            }
+            Self::OnDisk { from, bytes } => read_disk(from, bytes),
             Self::Counted => None,
         }
     }
+
+    /// The bytes of the range that the object has, and the size of the object; `None` if it has none of them.
+    fn range(&self, range: Range<usize>) -> Option<(Bytes, usize)> {
+        // A sorted run is read in many small blocks.
+        if let Self::OnDisk { from, bytes } = *self {
+            let length = range.end.min(bytes).checked_sub(range.start)?;
+            let part = read_disk(from + range.start as u64, length)?;
+            return (length > 0).then_some((part, bytes));
+        }
+        let body = self.body()?;
+        let end = range.end.min(body.len());
+        (range.start < end).then(|| (body.slice(range.start..end), body.len()))
+    }
+}
+
+fn read_disk(from: u64, bytes: usize) -> Option<Bytes> {
+    let mut body = vec![0; bytes];
+    DISK.read_exact_at(&mut body, from).ok()?;
+    Some(body.into())
 }
 
 impl Endpoint {
@@ -482,19 +498,12 @@ impl Endpoint {
             Method::GET => {
                 self.count("GetObject");
                 let state = self.state();
-                let object = state.objects.get(key);
-                let found = object.and_then(|object| Some((&object.etag, object.content.body()?)));
-                let range = parts
-                    .headers
-                    .get("range")
-                    .and_then(|range| range.to_str().ok());
-                match found {
-                    Some((etag, body)) if range.is_some() => part_of(&body, etag, range),
-                    Some((etag, body)) => Response::builder()
-                        .header("etag", etag)
-                        .body(Full::new(body))
-                        .expect("valid headers"),
-                    None => s3_refusal(StatusCode::NOT_FOUND, "NoSuchKey"),
+                let Some(object) = state.objects.get(key) else {
+                    return s3_refusal(StatusCode::NOT_FOUND, "NoSuchKey");
+                };
+                match parts.headers.get("range") {
+                    Some(range) => part_of(object, range.to_str().ok()),
+                    None => whole(object),
                 }
             }
             Method::POST if has("uploads") => {
@@ -578,23 +587,33 @@ impl Endpoint {
     }
 }
 
+fn whole(object: &Object) -> Response<Full<Bytes>> {
+    match object.content.body() {
+        Some(body) => Response::builder()
+            .header("etag", &object.etag)
+            .body(Full::new(body))
+            .expect("valid headers"),
+        None => s3_refusal(StatusCode::NOT_FOUND, "NoSuchKey"),
+    }
+}
+
 /// A range of an object, `bytes=from-to`.
-fn part_of(body: &Bytes, etag: &str, range: Option<&str>) -> Response<Full<Bytes>> {
+fn part_of(object: &Object, range: Option<&str>) -> Response<Full<Bytes>> {
     let bounds = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
     let bounds =
         bounds.and_then(|(from, to)| Some((from.parse().ok()?, to.parse::<usize>().ok()?)));
-    let Some((from, to)) = bounds.filter(|(from, _)| *from < body.len()) else {
+    let part = bounds.and_then(|(from, to)| Some((from, object.content.range(from..to + 1)?)));
+    let Some((from, (part, size))) = part else {
         return s3_refusal(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange");
     };
-    let end = body.len().min(to + 1);
     Response::builder()
         .status(StatusCode::PARTIAL_CONTENT)
-        .header("etag", etag)
+        .header("etag", &object.etag)
         .header(
             "content-range",
-            format!("bytes {from}-{}/{}", end - 1, body.len()),
+            format!("bytes {from}-{}/{size}", from + part.len() - 1),
         )
-        .body(Full::new(body.slice(from..end)))
+        .body(Full::new(part))
         .expect("valid headers")
 }
 

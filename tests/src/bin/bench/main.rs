@@ -35,7 +35,7 @@ struct Arguments {
     /// Everything small: shows in a minute that the benchmark works, and no number that means much
     #[arg(long)]
     quick: bool,
-    /// What to measure; all but the simulation when absent
+    /// What to measure; all but the fill and the simulations when absent
     #[arg(value_enum)]
     parts: Vec<Part>,
 }
@@ -66,6 +66,8 @@ enum Part {
     Fill,
     /// Snapshots of pools up to forty million users in many invocations; half an hour more
     Simulation,
+    /// Reconciles of pools up to forty million users in many invocations; an hour more
+    ReconcileSimulation,
 }
 
 impl Part {
@@ -157,7 +159,12 @@ async fn main() -> anyhow::Result<()> {
             Part::Fill => reconcile::fill(report, work, scale.restored).await?,
             Part::Simulation => {
                 for &users in scale.simulated {
-                    simulation::run(report, work, users).await?;
+                    simulation::snapshot(report, work, users).await?;
+                }
+            }
+            Part::ReconcileSimulation => {
+                for &users in scale.simulated {
+                    simulation::reconcile(report, work, users).await?;
                 }
             }
         }

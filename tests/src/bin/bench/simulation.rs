@@ -1,20 +1,20 @@
-//! Snapshots of pools with up to forty million users at the default rate: the number of invocations, the duration and the
-//! cost.
+//! Snapshots and reconciles of pools with up to forty million users at the default rate: the number of invocations, the duration and
+//! the cost.
 //!
 //! Time is accelerated: the rate is a multiple of the default, and an invocation is shorter by the same factor. Durations are
-//! computed from the number of calls; memory, CPU seconds and objects are measured. Writing the files is not accelerated: there, an
-//! invocation is as long as a whole processor needs for the work that the processor share of 512 MB does in 15 minutes.
+//! computed from the number of calls; memory, CPU seconds and objects are measured. Writing the files, and comparing two listings, is not
+//! accelerated: there, an invocation is as long as a whole processor needs for the work that the processor share of 512 MB does in 15 minutes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::endpoint::Behaviour;
-use crate::exports::thousands;
+use crate::endpoint::{Behaviour, Endpoint, POOL, Seen, TWIN};
+use crate::exports::{MIB, thousands};
 use crate::process::Usage;
-use crate::report::Report;
+use crate::report::{Report, Target};
 use crate::stage::{Stage, binary, text};
 
 /// The factor by which time is accelerated.
@@ -44,44 +44,114 @@ const S3_WRITE: f64 = 0.000_004_7;
 const S3_READ: f64 = 0.000_000_37;
 const S3_GB_MONTH: f64 = 0.025;
 
-/// The invocations that write files.
+/// The rate of reconcile for each of the two pools, RECONCILE_LIST_RPS.
+const RECONCILE_RATE: u64 = 10;
+
+/// The invocations in which something else than listing is done.
 #[derive(Default)]
 struct Writing {
     invocations: u64,
     seconds: f64,
 }
 
+/// The invocations of a function, one after the other, each in a new process.
+struct Invocations<'a> {
+    stage: &'a Stage,
+    name: String,
+    binary: PathBuf,
+    variables: &'a [(&'a str, &'a str)],
+    count: u64,
+    cpu_s: f64,
+    peak_bytes: u64,
+}
+
+impl<'a> Invocations<'a> {
+    fn new(
+        stage: &'a Stage,
+        binary_name: &str,
+        users: u64,
+        variables: &'a [(&'a str, &'a str)],
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            stage,
+            name: format!("{binary_name}-{users}"),
+            binary: binary(binary_name)?,
+            variables,
+            count: 0,
+            cpu_s: 0.0,
+            peak_bytes: 0,
+        })
+    }
+
+    /// Invokes the function once; returns whether it has finished, and its answer.
+    async fn invoke(
+        &mut self,
+        payload: &Value,
+        timeout: Duration,
+    ) -> anyhow::Result<(bool, Value)> {
+        self.stage
+            .deploy(&self.name, &self.binary, self.variables, timeout);
+        let (answer, _) = self.stage.invoke(&self.name, payload).await;
+        let answer = answer.map_err(anyhow::Error::msg)?;
+        let usage = Usage::of_function(&self.name)?;
+        self.count += 1;
+        self.cpu_s += usage.cpu_s;
+        self.peak_bytes = self.peak_bytes.max(usage.peak_bytes);
+        match text(&answer, "status")? {
+            "complete" => Ok((true, answer)),
+            "in-progress" if self.count < 200 => Ok((false, answer)),
+            status => bail!("{}: {status} after {} invocations", self.name, self.count),
+        }
+    }
+}
+
+/// The timeout of an accelerated invocation, of which a function reserves a fifth to store its progress.
+fn short() -> Duration {
+    Duration::from_secs_f64(WORK_S * 1.25 / SPEED as f64)
+}
+
+/// The timeout of an invocation in which a whole processor does the work of 512 MB; a function reserves 15 s of it.
+fn long() -> Duration {
+    Duration::from_secs_f64(WORK_S * MEMORY_MB / WHOLE_PROCESSOR_MB + 15.0)
+}
+
+/// The costs of the calls to S3.
+fn requests(seen: &Seen) -> f64 {
+    let writes = seen.calls.iter().filter(|(name, _)| {
+        matches!(
+            **name,
+            "PutObject"
+                | "CreateMultipartUpload"
+                | "UploadPart"
+                | "CompleteMultipartUpload"
+                | "ListObjectsV2"
+        )
+    });
+    let writes: u64 = writes.map(|(_, calls)| calls).sum();
+    writes as f64 * S3_WRITE + seen.count("GetObject") as f64 * S3_READ
+}
+
 /// Takes a snapshot of a pool of this size in as many invocations as it needs.
-pub async fn run(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
+pub async fn snapshot(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
     let behaviour = Behaviour {
         users,
         ..Behaviour::default()
     };
     let stage = Stage::set(behaviour, folder).await?;
-    let backup_fn = binary("backup-fn")?;
     let rate = (RATE * SPEED).to_string();
-    // In such a short invocation, backup-fn reserves a fifth of the time to store its progress.
-    let short = Duration::from_secs_f64(WORK_S * 1.25 / SPEED as f64);
-    let name = format!("backup-fn-{users}");
+    let variables = [("LIST_USERS_RPS", rate.as_str())];
+    let mut invocations = Invocations::new(&stage, "backup-fn", users, &variables)?;
     let pages = users / PAGE + 16;
-    let (mut invocations, mut cpu_s, mut peak) = (0_u64, 0.0, 0);
-    // It reserves 15 s of a longer one.
-    let long = Duration::from_secs_f64(WORK_S * MEMORY_MB / WHOLE_PROCESSOR_MB + 15.0);
     let mut listing_s = 0.0;
     let mut writing = Writing::default();
     loop {
         let before = stage.endpoint.seen();
         let writes = pages.saturating_sub(before.pages()) < PAGES_AN_INVOCATION * 9 / 10;
-        let timeout = if writes { long } else { short };
+        let timeout = if writes { long() } else { short() };
         let begun = Instant::now();
-        stage.deploy(&name, &backup_fn, &[("LIST_USERS_RPS", &rate)], timeout);
-        let (answer, _) = stage.invoke(&name, &json!({"action": "snapshot"})).await;
+        let payload = json!({"action": "snapshot"});
+        let (is_finished, answer) = invocations.invoke(&payload, timeout).await?;
         let ended = Instant::now();
-        let answer = answer.map_err(anyhow::Error::msg)?;
-        let usage = Usage::of_function(&name)?;
-        invocations += 1;
-        cpu_s += usage.cpu_s;
-        peak = peak.max(usage.peak_bytes);
         let seen = stage.endpoint.seen();
         listing_s += (seen.pages() - before.pages()) as f64 / RATE as f64;
         if writes {
@@ -89,35 +159,18 @@ pub async fn run(report: &mut Report, folder: &Path, users: u64) -> anyhow::Resu
             writing.seconds += (ended - last).as_secs_f64();
             writing.invocations += 1;
         }
-        match text(&answer, "status")? {
-            "complete" => {
-                ensure!(answer["users"] == users, "{answer}: {users} expected");
-                break;
-            }
-            "in-progress" if invocations < 200 => {}
-            status => bail!(
-                "{} users: {status} after {invocations} invocations",
-                thousands(users)
-            ),
+        if is_finished {
+            ensure!(answer["users"] == users, "{answer}: {users} expected");
+            break;
         }
     }
-    let writing_s = writing.seconds;
     let seen = stage.endpoint.seen();
-    let reads = seen.count("GetObject");
-    let writes = seen.calls.iter().filter(|(name, _)| {
-        !matches!(
-            **name,
-            "GetObject" | "DeleteObject" | "ListUsers" | "DescribeUserPool" | "GetCSVHeader"
-        )
-    });
-    let writes: u64 = writes.map(|(_, calls)| calls).sum();
-    let at_512_mb = writing_s * WHOLE_PROCESSOR_MB / MEMORY_MB;
+    let at_512_mb = writing.seconds * WHOLE_PROCESSOR_MB / MEMORY_MB;
     let lambda = (listing_s + at_512_mb) * MEMORY_MB / 1024.0 * LAMBDA;
-    let requests = writes as f64 * S3_WRITE + reads as f64 * S3_READ;
     let gigabytes = seen.bytes as f64 / 1e9;
     let what = format!("simulation, {}", thousands(users));
     for (name, value, unit) in [
-        ("invocations", invocations as f64, ""),
+        ("invocations", invocations.count as f64, ""),
         (
             "of these, invocations that wrote files",
             writing.invocations as f64,
@@ -129,24 +182,139 @@ pub async fn run(report: &mut Report, folder: &Path, users: u64) -> anyhow::Resu
             "",
         ),
         ("hours at the default rate", listing_s / 3600.0, "h"),
-        ("writing after the last page", writing_s, "s"),
+        ("writing after the last page", writing.seconds, "s"),
         (
             "the same with the processor of 512 MB, computed",
             at_512_mb,
             "s",
         ),
-        ("CPU for 100,000", cpu_s * 100_000.0 / users as f64, "s"),
-        ("peak memory", peak as f64 / (1024.0 * 1024.0), "MiB"),
         ("objects", stage.endpoint.objects() as f64, ""),
         ("written", gigabytes, "GB"),
-        ("Lambda and requests, computed", lambda + requests, "USD"),
+        (
+            "Lambda and requests, computed",
+            lambda + requests(&seen),
+            "USD",
+        ),
         ("a month in S3, computed", gigabytes * S3_GB_MONTH, "USD"),
     ] {
         report.line(format!("{what}: {name}"), value, unit, None);
     }
+    usage_lines(report, &what, &invocations, users);
     report.raw(
         what,
-        json!({"calls": seen.calls, "cpu_s": cpu_s, "bytes": seen.bytes}),
+        json!({"calls": seen.calls, "cpu_s": invocations.cpu_s, "bytes": seen.bytes}),
     );
     Ok(())
+}
+
+/// Reconciles a pool of this size with a twin that agrees, in as many invocations as it needs.
+pub async fn reconcile(report: &mut Report, folder: &Path, users: u64) -> anyhow::Result<()> {
+    let behaviour = Behaviour {
+        users,
+        ..Behaviour::default()
+    };
+    let stage = Stage::set(behaviour, folder).await?;
+    let rate = (RECONCILE_RATE * SPEED).to_string();
+    let variables = [
+        ("SOURCE_USER_POOL_ID", POOL),
+        ("TARGET_USER_POOL_ID", TWIN),
+        ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub"),
+        ("RECONCILE_LIST_RPS", rate.as_str()),
+    ];
+    let mut invocations = Invocations::new(&stage, "replicate-fn", users, &variables)?;
+    let mut comparing = Writing::default();
+    loop {
+        let before = stage.endpoint.seen();
+        let has_listed = has_listed(&stage.endpoint);
+        let timeout = if has_listed { long() } else { short() };
+        let begun = Instant::now();
+        let payload = json!({"action": "reconcile", "now": true});
+        let (is_finished, answer) = invocations.invoke(&payload, timeout).await?;
+        let ended = Instant::now();
+        let seen = stage.endpoint.seen();
+        if has_listed || is_finished {
+            let last = seen.listed.map_or(begun, |(_, last)| last.max(begun));
+            comparing.seconds += (ended - last).as_secs_f64();
+            comparing.invocations += 1;
+        }
+        ensure!(
+            !has_listed || seen.pages() == before.pages(),
+            "somebody was listed twice"
+        );
+        if is_finished {
+            let counts = &answer["counts"];
+            let agreeing = ["unchanged", "skipped"].map(|count| counts[count].as_u64());
+            ensure!(
+                agreeing.iter().flatten().sum::<u64>() == users,
+                "{answer}: {users} expected"
+            );
+            break;
+        }
+    }
+    let seen = stage.endpoint.seen();
+    // Both pools are listed at the same time.
+    let listing_s = seen.pages() as f64 / 2.0 / RECONCILE_RATE as f64;
+    let at_512_mb = comparing.seconds * WHOLE_PROCESSOR_MB / MEMORY_MB;
+    let lambda = (listing_s + at_512_mb) * MEMORY_MB / 1024.0 * LAMBDA;
+    let what = format!("simulation of reconcile, {}", thousands(users));
+    for (name, value, unit) in [
+        ("invocations", invocations.count as f64, ""),
+        (
+            "of these, invocations that compared",
+            comparing.invocations as f64,
+            "",
+        ),
+        (
+            "invocations at the default rate, computed",
+            ((listing_s + at_512_mb) / WORK_S).ceil(),
+            "",
+        ),
+        (
+            "hours of listing at the default rate",
+            listing_s / 3600.0,
+            "h",
+        ),
+        ("comparing after the last page", comparing.seconds, "s"),
+        (
+            "the same with the processor of 512 MB, computed",
+            at_512_mb,
+            "s",
+        ),
+        ("objects", stage.endpoint.objects() as f64, ""),
+        ("written", seen.bytes as f64 / 1e9, "GB"),
+        (
+            "Lambda and requests, computed",
+            lambda + requests(&seen),
+            "USD",
+        ),
+    ] {
+        report.line(format!("{what}: {name}"), value, unit, None);
+    }
+    usage_lines(report, &what, &invocations, users);
+    report.raw(
+        what,
+        json!({"calls": seen.calls, "cpu_s": invocations.cpu_s, "bytes": seen.bytes}),
+    );
+    Ok(())
+}
+
+fn usage_lines(report: &mut Report, what: &str, invocations: &Invocations<'_>, users: u64) {
+    let cpu_s = invocations.cpu_s * 100_000.0 / users as f64;
+    report.line(format!("{what}: CPU for 100,000"), cpu_s, "s", None);
+    let peak = invocations.peak_bytes as f64 / MIB;
+    let most = Target::AtMost(64.0);
+    report.line(format!("{what}: peak memory"), peak, "MiB", Some(most));
+}
+
+/// Whether the unfinished run of reconcile has listed both pools.
+fn has_listed(endpoint: &Endpoint) -> bool {
+    let phase = || {
+        let lease = endpoint.json("reconciles/lease.json")?;
+        let run = lease["unfinished"].as_str()?;
+        endpoint
+            .json(&format!("reconciles/{run}/progress.json"))?
+            .get("phase")
+            .cloned()
+    };
+    phase().is_some_and(|phase| phase != "listing")
 }
