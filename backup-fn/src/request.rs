@@ -26,7 +26,7 @@ pub enum Request {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "action", rename_all = "lowercase")]
+#[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
 enum Action {
     Tick,
     Snapshot {
@@ -129,6 +129,9 @@ mod tests {
             r#"{"action":"reconcile"}"#,
             r#"{"action":"snapshot","accept_shrink":"yes"}"#,
             r#"{"action":"snapshot","scope":"everyone"}"#,
+            // A misspelt member would take another snapshot than the one that was asked for.
+            r#"{"action":"snapshot","scpoe":"newcomers"}"#,
+            r#"{"action":"snapshot","accept_shrnk":true}"#,
             r#"{"Records":[]}"#,
         ] {
             let error = read(payload).unwrap_err().to_string();

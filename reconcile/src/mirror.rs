@@ -5,12 +5,12 @@ use std::fmt::Display;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
-use replication::holder::{Holders, MAX_HOLDERS, Parked, find_original, is_parked};
+use replication::holder::{Deletions, Holders, MAX_HOLDERS, Parked, find_original, is_parked};
 use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
-use shared::aws::AwsError;
+use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::{Pool, PoolError};
-use shared::cognito::users;
+use shared::cognito::users::{self, Holder};
 use shared::identity::{Original, Relation, relation};
 use shared::journal::{self, Kind as RecordKind, UsedSecondary};
 use shared::person::{Attributes, Person, Status};
@@ -120,13 +120,11 @@ impl Mirror<'_> {
                 outcome.counts.unchanged += u64::from(*outcome == Outcome::default());
             }
             (Some(primary), None) => {
-                // They may have used it and deleted themselves since the journal was read.
-                let has_used = match &candidate.secondary {
-                    Some(sub) if !candidate.has_used => {
-                        journal::has_used_secondary(self.bucket, sub).await?
-                    }
-                    _ => candidate.has_used,
-                };
+                // They may have used it and deleted themselves since the journal was read, or under the username, which both pools have.
+                let username = primary.record_names().skip(1);
+                let names = candidate.secondary.as_deref().into_iter().chain(username);
+                let has_used =
+                    candidate.has_used || journal::has_used_secondary(self.bucket, names).await?;
                 self.missing(&primary, has_used, outcome).await?;
             }
             (None, Some(secondary)) => self.alone(secondary, outcome).await?,
@@ -491,16 +489,14 @@ impl Mirror<'_> {
             }
             let mut is_free = false;
             for _ in 0..=MAX_HOLDERS {
-                let holder = match users::look_up(self.lookups, address).await {
-                    // Nobody can tell whether it is free.
-                    Err(PoolError::Aws(error)) if is_of_name(&error) => break,
-                    holder => holder?,
-                };
-                let Some(holder) = holder.filter(|holder| holder.sub() != Some(pair.secondary()))
-                else {
-                    is_free = true;
+                let holder = users::look_up_holder(self.lookups, address).await?;
+                is_free = !holder.may_be_another_than(pair.secondary());
+                let Holder::Somebody(holder) = holder else {
                     break;
                 };
+                if is_free {
+                    break;
+                }
                 let freed = match holder.status {
                     Status::Unconfirmed => {
                         let holder = holder.sub().unwrap_or(&holder.username);
@@ -510,9 +506,8 @@ impl Mirror<'_> {
                             .map_err(NotReplicated::Secondary)
                     }
                     _ => {
-                        let may_delete = || self.may_delete_for_a_name();
-                        let holders = self.holders(&may_delete);
-                        holders.make_way(Held::Address(attribute), &holder).await
+                        let held = Held::Address(attribute);
+                        self.holders().make_way(held, &holder).await
                     }
                 };
                 if let Err(error) = freed {
@@ -530,11 +525,8 @@ impl Mirror<'_> {
         if let Some(name) = preferred
             && self.comparison.is_sign_in_name("preferred_username")
         {
-            let is_held = match users::look_up(self.lookups, name).await {
-                Err(PoolError::Aws(error)) if is_of_name(&error) => true,
-                holder => holder?.is_some_and(|holder| holder.sub() != Some(pair.secondary())),
-            };
-            if is_held {
+            let holder = users::look_up_holder(self.lookups, name).await?;
+            if holder.may_be_another_than(pair.secondary()) {
                 changes.write.remove("preferred_username");
                 outcome.report(pair, "name-held", vec!["preferred_username".to_owned()]);
             }
@@ -656,15 +648,10 @@ impl Mirror<'_> {
             outcome.line(&pair, "create", Vec::new(), Done::Planned);
             return Ok(());
         }
-        let may_delete = || self.may_delete_for_a_name();
         let on_reclaimed = |holder: &str| {
             tracing::warn!(holder, "an unconfirmed user held the username: deleted");
         };
-        match self
-            .holders(&may_delete)
-            .replicate(&replica, on_reclaimed)
-            .await
-        {
+        match self.holders().replicate(&replica, on_reclaimed).await {
             Ok(replicated) if replicated.already => {}
             Ok(replicated) => {
                 outcome.counts.created += 1;
@@ -851,14 +838,31 @@ impl Mirror<'_> {
         action: &str,
         outcome: &mut Outcome,
     ) -> Result<bool, ReconcileError> {
+        // Disabled last: whoever is interrupted in between is found enabled, and both are done again.
+        let signed_out = self.sign_out(pair, outcome).await;
+        self.take_back_unless_made(kind, signed_out.map(|()| true))?;
         let disabled = self
             .write(outcome, pair, action, Vec::new(), async {
-                // Disabled last: whoever is interrupted in between is found enabled, and both are done again.
-                users::global_sign_out(self.secondary.pool(), pair.secondary()).await?;
                 users::disable(self.secondary.pool(), pair.secondary()).await
             })
             .await;
         self.take_back_unless_made(kind, disabled)
+    }
+
+    /// Ends somebody's sessions. Whatever Cognito answers, they are disabled then: only a call that was not sent, or a sign-out that gets
+    /// no answer, ends the look at them.
+    async fn sign_out(&self, pair: &Pair, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+        if self.is_dry_run {
+            return Ok(());
+        }
+        let signed_out = users::global_sign_out(self.secondary.pool(), pair.secondary()).await;
+        match signed_out {
+            Err(PoolError::Aws(error)) if error.failure() != Failure::Unreachable => {
+                self.not_done(outcome, pair, "sign-out", Vec::new(), &error);
+                Ok(())
+            }
+            signed_out => Ok(signed_out?),
+        }
     }
 
     /// Carries a write out, unless this is a dry run, and keeps a line about it. True if it was done, or is planned.
@@ -884,16 +888,28 @@ impl Mirror<'_> {
                 Ok(true)
             }
             Err(PoolError::Aws(error)) if is_refused(&error) => {
-                tracing::error!(sub = pair.secondary(), %error, "not done");
-                let code = error.code().to_owned();
-                outcome.line(pair, action, attributes.clone(), Done::Refused(code));
-                // An alarm for the first time: somebody may get in who should not.
-                outcome.report(pair, &format!("{action}-refused"), attributes);
-                outcome.failed += 1;
+                self.not_done(outcome, pair, action, attributes, &error);
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Keeps a line about a write that failed, and reports it.
+    fn not_done(
+        &self,
+        outcome: &mut Outcome,
+        pair: &Pair,
+        action: &str,
+        attributes: Vec<String>,
+        error: &AwsError,
+    ) {
+        tracing::error!(sub = pair.secondary(), %error, action, "not done");
+        let code = error.code().to_owned();
+        outcome.line(pair, action, attributes.clone(), Done::Refused(code));
+        // An alarm for the first time: somebody may get in who should not.
+        outcome.report(pair, &format!("{action}-refused"), attributes);
+        outcome.failed += 1;
     }
 
     /// Keeps a line about somebody who was not brought into the secondary pool, or ends the run where a service did not answer.
@@ -955,25 +971,18 @@ impl Mirror<'_> {
         &self,
         secondary: &Person,
     ) -> Result<Option<UsedSecondary>, ReconcileError> {
-        let person = secondary.sub().unwrap_or(&secondary.username);
-        Ok(journal::read_record(self.bucket, person).await?)
+        Ok(journal::read_record(self.bucket, secondary).await?)
     }
 
-    fn holders<'b>(&'b self, may_delete: &'b (dyn Fn() -> bool + Sync)) -> Holders<'b> {
+    fn holders(&self) -> Holders<'_> {
         Holders {
             primary: self.primary,
             secondary: self.secondary,
             snapshots: Some(self.bucket),
             parked: Some(&self.parked),
-            may_delete,
+            deletions: self,
             on_made_way: Some(&self.made_way),
         }
-    }
-
-    /// Whether one more replica may be deleted because somebody else needs its name. If so many people are gone that withholding them is
-    /// held back, their names are not given away either.
-    fn may_delete_for_a_name(&self) -> bool {
-        self.admit(Kind::Withhold) && self.admit(Kind::Delete)
     }
 
     /// Stores how far the run has come, with what the guard has counted and with the lines of changes until here.
@@ -1060,6 +1069,28 @@ impl Mirror<'_> {
 
     fn locked_guard(&self) -> std::sync::MutexGuard<'_, Guard> {
         self.guard.lock().expect("no panic while it is locked")
+    }
+}
+
+/// A replica that is deleted because somebody else needs its name counts as withheld too: if so many people are gone that withholding them
+/// is held back, their names are not given away either.
+impl Deletions for Mirror<'_> {
+    fn admit(&self) -> bool {
+        let mut guard = self.locked_guard();
+        if !guard.admit(Kind::Withhold) {
+            return false;
+        }
+        let is_admitted = guard.admit(Kind::Delete);
+        if !is_admitted {
+            guard.not_made(Kind::Withhold);
+        }
+        is_admitted
+    }
+
+    fn not_made(&self) {
+        let mut guard = self.locked_guard();
+        guard.not_made(Kind::Withhold);
+        guard.not_made(Kind::Delete);
     }
 }
 

@@ -369,7 +369,7 @@ impl Decision<'_> {
         answer: &mut PreferAnswer,
     ) -> Result<(), ReconcileError> {
         let reported = &person.attributes;
-        let Some(record) = journal::read_record(self.bucket, &person.secondary).await? else {
+        let Some(record) = journal::read_record(self.bucket, secondary).await? else {
             let names = reported.keys().cloned().collect();
             let gone = person.about("changed-since-report", names);
             answer.not_written.push(gone);
@@ -463,8 +463,8 @@ impl Decision<'_> {
             if !self.rules.is_sign_in_name(name) {
                 continue;
             }
-            let holder = users::look_up(&self.written_to, &value).await?;
-            if holder.is_some_and(|holder| holder.sub() != user.sub()) {
+            let holder = users::look_up_holder(&self.written_to, &value).await?;
+            if holder.may_be_another_than(user.sub().unwrap_or(&user.username)) {
                 plan.leave(name, "name-held");
             }
         }
@@ -503,9 +503,10 @@ impl Decision<'_> {
         for _ in 0..RECORD_ATTEMPTS {
             let primary = users::look_up(self.primary, primary_sub).await?;
             let secondary = users::look_up(self.secondary, secondary_sub).await?;
-            let record = journal::read_record(self.bucket, secondary_sub).await?;
-            let (Some(primary), Some(secondary), Some(record)) = (primary, secondary, record)
-            else {
+            let (Some(primary), Some(secondary)) = (primary, secondary) else {
+                return Ok(());
+            };
+            let Some(record) = journal::read_record(self.bucket, &secondary).await? else {
                 return Ok(());
             };
             let base = new_base(

@@ -119,6 +119,9 @@ pub struct Progress {
     pub planned: u64,
     /// Of those, people who have no user in the secondary pool.
     pub missing: u64,
+    /// Of those, people who have been dealt with.
+    #[serde(default)]
+    pub brought: u64,
     /// The stage of looking at people, by its place in the order of stages.
     pub stage: usize,
     /// The file of the plan that is read.
@@ -177,6 +180,7 @@ impl Progress {
             plan: Vec::new(),
             planned: 0,
             missing: 0,
+            brought: 0,
             stage: 0,
             file: 0,
             line: 0,

@@ -1,5 +1,5 @@
 //! `reconciles/<id>/report.json`: what a run found and did, written last; and `reconciles/latest.json`, which names the latest
-//! complete run.
+//! run.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::request::{Counts, Status};
 /// The prefix of everything that belongs to runs.
 pub const RECONCILES_PREFIX: &str = "reconciles/";
 
-/// The key of the pointer to the latest run that was not a dry run and looked at everyone.
+/// The key of the pointer to the latest run that has ended and was not a dry run.
 pub const LATEST_KEY: &str = "reconciles/latest.json";
 
 /// So many people are named in a report. All of them are in the lines of changes.
@@ -62,6 +62,12 @@ pub struct Report {
     pub secondary: PoolListed,
     /// Numbers of people.
     pub counts: Counts,
+    /// People of the primary pool who have no user in the secondary pool, and whom this run left to a fill. In a dry run all who have none.
+    #[serde(default)]
+    pub missing: u64,
+    /// Writes that failed.
+    #[serde(default)]
+    pub failed: u64,
     /// People reported for the first time.
     pub newly_reported: u64,
     /// Pairs, of which a part is many for the mass change guard.
@@ -70,6 +76,9 @@ pub struct Report {
     pub held: Kinds,
     /// Writes of the kinds that the guard counts, by kind: the next runs of 24 hours count them too.
     pub made: Kinds,
+    /// What an operator should know of the pools' settings, each a sentence without a full stop.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Whom an operator should look at, at most [`MAX_REPORTED`].
     pub reported: Vec<Reported>,
 }
@@ -122,9 +131,29 @@ pub struct Latest {
     pub report: String,
     /// When it was started.
     pub started_at: Timestamp,
+    /// Only where people are missing or writes failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<Incomplete>,
+}
+
+/// What `reconciles/latest.json` says beside the latest run when that run was not complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incomplete {
+    /// When the last run was started that was complete; none if no run ever was.
+    pub last_complete: Option<Timestamp>,
 }
 
 impl Latest {
+    /// When the last run was started that was complete; none if no run ever was. `report` is the one that this points to.
+    pub fn last_complete(&self, report: Option<&Report>) -> Option<Timestamp> {
+        match (&self.incomplete, report) {
+            (Some(incomplete), _) => incomplete.last_complete,
+            // Earlier versions have pointed to such a run as to any other.
+            (None, Some(report)) if !report.status.is_complete() => None,
+            (None, _) => Some(self.started_at),
+        }
+    }
+
     /// Reads the pointer, with its entity tag; none before the first run.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use shared::aws::{RetryPolicy, Sdk};
 use shared::cognito::pool::Pool;
 use shared::environment::CustomAttribute;
@@ -69,11 +69,17 @@ impl ReconcileConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
     /// To start now, whatever the interval, and although the secondary pool is in use.
+    #[serde(deserialize_with = "null_is_false")]
     pub now: bool,
     /// To write nothing, and to say what would be written.
+    #[serde(deserialize_with = "null_is_false")]
     pub dry_run: bool,
     /// The run whose mass changes an operator has accepted.
     pub accept: Option<Id>,
+}
+
+fn null_is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// One run.
@@ -157,6 +163,13 @@ pub enum Status {
     DryRun,
 }
 
+impl Status {
+    /// Whether everyone was brought and every write was made, but for what the mass change guard holds.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Complete | Self::Guarded)
+    }
+}
+
 /// Numbers of people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -212,5 +225,23 @@ impl Counts {
     pub fn changes(&self) -> u64 {
         let people = self.created + self.updated + self.disabled + self.enabled;
         people + self.withheld + self.removed + self.group_changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_members_and_null_are_no_and_unknown_ones_are_an_error() {
+        let read = |json: &str| serde_json::from_str::<Request>(json);
+
+        for json in ["{}", r#"{"now":null,"dry_run":null,"accept":null}"#] {
+            assert_eq!(read(json).unwrap(), Request::default(), "{json}");
+        }
+        assert!(read(r#"{"now":true}"#).unwrap().now);
+        for json in [r#"{"now":"yes"}"#, r#"{"dryrun":true}"#] {
+            assert!(read(json).is_err(), "{json}");
+        }
     }
 }

@@ -29,12 +29,12 @@ use crate::list_pools::{list_both, list_withheld, read_journal};
 use crate::mirror::Mirror;
 use crate::progress::{Phase, Progress, ReconcileLease};
 use crate::report::{
-    Accepted, Latest, PoolListed, RECONCILES_PREFIX, Report, accepted_key, report_key,
+    Accepted, Incomplete, Latest, PoolListed, RECONCILES_PREFIX, Report, accepted_key, report_key,
 };
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
 };
-use crate::settings::{PoolSettings, obstacles};
+use crate::settings::{PoolSettings, obstacles, warnings};
 use crate::write::{Writing, Written};
 
 /// The lease of runs. Dry runs have another, because they move nothing and wait for nobody.
@@ -231,7 +231,7 @@ async fn begin(
     progress.accepted.clone_from(&request.accept);
     // A run that was not complete may have seen a pool that was still being filled.
     progress.last_pairs = report
-        .filter(|report| matches!(report.status, Status::Complete | Status::Guarded))
+        .filter(|report| report.status.is_complete())
         .map(|report| report.pairs);
     let last_groups = lease
         .last_groups
@@ -365,7 +365,7 @@ async fn work(
     context: &RunContext<'_>,
 ) -> Result<Answer, ReconcileError> {
     let deadline = context.last_call_at();
-    let comparison = look_at_pools(config, deadline).await?;
+    let (comparison, warnings) = look_at_pools(config, deadline).await?;
     let pools = Pools::of(config, deadline, &comparison);
     let mut changes = Changes::new(&config.bucket);
     progress.workers += 1;
@@ -401,7 +401,7 @@ async fn work(
             ..answer(status)
         });
     }
-    let report = write_report(&config.bucket, progress, status).await?;
+    let report = write_report(&config.bucket, progress, status, warnings).await?;
     Ok(Answer {
         status,
         report: report_key(&report.reconcile),
@@ -423,11 +423,11 @@ async fn use_up(bucket: &Bucket, run: &Id, by: &Id) -> Result<(), ReconcileError
     noted.map(|_| ()).ok_or(ReconcileError::TakenOver)
 }
 
-/// Reads the settings of both pools, and refuses to write with some of them.
+/// Reads the settings of both pools, and refuses to write with some of them. Gives what an operator should know of the others too.
 async fn look_at_pools(
     config: &ReconcileConfig,
     deadline: Instant,
-) -> Result<Comparison, ReconcileError> {
+) -> Result<(Comparison, Vec<String>), ReconcileError> {
     let pool = |id| config.rate_limited(id, LOOKUPS_PER_SECOND, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let of_primary = primary.describe().await?;
@@ -447,14 +447,13 @@ async fn look_at_pools(
         },
         config.origin.as_ref(),
     );
-    match obstacles.is_empty() {
-        true => Ok(Comparison::of(
-            &of_primary,
-            &of_secondary,
-            config.origin.as_ref(),
-        )),
-        false => Err(ReconcileError::Refused(obstacles.join("; "))),
+    if !obstacles.is_empty() {
+        return Err(ReconcileError::Refused(obstacles.join("; ")));
     }
+    let origin = config.origin.as_ref();
+    let warnings = warnings(&clients_of_primary, &clients_of_secondary, origin);
+    let comparison = Comparison::of(&of_primary, &of_secondary, origin);
+    Ok((comparison, warnings))
 }
 
 async fn take_phases(
@@ -574,6 +573,7 @@ async fn write_report(
     bucket: &Bucket,
     progress: &mut Progress,
     status: Status,
+    warnings: Vec<String>,
 ) -> Result<Report, ReconcileError> {
     let latest = Latest::read(bucket).await?;
     let before = match &latest {
@@ -600,17 +600,20 @@ async fn write_report(
         primary: listed(&progress.primary),
         secondary: listed(&progress.secondary),
         counts: progress.counts,
+        missing: progress.missing.saturating_sub(progress.brought),
+        failed: progress.failed,
         newly_reported,
         pairs: progress.pairs,
         held: progress.guard.held.clone(),
         made: progress.guard.made_without_operator(),
+        warnings,
         reported: progress.reported.clone(),
     };
     bucket
         .put(&report_key(&report.reconcile), to_json(&report))
         .await?;
     if !progress.is_dry_run {
-        publish(bucket, &report, latest).await?;
+        publish(bucket, &report, latest, before.as_ref()).await?;
     }
     Ok(report)
 }
@@ -633,17 +636,26 @@ fn newly_reported(before: Option<&Report>, progress: &Progress) -> u64 {
     }
 }
 
-/// Moves the pointer to this report, and only forward.
+/// Moves the pointer to this report, and only forward. `before` is the report that it points to until now.
 async fn publish(
     bucket: &Bucket,
     report: &Report,
     seen: Option<(Latest, String)>,
+    before: Option<&Report>,
 ) -> Result<(), ReconcileError> {
     let pointer = Latest {
         version: 1,
         reconcile: report.reconcile.clone(),
         report: report_key(&report.reconcile),
         started_at: report.started_at,
+        incomplete: match report.status.is_complete() {
+            true => None,
+            false => Some(Incomplete {
+                last_complete: seen
+                    .as_ref()
+                    .and_then(|(latest, _)| latest.last_complete(before)),
+            }),
+        },
     };
     if seen
         .as_ref()

@@ -66,8 +66,8 @@ pub fn obstacles(
     obstacles
 }
 
-/// The names of the app clients that may write a custom attribute. A client that names no attributes may write the standard ones only
-/// (botocore UserPoolClientType).
+/// The names of the app clients that may write a custom attribute, because they name it. For those that name none, see
+/// [`unclear_writers_of`].
 pub fn writers_of(clients: &[UserPoolClientType], attribute: &CustomAttribute) -> BTreeSet<String> {
     let may_write = |client: &&UserPoolClientType| {
         let mut writable = client.write_attributes().iter();
@@ -77,6 +77,41 @@ pub fn writers_of(clients: &[UserPoolClientType], attribute: &CustomAttribute) -
     writers
         .map(|client| client.client_name().unwrap_or_default().to_owned())
         .collect()
+}
+
+/// The names of the app clients that do not name the attributes that they may write. Nobody can tell whether they may write a custom
+/// attribute: botocore (UserPoolClientType) says the standard ones only, the README of aws-cdk-lib/aws-cognito says all.
+pub fn unclear_writers_of(clients: &[UserPoolClientType]) -> BTreeSet<String> {
+    let unclear = clients
+        .iter()
+        .filter(|client| client.write_attributes().is_empty());
+    unclear
+        .map(|client| client.client_name().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// What an operator should know of two pools although people may be written with them, each a sentence without a full stop.
+pub fn warnings(
+    primary: &[UserPoolClientType],
+    secondary: &[UserPoolClientType],
+    origin: Option<&CustomAttribute>,
+) -> Vec<String> {
+    let Some(origin) = origin else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    for (name, clients) in [("primary", primary), ("secondary", secondary)] {
+        let unclear = unclear_writers_of(clients);
+        if !unclear.is_empty() {
+            warnings.push(format!(
+                "app clients of the {name} pool do not name the attributes that they may write, and may write {} too: {}; whoever can write it \
+                 can become somebody else",
+                origin.as_str(),
+                join(&unclear)
+            ));
+        }
+    }
+    warnings
 }
 
 fn username_attributes(pool: &UserPoolType) -> BTreeSet<String> {
@@ -210,6 +245,20 @@ mod tests {
 
         assert_eq!(found.len(), 1);
         assert!(found[0].contains("may write custom:origin_sub: app"));
+    }
+
+    #[test]
+    fn a_client_that_does_not_name_what_it_may_write_is_a_warning_and_no_obstacle() {
+        let origin = "custom:origin_sub".parse().ok();
+        let (unclear, clear) = ([client(&[])], [client(&["email"])]);
+
+        let found = warnings(&clear, &unclear, origin.as_ref());
+
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("of the secondary pool"), "{}", found[0]);
+        assert!(found[0].contains("may write custom:origin_sub too: app"));
+        assert!(after(|(_, app), _| *app = client(&[])).is_empty());
+        assert!(warnings(&unclear, &unclear, None).is_empty());
     }
 
     #[test]

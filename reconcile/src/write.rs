@@ -143,6 +143,7 @@ impl Writing<'_> {
                     changes.add(outcome, progress).await?;
                     progress.dealt_with.push(look.candidate.clone());
                     progress.looked_at += 1;
+                    progress.brought += u64::from(stage == Stage::Create && !progress.is_dry_run);
                     (self.context.on_progress)(Step::Writing(progress.looked_at, progress.planned));
                 }
                 Err(failed) => error = error.or(Some(failed)),

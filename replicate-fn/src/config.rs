@@ -80,8 +80,8 @@ pub fn read(environment: &Environment) -> Configured {
         let (sdk, replication) = (sdk.clone()?, replication.clone()?);
         let bucket = snapshot_bucket(environment, &sdk)?;
         let seconds = |name, default: SignedDuration| {
-            let seconds = environment.or(name, default.as_secs(), "whole seconds, e.g. 3600");
-            seconds.map(SignedDuration::from_secs)
+            let seconds: Option<u32> = environment.optional_as(name, "whole seconds, e.g. 3600")?;
+            Ok(seconds.map_or(default, |seconds| SignedDuration::from_secs(seconds.into())))
         };
         let per_second = |name, default: NonZeroU16| {
             let rate = environment.or(name, default, "calls a second, e.g. 10");
@@ -132,7 +132,7 @@ impl Replication {
     fn of(environment: &Environment) -> Result<Self, ConfigError> {
         Ok(Self {
             target: environment.required_as("TARGET_USER_POOL_ID", EXPECTED_POOL_ID)?,
-            activate: environment.or("ACTIVATE_REPLICAS", true, "true or false")?,
+            activate: environment.flag_or("ACTIVATE_REPLICAS", true)?,
             origin: environment.optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
             budget: Duration::from_millis(environment.or(
                 "REPLICATION_BUDGET_MS",

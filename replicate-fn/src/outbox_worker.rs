@@ -13,13 +13,13 @@ use shared::cognito::{trigger, users};
 use shared::confirmation::{Confirmation, Username};
 use shared::lambda::metrics::{Metric, Metrics};
 use shared::outbox::{CONFLICTS_PREFIX, MAX_REFUSALS, PENDING_PREFIX, PendingRecord};
-use shared::person::Attributes;
+use shared::person::Person;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
 
 use crate::replicator::{Replicator, report_replicated};
-use replication::holder::Holders;
+use replication::holder::{AnyNumber, Holders};
 use replication::replica::Replica;
 use replication::secondary::{NotReplicated, Prospect};
 
@@ -87,8 +87,8 @@ struct Tick<'a> {
 enum Original {
     /// They have been deleted.
     Gone,
-    /// They are there, with these attributes. They win over the recorded ones.
-    Present(Attributes),
+    /// They are there, and are what the primary pool says of them now, whatever was recorded.
+    Present(Person),
     /// The record names nobody who could be looked up.
     Unnamed,
 }
@@ -303,18 +303,18 @@ impl Tick<'_> {
         None
     }
 
-    /// Brings the person into the secondary pool, unless they have been deleted from the primary pool.
+    /// Brings the person into the secondary pool, unless they have been deleted from the primary pool or disabled there.
     async fn replicate(&self, confirmation: &Confirmation) -> Result<RecordOutcome, NotReplicated> {
         let sub = confirmation.log_name();
         let replicator = &self.worker.replicator;
         let secondary = &replicator.secondary;
-        let recorded = Replica::of(confirmation, secondary.origin())?;
+        let recorded = Replica::of(confirmation, secondary.origin());
         let holders = Holders {
             primary: &self.primary,
             secondary,
             snapshots: self.worker.snapshots.as_ref(),
             parked: None,
-            may_delete: &|| true,
+            deletions: &AnyNumber,
             on_made_way: None,
         };
         let replica = match self.look_up_original(confirmation).await? {
@@ -322,18 +322,27 @@ impl Tick<'_> {
                 tracing::info!(sub, "no longer in the primary pool: dropped");
                 return Ok(RecordOutcome::Gone);
             }
-            // Since the record was written, the person may have left an address that somebody else uses now.
-            Original::Present(attributes) => {
-                let mut present = confirmation.clone();
-                for (name, value) in attributes.iter() {
-                    present.attributes.insert(name, value);
-                }
-                match Replica::of(&present, secondary.origin()) {
-                    Ok(present) => holders.follow(recorded, present).await?,
-                    Err(_) => recorded,
+            // Reconcile makes the pair what it must be, and brings them once they are enabled again.
+            Original::Present(person) if !person.enabled => {
+                tracing::info!(sub, "disabled in the primary pool: dropped");
+                return Ok(RecordOutcome::Gone);
+            }
+            // Since the record was written, the person may have left an address that somebody else uses now, or deleted an attribute.
+            Original::Present(person) => {
+                let sub = person.sub().map(str::to_owned);
+                let present = Confirmation {
+                    sub: confirmation.sub.clone().or(sub),
+                    attributes: person.attributes,
+                    ..confirmation.clone()
+                };
+                match (Replica::of(&present, secondary.origin()), recorded) {
+                    (Ok(present), Ok(recorded)) => holders.follow(recorded, present).await?,
+                    // The event lacked what the primary pool knows.
+                    (Ok(present), Err(_)) => present,
+                    (Err(_), recorded) => recorded?,
                 }
             }
-            Original::Unnamed => recorded,
+            Original::Unnamed => recorded?,
         };
         // Right before the calls whose quota it is, so that a slow answer from elsewhere does not make them come at once.
         self.limiter.acquire().await;
@@ -368,9 +377,7 @@ impl Tick<'_> {
         };
         let person = users::look_up(&self.primary, person).await;
         let person = person.map_err(NotReplicated::Primary)?;
-        Ok(person.map_or(Original::Gone, |person| {
-            Original::Present(person.attributes)
-        }))
+        Ok(person.map_or(Original::Gone, Original::Present))
     }
 
     /// Writes an object with the same name to `conflicts/`. False when S3 did not accept it.

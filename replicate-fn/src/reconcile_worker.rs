@@ -1,10 +1,12 @@
 //! The worker: makes the secondary pool equal to the primary pool, in as many invocations as that takes.
 
 use reconcile::error::ReconcileError;
-use reconcile::report::Latest;
+use reconcile::report::{Latest, Report};
 use reconcile::request::{Answer, ReconcileConfig, Request, RunContext, Status};
 use shared::lambda::invocation::Invocation;
 use shared::lambda::metrics::{Metric, Metrics};
+use shared::s3::bucket::Bucket;
+use shared::s3::json::JsonError;
 use shared::time::now;
 
 /// Begins a run or goes on with one, and measures.
@@ -27,7 +29,7 @@ pub async fn run(
     };
     let answer = reconcile::run(config, request, &context).await;
     // Measured whatever became of this run, so that silence is an alarm too.
-    let latest = match Latest::read(&config.bucket).await {
+    let (latest, report) = match latest(&config.bucket).await {
         Ok(latest) => latest,
         Err(error) => {
             // The run's own error says more.
@@ -35,18 +37,18 @@ pub async fn run(
             return Err(error.into());
         }
     };
-    if let Some((latest, _)) = &latest {
-        let age = now().duration_since(latest.started_at).as_secs().max(0);
+    // Only complete runs count: a run that leaves people out must not end the alarm.
+    let last_complete = latest.and_then(|latest| latest.last_complete(report.as_ref()));
+    if let Some(last_complete) = last_complete {
+        let age = now().duration_since(last_complete).as_secs().max(0);
         metrics.set(Metric::ReconcileAge, age as u64);
     }
     let answer = answer?;
-    let ended = !answer.report.is_empty() && !request.dry_run;
-    if let (true, Some((latest, _))) = (ended, latest) {
+    let has_ended = !answer.report.is_empty() && !request.dry_run;
+    if let (true, Some(report)) = (has_ended, report) {
         metrics.set(Metric::ReconcileChanges, answer.counts.changes());
-        if let Some(report) = latest.read_report(&config.bucket).await? {
-            metrics.set(Metric::ReconcileReported, report.newly_reported);
-            metrics.set(Metric::MassChange, report.held.values().sum());
-        }
+        metrics.set(Metric::ReconcileReported, report.newly_reported);
+        metrics.set(Metric::MassChange, report.held.values().sum());
     }
     let status = serde_json::to_value(answer.status).unwrap_or_default();
     match answer.status {
@@ -56,4 +58,13 @@ pub async fn run(
         _ => tracing::info!(%status, report = answer.report, "reconcile"),
     }
     Ok(answer)
+}
+
+/// The latest run and its report.
+async fn latest(bucket: &Bucket) -> Result<(Option<Latest>, Option<Report>), JsonError> {
+    let Some((latest, _)) = Latest::read(bucket).await? else {
+        return Ok((None, None));
+    };
+    let report = latest.read_report(bucket).await?;
+    Ok((Some(latest), report))
 }

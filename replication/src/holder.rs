@@ -29,10 +29,30 @@ pub struct Holders<'a> {
     pub snapshots: Option<&'a Bucket>,
     /// Where people who swap addresses wait. Without it, both keep theirs.
     pub parked: Option<&'a Parked>,
-    /// Whether one more replica whose person is gone may be deleted.
-    pub may_delete: &'a (dyn Fn() -> bool + Sync),
+    /// Whether replicas whose person is gone may be deleted.
+    pub deletions: &'a (dyn Deletions + Sync),
     /// Collects what was done to others, by `sub`: `move`, `delete` or `reclaim`.
     pub on_made_way: Option<&'a Mutex<Vec<(String, &'static str)>>>,
+}
+
+/// Decides whether replicas whose person is gone may be deleted, and counts them.
+pub trait Deletions {
+    /// Whether one more may be deleted.
+    fn admit(&self) -> bool;
+
+    /// The one that was admitted last was not deleted.
+    fn not_made(&self);
+}
+
+/// Lets every replica be deleted whose person is gone.
+pub struct AnyNumber;
+
+impl Deletions for AnyNumber {
+    fn admit(&self) -> bool {
+        true
+    }
+
+    fn not_made(&self) {}
 }
 
 /// How many holders of one person's names are dealt with: of the username and of two addresses.
@@ -145,7 +165,7 @@ impl Holders<'_> {
         let decision = decide(held, holder, identity, original.as_ref(), origin);
         // Right before the user is touched.
         if !matches!(decision, Decision::Keep(_)) {
-            let used = has_used_secondary(snapshots, sub).await;
+            let used = has_used_secondary(snapshots, holder.record_names()).await;
             // Whoever has an authenticator there has used it, even if their record was lost.
             if used.map_err(NotReplicated::Snapshots)? || holder.mfa {
                 return keep("they have used the secondary pool");
@@ -168,10 +188,16 @@ impl Holders<'_> {
                     _ => keep("somebody else holds the address that they have now"),
                 }
             }
-            Decision::Withhold if !(self.may_delete)() => keep(
+            Decision::Withhold if !self.deletions.admit() => keep(
                 "their person is gone, but so many people are that an operator must look first",
             ),
-            Decision::Withhold => self.withhold(snapshots, sub, identity).await,
+            Decision::Withhold => {
+                let deleted = self.withhold(snapshots, sub, identity).await;
+                if !matches!(deleted, Ok(true)) {
+                    self.deletions.not_made();
+                }
+                deleted.map(|_| ())
+            }
         }
     }
 
@@ -254,34 +280,33 @@ impl Holders<'_> {
         Ok(())
     }
 
-    /// Deletes the replica, after what it was has been kept. It is looked up once more right before.
+    /// Deletes the replica, after what it was has been kept. It is looked up once more right before. False if it was gone already.
     async fn withhold(
         &self,
         snapshots: &Bucket,
         sub: &str,
         identity: &str,
-    ) -> Result<(), NotReplicated> {
+    ) -> Result<bool, NotReplicated> {
         let pool = self.secondary.pool();
         let replica = users::look_up(pool, sub).await;
         let Some(replica) = replica.map_err(NotReplicated::Secondary)? else {
-            return Ok(());
+            return Ok(false);
         };
         if replica.attributes.origin(self.secondary.origin()) != Some(identity) {
             return Err(NotReplicated::Vanished);
         }
-        let has_authenticator = replica.mfa;
         let groups = users::groups(pool, sub).await;
         let withheld = Withheld {
             version: 1,
             why: Why::Deleted,
             first_missed: Timestamp::now(),
-            attributes: replica.attributes,
+            attributes: replica.attributes.clone(),
             groups: groups.map_err(NotReplicated::Secondary)?,
         };
         let kept = withheld::keep(snapshots, identity, &withheld).await;
         kept.map_err(NotReplicated::Snapshots)?;
-        let used = has_used_secondary(snapshots, sub).await;
-        if used.map_err(NotReplicated::Snapshots)? || has_authenticator {
+        let used = has_used_secondary(snapshots, replica.record_names()).await;
+        if used.map_err(NotReplicated::Snapshots)? || replica.mfa {
             // They are not withheld, and nothing may say so.
             let kept = withheld::read(snapshots, identity).await;
             let kept = kept.map_err(|error| match error {
@@ -302,7 +327,7 @@ impl Holders<'_> {
             identity,
             "a replica held the name of somebody else, and its person is no longer in the primary pool: kept in withheld/, deleted"
         );
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::aws::AwsError;
+use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::{Pool, PoolError};
-use shared::cognito::users;
+use shared::cognito::users::{self, Holder};
 use shared::environment::CustomAttribute;
 use shared::identity::{Relation, relation, verified};
 use shared::person::{Attributes, Person, Status};
@@ -154,6 +154,10 @@ impl NotReplicated {
                 ) =>
             {
                 Prospect::Permanent
+            }
+            // Nothing fails for ever: what something in between refuses each time is a conflict in the end.
+            Self::Secondary(PoolError::Aws(error)) if error.failure() == Failure::Unexplained => {
+                Prospect::Refused
             }
             Self::Secondary(PoolError::Aws(error))
             | Self::Primary(PoolError::Aws(error))
@@ -322,14 +326,15 @@ impl Secondary {
         Ok(dropped)
     }
 
-    /// Whether another user than this one has a name, or may have it: nobody can be looked up by a name that no username may be
-    /// (botocore UsernameType: without spaces, at most 128 characters), although people may have it as an attribute.
+    /// Whether another user than this one has a name, or may have it.
     pub async fn is_held_by_another(&self, name: &str, sub: &str) -> Result<bool, NotReplicated> {
-        match users::look_up(&self.pool, name).await {
-            Ok(holder) => Ok(holder.is_some_and(|holder| holder.sub() != Some(sub))),
-            Err(PoolError::Aws(error)) if error.code() == "InvalidParameterException" => Ok(true),
-            Err(error) => Err(NotReplicated::Secondary(error)),
-        }
+        let holder = self.look_up_holder(name).await?;
+        Ok(holder.may_be_another_than(sub))
+    }
+
+    async fn look_up_holder(&self, name: &str) -> Result<Holder, NotReplicated> {
+        let holder = users::look_up_holder(&self.pool, name).await;
+        holder.map_err(NotReplicated::Secondary)
     }
 
     async fn look_up(&self, username: &str) -> Result<Option<Person>, NotReplicated> {
@@ -385,16 +390,19 @@ impl Secondary {
             return Ok((held, holder));
         }
         let attributes = &replica.attributes;
-        let aliases = ADDRESSES
-            .into_iter()
-            .map(|address| (address, verified(attributes, address)))
-            .chain([("preferred_username", attributes.get("preferred_username"))]);
-        for (attribute, value) in aliases {
-            if let Some(value) = value
-                && let Some(holder) = self.look_up(value).await?
+        for address in ADDRESSES {
+            if let Some(value) = verified(attributes, address)
+                && let Holder::Somebody(holder) = self.look_up_holder(value).await?
             {
-                return Ok((Held::Alias(attribute), holder));
+                return Ok((Held::Alias(address), *holder));
             }
+        }
+        let preferred = "preferred_username";
+        if let Some(value) = attributes.get(preferred)
+            && self.rules().await?.is_sign_in_name(preferred)
+            && let Holder::Somebody(holder) = self.look_up_holder(value).await?
+        {
+            return Ok((Held::Alias(preferred), *holder));
         }
         Err(NotReplicated::Vanished)
     }

@@ -28,7 +28,7 @@ pub fn read(environment: &Environment) -> Result<RestoreConfig, ConfigError> {
             "the ARN of the role that Cognito writes the import log with",
         )?,
         origin: environment.optional_as("ORIGIN_SUB_ATTRIBUTE", CustomAttribute::EXPECTED)?,
-        same_pool: environment.or("SAME_POOL", false, "true or false")?,
+        same_pool: environment.flag_or("SAME_POOL", false)?,
         fill: None,
     })
 }

@@ -101,6 +101,18 @@ impl Environment {
     ) -> Result<T, ConfigError> {
         Ok(self.optional_as(name, expected)?.unwrap_or(default))
     }
+
+    /// The variable as a yes or no, in whatever letter case, or `default` if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// The variable is neither `true` nor `false`.
+    pub fn flag_or(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+        let Some(value) = self.optional(name) else {
+            return Ok(default);
+        };
+        parse(name, &value.to_ascii_lowercase(), "true or false")
+    }
 }
 
 /// The name of a custom attribute, such as `custom:origin_sub`.
@@ -190,6 +202,24 @@ mod tests {
             error.to_string(),
             r#"LIST_USERS_RPS is "fast": it should be calls a second, 1 to 1000"#
         );
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false_in_any_letter_case() {
+        let flag = |value| environment(&[("SAME_POOL", value)]).flag_or("SAME_POOL", true);
+
+        for (value, expected) in [
+            ("TRUE", true),
+            ("False", false),
+            ("false ", false),
+            ("", true),
+        ] {
+            assert_eq!(flag(value), Ok(expected), "{value}");
+        }
+        for value in ["1", "yes", "truth"] {
+            let error = flag(value).unwrap_err().to_string();
+            assert!(error.contains("true or false"), "{error}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::aws::error::AwsError;
 use crate::confirmation::{Confirmation, object_name, person_of_object};
 use crate::environment::CustomAttribute;
-use crate::person::Attributes;
+use crate::person::{Attributes, Person};
 use crate::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use crate::s3::json::{JsonError, to_json};
 
@@ -158,42 +158,54 @@ pub fn record_key(prefix: &str, person: &str) -> String {
 }
 
 /// Whether a person has used the secondary pool: the trigger has recorded that they signed up there or set a password there.
-/// Nobody else can have changed anything in that pool, because a replica's password is random. `person` is their `sub` in the
-/// secondary pool. In contrast to [`read_record`], a record that cannot be read counts too.
+/// Nobody else can have changed anything in that pool, because a replica's password is random. `names` are what their records may be
+/// named by ([`Person::record_names`]). In contrast to [`read_record`], a record that cannot be read counts too.
 ///
 /// # Errors
 ///
 /// S3 refused or did not answer.
-pub async fn has_used_secondary(bucket: &Bucket, person: &str) -> Result<bool, AwsError> {
-    for kind in Kind::ALL {
-        if bucket
-            .get(&record_key(kind.prefix(), person))
-            .await?
-            .is_some()
-        {
-            return Ok(true);
+pub async fn has_used_secondary(
+    bucket: &Bucket,
+    names: impl IntoIterator<Item = &str>,
+) -> Result<bool, AwsError> {
+    for name in names {
+        for kind in Kind::ALL {
+            let key = record_key(kind.prefix(), name);
+            if bucket.get(&key).await?.is_some() {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
 }
 
-/// Reads the records of a person; none when they have not used the secondary pool. `person` is their `sub` in the secondary pool.
+/// Reads the records of a user of the secondary pool; none when they have not used it.
 ///
 /// # Errors
 ///
 /// S3 refused or did not answer, or a record cannot be read.
 pub async fn read_record(
     bucket: &Bucket,
-    person: &str,
+    user: &Person,
 ) -> Result<Option<UsedSecondary>, JsonError> {
     let mut records = Vec::new();
-    for kind in Kind::ALL {
-        let key = record_key(kind.prefix(), person);
-        if let Some((record, etag)) = bucket.get_json::<StoredRecord>(&key).await? {
-            records.push((kind, key, etag, record));
+    for name in user.record_names() {
+        for kind in Kind::ALL {
+            let key = record_key(kind.prefix(), name);
+            if let Some((record, etag)) = bucket.get_json::<StoredRecord>(&key).await?
+                && (user.sub() == Some(name) || may_be_of(user, &record.confirmation))
+            {
+                records.push((kind, key, etag, record));
+            }
         }
     }
     Ok(first_of(records))
+}
+
+/// Whether a record that has a user's username as its name may be theirs: somebody may have chosen the `sub` of somebody else as username.
+fn may_be_of(user: &Person, record: &Confirmation) -> bool {
+    let sub = record.sub.as_deref();
+    sub.is_none_or(|sub| user.sub() == Some(sub))
 }
 
 /// Chooses the record that was recorded first, which holds what both pools had in common, and tells what all of them say. A later one

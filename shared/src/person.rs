@@ -224,6 +224,13 @@ impl Person {
     pub fn sub(&self) -> Option<&str> {
         self.attributes.get("sub")
     }
+
+    /// What their records may be named by: the `sub`, and the username where that is another name, because an event may lack the `sub`.
+    pub fn record_names(&self) -> impl Iterator<Item = &str> {
+        let username = Some(self.username.as_str());
+        let username = username.filter(|username| self.sub() != Some(*username));
+        self.sub().into_iter().chain(username)
+    }
 }
 
 impl From<UserType> for Person {

@@ -206,7 +206,7 @@ impl Failure {
     }
 
     fn kind(&self) -> &'static str {
-        use shared::aws::Failure::{Refused, Throttled, Unavailable, Unreachable};
+        use shared::aws::Failure::{Refused, Throttled, Unavailable, Unexplained, Unreachable};
         match self {
             Self::Wrong(_) => "wrong",
             Self::Stale(_) => "stale",
@@ -222,7 +222,7 @@ impl Failure {
             Self::Aws(error) | Self::Explained { error } => match error.failure() {
                 Unreachable => "unreachable",
                 Throttled => "throttled",
-                Unavailable => "unavailable",
+                Unavailable | Unexplained => "unavailable",
                 Refused => "refused",
             },
         }

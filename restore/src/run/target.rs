@@ -15,7 +15,7 @@ use crate::run::results::JobResults;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
 use crate::target_pool::TargetPool;
 use shared::cognito::pool::PoolError;
-use shared::cognito::users;
+use shared::cognito::users::{self, Holder};
 use shared::journal::archived_primary_sub;
 
 /// If a look at the pool reaches the deadline after more than this time, and had a run to itself, every other invocation is too short as
@@ -180,7 +180,10 @@ pub(super) async fn look_up_imported_users(
             if found.is_none()
                 && let Some(address) = cells.get(alias)
             {
-                found = users::look_up(pool, &address).await?;
+                found = match users::look_up_holder(pool, &address).await? {
+                    Holder::Somebody(holder) => Some(*holder),
+                    Holder::Nobody | Holder::Unknown => None,
+                };
             }
         }
         if let Some(holder) = found {

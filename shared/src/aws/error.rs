@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_sdk_cognitoidentityprovider::config::http::HttpResponse;
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 
@@ -14,6 +15,9 @@ pub enum Failure {
     Throttled,
     /// The service reported an internal error, or its answer could not be read.
     Unavailable,
+    /// An error of the request (HTTP 4xx) without a code. It does not come from the service itself but from something in between, so that
+    /// nobody can tell whether the same call may succeed later.
+    Unexplained,
     /// The service rejected the call, and would reject it again.
     Refused,
 }
@@ -26,6 +30,8 @@ pub struct AwsError {
     operation: &'static str,
     target: String,
     failure: Failure,
+    /// Where the service itself has answered.
+    status: Option<u16>,
     code: String,
     message: String,
 }
@@ -40,13 +46,14 @@ impl AwsError {
     where
         E: ProvideErrorMetadata,
     {
+        let status = match error {
+            SdkError::ServiceError(_) => error.raw_response().map(|raw| raw.status().as_u16()),
+            _ => None,
+        };
         let (failure, code) = match error {
             SdkError::TimeoutError(_) => (Failure::Unreachable, "no answer in time".to_owned()),
             SdkError::DispatchFailure(_) => (Failure::Unreachable, "no connection".to_owned()),
-            SdkError::ServiceError(answer) => classify(
-                answer.err().code(),
-                error.raw_response().map(|raw| raw.status().as_u16()),
-            ),
+            SdkError::ServiceError(answer) => classify(answer.err().code(), status),
             SdkError::ConstructionFailure(_) => {
                 (Failure::Refused, "the call cannot be built".to_owned())
             }
@@ -60,6 +67,7 @@ impl AwsError {
             operation,
             target: target.to_string(),
             failure,
+            status,
             code,
             message,
         }
@@ -75,6 +83,7 @@ impl AwsError {
             operation,
             target: target.to_string(),
             failure: Failure::Unavailable,
+            status: None,
             code: format!("an answer without {missing}"),
             message: String::new(),
         }
@@ -90,6 +99,7 @@ impl AwsError {
                 500.. => Failure::Unavailable,
                 _ => Failure::Refused,
             },
+            status: None,
             code: format!("HTTP status {status}"),
             message: String::new(),
         }
@@ -131,7 +141,7 @@ impl AwsError {
         self.failure != Failure::Refused
     }
 
-    /// Whether the set-up is wrong and not this call: a pool, bucket, role or credential.
+    /// Whether the set-up is wrong and not this call: a pool, bucket, role, credential or account.
     pub fn is_configuration(&self) -> bool {
         self.advice().is_some()
     }
@@ -143,33 +153,107 @@ impl AwsError {
 
     /// What to check, if the set-up is wrong.
     pub fn advice(&self) -> Option<&'static str> {
-        Some(match self.code.as_str() {
-            "ResourceNotFoundException" => "check the pool id and its region",
-            "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" => {
-                "check the bucket's name and its region"
+        if self.failure != Failure::Refused {
+            return None;
+        }
+        let of_code = SET_UP_ERRORS
+            .iter()
+            .find(|(codes, _)| is_one_of(&self.code, codes));
+        match (of_code, self.status) {
+            (Some((_, advice)), _) => Some(advice),
+            (None, _) if self.code.to_ascii_lowercase().starts_with("kms.") => {
+                Some("check the key that the bucket is encrypted with")
             }
-            "AccessDeniedException" => "check the permissions of the role that asked",
-            // S3. If the account that should own the bucket is named, it answers the same for a bucket of another account.
-            "AccessDenied" => {
-                "check the permissions of the role that asked, the bucket's policy, and that the bucket is yours: another account may \
-                 own one of that name"
-            }
-            "ForbiddenException" => "check the web ACL in front of the pool",
-            "UnrecognizedClientException"
-            | "InvalidSignatureException"
-            | "ExpiredTokenException"
-            | "ExpiredToken"
-            | "MissingAuthenticationTokenException"
-            | "InvalidAccessKeyId"
-            | "InvalidClientTokenId"
-            | "IncompleteSignatureException"
-            | "RequestExpired"
-            | "RequestTimeTooSkewed"
-            | "SignatureDoesNotMatch"
-            | "AuthorizationHeaderMalformed" => "check the credentials",
-            _ => return None,
-        })
+            // Whatever the code: everything that Cognito refuses about a person has status 400 (the errors of each operation in its API
+            // reference).
+            (None, Some(401 | 403)) => Some(
+                "check the credentials, the permissions of the role that asked, and that the account may use the region",
+            ),
+            (None, _) => None,
+        }
     }
+}
+
+/// Codes that mean that the set-up is wrong, and what to check: those of AWS that all services have in common, those of signatures and
+/// credentials, and those of buckets (CommonErrors of the API references; S3 API reference, List of error codes).
+const SET_UP_ERRORS: [(&[&str], &str); 7] = [
+    (
+        &["ResourceNotFoundException"],
+        "check the pool id and its region",
+    ),
+    (
+        &["NoSuchBucket", "PermanentRedirect", "InvalidBucketName"],
+        "check the bucket's name and its region",
+    ),
+    (
+        &[
+            "AccessDeniedException",
+            "UnauthorizedAccess",
+            "NotAuthorized",
+        ],
+        "check the permissions of the role that asked",
+    ),
+    (
+        // S3. If the account that should own the bucket is named, it answers the same for a bucket of another account.
+        &["AccessDenied"],
+        "check the permissions of the role that asked, the bucket's policy, and that the bucket is yours: another account may own one of \
+         that name",
+    ),
+    (
+        &["ForbiddenException"],
+        "check the web ACL in front of the pool",
+    ),
+    (
+        &[
+            "UnrecognizedClientException",
+            "UnrecognizedClient",
+            "InvalidSignatureException",
+            "InvalidSignature",
+            "SignatureDoesNotMatch",
+            "IncompleteSignatureException",
+            "IncompleteSignature",
+            "MissingAuthenticationTokenException",
+            "MissingAuthenticationToken",
+            "MissingSecurityHeader",
+            "AuthorizationHeaderMalformed",
+            "ExpiredTokenException",
+            "ExpiredToken",
+            "TokenRefreshRequired",
+            "InvalidToken",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "InvalidSecurity",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+        ],
+        "check the credentials",
+    ),
+    (
+        &[
+            "OptInRequired",
+            "SubscriptionRequiredException",
+            "NotSignedUp",
+            "AccountProblem",
+            "AllAccessDisabled",
+        ],
+        "check that the account is in order and may use the service in this region",
+    ),
+];
+
+/// Codes of failures of the service that are not always sent with status 5xx, beside the SDK's own.
+const UNAVAILABLE_ERRORS: &[&str] = &[
+    "InternalErrorException",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServerException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+];
+
+/// Whether a code is one of a list. Services do not agree on letter case.
+fn is_one_of(code: &str, codes: &[&str]) -> bool {
+    codes.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
 
 /// Replaces what may be a value of a person: everything from an opening quote to the last closing one of its kind, and every word that
@@ -210,24 +294,24 @@ fn mask(message: &str) -> String {
     masked
 }
 
-/// What an error response means, by its code, else by its HTTP status.
+/// What an error response means, by its code, else by its HTTP status; and the code alone, without the namespace before it and the
+/// address behind it that some services send.
 fn classify(code: Option<&str>, status: Option<u16>) -> (Failure, String) {
+    let code = code.map(|code| {
+        let code = code.split(':').next().unwrap_or_default();
+        code.rsplit('#').next().unwrap_or_default().trim()
+    });
+    let code = code.filter(|code| !code.is_empty());
+    let is_code_of = |codes: &[&str]| code.is_some_and(|code| is_one_of(code, codes));
     let failure = match (code, status) {
-        (
-            Some(
-                "TooManyRequestsException"
-                | "ThrottlingException"
-                | "LimitExceededException"
-                | "RequestLimitExceeded"
-                | "SlowDown",
-            ),
-            _,
-        )
-        | (_, Some(429)) => Failure::Throttled,
-        (Some("InternalErrorException" | "RequestTimeout"), _) | (_, Some(500..)) => {
-            Failure::Unavailable
+        (_, Some(429)) => Failure::Throttled,
+        _ if is_code_of(THROTTLING_ERRORS) || is_code_of(&["TooManyRequests"]) => {
+            Failure::Throttled
         }
-        // An error without a code does not come from the service itself but from something in between.
+        (_, Some(408 | 500..)) => Failure::Unavailable,
+        _ if is_code_of(TRANSIENT_ERRORS) || is_code_of(UNAVAILABLE_ERRORS) => Failure::Unavailable,
+        (None, Some(401 | 403)) => Failure::Refused,
+        (None, Some(400..)) => Failure::Unexplained,
         (None, _) => Failure::Unavailable,
         _ => Failure::Refused,
     };
@@ -265,7 +349,8 @@ mod tests {
             operation: "AdminCreateUser",
             target: "ap-northeast-3_Example01".into(),
             failure: classify(Some(code), Some(400)).0,
-            code: code.into(),
+            status: Some(400),
+            code: classify(Some(code), Some(400)).1,
             message: message.into(),
         }
     }
@@ -355,10 +440,99 @@ mod tests {
             Failure::Unavailable
         );
         assert_eq!(failure(None, 502), Failure::Unavailable);
-        assert_eq!(failure(None, 400), Failure::Unavailable);
+        assert_eq!(failure(None, 400), Failure::Unexplained);
+        assert_eq!(failure(None, 408), Failure::Unavailable);
+        assert_eq!(failure(None, 403), Failure::Refused);
+        assert_eq!(failure(Some("SomethingNew"), 429), Failure::Throttled);
+        assert_eq!(failure(Some("SomethingNew"), 503), Failure::Unavailable);
         assert_eq!(
             failure(Some("UsernameExistsException"), 400),
             Failure::Refused
         );
+    }
+
+    #[test]
+    fn a_refusal_with_status_401_or_403_is_of_the_set_up_whatever_its_code() {
+        for status in [401, 403] {
+            let mut error = error("SomethingNewException", "");
+            error.status = Some(status);
+
+            assert!(error.is_configuration());
+            assert!(!error.is_call_rejected());
+        }
+        assert!(error("SomethingNewException", "").is_call_rejected());
+    }
+
+    /// What AWS answers to a call whatever it asks for, as the documentation of the services and the retry rules of the SDKs name it.
+    const NOT_ABOUT_THE_CALL: &[&str] = &[
+        // Too many calls.
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+        "PriorRequestNotComplete",
+        "EC2ThrottledException",
+        "SlowDown",
+        // A failure of the service.
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "InternalFailure",
+        "InternalErrorException",
+        "InternalServerError",
+        "ServiceUnavailable",
+        // Credentials, signatures, permissions, accounts.
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AccountProblem",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "KMS.DisabledException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "NotSignedUp",
+        "OptInRequired",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "SubscriptionRequiredException",
+        "TokenRefreshRequired",
+        "UnauthorizedAccess",
+        "UnrecognizedClientException",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_not_about_the_call_is_never_a_refusal_of_a_person(
+            code in proptest::sample::select(NOT_ABOUT_THE_CALL),
+            case in 0usize..3,
+            prefix in proptest::sample::select(&["", "com.amazonaws.cognito.identityprovider#", "aws.protocols#"][..]),
+            suffix in proptest::sample::select(&["", ":http://internal.amazon.com/coral/com.amazon.coral.service/#x"][..]),
+        ) {
+            let code = match case {
+                0 => code.to_owned(),
+                1 => code.to_ascii_lowercase(),
+                _ => code.to_ascii_uppercase(),
+            };
+
+            let error = error(&format!("{prefix}{code}{suffix}"), "");
+
+            proptest::prop_assert!(!error.is_call_rejected(), "{error}");
+        }
     }
 }

@@ -47,6 +47,43 @@ pub async fn look_up(pool: &Pool, username: &str) -> Result<Option<Person>, Pool
     }))
 }
 
+/// Who has a name: a username, or an alias.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    /// No user.
+    Nobody,
+    /// This user.
+    Somebody(Box<Person>),
+    /// Nobody can be looked up by it, because no username may be like it (botocore UsernameType: without spaces, at most 128 characters).
+    /// People may have it as an attribute all the same.
+    Unknown,
+}
+
+impl Holder {
+    /// Whether another user than this one has the name, or may have it.
+    pub fn may_be_another_than(&self, sub: &str) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Somebody(holder) => holder.sub() != Some(sub),
+            Self::Unknown => true,
+        }
+    }
+}
+
+/// AdminGetUser by the value of an attribute with which people sign in, or may.
+///
+/// # Errors
+///
+/// The call failed, or the deadline passed.
+pub async fn look_up_holder(pool: &Pool, name: &str) -> Result<Holder, PoolError> {
+    match look_up(pool, name).await {
+        Ok(Some(holder)) => Ok(Holder::Somebody(Box::new(holder))),
+        Ok(None) => Ok(Holder::Nobody),
+        Err(error) if error.code() == "InvalidParameterException" => Ok(Holder::Unknown),
+        Err(error) => Err(error),
+    }
+}
+
 /// AdminCreateUser without a message to the person, with a random temporary password; gives the user's `sub`.
 ///
 /// A user with a temporary password that nobody knows can neither sign in nor use "forgot password": see

@@ -25,7 +25,7 @@ pub enum Metric {
     Skipped,
     /// Confirmations that could be stored nowhere, and configuration errors of a trigger.
     Lost,
-    /// Records that were dropped, because their person is no longer in the primary pool.
+    /// Records that were dropped, because their person is no longer in the primary pool, or is disabled there.
     Gone,
     /// Attributes that were not replicated, because the secondary pool does not know them or refused them.
     DroppedAttributes,

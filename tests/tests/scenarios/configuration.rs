@@ -112,6 +112,29 @@ async fn the_error_names_a_missing_or_malformed_variable() {
 }
 
 #[tokio::test]
+async fn an_interval_of_reconcile_is_not_negative() {
+    for variable in ["RECONCILE_EVERY_S", "GROUPS_EVERY_S"] {
+        let world = world().await;
+        world
+            .tokyo
+            .lambda()
+            .set_env(REPLICATE_WORKER, variable, "-1");
+
+        let error = error(
+            &world.tokyo,
+            REPLICATE_WORKER,
+            json!({"action": "reconcile"}),
+        )
+        .await;
+
+        assert!(
+            error.contains(variable) && error.contains("whole seconds"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_error_names_a_missing_bucket_and_what_to_check() {
     let world = world().await;
     for (region, worker, variable) in [

@@ -409,10 +409,13 @@ mod tests {
             primary: listed(),
             secondary: listed(),
             counts: answer.counts,
+            missing: 0,
+            failed: 0,
             newly_reported: 7,
             pairs: 100,
             held: Kinds::from([(Kind::Withhold, held)]),
             made: Kinds::new(),
+            warnings: Vec::new(),
             reported: Vec::new(),
         };
         verdict(&answer, Some(&report), is_dry_run)

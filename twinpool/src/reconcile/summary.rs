@@ -269,6 +269,9 @@ impl fmt::Display for Summary<'_> {
             self.counts(f)?;
             self.reported(f, report)?;
             self.held(f, report)?;
+            for warning in &report.warnings {
+                writeln!(f, "{WARN}Warning:{WARN:#} {warning}.")?;
+            }
         }
         if let Some(estimate) = self.estimate.filter(|_| self.details.is_some()) {
             self.estimate(f, estimate)?;

@@ -350,22 +350,19 @@ fn reconcile_line(facts: &Facts) -> Line {
         Asked::Known(last) => last,
     };
     let command = reconcile_command(facts);
+    // Nothing is written while the primary does not answer.
+    let not_whole = |state: String| match facts.is_primary_lost() {
+        true => warn(what, state, format!("once the primary is back: {command}")),
+        false => wrong(
+            what,
+            state,
+            format!("{command} --dry-run, then without --dry-run"),
+        ),
+    };
     let Some(last) = last else {
         let state =
             "never: people who were in the primary before twinpool are missing in the secondary";
-        // Nothing is written while the primary does not answer.
-        return match facts.is_primary_lost() {
-            true => warn(
-                what,
-                state.to_owned(),
-                format!("once the primary is back: {command}"),
-            ),
-            false => wrong(
-                what,
-                state.to_owned(),
-                format!("{command} --dry-run, then without --dry-run"),
-            ),
-        };
+        return not_whole(state.to_owned());
     };
     let age = facts.at.duration_since(last.started_at);
     let Some(findings) = &last.findings else {
@@ -377,6 +374,8 @@ fn reconcile_line(facts: &Facts) -> Line {
     };
     let mut state = format!("{} ago", format_age(age));
     for (number, text) in [
+        (findings.missing, "still missing in the secondary"),
+        (findings.failed, "writes failed"),
         (findings.reported, "reported"),
         (findings.held, "held by the mass change guard"),
         (findings.no_way_in, "with no way in at a failover"),
@@ -384,6 +383,15 @@ fn reconcile_line(facts: &Facts) -> Line {
         if number > 0 {
             state.push_str(&format!(", {number} {text}"));
         }
+    }
+    if !findings.status.is_complete() {
+        return not_whole(match last.last_complete {
+            None => format!("never complete; the last run {state}"),
+            Some(at) => {
+                let since = format_age(facts.at.duration_since(at));
+                format!("last complete {since} ago; the last run {state}")
+            }
+        });
     }
     let report = format!(
         "the report says who: aws s3 cp s3://{}/reconciles/{}/report.json .",

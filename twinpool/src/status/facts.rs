@@ -68,9 +68,9 @@ impl<T> Asked<T> {
 
 impl From<AwsError> for Unknown {
     fn from(error: AwsError) -> Self {
-        use shared::aws::Failure::{Unavailable, Unreachable};
+        use shared::aws::Failure::{Unavailable, Unexplained, Unreachable};
         Self {
-            no_answer: matches!(error.failure(), Unreachable | Unavailable),
+            no_answer: matches!(error.failure(), Unreachable | Unavailable | Unexplained),
             error: error.to_string(),
         }
     }
@@ -161,13 +161,15 @@ pub struct Snapshot {
     pub rejected: BTreeMap<String, u64>,
 }
 
-/// The last run of reconcile that looked at everyone.
+/// The last run of reconcile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reconcile {
     /// Its name.
     pub id: String,
     /// When it began.
     pub started_at: Timestamp,
+    /// When the last run began that was complete; `None` if none ever was.
+    pub last_complete: Option<Timestamp>,
     /// What it found; `None` if the bucket's lifecycle has deleted its report.
     pub findings: Option<ReconcileFindings>,
 }
@@ -177,6 +179,10 @@ pub struct Reconcile {
 pub struct ReconcileFindings {
     /// How it ended.
     pub status: ::reconcile::request::Status,
+    /// Number of people whom it left to a fill, and who have no user in the secondary pool.
+    pub missing: u64,
+    /// Number of writes that failed.
+    pub failed: u64,
     /// Number of people whom an operator should look at.
     pub reported: u64,
     /// Number of writes that the mass change guard holds back.
@@ -405,8 +411,11 @@ async fn last_reconcile(bucket: &Bucket) -> Asked<Option<Reconcile>> {
         Ok(Some(Reconcile {
             id: latest.reconcile.to_string(),
             started_at: latest.started_at,
+            last_complete: latest.last_complete(report.as_ref()),
             findings: report.map(|report| ReconcileFindings {
                 status: report.status,
+                missing: report.missing,
+                failed: report.failed,
                 reported: report.counts.reported,
                 held: report.held.values().sum(),
                 no_way_in: report.counts.no_way_in,

@@ -5,6 +5,7 @@ use local_regions::cognito::{SeedUser, UserStatus, UserView};
 use local_regions::world::{IMPORT_LOGS_ROLE, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
+use crate::reconcile::settings::{with_preferred_usernames, world_with};
 use crate::restore::{person, with};
 use crate::support::{
     RECONCILE, Ran, email, object, put_object, put_reconcile_report, ran, sub, twinpool,
@@ -332,6 +333,33 @@ async fn what_has_changed_since_the_report_or_belongs_to_somebody_else_is_listed
 }
 
 #[tokio::test]
+async fn a_name_that_nobody_can_be_looked_up_by_is_left_and_stops_nobody_else() {
+    let world = world_with(with_preferred_usernames(), with_preferred_usernames()).await;
+    for (number, attribute, value) in [
+        (1, "preferred_username", "Sora K"),
+        (2, "custom:note", "new"),
+    ] {
+        let named = || SeedUser {
+            username: Some(format!("taro-{number}")),
+            ..person(number)
+        };
+        let changed = with(named(), attribute, value);
+        person_who_used_the_secondary(&world, number, named(), changed).await;
+    }
+    reported(
+        &world,
+        &[(1, &["preferred_username"]), (2, &["custom:note"])],
+    )
+    .await;
+
+    let ran = prefer(&world, &["secondary", "--yes", "--output", "json"]).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(reasons(&ran, "not_written"), ["name-held"]);
+    assert_eq!(in_primary(&world, 2).attributes["custom:note"], "new");
+}
+
+#[tokio::test]
 async fn a_run_that_is_not_known_or_of_other_pools_is_refused() {
     let world = world().await;
 
@@ -461,6 +489,7 @@ async fn many_people_who_are_missing_come_by_import_and_none_of_them_is_created(
 
     let dry = reconcile(&world, &[&FAST[..], &["--dry-run"]].concat()).await;
     let without_role = reconcile(&world, &FAST).await;
+    let left_out = object(&world, "reconciles/latest.json").unwrap();
     let filled = reconcile(&world, &[&FAST[..], &role].concat()).await;
     let again = reconcile(&world, &[&FAST[..], &["--output", "json"]].concat()).await;
 
@@ -472,7 +501,10 @@ async fn many_people_who_are_missing_come_by_import_and_none_of_them_is_created(
         without_role.stderr.contains("--logs-role"),
         "{without_role:?}"
     );
+    assert_eq!(left_out["incomplete"], json!({"last_complete": null}));
     assert_eq!(filled.code, 0, "{filled:?}");
+    let complete = object(&world, "reconciles/latest.json").unwrap();
+    assert_eq!(complete.get("incomplete"), None);
     assert!(
         filled.stderr.contains("501 people were imported"),
         "{filled:?}"

@@ -299,16 +299,23 @@ async fn a_twin_that_was_never_reconciled_is_not_safe_and_one_whose_run_found_so
     let found = json!({"counts": {"reported": 2, "no_way_in": 3}});
     put_reconcile_report(&world, SignedDuration::from_hours(2), found).await;
     let (code, reported) = status_json(&world).await;
+    let left_out = json!({"status": "incomplete", "missing": 697});
+    put_reconcile_report(&world, SignedDuration::from_mins(1), left_out).await;
+    let (incomplete_code, incomplete) = status_json(&world).await;
     put_reconcile_report(&world, SignedDuration::from_hours(4), json!({})).await;
     let (late_code, late) = status_json(&world).await;
 
-    assert_eq!((never_code, code, late_code), (1, 0, 1));
+    assert_eq!((never_code, code, incomplete_code, late_code), (1, 0, 1, 1));
+    assert_eq!(line(&incomplete, "reconcile")["level"], "wrong");
     let state = |status: &Value| line(status, "reconcile")["state"].to_string();
     assert!(state(&never).contains("never"), "{never}");
     assert_eq!(line(&never, "reconcile")["level"], "wrong");
     assert_eq!(line(&reported, "reconcile")["level"], "warn");
     assert!(state(&reported).contains("2 reported"), "{reported}");
     assert!(state(&reported).contains("3 with no way in"), "{reported}");
+    let left_out = state(&incomplete);
+    assert!(left_out.contains("never complete"), "{incomplete}");
+    assert!(left_out.contains("697 still missing"), "{incomplete}");
     assert_eq!(line(&late, "reconcile")["level"], "wrong");
     let to_do = line(&late, "reconcile")["to_do"].to_string();
     assert!(to_do.contains("twinpool reconcile --primary"), "{late}");

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use local_regions::cognito::{Alias, Contact, PoolSettings, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
+use local_regions::world::{ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
 use serde_json::{Value, json};
 
-use super::{put, put_record, put_record_of_nobody};
+use super::{person_of, put, put_record, put_record_of_nobody};
 use crate::support::{
     answer, confirmation, counted, drain, email, outbox, record, replica, sub, world,
 };
@@ -104,6 +104,77 @@ async fn an_alias_of_another_user_is_a_conflict_under_either_code_and_is_not_tak
 }
 
 #[tokio::test]
+async fn what_an_event_lacked_is_asked_of_the_primary_pool() {
+    let world = world().await;
+    for number in 1..4 {
+        let mut without_attributes = record(number, SignedDuration::ZERO);
+        put_record_of_nobody(&world, &without_attributes).await;
+        if number < 3 {
+            let person = person_of(&without_attributes);
+            world.tokyo.cognito().put_user(&world.primary.id, person);
+        }
+        without_attributes["attributes"] = json!({});
+        if number == 2 {
+            // The trigger had nothing but the username.
+            without_attributes["sub"] = Value::Null;
+        }
+        let key = format!("outbox/{}.json", sub(number));
+        put(&world, &key, without_attributes.to_string().as_bytes()).await;
+    }
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["drained"], &answer["gone"], &answer["conflicts"]),
+        (&json!(2), &json!(1), &json!(0)),
+        "{answer}"
+    );
+    for number in 1..3 {
+        let replica = replica(&world, &email(number)).unwrap();
+        assert_eq!(replica.attributes[ORIGIN_SUB], sub(number));
+    }
+}
+
+#[tokio::test]
+async fn a_preferred_username_that_nobody_can_be_looked_up_by_makes_no_conflict_of_a_taken_name() {
+    for aliases in [vec![], vec![Alias::PreferredUsername]] {
+        let world = world().await;
+        let settings = || PoolSettings {
+            name: "usernames".into(),
+            username_attributes: vec![],
+            alias_attributes: aliases.clone(),
+            ..local_regions::world::pool()
+        };
+        let primary = world.tokyo.cognito().create_pool(settings());
+        let twin = world.osaka.cognito().create_pool(settings());
+        let lambda = world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "SOURCE_USER_POOL_ID", &primary.id);
+        lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+        let mut taro = record(1, SignedDuration::ZERO);
+        taro["pool"] = json!(primary.id);
+        taro["username"] = json!("taro");
+        taro["attributes"]["preferred_username"] = json!("Taro of Osaka");
+        put_record_of_nobody(&world, &taro).await;
+        world
+            .tokyo
+            .cognito()
+            .put_user(&primary.id, person_of(&taro));
+        let taken = Kind::Error {
+            status: 400,
+            code: "UsernameExistsException".into(),
+            message: "User account already exists".into(),
+        };
+        let fault = Fault::on(Service::Cognito, "AdminCreateUser", taken);
+        world.osaka.faults().add(fault);
+
+        let answer = drain(&world).await;
+
+        assert_eq!(answer["failing"], 1, "{aliases:?}: {answer}");
+        assert!(outbox(&world, "conflicts/").is_empty(), "{aliases:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_record_is_replicated_only_if_its_person_still_exists_however_new_it_is() {
     let world = world().await;
     put_record(&world, &record(1, SignedDuration::from_hours(2))).await;
@@ -121,6 +192,39 @@ async fn a_record_is_replicated_only_if_its_person_still_exists_however_new_it_i
     let users = world.osaka.cognito().users(&world.secondary.id);
     assert_eq!(users.len(), 1, "the others have been deleted");
     assert!(replica(&world, &email(1)).is_some());
+    assert!(outbox(&world, "").is_empty());
+}
+
+#[tokio::test]
+async fn whoever_was_banned_while_their_record_waited_is_neither_made_nor_completed() {
+    let world = world().await;
+    for number in 1..4 {
+        put_record(&world, &record(number, SignedDuration::from_mins(5))).await;
+        let tokyo = world.tokyo.cognito();
+        tokyo.set_enabled(&world.primary.id, &sub(number), false);
+    }
+    let mut half_made = person_of(&record(2, SignedDuration::ZERO));
+    half_made.sub = None;
+    half_made.status = UserStatus::ForceChangePassword;
+    half_made.attributes.insert(ORIGIN_SUB.into(), sub(2));
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, half_made);
+    let mut withheld = person_of(&record(3, SignedDuration::ZERO));
+    withheld.sub = None;
+    withheld.enabled = false;
+    withheld.attributes.insert(ORIGIN_SUB.into(), sub(3));
+    osaka.put_user(&world.secondary.id, withheld);
+    let before = osaka.users(&world.secondary.id);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(
+        (&answer["drained"], &answer["gone"]),
+        (&json!(0), &json!(3)),
+        "{answer}"
+    );
+    assert_eq!(counted(&world, &world.tokyo, REPLICATE_WORKER, "Gone"), 3);
+    assert_eq!(osaka.users(&world.secondary.id), before);
     assert!(outbox(&world, "").is_empty());
 }
 
@@ -170,6 +274,27 @@ async fn what_is_refused_in_sixty_ticks_is_a_conflict_with_the_last_reason() {
     assert!(reason.contains("60"), "{reason}");
     assert_eq!(conflict["attributes"]["email"], email(1));
     assert!(outbox(&world, "outbox/").is_empty());
+}
+
+#[tokio::test]
+async fn a_record_that_something_in_between_refuses_without_a_code_is_counted_too() {
+    let world = world().await;
+    put_record(&world, &record(1, SignedDuration::ZERO)).await;
+    let too_large = Kind::Error {
+        status: 413,
+        code: String::new(),
+        message: String::new(),
+    };
+    let fault = Fault::on(Service::Cognito, "AdminCreateUser", too_large);
+    world.osaka.faults().add(fault);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["failing"], 1, "{answer}");
+    let key = format!("outbox/{}.json", sub(1));
+    let waiting = world.tokyo.s3().object(OUTBOX, &key).unwrap();
+    let waiting: Value = serde_json::from_slice(&waiting).unwrap();
+    assert_eq!(waiting["refusals"], 1);
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use local_regions::cognito::{SeedUser, UserStatus};
+use local_regions::cognito::{Editor, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::{OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER};
-use serde_json::json;
+use local_regions::world::{ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, World};
+use serde_json::{Value, json};
 
 use super::{put, put_record};
 use crate::support::{
@@ -131,6 +131,82 @@ async fn an_error_that_can_be_temporary_keeps_the_record_in_the_outbox() {
         world.osaka.faults().clear();
     }
     assert_eq!(drain(&world).await["drained"], 1);
+}
+
+#[tokio::test]
+async fn an_attribute_that_the_person_has_deleted_since_does_not_come_back() {
+    let world = world().await;
+    let mut record = record(1, SignedDuration::ZERO);
+    record["attributes"]["nickname"] = json!("an old one");
+    put_record(&world, &record).await;
+    let deleted = world.tokyo.cognito().edit_user(
+        &world.primary.id,
+        &sub(1),
+        Editor::Administrator,
+        &[("nickname", ""), ("name", "Taro")],
+    );
+    deleted.unwrap();
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let attributes = replica(&world, &email(1)).unwrap().attributes;
+    assert_eq!(attributes.get("nickname"), None);
+    assert_eq!(attributes["name"], "Taro");
+}
+
+/// A record of the outbox as it is now.
+fn waiting(world: &World, number: u32) -> Value {
+    let key = format!("outbox/{}.json", sub(number));
+    let waiting = world.tokyo.s3().object(OUTBOX, &key).unwrap();
+    serde_json::from_slice(&waiting).unwrap()
+}
+
+#[tokio::test]
+async fn throttling_in_any_words_neither_drops_an_attribute_nor_counts_as_a_refusal() {
+    let world = world().await;
+    for (number, code) in [(1, "Throttling"), (2, "RequestThrottledException")] {
+        put_record(&world, &record(number, SignedDuration::ZERO)).await;
+        let throttled = Kind::Error {
+            status: 400,
+            code: code.into(),
+            message: "Rate exceeded".into(),
+        };
+        let fault = Fault::on(Service::Cognito, "AdminCreateUser", throttled);
+        world.osaka.faults().add(fault);
+
+        let answer = drain(&world).await;
+        let then = waiting(&world, number);
+        world.osaka.faults().clear();
+        let later = drain(&world).await;
+
+        assert_eq!(answer["failing"], 1, "{code}: {answer}");
+        assert_eq!(then.get("refusals"), None, "{code}");
+        assert_eq!(later["drained"], 1, "{code}: {later}");
+        let replica = replica(&world, &email(number)).unwrap();
+        assert_eq!(replica.attributes[ORIGIN_SUB], sub(number), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_use_the_region_is_an_error_and_no_record_counts_it() {
+    let world = world().await;
+    put_record(&world, &record(1, SignedDuration::ZERO)).await;
+    let refused = Kind::Error {
+        status: 403,
+        code: "OptInRequired".into(),
+        message: "no".into(),
+    };
+    let fault = Fault::on(Service::Cognito, "AdminCreateUser", refused);
+    world.osaka.faults().add(fault);
+
+    let tick = json!({"action": "tick"});
+    let error = invoke(&world.tokyo, REPLICATE_WORKER, &tick)
+        .await
+        .unwrap_err();
+
+    assert!(error.contains("OptInRequired"), "{error}");
+    assert_eq!(waiting(&world, 1).get("refusals"), None);
 }
 
 #[tokio::test]

@@ -17,11 +17,22 @@ async fn put(world: &World, key: &str, body: &[u8]) {
 /// Puts a record into the outbox, and its person into the primary pool.
 async fn put_record(world: &World, record: &Value) {
     put_record_of_nobody(world, record).await;
-    let person = SeedUser {
-        sub: Some(record["sub"].as_str().unwrap().to_owned()),
-        ..SeedUser::default()
-    };
+    let person = person_of(record);
     world.tokyo.cognito().put_user(&world.primary.id, person);
+}
+
+/// The person of a record as they were when it was written.
+fn person_of(record: &Value) -> SeedUser {
+    let attributes = record["attributes"].as_object().unwrap().iter();
+    let attributes = attributes.filter(|(name, _)| *name != "sub");
+    SeedUser {
+        sub: record["sub"].as_str().map(str::to_owned),
+        username: record["username"].as_str().map(str::to_owned),
+        attributes: attributes
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect(),
+        ..SeedUser::default()
+    }
 }
 
 /// Puts a record into the outbox whose person is not in the primary pool.

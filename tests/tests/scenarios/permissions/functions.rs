@@ -111,9 +111,18 @@ impl Recorder {
         self.world.osaka.cognito().put_user(secondary, squatter);
         let mut nameless = record(5, SignedDuration::ZERO);
         nameless["attributes"] = json!({});
-        for number in [1, 2, 4, 7, 9] {
+        for number in [2, 4, 7, 9] {
             person_in_primary(&self.world, number);
         }
+        let primary = &self.world.primary.id;
+        let without_address = SeedUser {
+            sub: Some(sub(5)),
+            ..SeedUser::default()
+        };
+        self.world
+            .tokyo
+            .cognito()
+            .put_user(primary, without_address);
         // An address that has changed hands: the first person moved from it, or is gone.
         let holder = |number: u32| SeedUser {
             attributes: [
@@ -131,17 +140,26 @@ impl Recorder {
                 .into(),
             ..SeedUser::default()
         };
-        let primary = &self.world.primary.id;
         self.world.tokyo.cognito().put_user(primary, moved);
         for number in [7, 9] {
             let holder = holder(number);
             self.world.osaka.cognito().put_user(secondary, holder);
         }
         // Somebody whom the pool refuses with one of the attributes.
-        let mut too_long = record(1, SignedDuration::ZERO);
-        too_long["attributes"]["name"] = json!("x".repeat(2049));
-        too_long["attributes"]["nickname"] = json!("one");
-        too_long["attributes"]["email"] = json!("one-more@example.jp");
+        let too_long = SeedUser {
+            sub: Some(sub(1)),
+            attributes: [
+                ("email", "one-more@example.jp".to_owned()),
+                ("email_verified", "true".to_owned()),
+                ("name", "x".repeat(2049)),
+                ("nickname", "one".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+            ..SeedUser::default()
+        };
+        self.world.tokyo.cognito().put_user(primary, too_long);
+        let too_long = record(1, SignedDuration::ZERO);
         // Somebody whom nobody can look up: the record is of another pool.
         let mut foreign = record(11, SignedDuration::ZERO);
         foreign["pool"] = json!("ap-northeast-1_Another01");

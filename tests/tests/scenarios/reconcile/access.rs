@@ -1,12 +1,13 @@
 //! Who may get in: banned and deleted people cannot, and whoever may in the primary pool can.
 
 use local_regions::cognito::UserStatus;
+use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
 
 use super::{
-    delete, edit, hasten, pairs, person, reconcile, replica_of, report, reported, use_secondary,
-    writes,
+    changes, delete, edit, hasten, pairs, person, reconcile, replica_of, report, reported,
+    use_secondary, writes,
 };
 use crate::support::{email, object, put_object, record, replica, sub, world};
 
@@ -48,6 +49,37 @@ async fn a_ban_travels_in_one_run_also_to_somebody_who_has_used_the_secondary_po
         .iter()
         .filter(|call| call.operation == "AdminUserGlobalSignOut");
     assert_eq!(signed_out.count(), 2);
+}
+
+#[tokio::test]
+async fn whoever_is_banned_is_disabled_also_if_cognito_does_not_sign_them_out() {
+    for status in [400, 500] {
+        let world = world().await;
+        pairs(&world, 1);
+        ban(&world, 0, true);
+        let refusal = Kind::Error {
+            status,
+            code: "NotAuthorizedException".into(),
+            message: "no".into(),
+        };
+        let fault = Fault::on(Service::Cognito, "AdminUserGlobalSignOut", refusal);
+        world.osaka.faults().add(fault);
+
+        let answer = reconcile(&world).await;
+
+        assert!(!replica_of(&world, 0).enabled, "{status}");
+        assert_eq!(answer["counts"]["disabled"], 1, "{answer}");
+        assert_eq!(answer["status"], "incomplete", "{answer}");
+        let lines = changes(&world, &answer);
+        let outcome = |action: &str| {
+            let line = lines.iter().find(|line| line["action"] == action);
+            line.unwrap()["outcome"].clone()
+        };
+        assert_eq!(outcome("sign-out"), "NotAuthorizedException");
+        assert_eq!(outcome("disable"), "done");
+        let refused = ("sign-out-refused".to_owned(), Vec::new());
+        assert!(reported(&world, &answer).contains(&refused));
+    }
 }
 
 #[tokio::test]

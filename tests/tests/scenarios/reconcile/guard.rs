@@ -135,6 +135,28 @@ async fn the_changes_of_a_day_are_counted_together() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_given_away_because_deletions_are_held_counts_as_no_change() {
+    let world = settled(40).await;
+    let earlier = reconcile(&world).await;
+    let mut of_earlier = report(&world, &earlier);
+    of_earlier["made"] = json!({"delete": 20});
+    let key = earlier["report"].as_str().unwrap();
+    put_object(&world, key, of_earlier.to_string()).await;
+    delete(&world, 0);
+    let mut again = person(0);
+    again.sub = Some(sub(900));
+    world.tokyo.cognito().put_user(&world.primary.id, again);
+
+    let answer = reconcile(&world).await;
+
+    // The replica is withheld, once, and keeps the name.
+    assert_eq!(answer["status"], "guarded", "{answer}");
+    assert_eq!(answer["counts"]["withheld"], 1, "{answer}");
+    assert_eq!(report(&world, &answer)["made"], json!({"withhold": 1}));
+    assert!(!replica_of(&world, 0).enabled);
+}
+
+#[tokio::test]
 async fn the_changes_of_the_day_before_no_longer_count() {
     let world = settled(40).await;
     (0..6).for_each(|number| delete(&world, number));

@@ -8,7 +8,7 @@ mod moves;
 mod people;
 mod report;
 mod resume;
-mod settings;
+pub mod settings;
 mod used;
 
 use std::collections::BTreeSet;

@@ -1,9 +1,11 @@
 //! What a run leaves and says: the answer, the report, the lines of changes and the metrics have exactly the documented form.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use local_regions::cognito::UserStatus;
-use local_regions::world::SNAPSHOTS;
+use local_regions::faults::{Fault, Kind, Service};
+use local_regions::world::{REPLICATE_WORKER, SNAPSHOTS};
 use serde_json::{Value, json};
 
 use super::{
@@ -59,6 +61,15 @@ async fn a_run_leaves_an_answer_a_report_lines_and_a_pointer() {
     let started_at = report["started_at"].take();
     let finished_at = report["finished_at"].take();
     assert!(started_at.as_str().unwrap() <= finished_at.as_str().unwrap());
+    // The clients of both pools do not name the attributes that they may write.
+    let warnings = report["warnings"].take();
+    let of_pools: Vec<_> = warnings.as_array().unwrap().iter().collect();
+    assert_eq!(of_pools.len(), 2, "{warnings}");
+    assert!(
+        of_pools
+            .iter()
+            .all(|warning| warning.as_str().unwrap().contains(": app;"))
+    );
     let unpaired =
         json!({"sub": "", "secondary_sub": subs[3], "reason": "unpaired", "attributes": []});
     assert_eq!(
@@ -66,7 +77,7 @@ async fn a_run_leaves_an_answer_a_report_lines_and_a_pointer() {
         json!({
             "version": 1, "reconcile": run, "status": "complete", "started_at": null, "finished_at": null,
             "primary": {"pool": world.primary.id, "listed": 7}, "secondary": {"pool": world.secondary.id, "listed": 7},
-            "counts": counts, "newly_reported": 1, "pairs": 5, "held": {}, "made": {"disable": 1, "withhold": 1},
+            "counts": counts, "missing": 0, "failed": 0, "warnings": null, "newly_reported": 1, "pairs": 5, "held": {}, "made": {"disable": 1, "withhold": 1},
             "reported": [unpaired],
         })
     );
@@ -153,6 +164,81 @@ async fn the_age_of_the_latest_run_is_measured_whatever_becomes_of_an_invocation
     assert!(
         ages[0] < 60 && ages[1..].iter().all(|age| *age >= 3600),
         "{ages:?}"
+    );
+}
+
+#[tokio::test]
+async fn only_a_complete_run_ends_the_alarm_and_one_that_left_people_out_says_how_many_are_missing()
+{
+    let world = world().await;
+    hasten(&world);
+    people(&world, 501);
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_WRITES_RPS", "5");
+    lambda.set_timeout(REPLICATE_WORKER, Duration::from_secs(20));
+
+    let first = reconcile(&world).await;
+    let of_first = report(&world, &first);
+    let pointer_to_first = object(&world, "reconciles/latest.json").unwrap();
+    let ages_of_first = measured(&world, "ReconcileAge");
+    for number in 1..501 {
+        delete(&world, number);
+    }
+    let complete = reconcile(&world).await;
+    let pointer_to_complete = object(&world, "reconciles/latest.json").unwrap();
+
+    assert_eq!(first["status"], "fill-needed", "{first}");
+    assert_eq!(of_first["status"], "incomplete");
+    let created = first["counts"]["created"].as_u64().unwrap();
+    assert!(0 < created && created < 501, "{first}");
+    assert_eq!(of_first["missing"], 501 - created);
+    assert_eq!(
+        pointer_to_first["incomplete"],
+        json!({"last_complete": null})
+    );
+    assert_eq!(ages_of_first, [0; 0], "never");
+    assert!(["complete", "guarded"].contains(&complete["status"].as_str().unwrap()));
+    assert_eq!(pointer_to_complete.get("incomplete"), None);
+    assert_eq!(measured(&world, "ReconcileAge").len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_writes_failed_is_measured_from_the_last_complete_one() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 2);
+    let complete = reconcile(&world).await;
+    let mut latest = object(&world, "reconciles/latest.json").unwrap();
+    let an_hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    latest["started_at"] = an_hour_ago.to_string().into();
+    crate::support::put_object(&world, "reconciles/latest.json", latest.to_string()).await;
+    world
+        .tokyo
+        .cognito()
+        .set_enabled(&world.primary.id, &sub(1), false);
+    let refusal = Kind::Error {
+        status: 400,
+        code: "NotAuthorizedException".into(),
+        message: "no".into(),
+    };
+    let fault = Fault::on(Service::Cognito, "AdminDisableUser", refusal);
+    world.osaka.faults().add(fault);
+
+    let incomplete = reconcile(&world).await;
+    let again = reconcile(&world).await;
+
+    assert_eq!(complete["status"], "complete");
+    assert_eq!(incomplete["status"], "incomplete");
+    assert_eq!(report(&world, &incomplete)["failed"], 1);
+    let pointer = object(&world, "reconciles/latest.json").unwrap();
+    let last_complete = pointer["incomplete"]["last_complete"].as_str();
+    let last_complete: jiff::Timestamp = last_complete.unwrap().parse().unwrap();
+    assert_eq!(again["status"], "incomplete");
+    assert_eq!(last_complete, an_hour_ago);
+    assert!(
+        measured(&world, "ReconcileAge")[1..]
+            .iter()
+            .all(|age| *age >= 3600)
     );
 }
 

@@ -9,7 +9,7 @@ use local_regions::world::{
 use serde_json::json;
 
 use super::{asked, edit, pairs, people, reconcile, replica_of, report, reported, writes};
-use crate::support::{email, replica, sub, world};
+use crate::support::{email, put_object, replica, sub, world};
 
 /// The regions with other pools, to which the worker and the triggers are attached.
 pub async fn world_with(primary: PoolSettings, secondary: PoolSettings) -> World {
@@ -237,7 +237,8 @@ async fn no_log_has_a_value_of_a_person() {
 }
 
 /// Pools in which people can also sign in with a preferred username.
-fn with_preferred_usernames() -> PoolSettings {
+/// Pools whose people sign in by username, or by a preferred one.
+pub fn with_preferred_usernames() -> PoolSettings {
     PoolSettings {
         name: "preferred".into(),
         username_attributes: vec![],
@@ -292,6 +293,63 @@ async fn a_value_that_nobody_can_be_looked_up_by_stops_neither_the_person_nor_th
     assert!(made.is_some_and(|made| made.status == UserStatus::Confirmed));
     let written = written.expect("still there").attributes;
     assert_eq!(written["email"], "taro@example.jp");
+}
+
+#[tokio::test]
+async fn somebody_whose_record_has_only_the_username_has_used_the_secondary_pool() {
+    let settings = || PoolSettings {
+        name: "usernames".into(),
+        username_attributes: vec![],
+        ..pool()
+    };
+    let world = world_with(settings(), settings()).await;
+    for (number, username) in [(1, "sora"), (2, "taro"), (3, "ken")] {
+        let address = format!("{username}@example.jp");
+        let original = named(username, number, &address);
+        let mut copy = named(username, number + 100, &address);
+        copy.attributes.insert(ORIGIN_SUB.into(), sub(number));
+        let record = json!({
+            "version": 1, "trigger": "PostConfirmation_ConfirmForgotPassword", "pool": world.secondary.id,
+            "username": username, "sub": null, "recorded_at": "2026-11-20T10:00:00Z", "attributes": copy.attributes,
+        });
+        let key = format!("journal/password-reset/{username}.json");
+        put_object(&world, &key, record.to_string()).await;
+        copy.attributes.insert("name".into(), "New".into());
+        // One is still there, one was deleted in the primary pool long ago, and one has deleted themselves in the secondary pool.
+        if number != 2 {
+            world.tokyo.cognito().put_user(&world.primary.id, original);
+        } else {
+            copy.enabled = false;
+            let withheld = json!({
+                "version": 1, "why": "deleted", "first_missed": "2026-01-01T00:00:00Z", "attributes": {}, "groups": [],
+            });
+            let key = format!("withheld/{}.json", sub(number));
+            put_object(&world, &key, withheld.to_string()).await;
+        }
+        if number != 3 {
+            world.osaka.cognito().put_user(&world.secondary.id, copy);
+        }
+    }
+
+    let answer = reconcile(&world).await;
+
+    let mut reasons: Vec<_> = reported(&world, &answer)
+        .into_iter()
+        .map(|(reason, _)| reason)
+        .collect();
+    reasons.sort();
+    assert_eq!(
+        reasons,
+        [
+            "changed-in-secondary",
+            "deleted-in-primary",
+            "deleted-in-secondary"
+        ],
+        "{answer}"
+    );
+    assert_eq!(replica(&world, "sora").unwrap().attributes["name"], "New");
+    assert!(replica(&world, "taro").is_some());
+    assert!(replica(&world, "ken").is_none());
 }
 
 #[tokio::test]

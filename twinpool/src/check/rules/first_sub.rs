@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_cognitoidentityprovider::types::{IdentityProviderType, UserPoolClientType};
-use reconcile::settings::writers_of;
+use reconcile::settings::{unclear_writers_of, writers_of};
 use shared::environment::CustomAttribute;
 
 use crate::check::facts::PoolFacts;
@@ -59,6 +59,22 @@ pub fn first_sub(
             ),
             "remove it from the attributes that these clients may write",
         );
+    }
+    for (name, pool) in [("primary", primary), ("secondary", secondary)] {
+        let unclear = unclear_writers_of(&pool.clients);
+        let has_attribute = pool.attributes().contains_key(attribute.as_str());
+        if has_attribute && !unclear.is_empty() {
+            findings.warn(
+                "write access",
+                format!(
+                    "app clients of the {name} do not name the attributes that they may write, and may write {} too: {}; then a user could \
+                     pretend to be another user",
+                    attribute.as_str(),
+                    join_names(&unclear, "none")
+                ),
+                format!("name what these clients may write, without {}", attribute.as_str()),
+            );
+        }
     }
     let mapping = mapping_of(&[primary, secondary], attribute);
     if !mapping.is_empty() {

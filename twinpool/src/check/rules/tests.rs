@@ -441,6 +441,23 @@ fn no_app_client_may_write_the_first_sub() {
 }
 
 #[test]
+fn an_app_client_that_does_not_name_what_it_may_write_is_a_warning() {
+    let unclear = |pool: &mut PoolFacts| pool.clients[0].write_attributes = None;
+
+    let of_one = after(|_, second| unclear(second));
+    let of_both = after(|first, second| {
+        unclear(first);
+        unclear(second);
+    });
+
+    assert!(of_one.contains(&warn("write access")[0]), "{of_one:?}");
+    assert_eq!(
+        of_both,
+        [warn("write access"), warn("write access")].concat()
+    );
+}
+
+#[test]
 fn a_pool_without_the_attribute_for_the_first_sub_is_a_warning_that_says_how_to_add_it() {
     let without = |pool: &mut PoolFacts| {
         let attributes = pool.description.schema_attributes.as_mut().unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ::reconcile::request::Status;
 use jiff::{SignedDuration, Timestamp};
 use shared::cognito::public_keys::Reach;
 
@@ -41,8 +42,11 @@ fn reconcile(
     Asked::Known(Some(Reconcile {
         id: RUN.into(),
         started_at: ago(age),
+        last_complete: Some(ago(age)),
         findings: Some(ReconcileFindings {
-            status: ::reconcile::request::Status::Complete,
+            status: Status::Complete,
+            missing: 0,
+            failed: 0,
             reported,
             held,
             no_way_in,
@@ -409,6 +413,44 @@ fn a_run_of_reconcile_raises_an_alarm_after_three_hours_unless_the_primary_is_lo
     );
     assert_eq!(line(&late, "reconcile").level, Level::Wrong);
     assert_eq!(line(&in_a_failover, "reconcile").level, Level::Good);
+}
+
+#[test]
+fn a_run_of_reconcile_that_left_people_out_is_wrong_however_new_it_is() {
+    let found = |missing, failed, last_complete, is_lost: bool| {
+        let Asked::Known(Some(mut last)) = reconcile(SignedDuration::from_mins(5), 0, 0, 0) else {
+            panic!("there is a run");
+        };
+        last.last_complete = last_complete;
+        let findings = last.findings.as_mut().unwrap();
+        (findings.status, findings.missing, findings.failed) =
+            (Status::Incomplete, missing, failed);
+        let mut facts = Facts {
+            reconcile: Asked::Known(Some(last)),
+            ..facts()
+        };
+        if is_lost {
+            (facts.primary, facts.primary_keys) = (lost(), unreachable());
+        }
+        line(&facts, "reconcile")
+    };
+    let two_hours_ago = Some(ago(SignedDuration::from_hours(2)));
+
+    let never = found(697, 0, None, false);
+    let refused = found(0, 3, two_hours_ago, false);
+
+    assert_eq!((never.level, refused.level), (Level::Wrong, Level::Wrong));
+    assert_eq!(
+        never.state,
+        "never complete; the last run 5 min ago, 697 still missing in the secondary"
+    );
+    let to_do = never.to_do.unwrap();
+    assert!(to_do.contains("twinpool reconcile"), "{to_do}");
+    assert_eq!(
+        refused.state,
+        "last complete 2 h 0 min ago; the last run 5 min ago, 3 writes failed"
+    );
+    assert_eq!(found(697, 0, None, true).level, Level::Warn);
 }
 
 #[test]
