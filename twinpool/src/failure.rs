@@ -75,10 +75,12 @@ pub enum Failure {
     Refused(String),
     /// A pool's settings were written but could not be read again; the command has listed what they should be: exit code 3.
     #[error(
-        "the settings were written, but not read again: {error}; when the pool answers, run twinpool attach again to make sure that \
-         the function is attached, and compare the list with aws cognito-idp describe-user-pool and get-user-pool-mfa-config"
+        "the settings were written, but not read again: {error}; when the pool answers, run twinpool {command} again to make sure that \
+         the trigger is as it should be, and compare the list with aws cognito-idp describe-user-pool and get-user-pool-mfa-config"
     )]
     NotReadAgain {
+        /// The command.
+        command: &'static str,
         /// Why they could not be read.
         error: AwsError,
     },
@@ -247,7 +249,7 @@ impl Failure {
                 let what = format!("{}: {}", error.code(), error.message());
                 (what, of_call(error), error.advice().map(str::to_owned))
             }
-            Self::NotReadAgain { error } => (what, of_call(error), to_do),
+            Self::NotReadAgain { error, .. } => (what, of_call(error), to_do),
             Self::File { path, error } => {
                 (error.to_string(), Some(path.display().to_string()), None)
             }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod check;
+mod detach;
 mod failover;
 mod fence;
 mod forget;
