@@ -297,13 +297,28 @@ async fn a_fence_that_is_not_seen_open_from_outside_is_no_success() {
 #[tokio::test]
 async fn no_answer_from_outside_proves_nothing() {
     let world = world().await;
-    let throttled = Fault::on(Service::Cognito, "InitiateAuth", Kind::Throttle);
-    world.osaka.faults().add(throttled);
+    let away = Fault::on(Service::Cognito, "InitiateAuth", Kind::Refuse);
+    world.osaka.faults().add(away);
 
     let ran = failover(&world, &["--yes", "--proof-timeout", "1"]).await;
 
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("is not certain"), "{ran:?}");
+}
+
+/// The storm that a failover lets in: "WAF acts before throttling" (facts N8).
+#[tokio::test]
+async fn a_pool_that_throttles_has_let_the_call_through() {
+    let world = on_a_normal_day().await;
+    for operation in ["InitiateAuth", "ConfirmSignUp"] {
+        let throttled = Fault::on(Service::Cognito, operation, Kind::Throttle);
+        world.osaka.faults().add(throttled);
+    }
+
+    let ran = failover(&world, &["--yes", "--proof-timeout", "30"]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(status_of(&ran.json(), "prove-open"), "done");
 }
 
 #[tokio::test]
