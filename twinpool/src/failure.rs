@@ -137,9 +137,10 @@ impl From<RestoreError> for Failure {
             RestoreError::Pool(error) => error.into(),
             RestoreError::Bucket(error) => error.into(),
             RestoreError::Json(error) => error.into(),
-            RestoreError::SetUp { .. } | RestoreError::SourceSilent { .. } => {
-                Self::Refused(error.to_string())
-            }
+            RestoreError::SetUp { .. }
+            | RestoreError::SourceSilent { .. }
+            | RestoreError::JobFailed { .. }
+            | RestoreError::JobNotStarted { .. } => Self::Refused(error.to_string()),
             RestoreError::Stale { .. } => Self::Stale(error.to_string()),
             RestoreError::Held { .. }
             | RestoreError::TakenOver
