@@ -20,6 +20,9 @@ use crate::names::PersonKey;
 use crate::reason::Reason;
 use crate::target_pool::is_present;
 
+/// The code of an attribute that is not written because another user signs in with the value, or may do so.
+pub const NAME_HELD: &str = "name-held";
+
 /// A user to create.
 pub struct NewUser {
     /// What the user signs in with.

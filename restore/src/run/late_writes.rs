@@ -10,9 +10,10 @@ use crate::names::PersonKey;
 use crate::reason::Reason;
 use crate::run::config::Step;
 use crate::run::decide::Situation;
+use crate::run::prepare::Prepared;
 use crate::run::source_looks::Look;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
-use crate::writes::{Creation, Creator, NewUser};
+use crate::writes::{Creation, Creator, NAME_HELD, NewUser};
 use shared::aws::Failure;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users::{self, RefusedAttribute};
@@ -78,7 +79,9 @@ pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, R
             }
         } else if let Some((sub, attributes)) = attributes_to_write(situation, &user) {
             let pool = &prepared.target_writes;
-            let refused = users::write_attributes(pool, &sub, &attributes).await?;
+            let (attributes, held) = leave_out_held_names(prepared, &sub, attributes).await?;
+            let mut refused = users::write_attributes(pool, &sub, &attributes).await?;
+            refused.extend(held);
             let late = prepared.late_attributes.get(&user.who.key);
             let source_sub = late.map_or("", |late| &late.sub);
             late_writes.add_attributes(&user.username, source_sub, refused);
@@ -119,6 +122,36 @@ fn attributes_to_write(
     let home = situation.home_user(&user.who)?;
     let missing = home.missing(&late.attributes);
     (!missing.is_empty()).then(|| (home.sub.clone(), missing))
+}
+
+/// Leaves out what another user signs in with, or may sign in with: in an alias pool, the write would take them from their holder without an
+/// error (facts N11.11). Nobody can be looked up by a name that no username may be (botocore UsernameType), although people may have it as
+/// an attribute. Gives the rest, and what was left out.
+async fn leave_out_held_names(
+    prepared: &Prepared<'_>,
+    sub: &str,
+    mut attributes: Attributes,
+) -> Result<(Attributes, Vec<RefusedAttribute>), RestoreError> {
+    let mut held = Vec::new();
+    for attribute in prepared.comparison.sign_in_attributes() {
+        let Some(value) = attributes.get(attribute).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let is_held = match users::look_up(&prepared.target_lookups, value).await {
+            Ok(holder) => holder.is_some_and(|holder| holder.sub() != Some(sub)),
+            Err(PoolError::Aws(error)) if error.code() == "InvalidParameterException" => true,
+            Err(error) => return Err(error.into()),
+        };
+        if is_held {
+            for name in [attribute.to_owned(), format!("{attribute}_verified")] {
+                if attributes.remove(&name) {
+                    let code = NAME_HELD.to_owned();
+                    held.push(RefusedAttribute { name, code });
+                }
+            }
+        }
+    }
+    Ok((attributes, held))
 }
 
 /// Adds a newcomer to the groups that they were in, if this restore brought them, or they wait to be brought home and are there now.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::operator;
 use local_regions::cognito::{
-    Alias, CustomAttribute, Pool, PoolSettings, SeedUser, UserStatus,
+    Alias, Contact, CustomAttribute, Pool, PoolSettings, SeedUser, UserStatus,
 };
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_TRIGGER, BACKUP_WORKER, ORIGIN_SUB, RESTORE, World, pool};
@@ -329,6 +329,44 @@ async fn addresses_that_nobody_signs_in_with_make_no_duplicates() {
         Some("duplicate-name")
     );
     assert!(world.tokyo.cognito().user(&primary.id, "ada").is_some());
+}
+
+/// facts N11.11: the write of an address would take it from its holder, without an error.
+#[tokio::test]
+async fn an_address_of_another_user_that_no_import_file_can_carry_is_reported_and_not_taken() {
+    let world = world().await;
+    let pool = || PoolSettings {
+        auto_verified: vec![Contact::Email, Contact::PhoneNumber],
+        ..username_pool()
+    };
+    let (primary, secondary) = with_pools(&world, pool(), pool());
+    let address = "\"o,k\"@example.jp";
+    let ada = with(person(1), "email", address);
+    let ada = with(ada, "phone_number", "+819012345678");
+    let ada = SeedUser {
+        username: Some("ada".to_owned()),
+        ..with(ada, "phone_number_verified", "true")
+    };
+    world.osaka.cognito().put_user(&secondary.id, ada);
+    let holder = SeedUser {
+        username: Some("old".to_owned()),
+        ..with(person(9), "email", address)
+    };
+    world.tokyo.cognito().put_user(&primary.id, holder);
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"scope": "users"})).await;
+
+    let report = report(&world, &answer);
+    assert_eq!(answer["status"], "incomplete", "{report}");
+    let missing = &report["attributes_missing"][0];
+    assert_eq!(missing["username"], "ada", "{report}");
+    assert_eq!(missing["attribute"], "email");
+    assert_eq!(missing["code"], "name-held");
+    let holder = world.tokyo.cognito().user(&primary.id, "old").unwrap();
+    assert_eq!(holder.attributes["email_verified"], "true");
+    let ada = world.tokyo.cognito().user(&primary.id, "ada").unwrap();
+    assert!(!ada.attributes.contains_key("email"));
 }
 
 #[tokio::test]
