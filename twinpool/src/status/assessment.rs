@@ -208,7 +208,7 @@ fn fence_line(facts: &Facts) -> Line {
     let pool = &facts.secondary_pool;
     let failover = facts.is_primary_lost();
     match &facts.fence {
-        Asked::Known(Fence::Closed) if failover => warn(
+        Asked::Known(Fence::Closed | Fence::Unjudged) if failover => warn(
             what,
             "closed: users cannot sign in to the secondary".to_owned(),
             format!("in a failover: twinpool fence open --pool {pool}"),
@@ -234,6 +234,11 @@ fn fence_line(facts: &Facts) -> Line {
             what,
             "closed, but a rule lets the public through".to_owned(),
             format!("twinpool fence status --pool {pool} names the rules"),
+        ),
+        Asked::Known(Fence::Unjudged) => warn(
+            what,
+            "closed, but a rule group may let the public through".to_owned(),
+            format!("twinpool fence status --pool {pool} names it"),
         ),
         Asked::Known(Fence::Outdated) => warn(
             what,

@@ -252,6 +252,8 @@ pub enum Fence {
     Closed,
     /// Closed, but a rule lets the public through.
     PartlyOpen,
+    /// Closed, but a rule group may let the public through.
+    Unjudged,
     /// Everything gets through but signing up and confirming it.
     NoSignUps,
     /// Everything gets through.
@@ -424,8 +426,9 @@ impl Fence {
         match gate {
             Gate::Fence(fence) if fence.state() == fence::State::Open => Self::Open,
             Gate::Fence(fence) if fence.state() == fence::State::NoSignUps => Self::NoSignUps,
-            Gate::Fence(fence) if fence.openings().is_empty() => Self::Closed,
-            Gate::Fence(_) => Self::PartlyOpen,
+            Gate::Fence(fence) if !fence.openings().is_empty() => Self::PartlyOpen,
+            Gate::Fence(fence) if !fence.unjudged().is_empty() => Self::Unjudged,
+            Gate::Fence(_) => Self::Closed,
             Gate::Foreign(acl) if acl.is_outdated => Self::Outdated,
             Gate::Foreign(_) => Self::Foreign,
             Gate::None => Self::None,

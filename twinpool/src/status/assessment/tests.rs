@@ -214,6 +214,7 @@ fn an_open_fence_is_good_only_while_the_primary_is_lost() {
 fn a_fence_that_is_not_simply_closed_is_never_good_on_a_quiet_day() {
     for (fence, level) in [
         (Fence::PartlyOpen, Level::Wrong),
+        (Fence::Unjudged, Level::Warn),
         (Fence::Outdated, Level::Warn),
         (Fence::Foreign, Level::Warn),
         (Fence::None, Level::Warn),
