@@ -21,7 +21,12 @@ pub enum Verdict {
     Wrong,
     /// Not done, because somebody else is at it, and the command has shown who or what: exit code 4.
     Busy,
+    /// Done, but AWS refused a part of it, and the command has shown which: exit code 3.
+    Refused,
 }
+
+/// Exit code of a command that AWS refused, or did not answer.
+const REFUSED: u8 = 3;
 
 /// Exit code of a command that somebody else keeps from its work for now.
 const BUSY: u8 = 4;
@@ -67,6 +72,14 @@ pub enum Failure {
     /// AWS rejected a call that concerns no user, so that the message of the service can be shown: exit code 3.
     #[error("{error}: {}", .error.message())]
     Explained {
+        /// The error.
+        error: AwsError,
+    },
+    /// AWS rejected a call that a command cannot go on without, or did not answer it; the text says what that means: exit code 3.
+    #[error("{what} ({error})")]
+    Stopped {
+        /// What it means.
+        what: String,
         /// The error.
         error: AwsError,
     },
@@ -167,6 +180,7 @@ impl From<Verdict> for ExitCode {
             Verdict::Good => Self::SUCCESS,
             Verdict::Wrong => Self::from(1),
             Verdict::Busy => Self::from(BUSY),
+            Verdict::Refused => Self::from(REFUSED),
         }
     }
 }
@@ -202,7 +216,8 @@ impl Failure {
             | Self::Explained { .. }
             | Self::Refused(_)
             | Self::NotReadAgain { .. }
-            | Self::OutOfTime(_) => 3,
+            | Self::Stopped { .. }
+            | Self::OutOfTime(_) => REFUSED,
             Self::Busy(_) => BUSY,
             Self::Interrupted(_) => INTERRUPTED,
         }
@@ -222,12 +237,14 @@ impl Failure {
             Self::Refused(_) => "refused",
             Self::NotReadAgain { .. } => "not-read-again",
             Self::OutOfTime(_) => "out-of-time",
-            Self::Aws(error) | Self::Explained { error } => match error.failure() {
-                Unreachable => "unreachable",
-                Throttled => "throttled",
-                Unavailable => "unavailable",
-                Refused => "refused",
-            },
+            Self::Aws(error) | Self::Explained { error } | Self::Stopped { error, .. } => {
+                match error.failure() {
+                    Unreachable => "unreachable",
+                    Throttled => "throttled",
+                    Unavailable => "unavailable",
+                    Refused => "refused",
+                }
+            }
         }
     }
 
@@ -251,6 +268,10 @@ impl Failure {
                 (what, of_call(error), error.advice().map(str::to_owned))
             }
             Self::NotReadAgain { error, .. } => (what, of_call(error), to_do),
+            Self::Stopped { what, error } => {
+                let what = format!("{what}: {}", error.code());
+                (what, of_call(error), error.advice().map(str::to_owned))
+            }
             Self::File { path, error } => {
                 (error.to_string(), Some(path.display().to_string()), None)
             }

@@ -568,7 +568,11 @@ fn check_end(facts: &Facts, waiting: usize) -> Result<(), Failure> {
             format!("{waiting} sign-ups wait in the journal")
         }
         Asked::Known(_) => "the fence is not closed".to_owned(),
-        Asked::Unknown(why) => format!("the fence cannot be read: {}", why.error),
+        Asked::Unknown(why) => {
+            return Err(why.to_failure(
+                "not complete: the fence cannot be read, so run the same command again",
+            ));
+        }
     };
     Err(Failure::Wrong(format!(
         "not complete: {what}; run the same command again"

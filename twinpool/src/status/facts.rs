@@ -16,6 +16,7 @@ use shared::s3::json::JsonError;
 use shared::snapshot::latest::Latest;
 use shared::snapshot::scope::Scope;
 
+use crate::failure::Failure;
 use crate::fence::{self, Gate};
 
 /// Pools and buckets to read.
@@ -56,6 +57,28 @@ pub struct Unknown {
     pub error: String,
     /// True if AWS did not answer, or answered that it is unavailable, as when a region is lost. False if AWS rejected the request.
     pub no_answer: bool,
+    /// The call that failed; none if AWS answered something that cannot be read.
+    #[serde(skip)]
+    pub failed: Option<AwsError>,
+}
+
+impl Unknown {
+    /// Whether AWS refused the call.
+    pub fn is_refused(&self) -> bool {
+        let failed = self.failed.as_ref();
+        failed.is_some_and(|error| error.failure() == shared::aws::Failure::Refused)
+    }
+
+    /// Why a command ends that cannot go on without what is not known.
+    pub fn to_failure(&self, what: &str) -> Failure {
+        match self.failed.clone() {
+            Some(error) => Failure::Stopped {
+                what: what.to_owned(),
+                error,
+            },
+            None => Failure::Wrong(format!("{what} ({})", self.error)),
+        }
+    }
 }
 
 impl<T> Asked<T> {
@@ -73,6 +96,7 @@ impl From<AwsError> for Unknown {
         Self {
             no_answer: matches!(error.failure(), Unreachable | Unavailable),
             error: error.to_string(),
+            failed: Some(error),
         }
     }
 }
@@ -84,6 +108,7 @@ impl From<JsonError> for Unknown {
             JsonError::Malformed { .. } => Self {
                 error: error.to_string(),
                 no_answer: false,
+                failed: None,
             },
         }
     }

@@ -93,6 +93,7 @@ fn lost<T>() -> Asked<T> {
     Asked::Unknown(Unknown {
         error: "no connection".into(),
         no_answer: true,
+        failed: None,
     })
 }
 
@@ -104,6 +105,7 @@ fn refused<T>() -> Asked<T> {
     Asked::Unknown(Unknown {
         error: "AccessDeniedException".into(),
         no_answer: false,
+        failed: None,
     })
 }
 
