@@ -163,6 +163,11 @@ pub enum RestoreError {
         "one invocation is too short to look at everyone in user pool {0}: use `twinpool restore`, which has no time limit"
     )]
     TooLarge(PoolId),
+    /// The groups of the newcomers cannot be written within one invocation.
+    #[error(
+        "everyone is in user pool {0}, and one invocation is too short to write the groups of all newcomers: use `twinpool restore`, which has no time limit"
+    )]
+    TooManyGroups(PoolId),
 }
 
 impl From<LeaseError> for RestoreError {

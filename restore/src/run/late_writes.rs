@@ -62,9 +62,11 @@ pub(super) struct MissingAttribute {
 /// # Errors
 ///
 /// The snapshot cannot be read, or a call fails for a reason that does not concern a single user.
-pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, RestoreError> {
+pub(super) async fn write_late(
+    situation: Situation<'_>,
+    late_writes: &mut LateWrites,
+) -> Result<(), RestoreError> {
     let prepared = situation.prepared;
-    let mut late_writes = LateWrites::default();
     let mut users_written = 0;
     let mut users = situation.users_with_late_writes();
     while let Some(user) = users.next().await? {
@@ -87,16 +89,21 @@ pub(super) async fn write_late(situation: Situation<'_>) -> Result<LateWrites, R
             late_writes.add_attributes(&user.username, source_sub, refused);
             is_written = true;
         }
-        is_written |= write_groups(situation, &user, &mut late_writes).await?;
+        is_written |= write_groups(situation, &user, late_writes).await?;
         if is_written {
             users_written += 1;
             (prepared.run.on_progress)(Step::WritingUsers(users_written));
         }
     }
-    Ok(late_writes)
+    Ok(())
 }
 
 impl LateWrites {
+    /// Whether the next run would do the same again: nothing but groups was written.
+    pub(super) fn are_repeated_by_the_next_run(&self) -> bool {
+        self.created.is_empty() && self.attributes_written == 0
+    }
+
     fn add_attributes(&mut self, username: &str, sub: &str, refused: Vec<RefusedAttribute>) {
         self.attributes_written += u64::from(refused.is_empty());
         let refused = refused.into_iter().map(|refused| MissingAttribute {

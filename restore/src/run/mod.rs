@@ -31,7 +31,7 @@ mod target;
 
 pub use self::config::{Fill, NotARole, RestoreConfig, RoleArn, RunContext, Step};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -41,19 +41,20 @@ use serde_json::json;
 use self::archive::archive_records;
 use self::decide::Situation;
 use self::jobs::JobRunner;
-use self::late_writes::{expected_late_writes, write_late};
+use self::late_writes::{LateWrites, expected_late_writes, write_late};
 use self::plan::{estimate_seconds, write_import_files};
 use self::prepare::Prepared;
 use self::report::write_report;
 use self::results::{JobResults, read_job_results};
 use self::rounds::Rounds;
 use self::source_looks::{SourceLooks, look_at_newcomers};
-use self::target::{look_up_imported_users, read_target_pool};
+use self::target::{look_up_imported_users, read_target_pool, too_large};
 use crate::error::RestoreError;
 use crate::files::report_key;
 use crate::lease::{self, RestoreLease, RestoreState, take_lease};
 use crate::request::{Counts, Request, Response, Status};
 use crate::target_pool::TargetPool;
+use shared::cognito::pool::PoolError;
 use shared::cognito::users;
 use shared::id::Id;
 use shared::time::to_milliseconds;
@@ -146,15 +147,28 @@ async fn run_phases(
     for job in lease.state().await.jobs {
         read_job_results(prepared, &jobs.client(), &job, &mut results).await?;
     }
+    let earlier_jobs = lease.state().await.jobs.len();
     let (target, looks) =
         import_until_done(prepared, lease, &jobs, &mut results, has_run_to_itself).await?;
+    let has_imported = lease.state().await.jobs.len() > earlier_jobs;
     let situation = Situation {
         prepared,
         target: &target,
         results: &results,
         looks: &looks,
     };
-    let late_writes = write_late(situation).await?;
+    let mut late_writes = LateWrites::default();
+    if let Err(error) = write_late(situation, &mut late_writes).await {
+        // Groups are written anew by each run, so another run would come no further than this one.
+        let comes_no_further =
+            has_run_to_itself && !has_imported && late_writes.are_repeated_by_the_next_run();
+        return Err(match error {
+            RestoreError::Pool(PoolError::OutOfTime(pool)) if comes_no_further => {
+                RestoreError::TooManyGroups(pool)
+            }
+            error => error,
+        });
+    }
     let more = json!({ "jobs": lease.state().await.jobs });
     let report = write_report(situation, &late_writes, &restore, started_at).await?;
     let archived = archive_records(prepared, &report.records_to_archive).await?;
@@ -178,8 +192,8 @@ async fn import_until_done(
             jobs: earlier,
             ..
         } = lease.state().await;
+        let begun = Instant::now();
         let mut target = read_target_pool(prepared, results, &earlier, has_run_to_itself).await?;
-        has_run_to_itself = false;
         look_up_imported_users(prepared, &mut target, results).await?;
         let later = look_at_newcomers(Situation {
             prepared,
@@ -187,7 +201,9 @@ async fn import_until_done(
             results,
             looks: &looks,
         });
-        looks.extend(later.await?);
+        let later = later.await;
+        looks.extend(later.map_err(|error| too_large(error, begun, has_run_to_itself))?);
+        has_run_to_itself = false;
         let situation = Situation {
             prepared,
             target: &target,

@@ -50,18 +50,26 @@ pub(super) async fn read_target_pool(
         );
         listing.await.map_err(RestoreError::of_set_up)
     };
-    match target.await {
-        Err(RestoreError::Pool(PoolError::OutOfTime(pool)))
+    let target = target.await;
+    let mut target = target.map_err(|error| too_large(error, begun, has_run_to_itself))?;
+    let others = others_in_source(prepared, &target, results).await?;
+    target.add_others_in_source(others);
+    Ok(target)
+}
+
+/// The error of a look that began at this time: whether every other invocation is too short for it as well.
+pub(super) fn too_large(
+    error: RestoreError,
+    begun: Instant,
+    has_run_to_itself: bool,
+) -> RestoreError {
+    match error {
+        RestoreError::Pool(PoolError::OutOfTime(pool))
             if has_run_to_itself && begun.elapsed() > LONG_LOOK =>
         {
-            Err(RestoreError::TooLarge(pool))
+            RestoreError::TooLarge(pool)
         }
-        Err(error) => Err(error),
-        Ok(mut target) => {
-            let others = others_in_source(prepared, &target, results).await?;
-            target.add_others_in_source(others);
-            Ok(target)
-        }
+        error => error,
     }
 }
 

@@ -34,6 +34,9 @@ const FEW_NEWCOMERS: u64 = 100;
 /// What reconcile reports of people in the secondary who have no identity, record or pair, so that nobody knows who they are.
 const UNKNOWN_PEOPLE: [&str; 2] = ["cannot-tell", "unpaired"];
 
+/// What reconcile reports of people whom somebody has disabled in the secondary, and who can sign in to the primary.
+const DISABLED_THERE_ALONE: &str = "disabled-in-secondary";
+
 /// One run of a failback.
 pub struct Failback<'a> {
     pub args: &'a Args,
@@ -237,9 +240,15 @@ impl Failback<'_> {
             unknown: BTreeSet::new(),
         };
         let mut lines = Vec::new();
+        let mut disabled = 0;
         let mut changes = ChangeLines::of(self.bucket, &run);
         while let Some(change) = changes.next().await? {
-            if change.action == "report" && compared.add(&change) {
+            if change.action != "report" {
+                continue;
+            }
+            let is_disabled = change.outcome == DISABLED_THERE_ALONE;
+            disabled += u64::from(is_disabled);
+            if compared.add(&change) || is_disabled {
                 let Change {
                     secondary_sub,
                     outcome,
@@ -255,7 +264,16 @@ impl Failback<'_> {
         let terminal = &self.context.terminal;
         let listed = lines.iter().take(MAX_LISTED);
         listed.for_each(|line| terminal.note(line));
-        let done = Done::default()
+        let mut done = Done::default();
+        if disabled > 0 {
+            // Nothing carries a ban home. Whether it was meant for both pools, only an operator knows.
+            let told = "people are disabled in the secondary alone: disable them in the primary too, if they were banned";
+            terminal.note(format_args!("{WARN}{disabled} {told}{WARN:#}"));
+            done = done
+                .count("disabled in the secondary alone", disabled)
+                .see(told);
+        }
+        let done = done
             .count("users in the primary", report.primary.listed)
             .count("users in the secondary", report.secondary.listed)
             .count("changed something", compared.changed.len() as u64)

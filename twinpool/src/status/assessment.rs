@@ -139,7 +139,7 @@ fn primary_line(facts: &Facts) -> Line {
                 warn(what, state, to_do)
             } else {
                 let to_do = format!(
-                    "if its region is lost: open the fence, and switch the application to {secondary}"
+                    "if its region is lost: twinpool failover, which opens the fence, and says how to switch the application to {secondary}"
                 );
                 wrong(what, state, to_do)
             }
@@ -224,7 +224,7 @@ fn fence_line(facts: &Facts) -> Line {
         Asked::Known(Fence::Closed | Fence::Unjudged) if failover => warn(
             what,
             "closed: users cannot sign in to the secondary".to_owned(),
-            format!("in a failover: twinpool fence open --pool {pool}"),
+            "in a failover: twinpool failover".to_owned(),
         ),
         Asked::Known(Fence::Closed) => good(what, "closed".to_owned()),
         Asked::Known(Fence::Open) if failover => {
@@ -233,15 +233,17 @@ fn fence_line(facts: &Facts) -> Line {
         Asked::Known(Fence::Open) => warn(
             what,
             "open".to_owned(),
-            format!("unless this is a failover: twinpool fence close --pool {pool}"),
+            "unless users are to stay in the secondary: twinpool failback, which closes it at its end"
+                .to_owned(),
         ),
         Asked::Known(Fence::NoSignUps) => warn(
             what,
             "open except for sign-ups, as at the end of a failback".to_owned(),
             match failover {
-                true => format!("in a failover: twinpool fence open --pool {pool}"),
-                false => "go on with twinpool failback".to_owned(),
-            },
+                true => "in a failover: twinpool failover",
+                false => "go on with twinpool failback",
+            }
+            .to_owned(),
         ),
         Asked::Known(Fence::PartlyOpen) => wrong(
             what,
@@ -470,7 +472,7 @@ fn newcomers_line(facts: &Facts, records: &Records) -> Line {
     warn(
         what,
         state,
-        "restore them to the primary: twinpool restore --dry-run shows what it would do".to_owned(),
+        "twinpool failback brings them home; twinpool restore --dry-run shows whom".to_owned(),
     )
 }
 

@@ -427,12 +427,22 @@ impl Endpoint {
             Some(Err(_)) => return refusal("InvalidParameterException"),
         };
         tokio::time::sleep(self.behaviour.latency).await;
-        answer(page(
-            self.behaviour.users,
-            (from, step),
-            asked.limit.unwrap_or(60),
-            asked.user_pool_id == TWIN,
-        ))
+        let (users, state) = (self.behaviour.users, self.state());
+        let limit = asked.limit.unwrap_or(60);
+        let page = match asked.user_pool_id.as_str() {
+            HOME => page(
+                users.max(state.imports.end()),
+                (from, step),
+                limit,
+                |number| {
+                    let is_copy = number >= users;
+                    (!is_copy || state.imports.imported(number).is_some()).then_some(is_copy)
+                },
+            ),
+            pool => page(users, (from, step), limit, |_| Some(pool == TWIN)),
+        };
+        drop(state);
+        answer(page)
     }
 
     /// Whether one more call is within the quota, which is a token bucket of one second.
@@ -588,21 +598,28 @@ fn part_of(body: &Bytes, etag: &str, range: Option<&str>) -> Response<Full<Bytes
         .expect("valid headers")
 }
 
-/// A page of ListUsers: every `step`-th user from the first one on, or their replicas.
-fn page(users: u64, (from, step): (u64, u64), limit: u64, of_twin: bool) -> String {
-    let end = (from + step * limit).min(users);
+/// A page of ListUsers: every `step`-th user from the first one on, as long as their numbers are below `all`. `is_copy` says whether a
+/// user is a copy of one of another pool; none if there is no such user.
+fn page(
+    all: u64,
+    (from, step): (u64, u64),
+    limit: u64,
+    is_copy: impl Fn(u64) -> Option<bool>,
+) -> String {
+    let end = (from + step * limit).min(all);
     let mut text = String::with_capacity(limit as usize * 1024);
     text.push_str(r#"{"Users":["#);
     let mut number = from;
+    let mut separator = "";
     while number < end {
-        if number > from {
-            text.push(',');
+        if let Some(is_copy) = is_copy(number) {
+            text.push_str(std::mem::replace(&mut separator, ","));
+            people::write_json(&mut text, number, is_copy);
         }
-        people::write_json(&mut text, number, of_twin);
         number += step;
     }
     text.push(']');
-    if number < users {
+    if number < all {
         let _ = write!(text, r#","PaginationToken":"{number}""#);
     }
     text.push('}');

@@ -91,6 +91,11 @@ impl Imports {
         self.imported.get(&number)
     }
 
+    /// The number after the greatest of those users.
+    pub fn end(&self) -> u64 {
+        self.imported.keys().max().map_or(0, |number| number + 1)
+    }
+
     /// How many users the jobs have imported.
     pub fn count(&self) -> u64 {
         self.imported.len() as u64

@@ -516,6 +516,29 @@ async fn a_failback_brings_nobody_home_while_the_secondary_does_not_say_who_was_
 }
 
 #[tokio::test]
+async fn who_is_disabled_in_the_secondary_alone_is_shown() {
+    let world = after_a_failover().await;
+    person_who_used_the_secondary(&world, 6, person(6)).await;
+    let client = world.osaka.cognito_client();
+    let disable = client.admin_disable_user().username(email(6));
+    let disable = disable.user_pool_id(&world.secondary.id);
+    disable.send().await.unwrap();
+
+    let ran = failback_of_everything(&world, &[]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let shown = format!("{}  disabled-in-secondary", sub(1006));
+    assert!(ran.stderr.contains(&shown), "{ran:?}");
+    let evidence = ran.json();
+    let steps = evidence["steps"].as_array().unwrap();
+    let compare = steps.iter().find(|step| step["step"] == "compare").unwrap();
+    assert_eq!(
+        compare["counted"]["disabled in the secondary alone"], 1,
+        "{compare}"
+    );
+}
+
+#[tokio::test]
 async fn a_newcomer_who_is_home_without_a_group_is_named_until_somebody_accepts_it() {
     let world = after_a_failover().await;
     let osaka = world.osaka.cognito();

@@ -84,7 +84,7 @@ async fn a_lost_region_is_a_line_of_the_table_and_not_the_end() {
         assert_eq!(line(&status, "outbox")["level"], "wrong");
         assert_eq!(line(&status, "secondary pool")["level"], "good");
         let to_do = line(&status, "fence")["to_do"].as_str().unwrap_or_default();
-        assert!(to_do.contains("twinpool fence open"), "{status}");
+        assert!(to_do.contains("twinpool failover"), "{status}");
     }
 }
 
@@ -162,7 +162,7 @@ async fn only_the_loss_of_what_serves_people_is_a_lost_region() {
         "{administration}"
     );
     assert_eq!(line(&administration, "fence")["to_do"], Value::Null);
-    assert!(to_do(&people).contains("open the fence"), "{people}");
+    assert!(to_do(&people).contains("twinpool failover"), "{people}");
 }
 
 #[tokio::test]

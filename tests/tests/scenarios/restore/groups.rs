@@ -1,14 +1,15 @@
 //! Groups of newcomers: the snapshot has them, and the restore writes them where the primary pool has the group.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use local_regions::cognito::{GroupView, SeedUser};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::World;
+use local_regions::world::{RESTORE, World};
 use serde_json::{Value, json};
 
 use super::{away, newcomer, person, records, replicated, report, restore, with, world};
-use crate::support::{email, files, object, snapshot, sub};
+use crate::support::{email, files, invoke, object, snapshot, sub};
 
 fn group_in_tokyo(world: &World, name: &str) {
     let group = GroupView {
@@ -154,4 +155,39 @@ async fn a_pool_without_groups_costs_one_call_and_a_refusal_costs_no_snapshot() 
 
     assert_eq!(taken["status"], "complete", "{taken}");
     assert!(leftovers(&world, &taken).is_empty());
+}
+
+#[tokio::test]
+async fn groups_that_no_invocation_has_the_time_for_are_an_error_that_refers_to_the_command_line() {
+    let world = world().await;
+    group_in_tokyo(&world, "staff");
+    for number in 0..40 {
+        newcomer(&world, number, person(number)).await;
+        join(&world, number, "staff");
+    }
+    snapshot(&world).await.unwrap();
+    let lambda = world.tokyo.lambda();
+    lambda.set_timeout(RESTORE, Duration::from_secs(5));
+    let slow = Kind::Delay(Duration::from_millis(200));
+    let slow = Fault::on(Service::Cognito, "AdminAddUserToGroup", slow);
+    world.tokyo.faults().add(slow);
+
+    let mut answers = Vec::new();
+    let refused = loop {
+        match invoke(&world.tokyo, RESTORE, &json!({})).await {
+            Ok(answer) => {
+                assert_eq!(answer["status"], "in-progress", "{answer}");
+                answers.push(answer);
+                assert!(answers.len() < 10, "it goes on for ever");
+            }
+            Err(refused) => break refused,
+        }
+    };
+    world.tokyo.faults().clear();
+    lambda.set_timeout(RESTORE, Duration::from_secs(60));
+    let finished = restore(&world, json!({})).await;
+
+    assert!(refused.contains("twinpool restore"), "{refused}");
+    assert_eq!(finished["status"], "complete", "{finished}");
+    assert!(groups_at_home(&world, 39).contains("staff"));
 }

@@ -173,7 +173,7 @@ fn people_who_cannot_reset_their_password_in_a_failover_are_counted() {
 }
 
 #[test]
-fn when_the_primary_is_lost_the_advice_is_to_open_the_fence() {
+fn when_the_primary_is_lost_the_advice_is_a_failover() {
     let facts = Facts {
         primary: lost(),
         primary_keys: unreachable(),
@@ -183,14 +183,36 @@ fn when_the_primary_is_lost_the_advice_is_to_open_the_fence() {
     };
 
     let pool = line(&facts, "primary pool");
-    let to_do = line(&facts, "fence").to_do.unwrap();
 
     assert_eq!(pool.level, Level::Wrong);
-    assert!(
-        to_do.contains("twinpool fence open --pool ap-northeast-3_Secondary"),
-        "{to_do}"
-    );
+    for fence in [Fence::Closed, Fence::NoSignUps] {
+        let facts = Facts {
+            fence: Asked::Known(fence),
+            ..facts.clone()
+        };
+        let to_do = line(&facts, "fence").to_do.unwrap();
+        assert_eq!(to_do, "in a failover: twinpool failover");
+    }
     assert_eq!(line(&facts, "outbox").level, Level::Wrong);
+}
+
+#[test]
+fn when_the_primary_answers_the_advice_is_a_failback_and_never_to_close_the_fence_at_once() {
+    for fence in [Fence::Open, Fence::NoSignUps] {
+        let facts = Facts {
+            fence: Asked::Known(fence),
+            journal: journal(
+                records(2, SignedDuration::from_hours(1)),
+                Records::default(),
+            ),
+            ..facts()
+        };
+        for what in ["fence", "journal"] {
+            let to_do = line(&facts, what).to_do.unwrap();
+            assert!(to_do.contains("twinpool failback"), "{to_do}");
+            assert!(!to_do.contains("fence close"), "{to_do}");
+        }
+    }
 }
 
 #[test]
