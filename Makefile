@@ -1,5 +1,13 @@
 # The commands of this repository. drill, chaos, test, regions and bench need only Rust; cdk/ and demo need Node.js 20.
 
+# Commands run in other folders too, where a relative path would mean another file.
+ifneq ($(CARGO_TARGET_DIR),)
+export CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+endif
+ifneq ($(TWINPOOL_CONFIG),)
+export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
+endif
+
 # The binaries are started directly, because `cargo run` would compile the AWS SDKs again with the features of one package.
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 BOTO3 := target/python/pyvenv.cfg
@@ -7,12 +15,7 @@ MINISTACK := target/ministack/pyvenv.cfg
 CFN_LINT := target/cfn-lint/pyvenv.cfg
 PACKAGING := target/packaging/pyvenv.cfg
 DENY := target/cargo-deny/bin/cargo-deny
-CHROMIUM ?= /usr/bin/chromium
-
-# cdk runs in cdk/, so a relative path would mean another file there.
-ifneq ($(TWINPOOL_CONFIG),)
-export TWINPOOL_CONFIG := $(abspath $(TWINPOOL_CONFIG))
-endif
+CHROMIUM ?= $(firstword $(wildcard /usr/bin/chromium /usr/bin/google-chrome) /usr/bin/chromium)
 
 .PHONY: bench build chaos demo deny deploy deploy-local drill lint lint-templates package regions test test-web
 
@@ -31,20 +34,21 @@ chaos: build
 	$(BUILT)/chaos $(ARGS)
 
 # Runs every test of the repository. Without Python 3, the tests of the local regions with boto3 and pycognito are skipped, without Node.js
-# those with the clients of pages, and the tests of cdk/. Each prints a message, and is an error in CI.
+# those with the clients of pages, and the tests of cdk/ and examples/web, without Chromium the failover in a browser. Each prints a
+# message, and is an error in CI.
 test:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory tests/javascript/node_modules; fi
 	cargo test --locked --workspace
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory cdk/node_modules && cd cdk && npm test; \
-	else echo "skipped: npm is missing, so cdk/ cannot be tested"; test -z "$$CI"; fi
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory test-web cdk/node_modules && cd cdk && npm test; \
+	else echo "skipped: npm is missing, so cdk/ and examples/web cannot be tested"; test -z "$$CI"; fi
 
-# Tests the page of examples/web, the code of docs/application.md, and a failover in a real browser. UPDATE_IMAGES=1 takes the pictures of
-# the guide again. As root, it installs Chromium where apt-get can. It is not part of make test, because it needs a browser.
+# A part of make test: the page of examples/web, the code of docs/application.md, and a failover in a real browser. In CI, Chromium is
+# installed if it is missing. UPDATE_IMAGES=1 takes the pictures of the guide again. make test-web CHROMIUM=FILE for another browser
 test-web: build examples/web/node_modules
-	@if [ ! -x $(CHROMIUM) ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	@if [ -n "$$CI" ] && [ ! -x "$(CHROMIUM)" ]; then \
 	apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
-	cd examples/web && CHROMIUM=$(CHROMIUM) DEMO=$(abspath $(BUILT))/demo npm test
+	cd examples/web && CHROMIUM="$(CHROMIUM)" npm test
 
 # Measures the release binaries, in half an hour. Writes a table, JSON and an image to target/bench/. make bench ARGS=--quick
 # Without Python 3, the comparison with a plain boto3 export is left out.
@@ -106,7 +110,7 @@ $(CFN_LINT): cdk/requirements.txt
 $(PACKAGING): packaging/requirements.txt
 $(BOTO3) $(MINISTACK) $(CFN_LINT) $(PACKAGING):
 	python3 -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
 target/packaging/bin/cargo-cyclonedx: $(PACKAGING)

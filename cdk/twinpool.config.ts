@@ -30,6 +30,8 @@ export default {
     // Only with pool: 'existing'. true adds the fence to the pool: sign-in and sign-up are blocked until a failover.
     // A pool can have one web ACL only, so use false if yours has one already. A new pool always gets the fence.
     // fence: true,
+    // Logs the requests that the fence has looked at, for so many days: addresses of people's devices, which is data about people.
+    // fenceLogDays: 30,
   },
 
   // Additional settings of new pools. You can add attributes later, but Cognito cannot remove them.

@@ -1,22 +1,24 @@
 // `make deploy`: builds the functions, deploys the secondary stack, writes its outputs into the configuration, and deploys the
 // primary stack. The first time that the primary pool is new, it writes the id of that pool into the configuration too, and deploys the
-// secondary stack again, whose worker watches the primary pool. In the end it asks each trigger for an answer. For a pool without a twin it
+// secondary stack again, whose worker watches the primary pool. In the end it asks each trigger for an answer, and compares Lambda's quotas. For a pool without a twin it
 // deploys the single stack instead. Run it through `npm run deploy`, which puts cdk on
 // the PATH. Arguments such as --require-approval never are passed on to `cdk deploy`.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { concurrencyWarning } from '../lib/concurrency.ts';
 import {
   ConfigurationError,
   configurationFile,
   readConfiguration,
   type SecondaryOutputs,
+  stackNames,
   writeOutputs,
 } from '../lib/configuration.ts';
 import { expectSamePools, readStacks } from '../lib/deployed.ts';
 import { type DeployedTrigger, expectTriggersAnswer } from '../lib/trigger-answers.ts';
-import { BOTH_STACKS, stackNames } from '../lib/twinpool.ts';
+import { BOTH_STACKS } from '../lib/twinpool.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
 const OUTPUTS = resolve(CDK_FOLDER, 'cdk.out/outputs.json');
@@ -54,6 +56,10 @@ try {
     }
   }
   await expectTriggersAnswer(TRIGGERS);
+  const warning = secondary && (await concurrencyWarning(primary.region, secondary.region));
+  if (warning) {
+    console.warn(`Warning: ${warning}`);
+  }
 } catch (error) {
   if (!(error instanceof ConfigurationError)) {
     throw error;

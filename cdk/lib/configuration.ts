@@ -38,6 +38,8 @@ export interface PoolChoice {
 export interface Twin extends PoolChoice, SecondaryOutputs {
   /** Whether an existing pool gets the fence. */
   fence?: boolean;
+  /** Only with the fence: for how many days the requests that it has looked at are kept. */
+  fenceLogDays?: number;
 }
 
 /** Outputs of the secondary stack that the primary stack needs. */
@@ -49,6 +51,11 @@ export interface SecondaryOutputs {
 
 /** The name of a deployment whose configuration gives none. */
 export const DEFAULT_NAME = 'Twinpool';
+
+/** The names of the stacks of a configuration. */
+export function stackNames({ name = DEFAULT_NAME }: Configuration) {
+  return { primary: `${name}Primary`, secondary: `${name}Secondary`, single: `${name}Backup` };
+}
 
 /** The configuration file of this run: the one that TWINPOOL_CONFIG names, or cdk/twinpool.config.ts. */
 export function configurationFile(): string {
@@ -234,7 +241,7 @@ class Mistakes {
       this.expect(
         known.includes(key),
         path ? `${path}.${key}` : key,
-        `is unknown. Known properties: ${known.join(', ')}.`,
+        REFUSED[key] ?? `is unknown. Known properties: ${known.join(', ')}.`,
       );
     }
     return this.expect(isObject, path, `${shown(value)}. It must be an object with ${known.join(', ')}${alternative}.`);
@@ -246,7 +253,7 @@ function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
   if (secondary === null) {
     return;
   }
-  const twinProperties = [...POOL_PROPERTIES, 'snapshotBucket', 'snapshotKeyId', 'fence'];
+  const twinProperties = [...POOL_PROPERTIES, 'snapshotBucket', 'snapshotKeyId', 'fence', 'fenceLogDays'];
   const isTwin = found.isObject(secondary, 'secondary', twinProperties, ', or null for a pool without a twin');
   if (!isTwin || !checkPool('secondary', secondary, found) || !isPrimary) {
     return;
@@ -258,7 +265,7 @@ function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
   }
   const sameRegion = 'is also the primary region. The twin would be lost together with it: choose another region.';
   found.expect(primary.region !== secondary.region, 'secondary.region', sameRegion);
-  const { pool, fence } = secondary;
+  const { pool, fence, fenceLogDays } = secondary;
   if (pool === 'existing') {
     const fix = 'Choose whether this existing pool gets the fence: true, or false if it has a web ACL of its own.';
     found.expect(typeof fence === 'boolean', 'secondary.fence', `${shown(fence)}. ${fix}`);
@@ -266,6 +273,14 @@ function checkPools({ primary, secondary }: Unchecked, found: Mistakes): void {
     const fix = 'A new pool always gets the fence: remove the line.';
     found.expect(fence === undefined, 'secondary.fence', `${shown(fence)}. ${fix}`);
   }
+  const [areDays, fix] =
+    fence === false
+      ? [fenceLogDays === undefined, 'This pool does not get the fence: remove the line.']
+      : [
+          fenceLogDays === undefined || LOG_PERIODS.includes(fenceLogDays),
+          `Give one of ${LOG_PERIODS.join(', ')}, or remove the line to log nothing.`,
+        ];
+  found.expect(areDays, 'secondary.fenceLogDays', `${shown(fenceLogDays)}. ${fix}`);
 }
 
 /** Checks the region, the kind and the id of a pool, and that they match each other. */
@@ -355,8 +370,7 @@ function checkRetentionAndAlarms({ snapshotDays, logDays, alarmEmail }: Unchecke
     'snapshotDays',
     `${shown(snapshotDays)}. Give a whole number of days, such as 90.`,
   );
-  const periods = Object.values(RetentionDays).filter((days) => Number(days) < RetentionDays.INFINITE);
-  found.expect(periods.includes(logDays), 'logDays', `${shown(logDays)}. Give one of ${periods.join(', ')}.`);
+  found.expect(LOG_PERIODS.includes(logDays), 'logDays', `${shown(logDays)}. Give one of ${LOG_PERIODS.join(', ')}.`);
   found.expect(
     alarmEmail === '' || EMAIL.test(alarmEmail),
     'alarmEmail',
@@ -382,6 +396,16 @@ function similarRegions(region: unknown): string {
   const similar = REGIONS.filter((name) => area.includes('-') && name.startsWith(`${area}-`));
   return similar.length > 0 ? ` This version of the CDK knows ${similar.join(', ')}.` : '';
 }
+
+/** Properties that somebody may expect, and why there are none. */
+const REFUSED: Readonly<Record<string, string>> = {
+  account:
+    'cannot be given: both pools are in the account whose credentials deploy them. A user pool has no policy that lets another account ' +
+    'in, so each sign-up would depend on one more service, which hands out the credentials of a role there. Remove the line.',
+};
+
+/** The numbers of days for which CloudWatch Logs can keep a log. */
+const LOG_PERIODS = Object.values(RetentionDays).filter((days) => Number(days) < RetentionDays.INFINITE);
 
 /** A longer one would be cut off in the names of the functions, which CloudFormation makes from it. */
 const MAX_NAME = 24;

@@ -1,8 +1,7 @@
 // What is deployed already: `make deploy` reads it before it changes anything, and refuses to turn one pair of pools into another.
 
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { type Configuration, ConfigurationError } from './configuration.ts';
-import { stackNames } from './twinpool.ts';
+import { type Configuration, ConfigurationError, stackNames } from './configuration.ts';
 
 /** The outputs of a stack, by name. */
 export type Outputs = Readonly<Record<string, string>>;

@@ -3,7 +3,7 @@
 import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { ConfigurationWithTwin } from './configuration.ts';
-import { Replication, Restore, type Twin } from './constructs/index.ts';
+import { OperatorPolicies, Replication, Restore, type Twin } from './constructs/index.ts';
 import { type CodeOf, TwinpoolStack } from './stack.ts';
 
 export class PrimaryStack extends TwinpoolStack {
@@ -22,6 +22,8 @@ export class PrimaryStack extends TwinpoolStack {
       variables: configuration.variables,
     });
     const restore = new Restore(this, 'Restore', { ...this.functionSettings(), code: codeOf('restore-fn'), twin });
+    const { userPool } = this;
+    const policies = new OperatorPolicies(this, 'Operators', { primary: { userPool, replication, restore } });
     this.monitoring.createDashboard({
       alarms: [...replication.alarms, ...restore.alarms],
       functions: [replication.trigger, replication.worker, restore.worker],
@@ -38,6 +40,7 @@ export class PrimaryStack extends TwinpoolStack {
       'snapshots/, journal/, restores/, reconciles/, withheld/ and failovers/, in the secondary region',
     );
     this.addRestoreOutputs(restore);
+    this.addPolicyOutputs(policies);
   }
 
   /** The twin, from the outputs of the secondary stack. */

@@ -18,7 +18,15 @@ import { Architecture, Code } from 'aws-cdk-lib/aws-lambda';
 import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
 import { CfnSubscription } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { Backup, Fence, ImportLogsRole, Replication, Restore, type Twin } from './constructs/index.ts';
+import {
+  Backup,
+  Fence,
+  ImportLogsRole,
+  OperatorPolicies,
+  Replication,
+  Restore,
+  type Twin,
+} from './constructs/index.ts';
 import { Monitoring } from './monitoring.ts';
 import { OutputStack } from './stack.ts';
 
@@ -143,6 +151,8 @@ class PrimaryTemplate extends ReleaseTemplate {
     const restore = new Restore(this, 'Restore', { ...this.functionSettings('restore-fn'), twin });
     this.addTriggerOutputs('replicate-fn', replication);
     this.addRestoreOutputs(restore);
+    const { userPool } = this;
+    this.addPolicyOutputs(new OperatorPolicies(this, 'Operators', { primary: { userPool, replication, restore } }));
   }
 }
 
@@ -165,14 +175,17 @@ abstract class BackupTemplate extends ReleaseTemplate {
 class SecondaryTemplate extends BackupTemplate {
   constructor(scope: Construct, id: string, description: string) {
     super(scope, id, description);
-    this.addBackup(this.parameter('PrimaryUserPoolId', 'The id of the primary pool, in another region', POOL_ID));
+    const backup = this.addBackup(
+      this.parameter('PrimaryUserPoolId', 'The id of the primary pool, in another region', POOL_ID),
+    );
     const wanted = this.parameter('AddFence', 'Whether the pool gets the fence. A pool can have one web ACL only', {
       allowedValues: ['true', 'false'],
     });
-    const { roleArn } = new ImportLogsRole(this, 'ImportLogsRole', { userPool: this.userPool });
+    const { userPool } = this;
+    const importLogsRole = new ImportLogsRole(this, 'ImportLogsRole', { userPool });
     const hasFence = new CfnCondition(this, 'HasFence', { expression: Fn.conditionEquals(wanted, 'true') });
     const fence = new Fence(this, 'Fence', {
-      userPool: this.userPool,
+      userPool,
       alarmTopic: this.monitoring.topic,
       metricPrefix: `${Aws.STACK_NAME}-fence`,
     });
@@ -181,15 +194,26 @@ class SecondaryTemplate extends BackupTemplate {
         child.cfnOptions.condition = hasFence;
       }
     }
-    this.addOutput('ImportLogsRoleArn', roleArn, 'The role for twinpool reconcile --logs-role');
+    this.addOutput('ImportLogsRoleArn', importLogsRole.roleArn, 'The role for twinpool reconcile --logs-role');
+    // A policy needs a resource. Without the fence it is one that the action does not apply to.
+    const fenceArn = Token.asString(
+      Fn.conditionIf(hasFence.logicalId, fence.webAcl.attrArn, userPool.userPoolArn) as IResolvable,
+    );
+    this.addPolicyOutputs(
+      new OperatorPolicies(this, 'Operators', { secondary: { userPool, backup, importLogsRole, fenceArn } }),
+    );
   }
 }
 
 class SingleTemplate extends BackupTemplate {
   constructor(scope: Construct, id: string, description: string) {
     super(scope, id, description);
-    const { twin } = this.addBackup();
-    const restore = new Restore(this, 'Restore', { ...this.functionSettings('restore-fn'), twin });
+    const backup = this.addBackup();
+    const restore = new Restore(this, 'Restore', { ...this.functionSettings('restore-fn'), twin: backup.twin });
     this.addRestoreOutputs(restore);
+    const { userPool } = this;
+    this.addPolicyOutputs(
+      new OperatorPolicies(this, 'Operators', { primary: { userPool, restore }, secondary: { userPool, backup } }),
+    );
   }
 }

@@ -4,7 +4,7 @@ import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { type ConfigurationWithTwin, DEFAULT_NAME } from './configuration.ts';
 import { uniqueBucketName } from './constructs/backup.ts';
-import { Backup, Fence, ImportLogsRole } from './constructs/index.ts';
+import { Backup, Fence, ImportLogsRole, OperatorPolicies } from './constructs/index.ts';
 import { type CodeOf, TwinpoolStack } from './stack.ts';
 
 export class SecondaryStack extends TwinpoolStack {
@@ -21,11 +21,19 @@ export class SecondaryStack extends TwinpoolStack {
       ...(primary.userPoolId && { primaryUserPoolId: primary.userPoolId }),
     });
     // `twinpool reconcile` brings the people of the primary pool by import jobs of this pool. An operator passes the role to them.
-    const { roleArn } = new ImportLogsRole(this, 'ImportLogsRole', { userPool: this.userPool });
+    const { userPool } = this;
+    const importLogsRole = new ImportLogsRole(this, 'ImportLogsRole', { userPool });
     const hasFence = secondary.pool === 'new' || secondary.fence === true;
     const fence = hasFence
-      ? new Fence(this, 'Fence', { ...this.alarmSettings(), metricPrefix: `${metricPrefix(configuration)}-fence` })
+      ? new Fence(this, 'Fence', {
+          ...this.alarmSettings(),
+          metricPrefix: `${metricPrefix(configuration)}-fence`,
+          ...(secondary.fenceLogDays && { logRetention: secondary.fenceLogDays }),
+        })
       : undefined;
+    const policies = new OperatorPolicies(this, 'Operators', {
+      secondary: { userPool, backup, importLogsRole, ...(fence && { fenceArn: fence.webAcl.attrArn }) },
+    });
     this.monitoring.createDashboard({
       alarms: [...backup.alarms, ...(fence?.alarms ?? [])],
       functions: [backup.trigger, backup.worker],
@@ -38,12 +46,13 @@ export class SecondaryStack extends TwinpoolStack {
     this.addOriginSubOutput();
     this.addOutput(
       'ImportLogsRoleArn',
-      roleArn,
+      importLogsRole.roleArn,
       'The role for import jobs into the secondary pool: twinpool reconcile --logs-role',
     );
     if (fence) {
       this.addOutput('FenceArn', fence.webAcl.attrArn, 'The fence: the web ACL of the secondary pool');
     }
+    this.addPolicyOutputs(policies);
   }
 }
 

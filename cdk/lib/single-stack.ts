@@ -2,9 +2,9 @@
 
 import type { StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { Configuration } from './configuration.ts';
+import { type Configuration, stackNames } from './configuration.ts';
 import { uniqueBucketName } from './constructs/backup.ts';
-import { Backup, Restore } from './constructs/index.ts';
+import { Backup, OperatorPolicies, Restore } from './constructs/index.ts';
 import { type CodeOf, TwinpoolStack } from './stack.ts';
 
 export class SingleStack extends TwinpoolStack {
@@ -24,6 +24,12 @@ export class SingleStack extends TwinpoolStack {
       code: codeOf('restore-fn'),
       twin: backup.twin,
     });
+    const { userPool } = this;
+    const policies = new OperatorPolicies(this, 'Operators', {
+      primary: { userPool, restore },
+      secondary: { userPool, backup },
+      stackArns: [this.stackId, ...this.arnsOfPair(configuration)],
+    });
     this.monitoring.createDashboard({
       alarms: [...backup.alarms, ...restore.alarms],
       functions: [backup.trigger, backup.worker, restore.worker],
@@ -35,5 +41,14 @@ export class SingleStack extends TwinpoolStack {
     this.addBackupOutputs(backup);
     this.addOriginSubOutput();
     this.addRestoreOutputs(restore);
+    this.addPolicyOutputs(policies);
+  }
+
+  /** The stacks that this pool would have with a twin: `twinpool init` looks for them first. */
+  private arnsOfPair(configuration: Configuration): string[] {
+    const { primary, secondary } = stackNames(configuration);
+    return [primary, secondary].map((name) =>
+      this.formatArn({ service: 'cloudformation', region: '*', resource: 'stack', resourceName: `${name}/*` }),
+    );
   }
 }

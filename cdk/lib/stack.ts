@@ -5,7 +5,7 @@ import type { IUserPool } from 'aws-cdk-lib/aws-cognito';
 import { Architecture, type Code } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import type { Configuration, PoolChoice } from './configuration.ts';
-import type { Backup, BackupProps, Replication, Restore } from './constructs/index.ts';
+import type { Backup, BackupProps, OperatorPolicies, Replication, Restore } from './constructs/index.ts';
 import { Monitoring } from './monitoring.ts';
 import { createOrReferToPool } from './new-pool.ts';
 
@@ -36,6 +36,17 @@ export abstract class OutputStack extends Stack {
     this.addTriggerOutputs('backup-fn', backup);
     this.addOutput('SnapshotBucketName', backup.twin.snapshotBucketName, 'snapshots/, journal/ and restores/');
     this.addOutput('SnapshotKeyId', backup.key.keyId, 'The encryption key of the snapshot bucket');
+  }
+
+  /** Adds the ARNs of the policies for operators. */
+  protected addPolicyOutputs({ policies }: OperatorPolicies): void {
+    for (const [name, { managedPolicyArn }] of Object.entries(policies)) {
+      this.addOutput(
+        `${name}PolicyArn`,
+        managedPolicyArn,
+        `Policy ${name} for operators: docs/deploy.md, Who may run which command`,
+      );
+    }
   }
 
   protected addRestoreOutputs(restore: Restore): void {

@@ -3,7 +3,7 @@
 
 import { Annotations, type App, type Stack, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { type Configuration, type ConfigurationWithTwin, DEFAULT_NAME, hasTwin } from './configuration.ts';
+import { type Configuration, type ConfigurationWithTwin, hasTwin, stackNames } from './configuration.ts';
 import { acknowledgeFindings } from './constructs/nag.ts';
 import { PrimaryStack } from './primary-stack.ts';
 import { SecondaryStack } from './secondary-stack.ts';
@@ -12,11 +12,6 @@ import type { CodeOf } from './stack.ts';
 
 /** The context with which `make deploy` says that it deploys the primary stack afterwards. */
 export const BOTH_STACKS = 'twinpool:both-stacks';
-
-/** The names of the stacks of a configuration. */
-export function stackNames({ name = DEFAULT_NAME }: Configuration) {
-  return { primary: `${name}Primary`, secondary: `${name}Secondary`, single: `${name}Backup` };
-}
 
 /** Makes synthesis fail for a resource that violates a rule of AwsSolutions without an acknowledgement that gives the reason. */
 export function addSecurityChecks(app: App): void {

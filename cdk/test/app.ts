@@ -4,8 +4,8 @@ import { resolve } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { Code } from 'aws-cdk-lib/aws-lambda';
-import type { Configuration, ConfigurationWithTwin } from '../lib/configuration.ts';
-import { createStacks, stackNames } from '../lib/twinpool.ts';
+import { type Configuration, type ConfigurationWithTwin, stackNames } from '../lib/configuration.ts';
+import { createStacks } from '../lib/twinpool.ts';
 import fresh from './fresh.config.ts';
 import { temporaryFolder } from './temporary.ts';
 

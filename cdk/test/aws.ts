@@ -1,5 +1,5 @@
-// Answers the calls of `make deploy` to AWS on this machine: DescribeStacks with the stacks that a test gives, and Invoke as a trigger
-// does, with the event that came, or with what a test gives.
+// Answers the calls of `make deploy` to AWS on this machine: DescribeStacks with the stacks that a test gives, Invoke as a trigger does,
+// with the event that came, and GetAccountSettings with the same quota for each region; or with what a test gives.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,14 +7,30 @@ import type { AddressInfo } from 'node:net';
 /** The outputs of each deployed stack, by its name. */
 export type DeployedOutputs = Record<string, Record<string, string>>;
 
+/** What a test gives. */
+export interface Answers {
+  /** What the triggers answer. */
+  readonly trigger?: string;
+  /** How many functions may run at the same time, by region. Another region is refused. */
+  readonly concurrency?: Readonly<Record<string, number>>;
+}
+
 /** Starts the server, and returns its address. It does not keep the process running. */
-export async function serveAws(stacks: DeployedOutputs, answer?: string): Promise<string> {
+export async function serveAws(stacks: DeployedOutputs, answers: Answers = {}): Promise<string> {
   const server = createServer((request, response) => {
     const body: Buffer[] = [];
     request.on('data', (part) => body.push(part));
     request.on('end', () => {
       if (request.url?.endsWith('/invocations')) {
-        response.end(answer ?? Buffer.concat(body));
+        response.end(answers.trigger ?? Buffer.concat(body));
+        return;
+      }
+      if (request.url?.includes('/account-settings')) {
+        // AWS4-HMAC-SHA256 Credential=KEY/20261129/REGION/lambda/aws4_request, …
+        const region = request.headers.authorization?.split('/')[2] ?? '';
+        const limit = answers.concurrency ? answers.concurrency[region] : 1000;
+        response.statusCode = limit === undefined ? 403 : 200;
+        response.end(JSON.stringify({ AccountLimit: { ConcurrentExecutions: limit } }));
         return;
       }
       const name = new URLSearchParams(Buffer.concat(body).toString()).get('StackName') ?? '';

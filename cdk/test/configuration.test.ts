@@ -97,6 +97,20 @@ for (const { what, from, to, says, at } of [
     says: /primary\.userPoolId is "us-east-1_AbCdEf123"\. Leave it empty \(''\): make deploy writes the id/,
   },
   {
+    what: 'a twin in another account',
+    from: 'secondary: {',
+    to: "secondary: { account: '210987654321',",
+    says: /secondary\.account cannot be given: both pools are in the account whose credentials deploy them/,
+    at: line('secondary:'),
+  },
+  {
+    what: 'a number of days for the log of the fence that CloudWatch Logs does not offer',
+    from: 'secondary: {',
+    to: 'secondary: { fenceLogDays: 31,',
+    says: /secondary\.fenceLogDays is 31\. Give one of 1, 3, 5, 7, 14, 30, 60/,
+    at: line('secondary:'),
+  },
+  {
     what: 'the fence property for a new pool',
     from: 'secondary: {',
     to: 'secondary: { fence: true,',
@@ -371,4 +385,12 @@ test('an existing pool may name its own post-confirmation function, in its regio
   assert.match(await withFunction(AROUND_EXISTING.primary, 'ours'), rejected);
   assert.match(await withFunction(AROUND_EXISTING.primary, ours.replace('northeast-1', 'northeast-3')), rejected);
   assert.match(await withFunction(FROM_NOTHING.primary, ours), /A new pool always runs the trigger itself/);
+});
+
+test('rejected: a log of the fence for a pool that does not get the fence', async () => {
+  const twin = { ...AROUND_EXISTING, secondary: { ...AROUND_EXISTING.secondary, fence: false, fenceLogDays: 30 } };
+  assert.match(
+    await errorOf(file(`export default ${JSON.stringify(twin)};`)),
+    /secondary\.fenceLogDays is 30\. This pool does not get the fence: remove the line/,
+  );
 });

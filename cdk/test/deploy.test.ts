@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { type DeployedOutputs, serveAws } from './aws.ts';
+import { type Answers, type DeployedOutputs, serveAws } from './aws.ts';
 import { temporaryFolder } from './temporary.ts';
 
 const CDK_FOLDER = resolve(import.meta.dirname, '..');
@@ -36,9 +36,9 @@ function writesOutputs(name: string): string {
  * Creates a copy of this app, and stub commands that record their arguments. `cdk` also writes the outputs of a deployment.
  *
  * @param deployed the stacks that are deployed already
- * @param answer what the triggers answer, if it is not the event that came
+ * @param aws what AWS answers otherwise
  */
-function workspace(deployed: DeployedOutputs = {}, environment: Record<string, string> = {}, answer?: string) {
+function workspace(deployed: DeployedOutputs = {}, environment: Record<string, string> = {}, aws: Answers = {}) {
   const root = temporaryFolder();
   const cdk = join(root, 'cdk');
   for (const name of ['bin', 'lib', 'package.json']) {
@@ -54,13 +54,13 @@ function workspace(deployed: DeployedOutputs = {}, environment: Record<string, s
   command('cdk', writesOutputs('Twinpool'));
 
   const deploy = async (...args: string[]) => {
-    const aws = await serveAws(deployed, answer);
+    const endpoint = await serveAws(deployed, aws);
     return new Promise<{ status: number; stderr: string }>((resolve) => {
       const options = {
         cwd: cdk,
         env: {
           ...process.env,
-          AWS_ENDPOINT_URL: aws,
+          AWS_ENDPOINT_URL: endpoint,
           AWS_ACCESS_KEY_ID: 'test',
           AWS_SECRET_ACCESS_KEY: 'test',
           PATH: `${commands}:${process.env['PATH']}`,
@@ -248,7 +248,7 @@ for (const [what, answer] of [
   ['another event', '{"version":"1"}'],
 ] as const) {
   test(`a trigger that answers a foreign event with ${what} is an error that says how to go back`, async () => {
-    const { deploy, log } = workspace({}, {}, answer);
+    const { deploy, log } = workspace({}, {}, { trigger: answer });
 
     const { status, stderr } = await deploy();
 
@@ -261,3 +261,24 @@ for (const [what, answer] of [
     assert.match(stderr, /git checkout the version that you deployed before, and make deploy/);
   });
 }
+
+test('a lower quota of Lambda in the secondary region is told, and the deployment is a success', async () => {
+  const { deploy } = workspace({}, {}, { concurrency: { 'ap-northeast-1': 1000, 'ap-northeast-3': 10 } });
+
+  const { status, stderr } = await deploy();
+
+  assert.equal(status, 0, stderr);
+  assert.match(
+    stderr,
+    /Warning: Lambda may run 10 functions at the same time in ap-northeast-3, and 1000 in ap-northeast-1\./,
+  );
+});
+
+test('of equal quotas nothing is told, and quotas that cannot be read are to be looked at', async () => {
+  const equal = await workspace().deploy();
+  const refused = await workspace({}, {}, { concurrency: {} }).deploy();
+
+  assert.doesNotMatch(equal.stderr, /Lambda/);
+  assert.equal(refused.status, 0, refused.stderr);
+  assert.match(refused.stderr, /Warning: The quotas of Lambda were not compared: .* Look in Service Quotas/);
+});

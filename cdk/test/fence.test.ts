@@ -96,3 +96,37 @@ test('an existing pool gets the fence only if the configuration asks for it', ()
   assert.deepEqual(all(secondary, 'AWS::WAFv2::WebACL'), {});
   assert.deepEqual(all(secondary, 'AWS::WAFv2::WebACLAssociation'), {});
 });
+
+test('the requests are not logged, because addresses of devices are data about people', () => {
+  for (const { secondary } of Object.values(variants)) {
+    secondary.resourceCountIs('AWS::WAFv2::LoggingConfiguration', 0);
+  }
+});
+
+test('with fenceLogDays they are logged for so long, without tokens, cookies and queries', () => {
+  const { secondary } = templates({ ...FROM_NOTHING, secondary: { ...FROM_NOTHING.secondary, fenceLogDays: 30 } });
+  const logGroup = one(secondary, 'AWS::Logs::LogGroup', 'FenceRequests');
+  assert.equal(logGroup.Properties.RetentionInDays, 30);
+  const logging = one(secondary, 'AWS::WAFv2::LoggingConfiguration', 'FenceLogging');
+  for (const kept of [logGroup, logging]) {
+    assert.equal(kept.DeletionPolicy, 'RetainExceptOnCreate', 'the fence is kept and goes on logging');
+  }
+  // AWS WAF delivers to log groups with such names only.
+  assert.match(logGroup.Properties.LogGroupName, /^aws-waf-logs-TwinpoolSecondary-Fence-[0-9A-F]{8}$/);
+  const { LogDestinationConfigs, RedactedFields, ResourceArn } = logging.Properties;
+  assert.match(text(ResourceArn), /^<FenceWebAcl/);
+  assert.match(text(LogDestinationConfigs[0]), /:log-group:<FenceRequests\w+>$/);
+  assert.deepEqual(RedactedFields, [
+    { SingleHeader: { Name: 'authorization' } },
+    { SingleHeader: { Name: 'cookie' } },
+    { QueryString: {} },
+  ]);
+});
+
+test('a pool without the fence has nothing to log', () => {
+  const { secondary } = templates({
+    ...AROUND_EXISTING,
+    secondary: { ...AROUND_EXISTING.secondary, fence: false },
+  });
+  secondary.resourceCountIs('AWS::Logs::LogGroup', 2);
+});

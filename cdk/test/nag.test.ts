@@ -41,12 +41,12 @@ for (const [variant, configuration] of Object.entries({ ...VARIANTS, ...SINGLE_V
     assert.deepEqual([...new Set(rules)].sort(), known.sort());
   });
 
-  test(`${variant}: each wildcard is acknowledged by itself: traces, key prefixes, and the log of imports`, () => {
+  test(`${variant}: each wildcard is acknowledged by itself: traces, key prefixes, manifests, the log of imports, stacks and web ACLs`, () => {
     const wildcards = acknowledgements(app(configuration)).filter(({ rule }) => rule.includes('IAM5'));
     for (const { rule } of wildcards) {
       assert.match(
         rule,
-        /\[Resource::(\*|.+\/(outbox|conflicts|journal\/(sign-up|password-reset|restored)|snapshots|parts|restores|reconciles|withheld|forgotten|aws\/cognito\/userpools\/[^/]+)\/\*)\]$/,
+        /\[Resource::(\*|.+[:/](outbox|conflicts|journal\/(sign-up|password-reset|restored)|snapshots|parts|restores|reconciles|withheld|forgotten|fills|failovers|aws\/cognito\/userpools\/[^/]+|stack\/Twinpool\w+|webacl\/\*)\/\*|.+\/snapshots\/\*\/manifest\.json)\]$/,
       );
     }
   });

@@ -7,11 +7,10 @@ import type { Template } from 'aws-cdk-lib/assertions';
 import { CALLS, type FunctionName, NEEDS } from '../lib/constructs/permissions.ts';
 import { SINGLE_VARIANTS, singleTemplate, templates, VARIANTS } from './app.ts';
 import calls from './calls.json' with { type: 'json' };
+import { inStack, needed, resourceName, type Stack } from './granted.ts';
 import { statements } from './template.ts';
 
 const RECORDED: Record<string, Record<string, string[]>> = calls;
-
-type Stack = 'primary' | 'secondary' | 'single';
 
 /** Every stack of every variant. */
 const DEPLOYED: { variant: string; stack: Stack; template: Template }[] = [
@@ -181,7 +180,7 @@ for (const [name, call, action, why] of [
   [
     'restore-fn',
     'cognito-idp:CreateUserImportJob',
-    'iam:PassRole on import-logs-role',
+    'iam:PassRole on primary-import-logs-role',
     'Cognito is passed the role for its log',
   ],
   [
@@ -253,45 +252,3 @@ test('no function may delete a group, and only the worker that takes snapshots m
     }
   }
 });
-
-/** The permissions that the calls need. */
-function needed(calls: Record<string, string[]>): string[] {
-  const permissions = Object.entries(calls).flatMap(([call, resources]) =>
-    resources.flatMap((resource) =>
-      Object.entries(NEEDS[call] ?? {}).map(([action, target]) => {
-        const bucket = resource.replace(/\/.*/, '');
-        return `${action} on ${{ itself: resource, bucket, key: `key-of-${bucket}`, 'import-logs-role': target }[target]}`;
-      }),
-    ),
-  );
-  return [...new Set(permissions)].sort();
-}
-
-/** Adapts permissions to a stack: in the single stack, both pools are the same pool. */
-function inStack(permissions: string[], stack: Stack): string[] {
-  const renamed = permissions.map((it) =>
-    stack === 'single' ? it.replace(/(primary|secondary)-pool$/, 'single-pool') : it,
-  );
-  return [...new Set(renamed)].sort();
-}
-
-/** Replaces an ARN of a template with the name that calls.json uses for it. */
-function resourceName(arn: string, stack: Stack): string {
-  return arn
-    .replace(/^<OutboxBucket\w+\.Arn>/, 'outbox-bucket')
-    .replace(/^<OutboxKey\w+\.Arn>/, 'key-of-outbox-bucket')
-    .replace(/^arn:<AWS::Partition>:s3:::twinpool-snapshots-(\{[^/]*"\/"[^/]*\}|0123456789ab)/, 'snapshot-bucket')
-    .replace(/^<BackupSnapshotsKey\w+\.Arn>/, 'key-of-snapshot-bucket')
-    .replace(/^arn:<AWS::Partition>:kms:ap-northeast-3:<AWS::AccountId>:key\/01234567-.*/, 'key-of-snapshot-bucket')
-    .replace(/^<UserPool\w+\.Arn>/, `${stack}-pool`)
-    .replace(
-      /^arn:<AWS::Partition>:cognito-idp:ap-northeast-1:.*_Primary$/,
-      stack === 'single' ? 'single-pool' : 'primary-pool',
-    )
-    .replace(/^arn:<AWS::Partition>:cognito-idp:ap-northeast-3:.*_Secondary$/, 'secondary-pool')
-    .replace(
-      /^arn:<AWS::Partition>:logs:ap-northeast-1:<AWS::AccountId>:log-group:\/aws\/cognito\/userpools\/(<UserPool\w+>|ap-northeast-1_Primary)\/\*$/,
-      'import-logs',
-    )
-    .replace(/^<RestoreImportLogsRole\w+\.Arn>$/, 'import-logs-role');
-}

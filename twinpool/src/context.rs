@@ -37,7 +37,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// There are no credentials, or they do not work.
+    /// There are no credentials, or they do not work; or the account that owns the buckets is not the id of one.
     pub async fn sdk(&self) -> Result<Sdk, Failure> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client());
         if let Some(profile) = &self.profile {
@@ -50,7 +50,11 @@ impl Context {
         // Loaded here, because a client would report missing credentials as a lost connection.
         let found = provider.provide_credentials().await;
         found.map_err(|error| no_credentials(&error))?;
-        Ok(Sdk::from_config(config, &Environment::of_process()))
+        let sdk = Sdk::from_config(config, &Environment::of_process());
+        Ok(match self.settings.account()? {
+            Some(account) => sdk.for_buckets_of(account.into()),
+            None => sdk,
+        })
     }
 }
 

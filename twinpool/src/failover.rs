@@ -19,6 +19,7 @@ use crate::fence::{self, Gate, State, no_fence};
 use crate::pools::Pools;
 use crate::proof;
 use crate::recovery::count_without_address;
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::status;
 use crate::status::facts::{Asked, Facts, Fence, Targets};
 use crate::switch::Switch;
@@ -62,13 +63,8 @@ pub struct Options {
     #[command(flatten)]
     pub pools: Pools,
 
-    /// The bucket of journal, snapshots and evidence.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    pub bucket: String,
-
-    /// The region of that bucket, if it is not the secondary pool's.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    pub bucket_region: Option<String>,
+    #[command(flatten)]
+    pub snapshots: SnapshotBucket,
 
     /// The bucket of the outbox, in the primary region. Without it, the outbox is not looked at.
     #[arg(long, env = "TWINPOOL_OUTBOX", value_name = "NAME")]
@@ -111,9 +107,8 @@ impl Options {
 
     /// The bucket of the evidence.
     pub fn bucket(&self, sdk: &Sdk) -> Bucket {
-        let region = self.bucket_region.as_deref();
-        let region = region.unwrap_or(self.pools.secondary.region());
-        Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &self.bucket)
+        let region = self.pools.secondary.region();
+        self.snapshots.open(sdk, region, RetryPolicy::WORKER)
     }
 
     /// Reads the state of everything.
@@ -121,8 +116,7 @@ impl Options {
         let targets = Targets {
             primary: self.pools.primary.clone(),
             secondary: self.pools.secondary.clone(),
-            bucket: self.bucket.clone(),
-            bucket_region: self.bucket_region.clone(),
+            snapshots: self.snapshots.clone(),
             outbox: self.outbox.clone(),
         };
         status::Report::read(sdk, targets).await

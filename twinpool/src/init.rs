@@ -75,6 +75,7 @@ fn prefix(text: &str) -> Result<String, String> {
 struct Stack {
     name: String,
     region: String,
+    account: Option<String>,
     outputs: BTreeMap<String, String>,
 }
 
@@ -94,12 +95,25 @@ impl Stack {
                 };
             }
         };
-        let outputs = described.stacks.into_iter().flatten();
-        let outputs = outputs.flat_map(|stack| stack.outputs.unwrap_or_default());
+        let stack = described.stacks.into_iter().flatten().next();
+        let Some(stack) = stack else {
+            return Err(AwsError::incomplete_response(
+                "DescribeStacks",
+                name,
+                "a stack",
+            ));
+        };
+        // arn:aws:cloudformation:ap-northeast-1:123456789012:stack/TwinpoolPrimary/ID
+        let account = stack.stack_id.as_deref();
+        let account = account.and_then(|arn| arn.split(':').nth(4));
         Ok(Some(Self {
             name,
             region: region.to_owned(),
-            outputs: outputs
+            account: account.map(str::to_owned),
+            outputs: stack
+                .outputs
+                .unwrap_or_default()
+                .into_iter()
                 .filter_map(|output| Some((output.output_key?, output.output_value?)))
                 .collect(),
         }))
@@ -234,6 +248,7 @@ fn pair(primary: &Stack, secondary: &Stack) -> Result<String, Failure> {
         )));
     }
     let mut text = heading(&format!("{primary} and {secondary}"));
+    account(&mut text, secondary);
     origin(&mut text, secondary.get("OriginSubAttribute"));
     text.push_str("\n# The primary pool: where people sign up on a normal day.\n[primary]\n");
     pool(&mut text, primary, "--primary, --pool of restore")?;
@@ -277,6 +292,7 @@ fn pair(primary: &Stack, secondary: &Stack) -> Result<String, Failure> {
 /// A pool without a twin.
 fn single_pool(stack: &Stack) -> Result<String, Failure> {
     let mut text = heading(&stack.to_string());
+    account(&mut text, stack);
     origin(&mut text, stack.get("OriginSubAttribute"));
     text.push_str("\n# The pool.\n[primary]\n");
     pool(&mut text, stack, "--primary, --pool of restore")?;
@@ -292,6 +308,18 @@ fn heading(stacks: &str) -> String {
          # twinpool init wrote this file, and writes it again with --force. Every command takes from it what neither an option nor an\n\
          # environment variable says. It contains no secrets.\n"
     )
+}
+
+fn account(text: &mut String, stack: &Stack) {
+    if stack.account.is_some() {
+        text.push('\n');
+    }
+    key(
+        text,
+        "The account that owns the buckets. S3 refuses a request to a bucket of this name if another account owns it",
+        "account",
+        stack.account.as_deref(),
+    );
 }
 
 fn origin(text: &mut String, attribute: Option<&str>) {
@@ -383,6 +411,7 @@ mod tests {
         Stack {
             name: name.to_owned(),
             region: "ap-northeast-1".to_owned(),
+            account: Some("123456789012".to_owned()),
             outputs: outputs.iter().map(owned).collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! twinpool: the operator's command line. Each command has a module of its own. [`context`], [`evidence`], [`failure`], [`pools`],
-//! [`post_confirmation`], [`proof`], [`raw`], [`recovery`], [`settings`], [`switch`], [`table`] and [`terminal`] are shared by the commands.
+//! [`post_confirmation`], [`proof`], [`raw`], [`recovery`], [`settings`], [`snapshot_bucket`], [`switch`], [`table`] and [`terminal`] are shared by the
+//! commands.
 
 mod attach;
 mod check;
@@ -22,6 +23,7 @@ mod recovery;
 mod restore;
 mod settings;
 mod snapshot;
+mod snapshot_bucket;
 mod status;
 mod switch;
 mod table;
@@ -81,9 +83,12 @@ these variables, then the file:
   TWINPOOL_BUCKET                        the bucket of the journal and the snapshots
   TWINPOOL_BUCKET_REGION                 the region of that bucket, if it is not the secondary pool's
   TWINPOOL_OUTBOX                        the bucket of the outbox
+  TWINPOOL_ACCOUNT                       the account that owns the buckets: with it, S3 refuses every request to a bucket of another account
   TWINPOOL_IMPORT_ROLE                   the role that Cognito uses to write the import log of the primary pool, for restore
   TWINPOOL_LOGS_ROLE                     the same for the secondary pool, for reconcile
-  ORIGIN_SUB_ATTRIBUTE                   the attribute that keeps everyone's identity, such as custom:origin_sub";
+  ORIGIN_SUB_ATTRIBUTE                   the attribute that keeps everyone's identity, such as custom:origin_sub
+
+The stacks contain IAM policies with what each command needs: docs/deploy.md, \"Who may run which command\"";
 
 #[derive(Debug, Subcommand)]
 enum Command {

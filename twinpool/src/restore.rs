@@ -12,13 +12,13 @@ use shared::aws::RetryPolicy;
 use shared::environment::CustomAttribute;
 use shared::id::Id;
 use shared::pool_id::PoolId;
-use shared::s3::bucket::Bucket;
 
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::{OnePool, Side};
 use crate::settings::SECONDARY;
 use crate::snapshot::custom_attribute;
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::table::Table;
 use crate::terminal::{GOOD, HEAD, Output, Progress, Shown, WARN, WRONG, confirm};
 
@@ -37,13 +37,8 @@ pub struct Args {
     #[command(flatten)]
     pool: OnePool,
 
-    /// The bucket of the journal and the snapshots.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    bucket: String,
-
-    /// The region of that bucket. Without this option, the region of the secondary pool, or else the pool's region.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    bucket_region: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotBucket,
 
     /// The role that Cognito uses to write the import log: output ImportLogsRoleArn of the stack.
     #[arg(long, env = "TWINPOOL_IMPORT_ROLE", value_name = "ARN")]
@@ -151,9 +146,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let secondary = context.settings.get(SECONDARY);
     let secondary: Option<PoolId> = secondary.and_then(|id| id.parse().ok());
     let of_secondary = secondary.as_ref().map(PoolId::region);
-    let region = args.bucket_region.as_deref().or(of_secondary);
-    let region = region.unwrap_or(pool.region());
-    let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
+    let region = of_secondary.unwrap_or(pool.region());
+    let bucket = args.snapshots.open(&sdk, region, RetryPolicy::WORKER);
     let site = RestoreConfig {
         sdk,
         pool: pool.clone(),
@@ -184,7 +178,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         context.terminal.print(&String::from_utf8_lossy(&report))?;
     } else {
         let report = Report::read(&report, &answer.report)?;
-        let summary = report.summary(&args.bucket, &answer.report);
+        let summary = report.summary(&args.snapshots.name, &answer.report);
         context.terminal.print(&summary.to_string())?;
     }
     Ok(match answer.status {

@@ -21,6 +21,9 @@ pub const PRIMARY: &str = "TWINPOOL_PRIMARY";
 /// The variable of the secondary pool.
 pub const SECONDARY: &str = "TWINPOOL_SECONDARY";
 
+/// The variable of the account that owns the buckets.
+pub const ACCOUNT: &str = "TWINPOOL_ACCOUNT";
+
 /// The variable that names the file, if it is not `twinpool.toml` in the current folder.
 pub const FILE_VARIABLE: &str = "TWINPOOL_FILE";
 
@@ -35,6 +38,8 @@ pub struct Settings {
 #[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default, deserialize_with = "checked::<AccountId, _>")]
+    account: Option<String>,
     #[serde(default, deserialize_with = "checked::<CustomAttribute, _>")]
     origin_sub: Option<String>,
     #[serde(default)]
@@ -99,6 +104,32 @@ impl Checked for CustomAttribute {
     const EXPECTED: &str = CustomAttribute::EXPECTED;
 }
 
+/// The id of an AWS account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountId(String);
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> Self {
+        id.0
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("not {}", Self::EXPECTED))
+        }
+    }
+}
+
+impl Checked for AccountId {
+    const EXPECTED: &str = "the 12 digits of an AWS account";
+}
+
 /// Reads a text that must be a `T`, so that the error names its line.
 fn checked<'de, T: Checked, D: Deserializer<'de>>(file: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(file)?;
@@ -133,6 +164,7 @@ impl File {
             "TWINPOOL_OUTBOX" => ("primary.outbox", &self.primary.outbox),
             "TWINPOOL_IMPORT_ROLE" => ("primary.import_role", &self.primary.import_role),
             "TWINPOOL_LOGS_ROLE" => ("secondary.logs_role", &self.secondary.logs_role),
+            ACCOUNT => ("account", &self.account),
             "ORIGIN_SUB_ATTRIBUTE" => ("origin_sub", &self.origin_sub),
             _ => return None,
         })
@@ -184,6 +216,16 @@ impl Settings {
         of_environment.or_else(|| self.file.key(variable)?.1.as_deref())
     }
 
+    /// The account that owns the buckets, if anything says it.
+    ///
+    /// # Errors
+    ///
+    /// The variable is not the id of an account.
+    pub fn account(&self) -> Result<Option<AccountId>, Failure> {
+        let account = self.get(ACCOUNT).map(str::parse).transpose();
+        account.map_err(|error| Failure::Usage(format!("{ACCOUNT} is {error}")))
+    }
+
     /// The function that a pool should run after a confirmation, if the file says it.
     pub fn trigger_of(&self, pool: &PoolId) -> Option<&str> {
         let is = |variable| self.get(variable) == Some(pool.as_str());
@@ -226,6 +268,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = r#"
+account = "123456789012"
 origin_sub = "custom:origin_sub"
 
 [primary]
@@ -271,6 +314,7 @@ region = "ap-northeast-3"
                 "arn:aws:iam::123456789012:role/import",
             ),
             ("TWINPOOL_LOGS_ROLE", "arn:aws:iam::123456789012:role/logs"),
+            ("TWINPOOL_ACCOUNT", "123456789012"),
             ("ORIGIN_SUB_ATTRIBUTE", "custom:origin_sub"),
         ] {
             assert_eq!(settings.get(variable), Some(value), "{variable}");
@@ -304,6 +348,11 @@ region = "ap-northeast-3"
                 "[secondary]\npool = \"Osaka\"\n",
                 2,
                 "should be the id of a user pool",
+            ),
+            (
+                "account = \"1234\"\n",
+                1,
+                "should be the 12 digits of an AWS account",
             ),
             ("[snapshots]\nbucket = 7\n", 2, "expected a string"),
             ("[snapshots\n", 1, ""),

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::{OnePool, Side};
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::table::{Cell, Table};
 use crate::terminal::{GOOD, Progress, WARN, WRONG};
 
@@ -48,13 +49,8 @@ pub struct Args {
     #[command(flatten)]
     pool: OnePool,
 
-    /// The bucket for the pool's snapshots.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    bucket: String,
-
-    /// The bucket's region, if it is not the pool's.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    bucket_region: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotBucket,
 
     /// ListUsers calls per second. The quota of 30 is shared with your application.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_LIST_USERS_PER_SECOND)]
@@ -110,15 +106,13 @@ const POOL_READ_TIME_LIMIT: Duration = Duration::from_secs(60);
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let id = args.pool.choose(Some(Side::Secondary), context)?;
     let sdk = context.sdk().await?;
-    let bucket_region = args.bucket_region.as_deref();
-    let bucket_region = bucket_region.unwrap_or_else(|| id.region());
     let rate = args.rate.get().into();
     let client = sdk.cognito(&id, RetryPolicy::NO_RETRY);
     let until = Instant::now() + POOL_READ_TIME_LIMIT;
     let pool = Pool::rate_limited(client.clone(), id.clone(), rate, until);
     let PoolInfo { users, origin_sub } = check_pool(&pool, args.origin_sub).await?;
     let worker = SnapshotWorker {
-        bucket: Bucket::new(sdk.s3_in(bucket_region, RetryPolicy::WORKER), &args.bucket),
+        bucket: args.snapshots.open(&sdk, id.region(), RetryPolicy::WORKER),
         client,
         pool: id,
         calls_per_second: rate,

@@ -11,10 +11,11 @@
 //
 // https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-waf.html
 
-import { Names, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Names, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { type Alarm, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IUserPool } from 'aws-cdk-lib/aws-cognito';
-import { CfnWebACL, CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { CfnLoggingConfiguration, CfnWebACL, CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
 import { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
 import type { CommonProps } from './options.ts';
@@ -50,7 +51,21 @@ export interface FenceProps extends CommonProps {
    * of the region may use it. Default: a unique name.
    */
   readonly metricPrefix?: string;
+  /**
+   * For how long the requests that the fence has looked at are logged. They hold addresses of people's devices, without passwords, cookies
+   * and queries. Default: nothing is logged.
+   */
+  readonly logRetention?: RetentionDays;
 }
+
+/** AWS WAF delivers to log groups with such names only. https://docs.aws.amazon.com/waf/latest/developerguide/logging-cw-logs.html */
+const LOG_GROUP_PREFIX = 'aws-waf-logs-';
+
+/**
+ * What is replaced by REDACTED in the log: tokens of people, and the query of the hosted pages, which has codes and addresses in it.
+ * AWS WAF logs no bodies.
+ */
+const REDACTED_HEADERS = ['authorization', 'cookie'];
 
 export class Fence extends Construct {
   readonly webAcl: CfnWebACL;
@@ -136,6 +151,9 @@ export class Fence extends Construct {
     acl.applyRemovalPolicy(removalPolicy);
     association.applyRemovalPolicy(removalPolicy);
     this.webAcl = acl;
+    if (props.logRetention) {
+      this.logRequests(acl, props.logRetention, removalPolicy);
+    }
 
     const alarms = new Alarms(this, props);
     alarms.add('FenceOpen', {
@@ -154,6 +172,30 @@ export class Fence extends Construct {
         'has left it open: whoever reads the mail of a person can take over their user in the twin. Run twinpool fence close.',
     });
     this.alarms = alarms.all;
+  }
+
+  /** Logs the requests that AWS WAF inspects, into a log group of their own. */
+  private logRequests(acl: CfnWebACL, retention: RetentionDays, removalPolicy: RemovalPolicy): void {
+    const name = Names.uniqueResourceName(this, { maxLength: 100, separator: '-' });
+    const logGroup = new LogGroup(this, 'Requests', {
+      logGroupName: `${LOG_GROUP_PREFIX}${name}`,
+      retention,
+      removalPolicy,
+    });
+    const logging = new CfnLoggingConfiguration(this, 'Logging', {
+      resourceArn: acl.attrArn,
+      // Without the :* at the end of logGroupArn.
+      logDestinationConfigs: [
+        Stack.of(this).formatArn({
+          service: 'logs',
+          resource: 'log-group',
+          resourceName: logGroup.logGroupName,
+          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+        }),
+      ],
+      redactedFields: [...REDACTED_HEADERS.map((name) => ({ singleHeader: { Name: name } })), { queryString: {} }],
+    });
+    logging.applyRemovalPolicy(removalPolicy);
   }
 }
 

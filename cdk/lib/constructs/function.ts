@@ -17,7 +17,7 @@ import {
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { FunctionProps } from './options.ts';
-import { type Arns, type FunctionName, statements } from './permissions.ts';
+import { type Arns, CALLS, type FunctionName, statements } from './permissions.ts';
 
 export interface TwinpoolFunctionProps {
   readonly name: FunctionName;
@@ -50,7 +50,7 @@ export class TwinpoolFunction extends Construct {
       retention: logRetention,
       removalPolicy: isTrigger ? removalPolicy : RemovalPolicy.DESTROY,
     });
-    this.calls = statements(this, props.name, props.arns);
+    this.calls = statements(this, CALLS[props.name], props.arns);
     this.role = new Role(this, 'Role', {
       description: `${props.name}: permissions for its calls, its log and its traces`,
       assumedBy: new ServicePrincipal('lambda.amazonaws.com'),

@@ -2,11 +2,11 @@
 // reason. Nothing is acknowledged unless the app calls this function.
 
 import { Stack, Validations } from 'aws-cdk-lib';
-import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { flattenCfnReference } from 'cdk-nag/lib/utils/flatten-cfn-reference.js';
 import type { IConstruct } from 'constructs';
 import { TwinpoolFunction } from './function.ts';
 import { ImportLogsRole } from './import-logs-role.ts';
+import { OperatorPolicies, type PolicyName } from './operator-policies.ts';
 import { Store } from './store.ts';
 
 /** Acknowledges the accepted findings of all constructs of twinpool below `scope`, and of nothing else. */
@@ -20,6 +20,8 @@ export function acknowledgeFindings(scope: IConstruct): void {
         construct.logsArn,
         'Cognito creates the log group and names it after the name of the pool, which is unknown here.',
       );
+    } else if (construct instanceof OperatorPolicies) {
+      acknowledgePolicies(construct);
     } else if (construct instanceof Store) {
       Validations.of(construct.bucket).acknowledge({
         id: 'AwsSolutions-S1',
@@ -47,7 +49,23 @@ function acknowledgeFunction({ role, calls }: TwinpoolFunction): void {
   }
 }
 
-function acknowledgeWildcard(role: IRole, resource: string, reason: string): void {
-  const id = `AwsSolutions-IAM5[Resource::${flattenCfnReference(Stack.of(role).resolve(resource))}]`;
-  Validations.of(role).acknowledge({ id, reason });
+function acknowledgePolicies({ policies, statements }: OperatorPolicies): void {
+  for (const [name, policy] of Object.entries(policies)) {
+    const resources = statements[name as PolicyName]?.flatMap(({ resources }) => resources) ?? [];
+    for (const resource of new Set(resources.filter((resource) => resource.includes('*')))) {
+      acknowledgeWildcard(
+        policy,
+        resource,
+        resource === '*'
+          ? 'The only action of this statement, DescribeUserPoolDomain of Cognito, supports no resource but *.'
+          : 'The names of objects contain a sub or a time, Cognito names the log of an import after the pool, and the ids of a web ACL ' +
+              'and of a stack are only known after they have been read: this is the narrowest resource that includes them.',
+      );
+    }
+  }
+}
+
+function acknowledgeWildcard(construct: IConstruct, resource: string, reason: string): void {
+  const id = `AwsSolutions-IAM5[Resource::${flattenCfnReference(Stack.of(construct).resolve(resource))}]`;
+  Validations.of(construct).acknowledge({ id, reason });
 }

@@ -1,5 +1,5 @@
-// The permissions of each function: the calls that it makes, and the permissions that AWS documents for each call. Nothing else is
-// granted.
+// The permissions that AWS documents for each call, and the calls that each function makes. A function has the permissions that its calls
+// need, and nothing else. The policies of operators are in operator-policies.ts.
 
 import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -13,22 +13,28 @@ export type FunctionName =
   | 'backup-fn-worker'
   | 'restore-fn';
 
-/** The resource that a permission applies to: the resource of the call itself, or one that belongs to it. */
-type Target = 'itself' | 'bucket' | 'key' | 'import-logs-role';
+/** The resource that a permission applies to: the resource of the call itself, one that belongs to it, or any. */
+type Target = 'itself' | 'bucket' | 'key' | 'import-logs-role' | 'web-acls' | '*';
 
-/** The permissions that a call needs, each with the resource that it applies to. */
-type Needs = Readonly<Record<string, Target>>;
+/** The permissions that a call needs, each with the resources that it applies to. */
+type Needs = Readonly<Record<string, Target | readonly Target[]>>;
+
+/** Calls, each with its resources: a pool, a bucket, keys in a bucket, and so on. */
+export type Calls = Readonly<Record<string, readonly string[]>>;
 
 /**
  * The permissions that each call needs. Sources:
  *
  * Cognito: https://docs.aws.amazon.com/service-authorization/latest/reference/list_cognito-idp.html
+ * AWS WAF: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awswafv2.html
+ * CloudFormation: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
  * CloudWatch Logs: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
  * S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html, and the page of each operation
  */
 export const NEEDS: Readonly<Record<string, Needs>> = {
   'cognito-idp:AdminAddUserToGroup': { 'cognito-idp:AdminAddUserToGroup': 'itself' },
   'cognito-idp:AdminCreateUser': { 'cognito-idp:AdminCreateUser': 'itself' },
+  'cognito-idp:AdminDeleteSoftwareToken': { 'cognito-idp:AdminDeleteSoftwareToken': 'itself' },
   'cognito-idp:AdminDeleteUser': { 'cognito-idp:AdminDeleteUser': 'itself' },
   'cognito-idp:AdminDeleteUserAttributes': { 'cognito-idp:AdminDeleteUserAttributes': 'itself' },
   'cognito-idp:AdminDisableUser': { 'cognito-idp:AdminDisableUser': 'itself' },
@@ -45,22 +51,38 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
     'cognito-idp:CreateUserImportJob': 'itself',
     'iam:PassRole': 'import-logs-role',
   },
+  'cognito-idp:DescribeIdentityProvider': { 'cognito-idp:DescribeIdentityProvider': 'itself' },
   'cognito-idp:DescribeUserImportJob': { 'cognito-idp:DescribeUserImportJob': 'itself' },
   'cognito-idp:DescribeUserPool': { 'cognito-idp:DescribeUserPool': 'itself' },
   'cognito-idp:DescribeUserPoolClient': { 'cognito-idp:DescribeUserPoolClient': 'itself' },
+  // A domain is no resource of IAM.
+  'cognito-idp:DescribeUserPoolDomain': { 'cognito-idp:DescribeUserPoolDomain': '*' },
   'cognito-idp:GetCSVHeader': { 'cognito-idp:GetCSVHeader': 'itself' },
+  'cognito-idp:GetUserPoolMfaConfig': { 'cognito-idp:GetUserPoolMfaConfig': 'itself' },
   'cognito-idp:ListGroups': { 'cognito-idp:ListGroups': 'itself' },
+  'cognito-idp:ListIdentityProviders': { 'cognito-idp:ListIdentityProviders': 'itself' },
   'cognito-idp:ListUserImportJobs': { 'cognito-idp:ListUserImportJobs': 'itself' },
   'cognito-idp:ListUserPoolClients': { 'cognito-idp:ListUserPoolClients': 'itself' },
   'cognito-idp:ListUsers': { 'cognito-idp:ListUsers': 'itself' },
   'cognito-idp:ListUsersInGroup': { 'cognito-idp:ListUsersInGroup': 'itself' },
   'cognito-idp:StartUserImportJob': { 'cognito-idp:StartUserImportJob': 'itself' },
   'cognito-idp:UpdateGroup': { 'cognito-idp:UpdateGroup': 'itself' },
+  'cloudformation:DescribeStacks': { 'cloudformation:DescribeStacks': 'itself' },
+  // Which web ACL protects a pool is not known before the call.
+  'wafv2:GetWebACLForResource': {
+    'wafv2:GetWebACLForResource': ['itself', 'web-acls'],
+    'wafv2:GetWebACL': 'web-acls',
+    'cognito-idp:GetWebACLForResource': 'itself',
+  },
+  'wafv2:ListTagsForResource': { 'wafv2:ListTagsForResource': 'itself' },
+  'wafv2:GetWebACL': { 'wafv2:GetWebACL': 'itself' },
+  'wafv2:UpdateWebACL': { 'wafv2:UpdateWebACL': 'itself' },
   'logs:GetLogEvents': { 'logs:GetLogEvents': 'itself' },
   's3:ListObjectsV2': { 's3:ListBucket': 'itself' },
   // Without s3:ListBucket, S3 answers 403 instead of 404 for a missing key. A condition on s3:prefix is not possible, because a
   // GetObject request has no prefix.
   's3:GetObject': { 's3:GetObject': 'itself', 's3:ListBucket': 'bucket', 'kms:Decrypt': 'key' },
+  's3:HeadObject': { 's3:GetObject': 'itself', 's3:ListBucket': 'bucket' },
   's3:PutObject': { 's3:PutObject': 'itself', 'kms:GenerateDataKey': 'key' },
   // With If-Match: "you must have the s3:DeleteObject and s3:GetObject permissions".
   's3:DeleteObject': { 's3:DeleteObject': 'itself', 's3:GetObject': 'itself', 's3:ListBucket': 'bucket' },
@@ -71,8 +93,8 @@ export const NEEDS: Readonly<Record<string, Needs>> = {
   's3:AbortMultipartUpload': { 's3:AbortMultipartUpload': 'itself' },
 };
 
-/** The calls of each function, each with its resources: a pool, a bucket, keys in a bucket, or the log of import jobs. */
-export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readonly string[]>>>> = {
+/** The calls of each function. */
+export const CALLS: Readonly<Record<FunctionName, Calls>> = {
   'replicate-fn-trigger': {
     'cognito-idp:AdminCreateUser': ['secondary-pool'],
     'cognito-idp:AdminSetUserPassword': ['secondary-pool'],
@@ -193,7 +215,7 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
     'cognito-idp:CreateUserImportJob': ['primary-pool'],
     'cognito-idp:StartUserImportJob': ['primary-pool'],
     'cognito-idp:DescribeUserImportJob': ['primary-pool'],
-    'logs:GetLogEvents': ['import-logs'],
+    'logs:GetLogEvents': ['primary-import-logs'],
     's3:ListObjectsV2': ['snapshot-bucket'],
     's3:GetObject': [
       'snapshot-bucket/journal/restored/*',
@@ -231,56 +253,69 @@ export const CALLS: Readonly<Record<FunctionName, Readonly<Record<string, readon
  * account: the ARN of a bucket does not say so, and somebody else could own a bucket of that name after it was deleted.
  */
 function condition(scope: Construct, resource: string): Record<string, Record<string, string>> {
-  if (resource === 'import-logs-role') {
+  if (resource.endsWith('import-logs-role')) {
     return { StringEquals: { 'iam:PassedToService': 'cognito-idp.amazonaws.com' } };
   }
   const isInBucket = /^[\w-]+-bucket(\/|$)/.test(resource) && !resource.startsWith('key-of-');
   return isInBucket ? { StringEquals: { 'aws:ResourceAccount': Stack.of(scope).account } } : {};
 }
 
-/** The ARN of each resource that a function's calls use: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. */
-export type Arns = Readonly<Record<string, string>>;
+/**
+ * The ARN of each resource that calls use: `primary-pool`, `outbox-bucket` and so on, and the key of each bucket. More than one if the
+ * resource is one of several.
+ */
+export type Arns = Readonly<Record<string, string | readonly string[]>>;
 
-/** The policy statements of a function: one for each resource. */
-export function statements(scope: Construct, name: FunctionName, arns: Arns): PolicyStatement[] {
+/** The policy statements for calls: one for each resource. */
+export function statements(scope: Construct, calls: Calls, arns: Arns): PolicyStatement[] {
   const actions = new Map<string, Set<string>>();
-  for (const [action, resource] of permissions(name)) {
+  for (const [action, resource] of permissions(calls)) {
     actions.set(resource, (actions.get(resource) ?? new Set()).add(action));
   }
   return [...actions].map(
     ([resource, actions]) =>
       new PolicyStatement({
         actions: [...actions],
-        resources: [arn(resource, arns)],
+        resources: arnsOf(resource, arns),
         conditions: condition(scope, resource),
       }),
   );
 }
 
-/** The permissions that the calls of a function need, as pairs of action and resource. */
-function permissions(name: FunctionName): [action: string, resource: string][] {
-  return Object.entries(CALLS[name]).flatMap(([call, resources]) =>
-    resources.flatMap((resource) =>
-      Object.entries(NEEDS[call] ?? {}).map(([action, target]): [string, string] => {
-        const bucket = resource.split('/', 1)[0] as string;
-        const resourceOf = {
-          itself: resource,
-          bucket,
-          key: `key-of-${bucket}`,
-          'import-logs-role': 'import-logs-role',
-        };
-        return [action, resourceOf[target]];
-      }),
-    ),
+/** The permissions that calls need, as pairs of action and resource. */
+export function permissions(calls: Calls): [action: string, resource: string][] {
+  return Object.entries(calls).flatMap(([call, resources]) =>
+    resources.flatMap((resource) => {
+      const bucket = nameOf(resource);
+      const resourceOf = {
+        itself: resource,
+        bucket,
+        key: `key-of-${bucket}`,
+        'import-logs-role': resource.replace(/-pool$/, '-import-logs-role'),
+        'web-acls': resource.replace(/-pool$/, '-web-acls'),
+        '*': '*',
+      };
+      return Object.entries(NEEDS[call] ?? {}).flatMap(([action, targets]) =>
+        [targets].flat().map((target): [string, string] => [action, resourceOf[target as Target]]),
+      );
+    }),
   );
 }
 
-/** The ARN of a resource such as `outbox-bucket/outbox/*`. */
-function arn(resource: string, arns: Arns): string {
-  const slash = resource.indexOf('/');
-  const [name, key] = slash < 0 ? [resource, ''] : [resource.slice(0, slash), resource.slice(slash)];
-  if (!arns[name]) {
+/** The part of a resource that has an ARN, such as `outbox-bucket` of `outbox-bucket/outbox/*`. */
+export function nameOf(resource: string): string {
+  return resource.split('/', 1)[0] as string;
+}
+
+/** The ARNs of a resource such as `outbox-bucket/outbox/*`. */
+function arnsOf(resource: string, arns: Arns): string[] {
+  if (resource === '*') {
+    return ['*'];
+  }
+  const name = nameOf(resource);
+  const found = arns[name];
+  if (!found) {
     throw new Error(`The ARN of ${name} is unknown.`);
   }
-  return `${arns[name]}${key}`;
+  return [found].flat().map((arn) => `${arn}${resource.slice(name.length)}`);
 }

@@ -57,8 +57,8 @@ export class Restore extends Construct {
         'secondary-pool': isSamePool ? userPool.userPoolArn : arnOfPool(this, twin.userPoolId),
         'snapshot-bucket': arnOfBucket(this, twin.snapshotBucketName),
         'key-of-snapshot-bucket': twin.snapshotKeyArn,
-        'import-logs': logsArn,
-        'import-logs-role': roleArn,
+        'primary-import-logs': logsArn,
+        'primary-import-logs-role': roleArn,
       },
     });
     const alarms = new Alarms(this, props);

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { App, CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import { Mfa, UserPool } from 'aws-cdk-lib/aws-cognito';
 import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { Backup, Fence, ImportLogsRole, Replication, Restore, type Twin } from 'twinpool-cdk';
+import { Backup, Fence, ImportLogsRole, OperatorPolicies, Replication, Restore, type Twin } from 'twinpool-cdk';
 import { acknowledgeFindings } from 'twinpool-cdk/nag';
 
 /** Stands for a binary of twinpool. The CDK wants a new instance in each stack. */
@@ -46,15 +47,21 @@ class Osaka extends Stack {
       Staff: {},
     })) {
       const userPool = new Pool(this, id);
-      new Backup(this, `${id}Backup`, {
+      const backup = new Backup(this, `${id}Backup`, {
         userPool,
         code,
         alarmTopic,
         originSubAttribute: 'custom:origin_sub',
         ...settings,
       });
-      new Fence(this, `${id}Fence`, { userPool, alarmTopic });
-      new ImportLogsRole(this, `${id}ImportLogs`, { userPool });
+      const fence = new Fence(this, `${id}Fence`, {
+        userPool,
+        alarmTopic,
+        logRetention: RetentionDays.ONE_MONTH,
+      });
+      const importLogsRole = new ImportLogsRole(this, `${id}ImportLogs`, { userPool });
+      const fenceArn = fence.webAcl.attrArn;
+      new OperatorPolicies(this, `${id}Operators`, { secondary: { userPool, backup, fenceArn, importLogsRole } });
     }
   }
 }
@@ -81,6 +88,7 @@ class Tokyo extends Stack {
       variables: { WITHHOLD_DAYS: '14' },
     });
     const restore = new Restore(this, 'Restore', { userPool, ...common });
+    new OperatorPolicies(this, 'Operators', { primary: { userPool, replication, restore } });
     new CfnOutput(this, 'Mine', { value: `${replication.trigger.functionName} ${restore.worker.functionName}` });
 
     const imported = UserPool.fromUserPoolId(this, 'Imported', 'ap-northeast-1_Imported');

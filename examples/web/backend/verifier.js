@@ -1,9 +1,9 @@
 // What a back end accepts.
 
+// region: verifier
 import { readFileSync } from 'node:fs';
 import { CognitoJwtVerifier } from 'aws-jwt-verify';
 
-// region: verifier
 /** Verifies access tokens of both pools, at any time: during a switch, people come with tokens of either. */
 export function createVerifier({ primary, secondary }) {
   const pools = [primary, secondary];

@@ -1,8 +1,8 @@
 // The configuration that the operator switches, and how the application notices it.
 
+// region: read
 const LAST = 'configuration';
 
-// region: read
 /** Reads which pool is active. If the host does not answer, the last configuration that it gave is still used. */
 export async function readConfiguration(url, storage) {
   try {

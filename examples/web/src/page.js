@@ -38,6 +38,7 @@ const all = (selector) => document.querySelectorAll(selector);
 const find = (selector) => document.querySelector(selector);
 const drill = showDrill();
 let email = '';
+let active;
 
 function show(screen, message) {
   for (const element of all('[data-screen]')) element.hidden = element.dataset.screen !== screen;
@@ -47,21 +48,24 @@ function show(screen, message) {
   find('#message').textContent = message ? MESSAGES[message] : '';
 }
 
-async function read() {
-  return readConfiguration('configuration.json', localStorage);
-}
+// region: start
+// Here stands your address, on a host outside of the region that may be lost.
+const read = () => readConfiguration('configuration.json', localStorage);
 
 async function start() {
   const configuration = await read();
-  watchConfiguration(read, configuration.active, () => location.reload(), drill ? 2 : 30);
-  if (configuration.active === 'maintenance') return show('maintenance');
+  active = configuration.active;
+  // An open page looks twice a minute. In the drill, it looks more often.
+  watchConfiguration(read, active, () => location.reload(), drill ? 2 : 30);
+  find('#pool').textContent = configuration[active]?.userPoolId ?? 'none';
+  if (active === 'maintenance') return show('maintenance');
   const wasSignedIn = Object.keys(localStorage).some((key) => key.endsWith('.accessToken'));
   useActivePool(configuration, localStorage);
-  find('#pool').textContent = configuration[configuration.active].userPoolId;
   const session = await fetchAuthSession();
   if (session.tokens) return showHome(session);
   show('sign-in', wasSignedIn ? 'signed-out' : undefined);
 }
+// endregion
 
 function showHome(session) {
   const claims = session.tokens.idToken.payload;
@@ -119,8 +123,9 @@ async function perform(action, current) {
   try {
     await action();
   } catch (error) {
-    const { screen, message } = screenForError(error);
+    const { screen, message, mayHaveSwitched } = screenForError(error);
     show(screen ?? current, message);
+    if (mayHaveSwitched && (await read()).active !== active) location.reload();
   } finally {
     for (const button of buttons) button.disabled = false;
   }

@@ -1,10 +1,10 @@
 // The pool that the application uses.
 
+// region: use
 import { Amplify } from 'aws-amplify';
 
 const POOL = 'pool';
 
-// region: use
 /** Lets Amplify use the active pool. What is left of a session in the other pool is deleted first. */
 export function useActivePool(configuration, storage) {
   const pool = configuration[configuration.active];

@@ -16,7 +16,7 @@ export function screenForStep(step) {
 // endregion
 
 // region: errors
-/** What an error means to a person: the screen to show, if it is another one, and the message. */
+/** What an error means to a person: the message, and the screen to show if it is another one. `mayHaveSwitched`: read the configuration again. */
 export function screenForError(error) {
   switch (error.name) {
     // A wrong password. But also everybody after a switch: a replica has a random password, and an imported person none.
@@ -32,10 +32,10 @@ export function screenForError(error) {
       return { screen: 'sign-in', message: 'you-have-an-account' };
     // The fence: closed, or open without sign-ups while the operator brings people home.
     case 'ForbiddenException':
-      return { message: 'closed-for-a-moment' };
-    // The region does not answer. Perhaps the operator has switched: read the configuration again.
+      return { message: 'closed-for-a-moment', mayHaveSwitched: true };
+    // The region does not answer.
     case 'NetworkError':
-      return { message: 'unreachable', readConfiguration: true };
+      return { message: 'unreachable', mayHaveSwitched: true };
     case 'TooManyRequestsException':
     case 'LimitExceededException':
       return { message: 'busy' };

@@ -1,7 +1,7 @@
 // The code in docs/application.md and docs/application.ja.md is the code of these files, which the other tests run.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 const ROOT = new URL('../../../', import.meta.url);
@@ -33,5 +33,13 @@ for (const page of ['application.md', 'application.ja.md']) {
       assert.ok(file, `a code block names no file: ${code}`);
       assert.equal(code, codeOf(file, region), `${file}: ${region}`);
     }
+  });
+
+  test(`given ${page}, when its links to files are followed, then each leads to one`, () => {
+    const text = readFileSync(new URL(`docs/${page}`, ROOT), 'utf8');
+    const links = [...text.matchAll(/\]\((?<file>[^):#]+)(?:#[^)]*)?\)/g)].map(({ groups }) => groups.file);
+
+    assert.ok(links.length > 0);
+    for (const file of links) assert.ok(existsSync(new URL(`docs/${file}`, ROOT)), file);
   });
 }

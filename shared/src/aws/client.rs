@@ -5,6 +5,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_cognitoidentityprovider as cognito;
 use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, SharedHttpClient};
 use aws_sdk_s3 as s3;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_smithy_http_client::tls;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
@@ -19,6 +22,7 @@ use crate::pool_id::PoolId;
 pub struct Sdk {
     config: SdkConfig,
     path_style: bool,
+    bucket_owner: Option<String>,
 }
 
 impl Sdk {
@@ -55,7 +59,20 @@ impl Sdk {
         let path_style = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]
             .iter()
             .any(|name| environment.optional(name).is_some());
-        Self { config, path_style }
+        Self {
+            config,
+            path_style,
+            bucket_owner: None,
+        }
+    }
+
+    /// The same settings, with which S3 refuses every request to a bucket that another account owns.
+    #[must_use]
+    pub fn for_buckets_of(self, account: String) -> Self {
+        Self {
+            bucket_owner: Some(account),
+            ..self
+        }
     }
 
     /// The settings for a client of any service in a region.
@@ -103,12 +120,36 @@ impl Sdk {
 
     /// An S3 client in a region.
     pub fn s3_in(&self, region: &str, policy: RetryPolicy) -> s3::Client {
-        s3::Client::from_conf(
-            s3::config::Builder::from(&self.config(region, policy))
-                .force_path_style(self.path_style)
-                .retry_partition(unlimited_retry_budget())
-                .build(),
-        )
+        let config = s3::config::Builder::from(&self.config(region, policy))
+            .force_path_style(self.path_style)
+            .retry_partition(unlimited_retry_budget());
+        let config = match &self.bucket_owner {
+            Some(owner) => config.interceptor(ExpectedOwner(owner.clone())),
+            None => config,
+        };
+        s3::Client::from_conf(config.build())
+    }
+}
+
+/// Says with every request which account must own the bucket. Otherwise S3 answers 403
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>).
+#[derive(Debug)]
+struct ExpectedOwner(String);
+
+impl Intercept for ExpectedOwner {
+    fn name(&self) -> &'static str {
+        "ExpectedOwner"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.request_mut().headers_mut();
+        headers.try_insert("x-amz-expected-bucket-owner", self.0.clone())?;
+        Ok(())
     }
 }
 

@@ -148,8 +148,11 @@ impl AwsError {
             "NoSuchBucket" | "PermanentRedirect" | "InvalidBucketName" => {
                 "check the bucket's name and its region"
             }
-            "AccessDeniedException" | "AccessDenied" => {
-                "check the permissions of the role that asked, and the bucket's policy"
+            "AccessDeniedException" => "check the permissions of the role that asked",
+            // S3. If the account that should own the bucket is named, it answers the same for a bucket of another account.
+            "AccessDenied" => {
+                "check the permissions of the role that asked, the bucket's policy, and that the bucket is yours: another account may \
+                 own one of that name"
             }
             "ForbiddenException" => "check the web ACL in front of the pool",
             "UnrecognizedClientException"

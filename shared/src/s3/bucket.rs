@@ -99,8 +99,8 @@ impl Bucket {
         &self.name
     }
 
-    /// Its client.
-    pub(super) fn client(&self) -> &Client {
+    /// Its client, for a call that only one place makes.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 

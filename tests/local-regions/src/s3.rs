@@ -49,6 +49,19 @@ struct Bucket {
     notifications: Mutex<Vec<(String, String)>>,
     /// Prefixes, each with the days after which its objects expire.
     lifecycle: Mutex<Vec<(String, u32)>>,
+    /// The account that owns the bucket, if it is not ours. It lets everybody in.
+    other_owner: Mutex<Option<String>>,
+}
+
+impl Bucket {
+    /// The id of the account that owns it.
+    fn owner(&self) -> String {
+        let other = self
+            .other_owner
+            .lock()
+            .expect("no thread panicked while it held the lock");
+        other.clone().unwrap_or_else(|| ACCOUNT_ID.to_owned())
+    }
 }
 
 /// An object was created, and this function is to be invoked.
@@ -118,6 +131,18 @@ impl S3 {
         notifications.push((prefix.to_owned(), function.to_owned()));
     }
 
+    /// Gives a bucket to another account, which lets everybody in: somebody has created a bucket of that name, and waits for what is
+    /// written into it.
+    pub fn give_to(&self, bucket: &str, account: &str) {
+        let buckets = self.buckets();
+        let bucket = buckets.get(bucket).expect("the bucket exists");
+        let mut owner = bucket
+            .other_owner
+            .lock()
+            .expect("no thread panicked while it held the lock");
+        *owner = Some(account.to_owned());
+    }
+
     /// Sets after how many days objects under a prefix expire. They are not removed: only their date is told.
     pub fn expire(&self, bucket: &str, prefix: &str, days: u32) {
         let buckets = self.buckets();
@@ -174,6 +199,12 @@ impl S3 {
                 "The specified bucket does not exist",
             );
         };
+        // API, ExpectedBucketOwner: "If the account ID that you provide does not match the actual owner of the bucket, the request fails
+        // with the HTTP status code 403 Forbidden (access denied)."
+        let expected = request.headers().get("x-amz-expected-bucket-owner");
+        if expected.is_some_and(|account| account.as_bytes() != bucket.owner().as_bytes()) {
+            return error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied");
+        }
         if !target.writes() {
             let encode = request
                 .uri()

@@ -66,7 +66,7 @@ Exit codes:
 
 Permissions, for both pools: cognito-idp:DescribeIdentityProvider, DescribeUserPool, DescribeUserPoolClient, DescribeUserPoolDomain,
 GetCSVHeader, GetUserPoolMfaConfig, GetWebACLForResource, ListGroups, ListIdentityProviders, ListUserPoolClients;
-wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
+wafv2:GetWebACLForResource, wafv2:GetWebACL, wafv2:ListTagsForResource;
 with --bucket s3:GetObject and s3:ListBucket on the bucket, kms:Decrypt on its key";
 
 #[derive(Debug, Serialize)]

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use aws_sdk_s3::Client;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::AwsError;
+use shared::s3::bucket::Bucket;
 use shared::snapshot::layout::{FILLS_PREFIX, PARTS_PREFIX};
 
 use super::Site;
@@ -59,20 +59,18 @@ pub async fn find(site: &Site) -> Result<Vec<Holding>, Failure> {
             prefix,
             what,
             objects,
-            last_expires_at: expires_at(&site.s3, site.snapshots.name(), &newest).await?,
+            last_expires_at: expires_at(&site.snapshots, &newest).await?,
         });
     }
     Ok(holdings)
 }
 
 /// When the bucket's lifecycle removes an object, as S3 says it; none if no rule does, or there is no such object.
-async fn expires_at(
-    client: &Client,
-    bucket: &str,
-    key: &str,
-) -> Result<Option<Timestamp>, AwsError> {
-    let head = client.head_object().bucket(bucket).key(key).send().await;
-    match head.map_err(|e| AwsError::from_sdk("HeadObject", bucket, &e)) {
+async fn expires_at(bucket: &Bucket, key: &str) -> Result<Option<Timestamp>, AwsError> {
+    let name = bucket.name();
+    let head = bucket.client().head_object().bucket(name).key(key);
+    let head = head.send().await;
+    match head.map_err(|e| AwsError::from_sdk("HeadObject", name, &e)) {
         Ok(head) => Ok(head.expiration.as_deref().and_then(expiry_date)),
         // The answer to HEAD has no body, so S3 cannot name another code.
         Err(error) if error.code() == "NotFound" => Ok(None),

@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::Pools;
 use crate::snapshot::custom_attribute;
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::terminal::{GOOD, WARN, check_can_ask, confirm};
 
 /// Erase a person who was deleted from the primary pool: their replica, and everything that twinpool keeps of them
@@ -54,13 +55,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME", conflicts_with = "yes")]
     user: Option<String>,
 
-    /// The bucket of the journal and the snapshots.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    bucket: String,
-
-    /// The region of that bucket, if it is not the secondary pool's.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    bucket_region: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotBucket,
 
     /// The bucket of the outbox, in the primary pool's region.
     #[arg(long, env = "TWINPOOL_OUTBOX", value_name = "NAME")]
@@ -101,8 +97,6 @@ struct Site {
     secondary: Pool,
     /// The snapshot bucket.
     snapshots: Bucket,
-    /// Its region.
-    s3: aws_sdk_s3::Client,
     /// The bucket of the outbox.
     outbox: Bucket,
     origin: CustomAttribute,
@@ -222,14 +216,12 @@ impl Site {
             let long = std::time::Instant::now() + TIME_LIMIT;
             Pool::rate_limited(client, id.clone(), READ_CALLS_PER_SECOND, long)
         };
-        let region = args.bucket_region.as_deref();
-        let snapshots = sdk.s3_in(region.unwrap_or(secondary.region()), RetryPolicy::WORKER);
+        let region = secondary.region();
         let outbox = sdk.s3_in(primary.region(), RetryPolicy::WORKER);
         Self {
             primary: pool(primary),
             secondary: pool(secondary),
-            snapshots: Bucket::new(snapshots.clone(), &args.bucket),
-            s3: snapshots,
+            snapshots: args.snapshots.open(sdk, region, RetryPolicy::WORKER),
             outbox: Bucket::new(outbox, &args.outbox),
             origin: args.origin_sub.clone(),
         }

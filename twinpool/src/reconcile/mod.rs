@@ -30,6 +30,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::Pools;
 use crate::snapshot::{DEFAULT_ORIGIN_SUB, custom_attribute};
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::terminal::{Progress, Shown};
 
 /// Make the secondary pool equal to the primary pool: bring the people who are missing there, and whatever has changed without a trigger.
@@ -48,13 +49,8 @@ pub struct Args {
     #[command(flatten)]
     pools: Pools,
 
-    /// The bucket of the journal and the snapshots.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    bucket: String,
-
-    /// The region of that bucket, if it is not the secondary pool's.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    bucket_region: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotBucket,
 
     /// The attribute that keeps everyone's identity, their first sub. Without this option, custom:origin_sub if both pools have that
     /// attribute.
@@ -196,9 +192,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
 
 /// The configuration that the options describe.
 async fn config(args: &Args, sdk: Sdk) -> Result<ReconcileConfig, Failure> {
-    let region = args.bucket_region.as_deref();
-    let region = region.unwrap_or(args.pools.secondary.region());
-    let bucket = Bucket::new(sdk.s3_in(region, RetryPolicy::WORKER), &args.bucket);
+    let region = args.pools.secondary.region();
+    let bucket = args.snapshots.open(&sdk, region, RetryPolicy::WORKER);
     let config = default_config(sdk, &args.pools, bucket, args.origin_sub.clone()).await?;
     Ok(ReconcileConfig {
         activate: args.activate_replicas,
@@ -365,10 +360,10 @@ fn verdict(answer: &Answer, report: Option<&Report>, is_dry_run: bool) -> Verdic
 /// The command of these options, for a command that is shown.
 fn again(args: &Args) -> String {
     let Pools { primary, secondary } = &args.pools;
-    let bucket = &args.bucket;
+    let SnapshotBucket { name, region } = &args.snapshots;
     let command =
-        format!("twinpool reconcile --primary {primary} --secondary {secondary} --bucket {bucket}");
-    match &args.bucket_region {
+        format!("twinpool reconcile --primary {primary} --secondary {secondary} --bucket {name}");
+    match region {
         Some(region) => format!("{command} --bucket-region {region}"),
         None => command,
     }

@@ -18,6 +18,7 @@ use shared::snapshot::scope::Scope;
 
 use crate::failure::Failure;
 use crate::fence::{self, Gate};
+use crate::snapshot_bucket::SnapshotBucket;
 
 /// Pools and buckets to read.
 #[derive(Clone, Debug)]
@@ -27,9 +28,7 @@ pub struct Targets {
     /// The secondary pool.
     pub secondary: PoolId,
     /// The bucket of journal and snapshots.
-    pub bucket: String,
-    /// The region of that bucket; `None` if it is the secondary pool's.
-    pub bucket_region: Option<String>,
+    pub snapshots: SnapshotBucket,
     /// The bucket of the outbox, in the primary region; `None` if it is not to be read.
     pub outbox: Option<String>,
 }
@@ -296,13 +295,11 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
     let Targets {
         primary,
         secondary,
-        bucket,
-        bucket_region,
+        snapshots: named,
         outbox,
     } = targets;
     let at = Timestamp::now();
-    let region = bucket_region.as_deref().unwrap_or(secondary.region());
-    let snapshots = Bucket::new(sdk.s3_in(region, QUICK_RETRY), bucket.as_str());
+    let snapshots = named.open(sdk, secondary.region(), QUICK_RETRY);
     let in_outbox = async |prefix: &'static str| {
         let bucket = Bucket::new(sdk.s3_in(primary.region(), QUICK_RETRY), outbox.as_deref()?);
         Some(Asked::of(records(&bucket, prefix).await))
@@ -359,8 +356,8 @@ pub async fn read(sdk: &Sdk, targets: Targets) -> Facts {
         fence,
         primary_pool: primary.to_string(),
         secondary_pool: secondary.to_string(),
-        bucket,
-        bucket_region,
+        bucket: named.name,
+        bucket_region: named.region,
         outbox_bucket: outbox,
     }
 }

@@ -15,6 +15,7 @@ use self::facts::{Facts, Targets};
 use crate::context::Context;
 use crate::failure::{Failure, Verdict};
 use crate::pools::Pools;
+use crate::snapshot_bucket::SnapshotBucket;
 use crate::table::{Cell, Table};
 use crate::terminal::{GOOD, WARN, WRONG};
 
@@ -29,13 +30,8 @@ pub struct Args {
     #[command(flatten)]
     pools: Pools,
 
-    /// The bucket of journal and snapshots.
-    #[arg(long, env = "TWINPOOL_BUCKET", value_name = "NAME")]
-    bucket: String,
-
-    /// The region of that bucket, if it is not the secondary pool's.
-    #[arg(long, env = "TWINPOOL_BUCKET_REGION", value_name = "REGION")]
-    bucket_region: Option<String>,
+    #[command(flatten)]
+    snapshots: SnapshotBucket,
 
     /// The bucket of the outbox, in the primary region. Without it, the outbox is not shown.
     #[arg(long, env = "TWINPOOL_OUTBOX", value_name = "NAME")]
@@ -57,7 +53,8 @@ A monitor can run it every few minutes and raise an alarm when the exit code is 
 fence is open. From then on, it is 0 as long as everything else is as it should be. With --output json, \"state\" is safe, failover or
 not-safe.
 
-Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:ListTagsForResource;
+Permissions: cognito-idp:DescribeUserPool, cognito-idp:GetWebACLForResource, wafv2:GetWebACLForResource, wafv2:GetWebACL,
+wafv2:ListTagsForResource;
 s3:ListBucket and s3:GetObject on the buckets, kms:Decrypt on their keys";
 
 /// The state, line by line.
@@ -131,15 +128,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let sdk = context.sdk().await?;
     let Args {
         pools: Pools { primary, secondary },
-        bucket,
-        bucket_region,
+        snapshots,
         outbox,
     } = args;
     let targets = Targets {
         primary,
         secondary,
-        bucket,
-        bucket_region,
+        snapshots,
         outbox,
     };
     let report = Report::read(&sdk, targets).await;

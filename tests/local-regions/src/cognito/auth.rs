@@ -51,8 +51,8 @@ const CHALLENGES: [&str; 16] = [
     "PASSWORD_SRP",
 ];
 
-// DG:managing-users-passwords: five failures lock the user out for a second, each further one for twice as long,
-// up to about 15 minutes [R].
+// DG:amazon-cognito-user-pools-authentication-flow: five failures lock the user out for a second, each further one for twice as long,
+// up to about 15 minutes [D]. That a right password ends the count is [Inf].
 const FREE_FAILURES: u32 = 5;
 const LONGEST_LOCK_MS: u64 = 900_000;
 
@@ -193,7 +193,7 @@ impl PoolState {
             return Err(incorrect());
         };
         if secrets.locked_until > now {
-            // [R]
+            // DG:amazon-cognito-user-pools-authentication-flow: the text, and that attempts in that time do not count [D].
             return Err(ApiError::not_authorized("Password attempts exceeded"));
         }
         if right {
@@ -289,7 +289,7 @@ impl Inner {
         let client_id = p.required("ClientId", &CLIENT_ID);
         let pool_id = (by == By::Administrator).then(|| p.required("UserPoolId", &POOL_ID));
         let given = p.map("AuthParameters");
-        // DG:user-pool-lambda-pre-token-generation: that trigger does not get the metadata of this operation, except at a refresh [R];
+        // DG:user-pool-lambda-pre-token-generation: that trigger does not get the metadata of this operation [D], except at a refresh [R];
         // the triggers that do are not modelled.
         let metadata = p.map("ClientMetadata");
         p.check()?;
@@ -358,7 +358,7 @@ impl Inner {
         });
         let exists = known.is_some();
         // DG:cognito-user-pool-managing-errors: for a user who does not exist the challenge is simulated, always with the same salt and
-        // the same user id in the form of a UUID [R].
+        // the same user id in the form of a UUID [D].
         let (sub, user_id, hash) = known.unwrap_or_else(|| {
             let seed = self.mac(&[
                 b"nobody",
@@ -675,7 +675,7 @@ impl Inner {
         let token = p.optional("AccessToken", &TOKEN);
         let session_id = p.optional("Session", &SESSION);
         let code = p.required("UserCode", &USER_CODE);
-        // botocore VerifySoftwareToken: a name for the authenticator, which no response shows [R].
+        // botocore VerifySoftwareToken: a name for the authenticator, which no response shows [D].
         p.optional("FriendlyDeviceName", &DEVICE_NAME);
         p.check()?;
         let at = self.moment();

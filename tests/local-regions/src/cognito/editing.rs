@@ -13,7 +13,7 @@ use super::sign_up::{check_code, check_write_permissions};
 use super::user::{Code, Moment, User};
 use super::{Cognito, DAY, Inner, lock};
 
-// DG:user-pool-settings-email-phone-verification: a code to verify an address is valid for 24 hours [R].
+// DG:user-pool-settings-email-phone-verification: a code to verify an address is valid for 24 hours [D].
 const VERIFICATION_LIFE: u64 = DAY;
 
 /// Who changes attributes.
@@ -121,8 +121,8 @@ impl PoolState {
             } else if former.attributes.get(address) == Some(&new) {
                 continue;
             } else {
-                // DG:user-pool-settings-attributes: a changed address becomes unverified, and a code is sent to it if the pool
-                // verifies that attribute [R].
+                // DG:signing-up-users-in-your-app: a changed address becomes unverified [D]; that a code is sent to it if the pool verifies
+                // that attribute is [R].
                 writes.push((flag, "false".to_owned()));
                 if !self.settings.auto_verified.contains(&contact) {
                     continue;

@@ -181,7 +181,7 @@ impl Groups {
 impl Groups {
     /// The groups in a user's tokens, with their roles.
     // DG:cognito-user-pools-user-groups: the preferred role is that of the group with the lowest precedence; if several groups have
-    // it with different roles, there is none [R].
+    // it with different roles, there is none [D].
     pub(super) fn claims_of(&self, sub: u128) -> GroupClaims {
         let own: Vec<_> = self.of(sub).filter_map(|name| self.all.get(name)).collect();
         let lowest = own.iter().filter_map(|group| group.view.precedence).min();

@@ -47,7 +47,8 @@ impl Use {
 }
 
 /// The two keys of one pool: one for its ID tokens and one for its access tokens.
-// DG:amazon-cognito-user-pools-using-tokens-verifying-a-jwt: two keys a pool [D]; which signs what is [R].
+// DG:amazon-cognito-user-pools-using-tokens-verifying-a-jwt: two keys a pool; DG:amazon-cognito-user-pools-using-the-access-token: one
+// for each kind of token [D].
 pub(super) struct Keys {
     pool_id: String,
     place: usize,

@@ -8,6 +8,7 @@
 //! model, and `DG:<page>` is `https://docs.aws.amazon.com/cognito/latest/developerguide/<page>.html`; `DG:import-tool` is
 //! short for `DG:cognito-user-pools-using-import-tool`. `[D]` means documented, `[I]` means reported in an issue thread,
 //! `[Inf]` means inferred, and `[R]` means recalled from such a source, but not read again when this was written.
+//! Some pages were read in their edition of 2023, in github.com/awsdocs/amazon-cognito-developer-guide.
 
 mod admin;
 mod auth;
@@ -40,6 +41,7 @@ mod sign_up;
 mod srp;
 #[cfg(test)]
 mod tests;
+mod token_lifetimes;
 mod token_trigger;
 mod tokens;
 mod trigger;
@@ -64,6 +66,7 @@ pub use settings::{
     Alias, AuthFlow, ClientSecret, ClientSettings, Contact, CustomAttribute, CustomKind, Mfa,
     PoolSettings, Recovery,
 };
+pub use token_lifetimes::TokenLifetimes;
 pub use user::{SeedUser, UserStatus, UserView};
 
 use crate::lambda::Lambda;

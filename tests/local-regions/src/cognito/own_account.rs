@@ -69,7 +69,7 @@ impl Inner {
         let owner = self.owner(token)?;
         let at = self.moment();
         let mut pool = lock(&owner.pool);
-        // botocore ChangePassword: only users without a password may leave the previous one out [R]; they are not modelled.
+        // botocore ChangePassword: only users without a password may leave the previous one out [D]; they are not modelled.
         pool.check_password(owner.sub, former.unwrap_or_default(), at.now)?;
         pool.settings.password_policy.check(new)?;
         let pool_id = pool.id.clone();

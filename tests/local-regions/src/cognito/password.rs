@@ -36,7 +36,7 @@ impl Default for PasswordPolicy {
     }
 }
 
-// DG:managing-users-passwords: the special characters that count, and a space inside [R].
+// DG:user-pool-settings-policies: the special characters that count, and the space [D].
 const SYMBOLS: &str = r##"^$*.[]{}()?"!@#%&/\,><':;|_~`=+- "##;
 
 impl PasswordPolicy {

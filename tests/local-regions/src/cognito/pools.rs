@@ -13,6 +13,7 @@ use super::schema::{EMAIL, PHONE, Schema};
 use super::settings::{
     Alias, AuthFlow, ClientSecret, ClientSettings, CustomAttribute, CustomKind, PoolSettings,
 };
+use super::token_lifetimes::TokenLifetimes;
 use super::{Inner, lock, seconds};
 
 impl PoolState {
@@ -61,8 +62,6 @@ impl PoolState {
             "ClientId": id,
             "CreationDate": seconds(self.created),
             "LastModifiedDate": seconds(self.created),
-            "RefreshTokenValidity": 30,
-            "TokenValidityUnits": {},
             "ExplicitAuthFlows": flows,
             "AllowedOAuthFlowsUserPoolClient": false,
             "PreventUserExistenceErrors": if client.prevent_user_existence_errors { "ENABLED" } else { "LEGACY" },
@@ -70,6 +69,9 @@ impl PoolState {
             "EnablePropagateAdditionalUserContextData": false,
             "AuthSessionValidity": 3,
         });
+        for (member, value) in client.lifetimes.describe() {
+            described[member] = value;
+        }
         for (member, attributes) in [
             ("WriteAttributes", &client.write_attributes),
             ("ReadAttributes", &client.read_attributes),
@@ -281,6 +283,7 @@ impl Inner {
         let write = p.texts("WriteAttributes");
         let secret = p.flag("GenerateSecret");
         let rotation = p.structure("RefreshTokenRotation");
+        let lifetimes = TokenLifetimes::read(&mut p)?;
         p.check()?;
         let rotation = match rotation {
             None => None,
@@ -305,6 +308,7 @@ impl Inner {
             flows: read_flows(flows)?,
             secret: secret.then(ClientSecret::random),
             rotation,
+            lifetimes,
         };
         client.check()?;
         let id = self.add_client(pool_id, None, client.clone());
@@ -313,7 +317,7 @@ impl Inner {
 }
 
 /// The flows of a new client.
-// botocore CreateUserPoolClient: the defaults are ALLOW_REFRESH_TOKEN_AUTH, ALLOW_USER_SRP_AUTH and ALLOW_CUSTOM_AUTH [R]; the last
+// botocore CreateUserPoolClient: the defaults are ALLOW_REFRESH_TOKEN_AUTH, ALLOW_USER_SRP_AUTH and ALLOW_CUSTOM_AUTH [D]; the last
 // one is not modelled.
 fn read_flows(given: Option<Vec<&str>>) -> Result<Vec<AuthFlow>, ApiError> {
     let Some(given) = given else {

@@ -13,7 +13,7 @@ use super::trigger::{Source, Trigger, post_confirmation};
 use super::user::{Code, User, UserStatus};
 use super::{HOUR, Inner, lock};
 
-// DG:managing-users-passwords: the code is valid for one hour [R].
+// DG:quotas: the code is valid for one hour [D].
 const RECOVERY_LIFE: u64 = HOUR;
 
 // facts 4: 5 to 20 attempts an hour for each user [D]; the lowest limit is used here [Inf].
@@ -59,7 +59,7 @@ impl Inner {
             ));
         }
         // DG:cognito-user-pool-managing-errors: if the client hides whether a user exists, the response looks like success for
-        // a user who is not found, is disabled or has no verified contact [R].
+        // a user who is not found, is disabled or has no verified contact [D].
         let simulate = |error| match client.prevent_user_existence_errors {
             true => nobody(&client, username),
             false => Err(error),
@@ -119,7 +119,7 @@ impl Inner {
         let at = self.moment();
         let hidden = client.prevent_user_existence_errors;
         let Some((sub, user)) = pool.find(username) else {
-            // DG:cognito-user-pool-managing-errors [R].
+            // DG:cognito-user-pool-managing-errors [D].
             return Err(if hidden {
                 ApiError::code_mismatch()
             } else {

@@ -12,7 +12,7 @@ use super::knobs::Millis;
 use super::srp::Exchange;
 use super::{HOUR, Inner, lock};
 
-// botocore: AuthSessionValidity is 3 to 15 minutes [D], the default is 3 [R].
+// DG:amazon-cognito-user-pools-authentication-flow: three minutes by default [D].
 const SESSION_LIFE: Millis = 180_000;
 
 /// The next step of a sign-in.

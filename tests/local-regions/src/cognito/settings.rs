@@ -5,6 +5,7 @@ use std::fmt;
 use super::password::PasswordPolicy;
 use super::pool::random_text;
 use super::schema::{EMAIL, EMAIL_VERIFIED, PHONE, PHONE_VERIFIED};
+use super::token_lifetimes::TokenLifetimes;
 
 /// An attribute to which Cognito sends codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +177,8 @@ pub struct ClientSettings {
     pub secret: Option<ClientSecret>,
     /// The grace period of refresh token rotation in seconds; `None` means that refresh tokens are not rotated.
     pub rotation: Option<u64>,
+    /// How long its tokens are valid.
+    pub lifetimes: TokenLifetimes,
 }
 
 impl Default for ClientSettings {
@@ -192,6 +195,7 @@ impl Default for ClientSettings {
             ],
             secret: None,
             rotation: None,
+            lifetimes: TokenLifetimes::default(),
         }
     }
 }

@@ -15,14 +15,14 @@ use super::trigger::{Source, Trigger, post_confirmation};
 use super::user::{Code, User, UserStatus, new_sub, sub_text};
 use super::{DAY, Inner, lock};
 
-// DG:signing-up-users-in-your-app: a confirmation code is valid for 24 hours [R].
+// DG:signing-up-users-in-your-app: a confirmation code is valid for 24 hours [D].
 const CONFIRMATION_LIFE: u64 = DAY;
 
 // facts 4: ConfirmSignUp at most 15 times an hour for each user [D].
 const CONFIRMATIONS_PER_HOUR: u32 = 15;
 
 /// Rejects attributes that a client may not write.
-// DG:user-pool-settings-attributes: write permissions; people may not set their own contacts as verified [R].
+// DG:user-pool-settings-attributes: write permissions [D]; that people may not set their own contacts as verified is [R].
 pub(super) fn check_write_permissions(
     client: &ClientSettings,
     given: &[(&str, &str)],
@@ -41,7 +41,7 @@ pub(super) fn check_write_permissions(
 
 impl PoolState {
     /// The attribute to which the code of a new user is sent: the phone number if the pool verifies it.
-    // DG:signing-up-users-in-your-app: if a user has both, only the phone number gets a code [R].
+    // DG:signing-up-users-in-your-app: if a user has both, only the phone number gets a code [D].
     fn verified_by_code(&self, user: &User) -> Option<(Contact, String)> {
         let order = [Contact::PhoneNumber, Contact::Email];
         let wanted = order
@@ -276,7 +276,7 @@ pub(super) fn check_code(sent: Option<&Code>, given: &str, now: u64) -> Result<C
 }
 
 /// The response if no code is sent and the client must not learn whether the user exists.
-// DG:cognito-user-pool-managing-errors: a simulated delivery [R].
+// DG:cognito-user-pool-managing-errors: a simulated delivery [D].
 pub(super) fn nobody(client: &ClientSettings, username: &str) -> Answer {
     if !client.prevent_user_existence_errors {
         return Err(ApiError::unknown_username());

@@ -1,7 +1,7 @@
 //! The pre token generation trigger, which changes the claims of tokens before they are signed.
 //!
-//! DG:user-pool-lambda-pre-token-generation: the versions and their plans `[D]`; the members of the event and of the response are `[R]`, and
-//! those of the crate `aws_lambda_events`.
+//! DG:user-pool-lambda-pre-token-generation: the versions and their plans `[D]`; the members of the event and of the response of version one
+//! `[D]`; those of version two are `[R]`, and those of the crate `aws_lambda_events`.
 
 use serde_json::{Map, Value, json};
 
@@ -51,8 +51,9 @@ pub(super) struct Claims {
     pub(super) groups: GroupClaims,
 }
 
-// The claims that a trigger cannot change; the lists are [R].
-const FIXED_ID: [&str; 15] = [
+// DG:user-pool-lambda-pre-token-generation: the claims that a trigger cannot change. The list of the ID token is [D], that of the access
+// token [R].
+const FIXED_ID: [&str; 17] = [
     "acr",
     "amr",
     "at_hash",
@@ -62,8 +63,10 @@ const FIXED_ID: [&str; 15] = [
     "cognito:username",
     "exp",
     "iat",
+    "identities",
     "iss",
     "jti",
+    "nbf",
     "nonce",
     "origin_jti",
     "sub",
@@ -127,7 +130,7 @@ impl Claims {
     }
 
     /// The claims of the ID token and of the access token, groups included.
-    // DG:amazon-cognito-user-pools-using-the-id-token: roles only in ID tokens, and no claim without groups [R].
+    // DG:cognito-user-pools-user-groups: groups in both tokens, roles in ID tokens [D]; that there is no claim without groups is [R].
     pub(super) fn finish(self) -> (Value, Value) {
         let Self {
             mut id,
@@ -157,7 +160,7 @@ fn change(
     let changeable = |name: &str| !fixed.contains(&name) && !GROUPS.contains(&name);
     if let Some(added) = object(&wanted["claimsToAddOrOverride"])? {
         for (name, value) in added.iter().filter(|(name, _)| changeable(name)) {
-            // Version one has a map of strings, version two any JSON [R]; that another value is an error is [Inf].
+            // Version one has a map of strings, version two any JSON [D]; that another value is an error is [Inf].
             if version == Version::One && !value.is_string() {
                 return Err(unrecognizable());
             }

@@ -16,10 +16,7 @@ use super::schema::{EMAIL_VERIFIED, PHONE_VERIFIED};
 use super::settings::{AuthFlow, ClientSettings};
 use super::token_trigger::{Claims, TokenSource, pre_token_generation};
 use super::user::{User, parse_sub, sub_text};
-use super::{DAY, HOUR, Inner, lock};
-
-// DG:amazon-cognito-user-pools-using-the-refresh-token: 30 days by default [D].
-const REFRESH_LIFE: Millis = 30 * DAY;
+use super::{Inner, lock};
 
 /// The scope of an access token that authorises the operations of its owner.
 // botocore GlobalSignOut: "It must include the scope aws.cognito.signin.user.admin" [D].
@@ -67,22 +64,27 @@ struct Refreshable {
 
 impl PoolState {
     /// The claims of both tokens, before a trigger changes them.
-    // DG:amazon-cognito-user-pools-using-the-id-token and -access-token: the claims [R].
+    // DG:amazon-cognito-user-pools-using-the-id-token and -access-token: the claims [D]; `event_id` is [R].
     fn claims(&self, client: &ClientSettings, sub: u128, sign_in: &SignIn, now: Millis) -> Claims {
         let user = self.users.get(sub);
         let name = user.map(|user| user.name(sub)).unwrap_or_default();
         let issued = now / 1000;
         let common = |of: Use| {
+            let lifetime = match of {
+                Use::Access => client.lifetimes.access(),
+                Use::Id => client.lifetimes.id(),
+            };
             json!({
                 "sub": sub_text(sub),
                 "iss": self.issuer(),
                 "token_use": of.as_str(),
-                // That a refreshed token has the time and the event of the sign-in is [R].
+                // DG:amazon-cognito-user-pools-using-the-id-token: a refreshed token has the time of the sign-in [D]; that it has the event, too,
+                // is [R].
                 "auth_time": sign_in.at / 1000,
                 "event_id": sign_in.event.to_string(),
                 "iat": issued,
-                "exp": issued + HOUR / 1000,
-                // DG:token-revocation: all tokens of one sign-in have the same [R].
+                "exp": issued + lifetime / 1000,
+                // repost.aws/knowledge-center/cognito-revoke-refresh-tokens: all tokens of one sign-in have the same [D].
                 "origin_jti": sign_in.origin.to_string(),
                 "jti": Uuid::new_v4().to_string(),
             })
@@ -114,7 +116,7 @@ impl PoolState {
     }
 
     /// The attributes of a user that a client may read.
-    // DG:user-pool-settings-attributes: ID tokens have those that the client can read [R].
+    // DG:user-pool-settings-attributes: ID tokens have those that the client can read [D].
     fn readable<'a>(
         &'a self,
         client: &'a ClientSettings,
@@ -158,7 +160,7 @@ impl Inner {
                 (sign_in, true)
             }
         };
-        let (mut claims, trigger) = {
+        let (mut claims, trigger, lifetime) = {
             let pool = lock(&grant.pool);
             let client = pool.clients.get(&grant.client_id).cloned();
             let client = client.unwrap_or_default();
@@ -172,7 +174,7 @@ impl Inner {
                 grant.metadata.as_ref(),
                 &claims,
             );
-            (claims, trigger)
+            (claims, trigger, client.lifetimes.access())
         };
         if let Some((trigger, version)) = trigger {
             claims.change(&self.invoke(trigger).await?, version)?;
@@ -198,7 +200,8 @@ impl Inner {
         let mut result = json!({
             "AccessToken": pool.keys.sign(Use::Access, &access),
             "IdToken": pool.keys.sign(Use::Id, &id),
-            "ExpiresIn": HOUR / 1000,
+            // botocore AuthenticationResultType: that of the access token [D].
+            "ExpiresIn": lifetime / 1000,
             "TokenType": "Bearer",
         });
         if new_refresh {
@@ -248,13 +251,18 @@ impl Inner {
         if sign_in.client_id != client_id {
             return Err(invalid());
         }
-        if sign_in.at + REFRESH_LIFE <= now {
+        // With rotation, too, the time runs from the sign-in: repost.aws/questions/QUzBxC3OvwTpiTymQWBYLDOg [I].
+        let lifetime = pool
+            .clients
+            .get(client_id)
+            .map_or(0, |client| client.lifetimes.refresh());
+        if sign_in.at + lifetime <= now {
             return Err(ApiError::not_authorized("Refresh Token has expired"));
         }
         let current = sign_in.refresh.as_u128() == id;
         let graced = |(former, until): (Uuid, Millis)| former.as_u128() == id && until > now;
         if !current && !sign_in.former.is_some_and(graced) {
-            // botocore GetTokensFromRefreshToken lists the exception for a token that rotation has replaced [R]; the text is [Inf].
+            // botocore RefreshTokenReuseException: for a token that rotation has made invalid [D]; the text is [Inf].
             let text = "The refresh token has been rotated and cannot be used again.";
             return Err(ApiError::new("RefreshTokenReuseException", text));
         }
@@ -412,6 +420,6 @@ impl ClientSettings {
                 "ALLOW_REFRESH_TOKEN_AUTH cannot be set together with refresh token rotation.";
             return Err(ApiError::invalid_parameter(text));
         }
-        Ok(())
+        self.lifetimes.check()
     }
 }

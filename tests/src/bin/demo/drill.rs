@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use local_regions::cognito::Pool;
 use local_regions::region::{ACCESS_KEY_ID, Loss, Region, SECRET_ACCESS_KEY};
 use local_regions::schedule::ScheduleOptions;
@@ -17,7 +17,7 @@ use tokio::process::Command;
 const MINUTE: Duration = Duration::from_secs(2);
 
 /// The buttons, in the order of a failover.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step {
         id: "lose-tokyo",
         label: "Tokyo is lost",
@@ -26,7 +26,7 @@ const STEPS: [Step; 9] = [
     Step {
         id: "open-fence",
         label: "Open the fence",
-        action: Action::Twinpool(&["fence", "open", "--pool", SECONDARY]),
+        action: Action::Twinpool(&["fence", "open", "--yes"]),
     },
     Step {
         id: "use-osaka",
@@ -41,17 +41,12 @@ const STEPS: [Step; 9] = [
     Step {
         id: "bring-home",
         label: "Bring people home",
-        action: Action::Twinpool(&[
-            "restore",
-            "--pool",
-            PRIMARY,
-            "--role",
-            IMPORT_LOGS_ROLE,
-            "--bucket",
-            SNAPSHOTS,
-            "--bucket-region",
-            OSAKA,
-        ]),
+        action: Action::Twinpool(&["restore"]),
+    },
+    Step {
+        id: "no-sign-ups",
+        label: "Keep sign-ups out",
+        action: Action::Twinpool(&["fence", "no-sign-ups"]),
     },
     Step {
         id: "maintenance",
@@ -66,28 +61,17 @@ const STEPS: [Step; 9] = [
     Step {
         id: "close-fence",
         label: "Close the fence",
-        action: Action::Twinpool(&["fence", "close", "--pool", SECONDARY]),
+        action: Action::Twinpool(&["fence", "close"]),
     },
     Step {
         id: "status",
         label: "Status",
-        action: Action::Twinpool(&[
-            "status",
-            "--primary",
-            PRIMARY,
-            "--secondary",
-            SECONDARY,
-            "--outbox",
-            OUTBOX,
-            "--bucket",
-            SNAPSHOTS,
-        ]),
+        action: Action::Twinpool(&["status"]),
     },
 ];
 
-/// The ids of the two pools, as the local regions give them.
-const PRIMARY: &str = "ap-northeast-1_Primary01";
-const SECONDARY: &str = "ap-northeast-3_Secondary";
+/// What is printed after a command that did not do its work.
+const FAILED: &str = "exit code";
 
 /// A button.
 struct Step {
@@ -149,8 +133,6 @@ impl Drill {
         })
         .await?;
         world.osaka.close_fence();
-        // So that no button has to build it first.
-        tokio::task::spawn_blocking(|| local_regions::binary("twinpool")).await??;
         let state = State {
             active: "primary",
             is_tokyo_lost: false,
@@ -158,10 +140,16 @@ impl Drill {
             log: String::new(),
             mails: Vec::new(),
         };
-        Ok(Self {
+        let drill = Self {
             world,
             state: Mutex::new(state),
-        })
+        };
+        // What has happened on every normal day. It also builds the command, so that no button has to.
+        for command in ["reconcile", "snapshot"] {
+            let printed = drill.twinpool(&[command]).await?;
+            ensure!(!printed.contains(FAILED), "{printed}");
+        }
+        Ok(drill)
     }
 
     /// The configuration that the application reads. `endpoint` is there because these regions are not AWS.
@@ -190,8 +178,8 @@ impl Drill {
         let mails = mails.map(|mail| json!({"city": mail.city, "to": mail.to, "code": mail.code}));
         json!({
             "regions": [
-                {"city": "Tokyo", "lost": state.is_tokyo_lost, "facts": format!("{tokyo} people, {outbox} in the outbox")},
-                {"city": "Osaka", "lost": false, "facts": format!("{osaka} people")},
+                {"city": "Tokyo", "lost": state.is_tokyo_lost, "facts": format!("people: {tokyo}, in the outbox: {outbox}")},
+                {"city": "Osaka", "lost": false, "facts": format!("people: {osaka}")},
             ],
             "steps": steps.collect::<Vec<_>>(),
             "mails": mails.collect::<Vec<_>>(),
@@ -243,13 +231,19 @@ impl Drill {
         }
     }
 
-    /// Runs the command line with the operator's credentials, and returns what it prints.
+    /// Runs the command line with the operator's credentials and settings, and returns what it prints, and its exit code if something is wrong.
     async fn twinpool(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let binary = tokio::task::spawn_blocking(|| local_regions::binary("twinpool")).await??;
         let output = Command::new(binary)
             .args(arguments)
             .env("AWS_ENDPOINT_URL", self.world.osaka.endpoint())
             .env("AWS_REGION", OSAKA)
+            .env("TWINPOOL_PRIMARY", &self.world.primary.id)
+            .env("TWINPOOL_SECONDARY", &self.world.secondary.id)
+            .env("TWINPOOL_OUTBOX", OUTBOX)
+            .env("TWINPOOL_BUCKET", SNAPSHOTS)
+            .env("TWINPOOL_BUCKET_REGION", OSAKA)
+            .env("TWINPOOL_IMPORT_ROLE", IMPORT_LOGS_ROLE)
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
             .stdin(Stdio::null())
@@ -259,8 +253,13 @@ impl Drill {
             .context("cannot run twinpool")?;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let (printed, problems) = (text(&output.stdout), text(&output.stderr));
+        let ended = match output.status.code() {
+            Some(0) => String::new(),
+            Some(code) => format!("({FAILED} {code})\n"),
+            None => format!("({FAILED} none: {})\n", output.status),
+        };
         Ok(format!(
-            "$ twinpool {}\n{printed}{problems}",
+            "$ twinpool {}\n{printed}{problems}{ended}",
             arguments.join(" ")
         ))
     }
@@ -295,5 +294,79 @@ impl Drill {
         self.state
             .lock()
             .expect("no thread panicked while it held the lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use harness::people::Profile;
+    use harness::visitor::Visitor;
+
+    /// Presses a button, and returns what is printed.
+    async fn press(drill: &Drill, id: &str) -> String {
+        let step = STEPS.iter().find(|step| step.id == id).expect("a button");
+        let printed = drill.perform(step.action).await.expect("it can be run");
+        assert!(!printed.contains(FAILED), "{printed}");
+        printed
+    }
+
+    /// Whether somebody can sign up.
+    async fn takes_sign_ups(region: &Region, pool: &Pool, email: &str) -> bool {
+        let person = Profile {
+            kind: "plain".to_owned(),
+            status: "CONFIRMED".to_owned(),
+            enabled: true,
+            attributes: [("email".to_owned(), email.to_owned())].into(),
+        };
+        let visitor = Visitor::of(region, pool);
+        match visitor.sign_up(&person, "Correct-horse-1").await {
+            Ok(_) => visitor.confirm(email).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn given_a_failover_when_each_button_is_pressed_then_it_does_what_it_says() {
+        let drill = Drill::start([0, 0]).await.expect("the regions start");
+        let World {
+            tokyo,
+            osaka,
+            primary,
+            secondary,
+            ..
+        } = &drill.world;
+        let newcomer = "hanako@example.jp";
+        let is_home = || {
+            let mut users = tokyo.cognito().users(&primary.id).into_iter();
+            users.any(|user| {
+                user.attributes
+                    .get("email")
+                    .is_some_and(|email| email == newcomer)
+            })
+        };
+
+        press(&drill, "lose-tokyo").await;
+        assert!(!takes_sign_ups(tokyo, primary, "lost@example.jp").await);
+        assert!(!takes_sign_ups(osaka, secondary, newcomer).await);
+        press(&drill, "open-fence").await;
+        assert!(takes_sign_ups(osaka, secondary, newcomer).await);
+        press(&drill, "use-osaka").await;
+        assert_eq!(drill.configuration()["active"], "secondary");
+        press(&drill, "tokyo-is-back").await;
+        assert!(takes_sign_ups(tokyo, primary, "back@example.jp").await);
+        assert!(!is_home());
+        press(&drill, "bring-home").await;
+        assert!(is_home());
+        press(&drill, "no-sign-ups").await;
+        assert!(!takes_sign_ups(osaka, secondary, "late@example.jp").await);
+        press(&drill, "bring-home").await;
+        press(&drill, "maintenance").await;
+        assert_eq!(drill.configuration()["active"], "maintenance");
+        press(&drill, "use-tokyo").await;
+        assert_eq!(drill.configuration()["active"], "primary");
+        press(&drill, "close-fence").await;
+        assert!(!takes_sign_ups(osaka, secondary, "closed@example.jp").await);
+        assert!(press(&drill, "status").await.contains("closed"));
     }
 }

@@ -16,7 +16,7 @@ use crate::restore::{newcomer, person, with};
 use crate::support::{Ran, email, object, put_object, ran, snapshot, sub, twinpool_command, world};
 
 /// The evidence of the latest run.
-fn evidence(world: &World) -> Option<Value> {
+pub fn evidence(world: &World) -> Option<Value> {
     let open = object(world, "failovers/open.json")?;
     let run = open["run"].as_str().expect("a run");
     object(world, &format!("failovers/{run}.json"))
@@ -113,17 +113,22 @@ fn replicated(world: &World, number: u32) {
     world.osaka.cognito().put_user(&world.secondary.id, replica);
 }
 
-/// The regions after a failover in which people used the secondary: somebody has changed a note, and two have signed up.
+/// A failover in which people used the secondary: somebody has changed a note, and two have signed up.
+pub async fn use_the_secondary(world: &World) {
+    world.osaka.open_fence();
+    replicated(world, 1);
+    let changed = with(person(2), "custom:note", "new");
+    person_who_used_the_secondary(world, 2, changed).await;
+    for number in [3, 4] {
+        newcomer(world, number, person(number)).await;
+    }
+    snapshot(world).await.unwrap();
+}
+
+/// The regions after such a failover.
 async fn after_a_failover() -> World {
     let world = world().await;
-    world.osaka.open_fence();
-    replicated(&world, 1);
-    let changed = with(person(2), "custom:note", "new");
-    person_who_used_the_secondary(&world, 2, changed).await;
-    for number in [3, 4] {
-        newcomer(&world, number, person(number)).await;
-    }
-    snapshot(&world).await.unwrap();
+    use_the_secondary(&world).await;
     world
 }
 

@@ -54,7 +54,7 @@ async fn put_in_outbox_bucket(world: &World, key: &str) {
 }
 
 /// Leaves everything that twinpool may keep of person 1, who is gone from the primary pool; gives the `sub` of the replica.
-async fn traces_of_person_1(world: &World) -> String {
+pub async fn traces_of_person_1(world: &World) -> String {
     let there = put_replica(world, 1);
     let mut used = record(1, jiff::SignedDuration::ZERO);
     used["sub"] = there.as_str().into();
@@ -355,6 +355,8 @@ async fn it_says_what_still_holds_the_person_and_until_when() {
     put_replica(&world, 1);
     snapshot(&world).await.unwrap();
     world.osaka.s3().expire(SNAPSHOTS, "snapshots/", 90);
+    let evidence = "failovers/20261120T101500Z-0a1b2c3d.json";
+    put_object(&world, evidence, "{}".to_owned()).await;
 
     let ran = forget(&world, &sub(1)).await;
 
@@ -362,6 +364,8 @@ async fn it_says_what_still_holds_the_person_and_until_when() {
     let report = ran.json();
     let held = &report["still_held"][0];
     assert_eq!(held["prefix"], "snapshots/");
+    let of_failovers = &report["still_held"][1];
+    assert_eq!(of_failovers["prefix"], "failovers/2");
     let until: jiff::Timestamp = serde_json::from_value(held["last_expires_at"].clone()).unwrap();
     let days = until.duration_since(jiff::Timestamp::now()).as_hours() / 24;
     assert!((89..=91).contains(&days), "{report}");

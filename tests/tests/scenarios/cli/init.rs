@@ -43,6 +43,7 @@ async fn the_file_has_what_the_stacks_say_and_no_command_needs_an_id() {
         IMPORT_LOGS_ROLE,
         REPLICATE_WORKER,
         "custom:origin_sub",
+        "account = \"123456789012\"",
         "regional/webacl/twinpool-fence",
     ] {
         assert!(text.contains(value), "{value}: {text}");

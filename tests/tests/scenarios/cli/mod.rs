@@ -1,14 +1,15 @@
 //! The command line `twinpool`, as an operator runs it.
 
 mod attach;
+mod bucket_owner;
 mod check;
 mod detach;
-mod failover;
+pub mod failover;
 mod fence;
-mod forget;
+pub mod forget;
 mod init;
 mod mfa_reset;
-mod reconcile;
+pub mod reconcile;
 mod restore;
 mod snapshot;
 mod status;

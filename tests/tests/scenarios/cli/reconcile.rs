@@ -28,7 +28,12 @@ async fn prefer(world: &World, arguments: &[&str]) -> Ran {
 }
 
 /// The person with this number in both pools: `sub` 1000 more in the secondary, where they have set a password as `base` and are `now`.
-async fn person_who_used_the_secondary(world: &World, number: u32, base: SeedUser, now: SeedUser) {
+pub async fn person_who_used_the_secondary(
+    world: &World,
+    number: u32,
+    base: SeedUser,
+    now: SeedUser,
+) {
     let secondary_sub = sub(number + 1000);
     let record = json!({
         "version": 1, "trigger": "PostConfirmation_ConfirmForgotPassword", "pool": world.secondary.id,
@@ -46,7 +51,7 @@ async fn person_who_used_the_secondary(world: &World, number: u32, base: SeedUse
 }
 
 /// Writes a report that says of each person which attributes they have changed in the secondary.
-async fn reported(world: &World, people: &[(u32, &[&str])]) {
+pub async fn reported(world: &World, people: &[(u32, &[&str])]) {
     let lines = people.iter().map(|(number, attributes)| {
         let line = json!({
             "sub": sub(*number), "secondary_sub": sub(number + 1000), "action": "report", "attributes": attributes,
@@ -211,7 +216,7 @@ async fn what_people_changed_in_the_secondary_is_overwritten_if_the_primary_is_p
 }
 
 /// Adds a file of changes that says that these people are in a group of the secondary alone.
-async fn reported_in_group(world: &World, people: &[u32], group: &str) {
+pub async fn reported_in_group(world: &World, people: &[u32], group: &str) {
     let lines = people.iter().map(|number| {
         let line = json!({
             "sub": sub(*number), "secondary_sub": sub(number + 1000), "action": "report", "attributes": [group],
@@ -345,7 +350,7 @@ async fn a_run_that_is_not_known_or_of_other_pools_is_refused() {
 }
 
 /// Puts people with these numbers into the primary pool, as they were before twinpool.
-fn people(world: &World, numbers: std::ops::Range<u32>) {
+pub fn people(world: &World, numbers: std::ops::Range<u32>) {
     for number in numbers {
         world
             .tokyo
@@ -355,9 +360,9 @@ fn people(world: &World, numbers: std::ops::Range<u32>) {
 }
 
 /// The rates with which a run of a test is fast.
-const FAST: [&str; 4] = ["--lists-per-second", "500", "--writes-per-second", "500"];
+pub const FAST: [&str; 4] = ["--lists-per-second", "500", "--writes-per-second", "500"];
 
-fn without_quotas(world: &World) {
+pub fn without_quotas(world: &World) {
     for region in [&world.tokyo, &world.osaka] {
         region.cognito().knobs().set_quotas(false);
     }

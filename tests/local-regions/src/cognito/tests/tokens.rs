@@ -126,6 +126,125 @@ async fn given_a_refresh_token_when_used_then_the_tokens_are_new_and_the_sign_in
     assert_eq!(refusal.message, "Refresh Token has expired");
 }
 
+/// The tokens of a new sign-in through a client with these settings, and the client's id.
+async fn sign_in_through(local: &Local, mut settings: Value) -> (Value, Value) {
+    settings["ClientName"] = "spa".into();
+    settings["ExplicitAuthFlows"] = json!(["ALLOW_USER_PASSWORD_AUTH"]);
+    let client = local.ok("CreateUserPoolClient", settings).await["UserPoolClient"].clone();
+    let parameters = json!({"USERNAME": "taro@e.jp", "PASSWORD": PASSWORD});
+    let body = json!({"ClientId": client["ClientId"], "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
+    let tokens = local.ok("InitiateAuth", body).await["AuthenticationResult"].clone();
+    (tokens, client["ClientId"].clone())
+}
+
+#[tokio::test]
+async fn given_a_client_with_lifetimes_when_tokens_are_issued_then_each_ends_after_its_own() {
+    let local = Local::new(email_pool());
+    local.seed("taro@e.jp", UserStatus::Confirmed);
+    let settings = json!({
+        "AccessTokenValidity": 5, "IdTokenValidity": 1200, "RefreshTokenValidity": 2,
+        "TokenValidityUnits": {"AccessToken": "minutes", "IdToken": "seconds", "RefreshToken": "hours"},
+    });
+
+    let (tokens, client) = sign_in_through(&local, settings.clone()).await;
+
+    let described = local
+        .ok("DescribeUserPoolClient", json!({"ClientId": client}))
+        .await;
+    for (member, value) in settings.as_object().expect("an object") {
+        assert_eq!(described["UserPoolClient"][member], *value, "{member}");
+    }
+    assert_eq!(tokens["ExpiresIn"], 300);
+    for (token, seconds) in [("AccessToken", 300), ("IdToken", 1200)] {
+        let claims = claims(&tokens[token]);
+        let issued = claims["iat"].as_u64().expect("a time");
+        assert_eq!(claims["exp"], issued + seconds, "{token}");
+    }
+    let refresh = json!({"ClientId": client, "RefreshToken": tokens["RefreshToken"]});
+    let get = json!({"AccessToken": tokens["AccessToken"]});
+    local.cognito.advance(Duration::from_secs(299));
+    local.ok("GetUser", get.clone()).await;
+    local.cognito.advance(Duration::from_secs(1));
+    let refusal = local.refused("GetUser", get).await;
+    assert_eq!(refusal, "NotAuthorizedException: Access Token has expired");
+    local.cognito.advance(Duration::from_secs(7200 - 301));
+    local.ok("GetTokensFromRefreshToken", refresh.clone()).await;
+    local.cognito.advance(Duration::from_secs(1));
+    let refusal = local.refused("GetTokensFromRefreshToken", refresh).await;
+    assert_eq!(refusal, "NotAuthorizedException: Refresh Token has expired");
+}
+
+#[tokio::test]
+async fn given_a_client_without_lifetimes_when_described_then_it_has_the_default_units() {
+    let local = Local::new(email_pool());
+    local.seed("taro@e.jp", UserStatus::Confirmed);
+
+    let (tokens, client) = sign_in_through(&local, json!({"RefreshTokenValidity": 0})).await;
+
+    assert_eq!(tokens["ExpiresIn"], 3600);
+    let described = local
+        .ok("DescribeUserPoolClient", json!({"ClientId": client}))
+        .await;
+    let described = &described["UserPoolClient"];
+    let units = json!({"AccessToken": "hours", "IdToken": "hours", "RefreshToken": "days"});
+    assert_eq!(described["TokenValidityUnits"], units);
+    assert_eq!(described["RefreshTokenValidity"], 30);
+    assert_eq!(described["AccessTokenValidity"], Value::Null);
+}
+
+#[tokio::test]
+async fn given_lifetimes_that_no_client_can_have_when_one_is_created_then_it_is_refused() {
+    let local = Local::new(email_pool());
+    let access = |number: u64, unit: &str| json!({"AccessTokenValidity": number, "TokenValidityUnits": {"AccessToken": unit}});
+    let refresh = |number: u64, unit: &str| json!({"RefreshTokenValidity": number, "TokenValidityUnits": {"RefreshToken": unit}});
+    let range = "InvalidParameterException: Invalid range for token validity.";
+    for (settings, expected) in [
+        (access(4, "minutes"), range),
+        (access(299, "seconds"), range),
+        (access(25, "hours"), range),
+        (
+            json!({"IdTokenValidity": 2, "TokenValidityUnits": {"IdToken": "days"}}),
+            range,
+        ),
+        (json!({"IdTokenValidity": 60}), range),
+        (json!({"TokenValidityUnits": {"IdToken": "minutes"}}), range),
+        (refresh(59, "minutes"), range),
+        (refresh(3651, "days"), range),
+        (
+            json!({"AccessTokenValidity": 2, "RefreshTokenValidity": 1, "TokenValidityUnits": {"RefreshToken": "hours"}}),
+            range,
+        ),
+        (
+            json!({"AccessTokenValidity": 0}),
+            "InvalidParameterException: 1 validation error detected: Value '0' at 'accessTokenValidity' failed to satisfy constraint: \
+             Member must have value greater than or equal to 1",
+        ),
+        (
+            access(1, "weeks"),
+            "InvalidParameterException: 1 validation error detected: Value 'weeks' at 'accessToken' failed to satisfy constraint: \
+             Member must satisfy enum value set: [seconds, minutes, hours, days]",
+        ),
+    ] {
+        let mut body = settings.clone();
+        body["ClientName"] = "another".into();
+        assert_eq!(
+            local.refused("CreateUserPoolClient", body).await,
+            expected,
+            "{settings}"
+        );
+    }
+    for settings in [
+        access(5, "minutes"),
+        access(1, "days"),
+        refresh(60, "minutes"),
+        refresh(3650, "days"),
+    ] {
+        let mut body = settings;
+        body["ClientName"] = "another".into();
+        local.ok("CreateUserPoolClient", body).await;
+    }
+}
+
 #[tokio::test]
 async fn given_a_refresh_token_that_is_none_when_used_then_it_is_invalid() {
     let local = Local::new(email_pool());
@@ -215,15 +334,8 @@ async fn given_rotation_when_a_refresh_token_is_used_then_it_is_replaced_and_a_l
     let local = Local::new(email_pool());
     local.seed("taro@e.jp", UserStatus::Confirmed);
     let rotation = json!({"Feature": "ENABLED", "RetryGracePeriodSeconds": 10});
-    let flows = ["ALLOW_USER_PASSWORD_AUTH"];
-    let body =
-        json!({"ClientName": "spa", "ExplicitAuthFlows": flows, "RefreshTokenRotation": rotation});
-    let client = local.ok("CreateUserPoolClient", body).await["UserPoolClient"]["ClientId"].clone();
-    let parameters = json!({"USERNAME": "taro@e.jp", "PASSWORD": PASSWORD});
-    let body =
-        json!({"ClientId": client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
-    let first =
-        local.ok("InitiateAuth", body).await["AuthenticationResult"]["RefreshToken"].clone();
+    let (tokens, client) = sign_in_through(&local, json!({"RefreshTokenRotation": rotation})).await;
+    let first = tokens["RefreshToken"].clone();
     let with = |token: &Value| json!({"ClientId": client, "RefreshToken": token});
 
     let renewed = local.ok("GetTokensFromRefreshToken", with(&first)).await;

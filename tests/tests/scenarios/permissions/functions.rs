@@ -1,54 +1,63 @@
-//! The calls of each function, so that its role in AWS has a permission for every call and for nothing else.
-//!
-//! The calls are stored in `cdk/test/calls.json`, which the tests of `cdk/` compare with the permissions of the roles.
-//! After changing what a function calls: `UPDATE_CALLS=1 cargo test --test scenarios permissions`.
+//! The calls of each function, from scenarios in which it makes every call that it can make.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use local_regions::cognito::{GroupView, SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::region::RecordedCall;
 use local_regions::world::{
     BACKUP_TRIGGER, BACKUP_WORKER, ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER,
-    RESTORE, SNAPSHOTS, World,
+    RESTORE, World,
 };
-use reconcile::report::RECONCILES_PREFIX;
 use serde_json::{Value, json};
-use shared::forgotten::FORGOTTEN_PREFIX;
 use shared::journal::{PASSWORD_RESETS_PREFIX, RESTORED_PREFIX, SIGN_UPS_PREFIX};
-use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
-use shared::snapshot::layout::PARTS_PREFIX;
-use shared::withheld::WITHHELD_PREFIX;
 
+use super::{COMMAND_PREFIXES, Calls, FUNCTION_PREFIXES, note};
 use crate::support::{
     confirmation, email, invoke, person_in_primary, put_object, record, sub, world,
 };
 
-/// The prefixes in a bucket that permissions are given for; any other key is listed itself.
-const PREFIXES: [&str; 11] = [
-    PENDING_PREFIX,
-    CONFLICTS_PREFIX,
-    SIGN_UPS_PREFIX,
-    PASSWORD_RESETS_PREFIX,
-    RESTORED_PREFIX,
-    PARTS_PREFIX,
-    "snapshots/",
-    "restores/",
-    RECONCILES_PREFIX,
-    WITHHELD_PREFIX,
-    FORGOTTEN_PREFIX,
-];
+/// The calls of all functions, and those of the commands that run the same code.
+pub struct Recorded {
+    pub functions: Calls,
+    pub commands: Calls,
+}
 
-/// By function and call, such as `s3:PutObject`: the resources.
-type Calls = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+/// Records the calls.
+pub async fn record_all() -> Recorded {
+    let mut recorder = Recorder {
+        world: world().await,
+        functions: Calls::new(),
+        commands: Calls::new(),
+    };
+    recorder.replicate_trigger().await;
+    recorder.replicate_worker().await;
+    recorder.backup_trigger().await;
+    recorder.backup_worker().await;
+    recorder.restore().await;
+    recorder.world = world().await;
+    recorder.reconcile_worker().await;
+    Recorded {
+        functions: recorder.functions,
+        commands: recorder.commands,
+    }
+}
+
+/// The command that does what a function does with this payload, with the same code.
+fn same_as_command(function: &str, payload: &Value) -> Option<&'static str> {
+    match (function, payload["action"].as_str()) {
+        (REPLICATE_WORKER, Some("reconcile")) => Some("reconcile"),
+        (BACKUP_WORKER, _) => Some("snapshot"),
+        (RESTORE, _) => Some("restore"),
+        _ => None,
+    }
+}
 
 /// Invokes one function at a time and records its calls.
 struct Recorder {
     world: World,
-    calls: Calls,
+    functions: Calls,
+    commands: Calls,
 }
 
 impl Recorder {
@@ -59,60 +68,16 @@ impl Recorder {
         };
         self.world.clear_calls();
         let answer = invoke(region, function, &payload).await;
-        for call in self.world.calls() {
-            if call.operation == "Upload" || call.operation.starts_with('/') {
-                // An upload goes to a pre-signed URL, and anybody may read the public keys: neither needs a permission.
-                continue;
-            }
-            let (name, resource) = self.describe(&call);
-            let calls = self.calls.entry(function.to_owned()).or_default();
-            calls.entry(name).or_default().insert(resource);
+        note(
+            &mut self.functions,
+            function,
+            &self.world,
+            &FUNCTION_PREFIXES,
+        );
+        if let Some(command) = same_as_command(function, &payload) {
+            note(&mut self.commands, command, &self.world, &COMMAND_PREFIXES);
         }
         answer
-    }
-
-    /// The names of a call and its resource as in the permissions.
-    fn describe(&self, call: &RecordedCall) -> (String, String) {
-        let RecordedCall {
-            operation,
-            resource,
-            ..
-        } = call;
-        match call.service {
-            Service::Cognito => {
-                let pools = [&self.world.primary.id, &self.world.secondary.id];
-                let names = pools.into_iter().zip(["primary-pool", "secondary-pool"]);
-                let mut named = names.filter(|(id, _)| *id == resource);
-                let (_, name) = named.next().expect("one of the two pools");
-                (format!("cognito-idp:{operation}"), name.to_owned())
-            }
-            Service::Waf => (format!("wafv2:{operation}"), "fence".to_owned()),
-            Service::CloudFormation => panic!("no function describes stacks"),
-            Service::Logs => {
-                let pools = [&self.world.primary, &self.world.secondary];
-                let names = pools
-                    .into_iter()
-                    .zip(["import-logs", "secondary-log-group"]);
-                let mut named = names.filter(|(pool, _)| resource.contains(&pool.id));
-                let (_, name) = named.next().expect("the log group of one of the two pools");
-                (format!("logs:{operation}"), name.to_owned())
-            }
-            Service::S3 => {
-                let (bucket, key) = resource.split_once('/').unwrap_or((resource, ""));
-                let bucket = match bucket {
-                    OUTBOX => "outbox-bucket",
-                    SNAPSHOTS => "snapshot-bucket",
-                    other => panic!("a bucket that is not ours: {other}"),
-                };
-                let prefix = PREFIXES.iter().find(|prefix| key.starts_with(**prefix));
-                let resource = match (key, prefix) {
-                    ("", _) => bucket.to_owned(),
-                    (key, None) => format!("{bucket}/{key}"),
-                    (_, Some(prefix)) => format!("{bucket}/{prefix}*"),
-                };
-                (format!("s3:{operation}"), resource)
-            }
-        }
     }
 
     async fn replicate_trigger(&mut self) {
@@ -520,80 +485,5 @@ impl Recorder {
         self.world.osaka.faults().clear();
         let planned = self.reconcile(dry_run).await.unwrap();
         assert_eq!(planned["counts"]["created"], 50_000, "{planned}");
-    }
-}
-
-fn workspace() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// The operations that the source of a function names, because each error says which call failed.
-fn operations_in(folder: PathBuf) -> BTreeSet<String> {
-    let mut operations = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            operations.extend(operations_in(path));
-            continue;
-        }
-        let source = std::fs::read_to_string(path).unwrap();
-        for before in ["AwsError::from_sdk(", ".call_with_retry("] {
-            let after = source.split(before).skip(1);
-            let named =
-                after.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'));
-            operations.extend(named.map(|(operation, _)| operation.to_owned()));
-        }
-    }
-    operations
-}
-
-#[tokio::test]
-async fn each_function_makes_the_calls_that_its_permissions_allow() {
-    let mut recorder = Recorder {
-        world: world().await,
-        calls: Calls::new(),
-    };
-
-    recorder.replicate_trigger().await;
-    recorder.replicate_worker().await;
-    recorder.backup_trigger().await;
-    recorder.backup_worker().await;
-    recorder.restore().await;
-    let mut recorder = Recorder {
-        world: world().await,
-        calls: recorder.calls,
-    };
-    recorder.reconcile_worker().await;
-
-    let calls = recorder.calls;
-    let file = workspace().join("cdk/test/calls.json");
-    if std::env::var_os("UPDATE_CALLS").is_some() {
-        let text = serde_json::to_string_pretty(&calls).unwrap() + "\n";
-        std::fs::write(&file, text).unwrap();
-    }
-    let kept: Calls = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert_eq!(
-        calls, kept,
-        "write cdk/test/calls.json again with UPDATE_CALLS=1, then fix the permissions in cdk/"
-    );
-    let recorded: BTreeSet<_> = calls.values().flat_map(BTreeMap::keys).collect();
-    for folder in [
-        "replicate-fn/src",
-        "replication/src",
-        "reconcile/src",
-        "backup-fn/src",
-        "restore/src",
-        "restore-fn/src",
-        "shared/src",
-    ] {
-        for operation in operations_in(workspace().join(folder)) {
-            let is_recorded = recorded
-                .iter()
-                .any(|call| call.ends_with(&format!(":{operation}")));
-            assert!(
-                is_recorded,
-                "{folder} calls {operation}, which this test does not cover"
-            );
-        }
     }
 }
