@@ -113,8 +113,15 @@ fn replicated(world: &World, number: u32) {
     world.osaka.cognito().put_user(&world.secondary.id, replica);
 }
 
+/// The regions after a failover in which people used the secondary.
+async fn after_a_failover() -> World {
+    let world = world().await;
+    play_failover(&world).await;
+    world
+}
+
 /// A failover in which people used the secondary: somebody has changed a note, and two have signed up.
-pub async fn use_the_secondary(world: &World) {
+pub async fn play_failover(world: &World) {
     world.osaka.open_fence();
     replicated(world, 1);
     let changed = with(person(2), "custom:note", "new");
@@ -123,13 +130,6 @@ pub async fn use_the_secondary(world: &World) {
         newcomer(world, number, person(number)).await;
     }
     snapshot(world).await.unwrap();
-}
-
-/// The regions after such a failover.
-async fn after_a_failover() -> World {
-    let world = world().await;
-    use_the_secondary(&world).await;
-    world
 }
 
 /// The regions on a normal day: the fence is closed.

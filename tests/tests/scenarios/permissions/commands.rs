@@ -137,7 +137,7 @@ impl Recorder {
     async fn failover_and_failback(&mut self) {
         self.world.osaka.close_fence();
         self.run("failover", &["--yes"]).await;
-        failover::use_the_secondary(&self.world).await;
+        failover::play_failover(&self.world).await;
         // Somebody whom nobody knows in the primary pool, and somebody whose name an unconfirmed user has there.
         let osaka = self.world.osaka.cognito();
         osaka.put_user(&self.world.secondary.id, person(5));
