@@ -1,5 +1,5 @@
 //! `twinpool attach`: attaches the post-confirmation trigger to an existing pool, and changes nothing else. `twinpool detach`
-//! ([`detach`]) takes it away with the same care ([`change`]).
+//! ([`detach`]) takes it away with the same care ([`mod@change`]).
 
 mod change;
 pub mod detach;
