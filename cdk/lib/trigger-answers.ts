@@ -31,8 +31,7 @@ export async function expectTriggersAnswer(triggers: readonly DeployedTrigger[])
       [
         ...wrong,
         'It must send the event back as it came. Otherwise, everybody who signs up in the pool sees an error. To go back:',
-        '  - at once: in the Cognito console, the pool, Extensions, remove the post-confirmation trigger (nobody is replicated or recorded ' +
-          'until you attach it again)',
+        '  - at once: twinpool detach --pool POOL_ID (nobody is replicated or recorded until you attach the trigger again)',
         '  - then: git checkout the version that you deployed before, and make deploy with the same configuration',
         'The log of the trigger says what is wrong.',
       ].join('\n'),

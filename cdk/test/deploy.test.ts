@@ -257,7 +257,7 @@ for (const [what, answer] of [
     for (const stack of ['TwinpoolSecondary', 'TwinpoolPrimary']) {
       assert.match(stderr, new RegExp(`${stack}: the trigger arn:aws:lambda:.* answered`));
     }
-    assert.match(stderr, /at once: in the Cognito console, .* remove the post-confirmation trigger/);
+    assert.match(stderr, /at once: twinpool detach --pool POOL_ID/);
     assert.match(stderr, /git checkout the version that you deployed before, and make deploy/);
   });
 }

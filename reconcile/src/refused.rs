@@ -35,7 +35,7 @@ impl RefusedValues {
     ///
     /// S3 refused or did not answer.
     pub async fn read(bucket: &Bucket, identity: &str) -> Result<Self, ReconcileError> {
-        let stored = match bucket.get_json::<Stored>(&key(identity)).await {
+        let stored = match bucket.get_json::<Stored>(&refused_key(identity)).await {
             Ok(stored) => stored.map(|(stored, _)| stored),
             // At worst, a value is tried once more.
             Err(JsonError::Malformed { .. }) => None,
@@ -68,7 +68,9 @@ impl RefusedValues {
     pub async fn save(&mut self, bucket: &Bucket, identity: &str) -> Result<(), ReconcileError> {
         if self.is_changed {
             self.stored.version = 1;
-            bucket.put(&key(identity), to_json(&self.stored)).await?;
+            bucket
+                .put(&refused_key(identity), to_json(&self.stored))
+                .await?;
         }
         Ok(())
     }
@@ -79,7 +81,8 @@ impl RefusedValues {
     }
 }
 
-fn key(identity: &str) -> String {
+/// The key of the values that were refused for the person with this identity.
+pub fn refused_key(identity: &str) -> String {
     format!("{RECONCILES_PREFIX}refused/{}", object_name(identity))
 }
 

@@ -13,7 +13,7 @@ pub enum UserState {
     AnotherPerson(Option<String>),
     /// Two users with the person's identity.
     IdentityTwice,
-    /// The name belongs to another user of the snapshot, whose name is the same one in the target pool.
+    /// The name, or an address to sign in with, belongs to another user of the snapshot: it is the same one in the target pool.
     NameOfAnother,
     /// An unconfirmed user with the name: their `sub`.
     Unconfirmed(String),

@@ -146,9 +146,18 @@ pub enum RestoreError {
         /// Cognito's message, which names no person.
         message: String,
     },
-    /// Cognito does not find the uploaded file.
-    #[error("Cognito does not find the file that was uploaded for import job {0}: run again")]
-    UploadNotFound(String),
+    /// Cognito does not start an import job, although no other job of the pool is active.
+    #[error(
+        "import job {job} is not started: {error}{}; no other job of this pool is active. Look at the role of the import log and at the \
+         pool's auto-verified attributes, and whether another pool of this account is importing users, then run again",
+        said(.error)
+    )]
+    JobNotStarted {
+        /// The job's id.
+        job: String,
+        /// The refusal.
+        error: AwsError,
+    },
     /// The target pool cannot be listed, or the people looked up in it, within one invocation.
     #[error(
         "one invocation is too short to look at everyone in user pool {0}: use `twinpool restore`, which has no time limit"

@@ -30,6 +30,8 @@ const UPLOAD_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub struct ImportJobClient<'a> {
     /// The target pool, with the rate limit of import operations.
     pub pool: &'a Pool,
+    /// The same pool, for starts: with the patience after which a throttled start counts as one that has to wait for another job.
+    pub starts: &'a Pool,
     /// The client that reads the log.
     pub logs: &'a aws_sdk_cloudwatchlogs::Client,
     /// The pool's name, which is part of the log group's name.
@@ -39,14 +41,15 @@ pub struct ImportJobClient<'a> {
 }
 
 /// The result of starting a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum StartResult {
     /// The job runs.
     Started,
     /// Another job is active; an account may run one at a time (DG:quotas).
     AnotherJobActive,
-    /// Cognito does not find the uploaded file yet.
-    FileNotFound,
+    /// Refused, and no other job of the pool is active: Cognito does not find the uploaded file yet, or the role or the pool is not as it
+    /// should be, or another pool of the account runs a job. Only the words say which, and AWS documents none of them.
+    Refused(AwsError),
 }
 
 /// The status of a job.
@@ -95,6 +98,11 @@ const JOBS_PER_PAGE: i32 = 60;
 ///
 /// A call fails, or the pool's deadline has come.
 pub async fn list_jobs(pool: &Pool) -> Result<Vec<EarlierJob>, PoolError> {
+    let jobs = list_all_jobs(pool).await?.into_iter();
+    Ok(jobs.filter_map(earlier_job).collect())
+}
+
+async fn list_all_jobs(pool: &Pool) -> Result<Vec<UserImportJobType>, PoolError> {
     let mut jobs = Vec::new();
     let mut token: Option<String> = None;
     loop {
@@ -108,8 +116,7 @@ pub async fn list_jobs(pool: &Pool) -> Result<Vec<EarlierJob>, PoolError> {
                     .send()
             })
             .await?;
-        let page_of_jobs = page.user_import_jobs.unwrap_or_default();
-        jobs.extend(page_of_jobs.into_iter().filter_map(earlier_job));
+        jobs.extend(page.user_import_jobs.unwrap_or_default());
         token = page.pagination_token;
         if token.is_none() {
             return Ok(jobs);
@@ -239,37 +246,44 @@ impl ImportJobClient<'_> {
     /// The call fails for a reason that is not a [`StartResult`].
     pub async fn start(&self, id: &str) -> Result<StartResult, PoolError> {
         let started = self
-            .pool
+            .starts
             .call_with_retry("StartUserImportJob", || {
-                self.pool
+                self.starts
                     .client()
                     .start_user_import_job()
-                    .user_pool_id(self.pool.id().as_str())
+                    .user_pool_id(self.starts.id().as_str())
                     .job_id(id)
                     .send()
             })
             .await;
-        match started {
-            Ok(_) => Ok(StartResult::Started),
+        let refusal = match started {
+            Ok(_) => return Ok(StartResult::Started),
             Err(PoolError::Aws(error)) if error.code() == "PreconditionNotMetException" => {
-                // An earlier attempt started the job, and its response was lost.
-                if self.status(id).await? != JobStatus::NotStarted {
-                    return Ok(StartResult::Started);
-                }
-                // "No csv file was uploaded for import-…" (amplify-js#6416).
-                let file_not_found = error.message().to_lowercase().contains("no csv file");
-                Ok(if file_not_found {
-                    StartResult::FileNotFound
-                } else {
-                    StartResult::AnotherJobActive
-                })
+                Some(error)
             }
-            // AWS does not document which of the two errors it returns while another job is active.
-            Err(PoolError::Aws(error)) if error.code() == "LimitExceededException" => {
-                Ok(StartResult::AnotherJobActive)
-            }
-            Err(error) => Err(error),
+            // AWS does not document which error it returns while another job is active, of this pool or of another one of the account.
+            Err(PoolError::Aws(error)) if error.code() == "LimitExceededException" => None,
+            Err(PoolError::TooLate(_)) => None,
+            Err(error) => return Err(error),
+        };
+        // An earlier attempt started the job, and its response was lost.
+        if self.status(id).await? != JobStatus::NotStarted {
+            return Ok(StartResult::Started);
         }
+        Ok(match refusal {
+            Some(refusal) if !self.is_another_job_active(id).await? => {
+                StartResult::Refused(refusal)
+            }
+            _ => StartResult::AnotherJobActive,
+        })
+    }
+
+    /// Whether another job of the pool than this one is active.
+    async fn is_another_job_active(&self, id: &str) -> Result<bool, PoolError> {
+        use UserImportJobStatusType::{InProgress, Pending, Stopping};
+        let jobs = list_all_jobs(self.pool).await?;
+        let mut others = jobs.iter().filter(|job| job.job_id() != Some(id));
+        Ok(others.any(|job| matches!(job.status, Some(InProgress | Pending | Stopping))))
     }
 
     /// Reads the status of a job.

@@ -1,5 +1,7 @@
-//! The users of a snapshot among themselves: whose names are one name in the target pool, and which identities the snapshot has.
+//! The users of a snapshot among themselves: whose names, or addresses to sign in with, are one in the target pool, and which identities the
+//! snapshot has.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::decision::{can_be_created, is_in_scope};
@@ -7,7 +9,7 @@ use crate::error::RestoreError;
 use crate::names::{IdentityHash, NameHash, PersonKey};
 use crate::newcomers::{Newcomers, UnmatchedCause};
 use crate::request::Scope;
-use crate::snapshot_users::{SnapshotEntry, SnapshotUsers};
+use crate::snapshot_users::{SnapshotEntry, SnapshotUser, SnapshotUsers};
 use crate::source::SourceSnapshot;
 use crate::who::{Comparison, Who};
 
@@ -15,6 +17,8 @@ use crate::who::{Comparison, Who};
 #[derive(Debug, Default)]
 pub struct Namesakes {
     groups: HashMap<NameHash, Group>,
+    /// The users to restore of whom a user before them has a name or an address that one user only can have.
+    second: HashSet<PersonKey>,
     /// Sorted.
     identities: Vec<IdentityHash>,
 }
@@ -66,6 +70,9 @@ impl Namesakes {
             identities.extend(user.who.identity);
             if can_have_name(&user.entry) {
                 names.push(user.who.name);
+                if is_in_scope(scope, newcomers.state_of(&user.who.key)) {
+                    names.extend(further_names(source, comparison, &user)?);
+                }
             }
         }
         // Whoever was deleted does not need the name any more.
@@ -76,12 +83,21 @@ impl Namesakes {
         identities.sort_unstable();
         let shared = repeated(names);
         let mut candidates = Vec::new();
+        let mut takers = Takers::default();
         if !shared.is_empty() {
             let mut users = SnapshotUsers::of(source, comparison, newcomers);
             while let Some(user) = users.next().await? {
+                if !can_have_name(&user.entry) {
+                    continue;
+                }
                 let Who { name, key, .. } = user.who;
-                if shared.contains(&name) && can_have_name(&user.entry) {
-                    let is_in_scope = is_in_scope(scope, newcomers.state_of(&key));
+                let is_in_scope = is_in_scope(scope, newcomers.state_of(&key));
+                if is_in_scope {
+                    let names = further_names(source, comparison, &user)?;
+                    let names = names.into_iter().chain([name]);
+                    takers.add(key, names.filter(|name| shared.contains(name)).collect());
+                }
+                if shared.contains(&name) {
                     candidates.push(Candidate {
                         name,
                         key,
@@ -98,8 +114,14 @@ impl Namesakes {
         }
         Ok(Self {
             groups: groups(&candidates),
+            second: takers.second,
             identities,
         })
+    }
+
+    /// Whether a user before this one, who is to be restored too, has a name or an address that one user only can have.
+    pub fn is_second(&self, user: PersonKey) -> bool {
+        self.second.contains(&user)
     }
 
     /// The users who share a name in the target pool.
@@ -115,6 +137,41 @@ impl Namesakes {
     /// Whether a user of the snapshot has this identity.
     pub fn has_identity(&self, identity: &IdentityHash) -> bool {
         self.identities.binary_search(identity).is_ok()
+    }
+}
+
+/// Everything but the username that a user of the snapshot signs in with in the target pool.
+fn further_names(
+    source: &SourceSnapshot,
+    comparison: &Comparison,
+    user: &SnapshotUser,
+) -> Result<Vec<NameHash>, RestoreError> {
+    Ok(match &user.entry {
+        SnapshotEntry::ImportRow(row) => {
+            let cells = source.cells(row)?;
+            comparison.further_names(&user.who, |attribute| cells.get(attribute))
+        }
+        SnapshotEntry::Leftover(leftover) => comparison.further_names(&user.who, |attribute| {
+            leftover.attributes.get(attribute).map(Cow::Borrowed)
+        }),
+    })
+}
+
+/// Who takes which name, in the order of the snapshot.
+#[derive(Debug, Default)]
+struct Takers {
+    taken: HashSet<NameHash>,
+    second: HashSet<PersonKey>,
+}
+
+impl Takers {
+    /// Adds a user, who takes all of these names, or none if another user has taken one of them.
+    fn add(&mut self, user: PersonKey, names: Vec<NameHash>) {
+        if names.iter().any(|name| self.taken.contains(name)) {
+            self.second.insert(user);
+        } else {
+            self.taken.extend(names);
+        }
     }
 }
 
@@ -141,6 +198,8 @@ fn groups(candidates: &[Candidate]) -> HashMap<NameHash, Group> {
             group.first = Some(candidate.key);
         }
     }
+    // A name that is another user's address is no group of its own.
+    groups.retain(|_, group| group.members.len() > 1);
     groups
 }
 
@@ -159,6 +218,7 @@ impl Namesakes {
         identities.sort_unstable();
         Self {
             groups: groups(&candidates),
+            second: HashSet::new(),
             identities,
         }
     }

@@ -115,7 +115,7 @@ impl Reason {
             }
             Self::ExistsInPrimary(_) => "check the user in the pool",
             Self::DuplicateName => {
-                "two users of the snapshot have names that are one name in the pool: change the name of one of them in the snapshot's pool, take a snapshot, and restore again"
+                "two users of the snapshot have a name, or an address to sign in with, that is one in the pool: change it for one of them in the snapshot's pool, take a snapshot, and restore again"
             }
             Self::AnotherPerson(_) => {
                 "the user of the pool with this name (their sub is shown) is another person: nothing was written to them. Change the name of one of the two, take a snapshot, and restore again"

@@ -231,7 +231,7 @@ impl TargetPool {
             Found::NoUser => {}
         }
         let group = namesakes.group(&who.name);
-        if group.is_some_and(|group| !group.is_first(who.key)) {
+        if namesakes.is_second(who.key) || group.is_some_and(|group| !group.is_first(who.key)) {
             return UserState::NameOfAnother;
         }
         match self.others.get(&who.name) {

@@ -51,6 +51,8 @@ pub struct Comparison {
     hasher: NameHasher,
     origin: Option<CustomAttribute>,
     signs_in_by_username: bool,
+    username_attributes: Vec<String>,
+    aliases: Vec<String>,
 }
 
 impl Comparison {
@@ -66,6 +68,8 @@ impl Comparison {
             hasher: NameHasher::of(pool),
             origin: origin.cloned().or_else(default),
             signs_in_by_username: pool.username_attributes().is_empty(),
+            username_attributes: names_of(pool.username_attributes()),
+            aliases: names_of(pool.alias_attributes()),
         }
     }
 
@@ -77,6 +81,38 @@ impl Comparison {
     /// A name as the target pool compares it.
     pub fn name(&self, name: &str) -> NameHash {
         self.hasher.hash(name)
+    }
+
+    /// The attributes that are sign-in names beside the username, where they are verified.
+    pub fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    /// The attributes that people sign in with: one user only can have a value of them.
+    pub fn sign_in_attributes(&self) -> impl Iterator<Item = &str> {
+        let attributes = self.username_attributes.iter().chain(&self.aliases);
+        attributes.map(String::as_str)
+    }
+
+    /// Everything but the username that somebody signs in with in the target pool, each once, given by a function that gets one of their
+    /// attributes. DG:user-pool-settings-attributes: an alias counts when it is verified, a username attribute always.
+    pub fn further_names<'a>(
+        &self,
+        who: &Who,
+        get: impl Fn(&str) -> Option<Cow<'a, str>>,
+    ) -> Vec<NameHash> {
+        let is_verified = |alias: &&String| {
+            let flag = get(&format!("{alias}_verified"));
+            *alias == "preferred_username" || flag.is_some_and(|flag| is_true(&flag))
+        };
+        let aliases = self.aliases.iter().filter(is_verified);
+        let values = self.username_attributes.iter().chain(aliases);
+        let values = values.filter_map(|attribute| get(attribute));
+        let mut names: Vec<_> = values.map(|value| self.name(&value)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| *name != who.name);
+        names
     }
 
     /// Somebody with this sign-in name in the snapshot's pool.
@@ -100,7 +136,7 @@ impl Comparison {
             return Addresses::default();
         }
         let verified = |address: &str, flag: &str| {
-            let is_verified = get(flag).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            let is_verified = get(flag).is_some_and(|value| is_true(&value));
             get(address).filter(|_| is_verified).map(|address| {
                 use sha2::{Digest, Sha256};
                 let mut hash = [0; 8];
@@ -118,6 +154,15 @@ impl Comparison {
     pub fn addresses_of(&self, attributes: &Attributes) -> Addresses {
         self.addresses(|name| attributes.get(name).map(Cow::Borrowed))
     }
+}
+
+fn is_true(flag: &str) -> bool {
+    flag.eq_ignore_ascii_case("true")
+}
+
+fn names_of<T: AsRef<str>>(attributes: &[T]) -> Vec<String> {
+    let names = attributes.iter().map(|attribute| attribute.as_ref());
+    names.map(str::to_owned).collect()
 }
 
 /// The attributes of a schema that can be given only when a user is created.

@@ -20,6 +20,9 @@ use crate::names::PersonKey;
 use crate::reason::Reason;
 use crate::target_pool::is_present;
 
+/// The code of an attribute that is not written because another user signs in with the value, or may do so.
+pub const NAME_HELD: &str = "name-held";
+
 /// A user to create.
 pub struct NewUser {
     /// What the user signs in with.
@@ -180,14 +183,19 @@ impl Creator<'_> {
     }
 
     fn note_key(&self, user: &NewUser) -> String {
-        let name = object_name(&user.note);
-        format!("{}{name}", notes_prefix(self.pool.id()))
+        note_key(self.pool.id(), &user.note)
     }
 }
 
 /// The prefix of the notes about a pool.
 fn notes_prefix(pool: &PoolId) -> String {
     format!("restores/created/{pool}/")
+}
+
+/// The key of the note about a user of a pool, by how the user is named in the notes: by the `sub` in the snapshot's pool, or by the
+/// identity, if they are known.
+pub fn note_key(pool: &PoolId, noted: &str) -> String {
+    format!("{}{}", notes_prefix(pool), object_name(noted))
 }
 
 /// How the users are named in the notes whom a restore may have created in a pool.
@@ -218,8 +226,7 @@ pub async fn may_be_created(
     pool: &PoolId,
     noted: &str,
 ) -> Result<bool, RestoreError> {
-    let key = format!("{}{}", notes_prefix(pool), object_name(noted));
-    let note = bucket.get_json::<Note>(&key).await?;
+    let note = bucket.get_json::<Note>(&note_key(pool, noted)).await?;
     Ok(note.is_some_and(|(note, _)| note.state != NoteState::Refused))
 }
 

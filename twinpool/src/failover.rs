@@ -379,10 +379,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     terminal.note(&report);
     let facts = &report.facts;
     if let Asked::Unknown(why) = &facts.secondary {
-        return Err(Failure::Wrong(format!(
-            "no failover: the secondary pool does not answer ({}); look at your network and credentials first",
-            why.error
-        )));
+        return Err(why.to_failure(
+            "no failover: the secondary pool does not answer, so look at your network and credentials first",
+        ));
     }
     let is_lost = facts.is_primary_lost();
     if !is_lost {

@@ -21,7 +21,12 @@ pub enum Verdict {
     Wrong,
     /// Not done, because somebody else is at it, and the command has shown who or what: exit code 4.
     Busy,
+    /// Done, but AWS refused a part of it, and the command has shown which: exit code 3.
+    Refused,
 }
+
+/// Exit code of a command that AWS refused, or did not answer.
+const REFUSED: u8 = 3;
 
 /// Exit code of a command that somebody else keeps from its work for now.
 const BUSY: u8 = 4;
@@ -70,15 +75,25 @@ pub enum Failure {
         /// The error.
         error: AwsError,
     },
+    /// AWS rejected a call that a command cannot go on without, or did not answer it; the text says what that means: exit code 3.
+    #[error("{what} ({error})")]
+    Stopped {
+        /// What it means.
+        what: String,
+        /// The error.
+        error: AwsError,
+    },
     /// AWS rejected a call because of the set-up; the text has what the service said, without values of people: exit code 3.
     #[error("{0}")]
     Refused(String),
     /// A pool's settings were written but could not be read again; the command has listed what they should be: exit code 3.
     #[error(
-        "the settings were written, but not read again: {error}; when the pool answers, run twinpool attach again to make sure that \
-         the function is attached, and compare the list with aws cognito-idp describe-user-pool and get-user-pool-mfa-config"
+        "the settings were written, but not read again: {error}; when the pool answers, run twinpool {command} again to make sure that \
+         the trigger is as it should be, and compare the list with aws cognito-idp describe-user-pool and get-user-pool-mfa-config"
     )]
     NotReadAgain {
+        /// The command.
+        command: &'static str,
         /// Why they could not be read.
         error: AwsError,
     },
@@ -135,9 +150,10 @@ impl From<RestoreError> for Failure {
             RestoreError::Pool(error) => error.into(),
             RestoreError::Bucket(error) => error.into(),
             RestoreError::Json(error) => error.into(),
-            RestoreError::SetUp { .. } | RestoreError::SourceSilent { .. } => {
-                Self::Refused(error.to_string())
-            }
+            RestoreError::SetUp { .. }
+            | RestoreError::SourceSilent { .. }
+            | RestoreError::JobFailed { .. }
+            | RestoreError::JobNotStarted { .. } => Self::Refused(error.to_string()),
             RestoreError::Stale { .. } => Self::Stale(error.to_string()),
             RestoreError::Held { .. }
             | RestoreError::TakenOver
@@ -164,6 +180,7 @@ impl From<Verdict> for ExitCode {
             Verdict::Good => Self::SUCCESS,
             Verdict::Wrong => Self::from(1),
             Verdict::Busy => Self::from(BUSY),
+            Verdict::Refused => Self::from(REFUSED),
         }
     }
 }
@@ -199,7 +216,8 @@ impl Failure {
             | Self::Explained { .. }
             | Self::Refused(_)
             | Self::NotReadAgain { .. }
-            | Self::OutOfTime(_) => 3,
+            | Self::Stopped { .. }
+            | Self::OutOfTime(_) => REFUSED,
             Self::Busy(_) => BUSY,
             Self::Interrupted(_) => INTERRUPTED,
         }
@@ -219,12 +237,14 @@ impl Failure {
             Self::Refused(_) => "refused",
             Self::NotReadAgain { .. } => "not-read-again",
             Self::OutOfTime(_) => "out-of-time",
-            Self::Aws(error) | Self::Explained { error } => match error.failure() {
-                Unreachable => "unreachable",
-                Throttled => "throttled",
-                Unavailable | Unexplained => "unavailable",
-                Refused => "refused",
-            },
+            Self::Aws(error) | Self::Explained { error } | Self::Stopped { error, .. } => {
+                match error.failure() {
+                    Unreachable => "unreachable",
+                    Throttled => "throttled",
+                    Unavailable | Unexplained => "unavailable",
+                    Refused => "refused",
+                }
+            }
         }
     }
 
@@ -247,7 +267,11 @@ impl Failure {
                 let what = format!("{}: {}", error.code(), error.message());
                 (what, of_call(error), error.advice().map(str::to_owned))
             }
-            Self::NotReadAgain { error } => (what, of_call(error), to_do),
+            Self::NotReadAgain { error, .. } => (what, of_call(error), to_do),
+            Self::Stopped { what, error } => {
+                let what = format!("{what}: {}", error.code());
+                (what, of_call(error), error.advice().map(str::to_owned))
+            }
             Self::File { path, error } => {
                 (error.to_string(), Some(path.display().to_string()), None)
             }

@@ -356,24 +356,54 @@ impl Fence {
 
     /// Names of the rules that let the public through while the fence is closed, or sign-ups while it should block those.
     pub fn openings(&self) -> Vec<&str> {
-        let before = match self.state() {
-            State::Open => return Vec::new(),
-            State::NoSignUps => self.no_sign_ups().map(priority_of),
-            State::Closed => None,
-        };
-        let allowing = self.rules().filter(|rule| {
+        let allowing = self.effective_rules().filter(|rule| {
             let allows = rule.get("Action").and_then(|action| action.get("Allow"));
-            let is_effective = before.is_none_or(|before| priority_of(rule) < before);
-            is_effective
-                && allows.is_some()
-                && !rule.get("Statement").is_some_and(is_for_public_documents)
+            allows.is_some() && !rule.get("Statement").is_some_and(is_for_public_documents)
         });
         allowing.map(name_of).collect()
     }
 
+    /// Names of the rule groups that may do so too: the web ACL does not say what the rules of a group allow.
+    pub fn unjudged(&self) -> Vec<&str> {
+        let firewall_manager: &[&str] = match self.state() {
+            State::Open => &[],
+            // botocore WebACL: the first ones "will be run prior to any user defined rules", the last ones after them.
+            State::NoSignUps => &["PreProcessFirewallManagerRuleGroups"],
+            State::Closed => &[
+                "PreProcessFirewallManagerRuleGroups",
+                "PostProcessFirewallManagerRuleGroups",
+            ],
+        };
+        let of_firewall_manager = firewall_manager.iter().flat_map(|name| self.list(name));
+        let groups = self.effective_rules().chain(of_firewall_manager);
+        let groups = groups.filter(|rule| {
+            // botocore OverrideAction: only rules that refer to a rule group have it. Count overrides "the rule group evaluation result to
+            // count only".
+            let counts = rule.pointer("/OverrideAction/Count").is_some();
+            rule.get("Action").is_none() && !counts
+        });
+        groups.map(name_of).collect()
+    }
+
+    /// The rules that decide before the fence blocks; none if it does not.
+    fn effective_rules(&self) -> impl Iterator<Item = &Value> {
+        let state = self.state();
+        let before = match state {
+            State::Open | State::Closed => None,
+            State::NoSignUps => self.no_sign_ups().map(priority_of),
+        };
+        self.rules().filter(move |rule| {
+            state != State::Open && before.is_none_or(|before| priority_of(rule) < before)
+        })
+    }
+
     fn rules(&self) -> impl Iterator<Item = &Value> {
-        let rules = self.0.get("Rules").and_then(Value::as_array);
-        rules.into_iter().flatten()
+        self.list("Rules")
+    }
+
+    fn list(&self, name: &str) -> impl Iterator<Item = &Value> {
+        let list = self.0.get(name).and_then(Value::as_array);
+        list.into_iter().flatten()
     }
 
     fn text(&self, name: &str) -> &str {
@@ -517,6 +547,8 @@ struct Report {
     now: State,
     /// Rules that let the public through although the fence is closed, or sign-ups although it should block those.
     openings: Vec<String>,
+    /// Rule groups that may do so too.
+    unjudged: Vec<String>,
     dry_run: bool,
 }
 
@@ -563,13 +595,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         true => fence.clone(),
         false => fence.in_state(wanted),
     };
-    let openings = then.openings();
+    let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
     let report = Report {
         pool: pool.to_string(),
         web_acl: fence.text("Name").to_owned(),
         before,
         now: wanted,
-        openings: openings.into_iter().map(str::to_owned).collect(),
+        openings: names(then.openings()),
+        unjudged: names(then.unjudged()),
         dry_run,
     };
     context.terminal.show(&report)?;
@@ -629,6 +662,14 @@ impl fmt::Display for Report {
                 "\n{WRONG}these rules let through what the fence should block{WRONG:#}: {}\n\
                  Deploy the fence again (docs/deploy.md, \"Upgrade\"), or remove the rules in the AWS WAF console",
                 self.openings.join(", ")
+            )?;
+        }
+        if !self.unjudged.is_empty() {
+            write!(
+                f,
+                "\n{WARN}these rule groups may let through what the fence should block{WARN:#}: {}\n\
+                 Look at their rules in the AWS WAF console, or remove them from the web ACL",
+                self.unjudged.join(", ")
             )?;
         }
         Ok(())
@@ -725,6 +766,36 @@ mod tests {
             fence.openings(),
             ["header", "one-of-them", "prefix", "page", "address"]
         );
+    }
+
+    #[test]
+    fn a_rule_group_may_let_the_public_through_unless_it_only_counts() {
+        let group = |name: &str, overriding: Value| {
+            json!({
+                "Name": name, "Priority": 9, "OverrideAction": overriding,
+                "Statement": {"RuleGroupReferenceStatement": {"ARN": "arn"}},
+            })
+        };
+        let none = || json!({"None": {}});
+        let mut acl = with_rules(json!([
+            rule("blocks", "Block", json!({})),
+            group("office", none()),
+            group("counts", json!({"Count": {}})),
+        ]))
+        .0;
+        for (name, rule_group) in [
+            ("PreProcessFirewallManagerRuleGroups", "first"),
+            ("PostProcessFirewallManagerRuleGroups", "last"),
+        ] {
+            acl.insert(name.to_owned(), json!([group(rule_group, none())]));
+        }
+        let closed = Fence(acl);
+
+        assert!(closed.openings().is_empty());
+        assert_eq!(closed.unjudged(), ["office", "first", "last"]);
+        // The rule that keeps sign-ups out comes before the other rules.
+        assert_eq!(closed.in_state(State::NoSignUps).unjudged(), ["first"]);
+        assert!(closed.in_state(State::Open).unjudged().is_empty());
     }
 
     #[test]

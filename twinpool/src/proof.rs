@@ -34,17 +34,36 @@ enum Passage {
     Through,
     /// AWS WAF blocked it.
     Blocked,
-    /// Neither is certain: no answer, or too many calls. Why.
+    /// Neither is certain: no answer, or not one of Cognito. Why.
     Unclear(String),
 }
 
-/// What Cognito answers to the two calls when they get through (botocore 1.44.5, InitiateAuth and ConfirmSignUp). Any other answer may
-/// be of something between here and Cognito, and proves nothing.
-const ANSWERS_OF_COGNITO: [&str; 5] = [
+/// What Cognito itself answers to the two calls when they get through: the errors of InitiateAuth and ConfirmSignUp (botocore 1.44.5)
+/// without the ForbiddenException of AWS WAF, and without ResourceNotFoundException: an app client that does not exist belongs to no pool
+/// and no web ACL. TooManyRequestsException is one of them, because "WAF acts before throttling" (facts N8). Any other answer may be of
+/// something between here and Cognito, and proves nothing.
+const ANSWERS_OF_COGNITO: [&str; 22] = [
+    "AliasExistsException",
     "CodeMismatchException",
     "ExpiredCodeException",
+    "FeatureUnavailableInTierException",
+    "InternalErrorException",
+    "InvalidEmailRoleAccessPolicyException",
+    "InvalidLambdaResponseException",
     "InvalidParameterException",
+    "InvalidSmsRoleAccessPolicyException",
+    "InvalidSmsRoleTrustRelationshipException",
+    "InvalidUserPoolConfigurationException",
+    "LimitExceededException",
     "NotAuthorizedException",
+    "OperationNotEnabledException",
+    "PasswordResetRequiredException",
+    "TooManyFailedAttemptsException",
+    "TooManyRequestsException",
+    "UnexpectedLambdaException",
+    "UnsupportedOperationException",
+    "UserLambdaValidationException",
+    "UserNotConfirmedException",
     "UserNotFoundException",
 ];
 
@@ -203,17 +222,22 @@ mod tests {
 
     #[test]
     fn a_refusal_of_cognito_shows_that_the_call_got_through() {
-        for code in ["NotAuthorizedException", "UserNotFoundException"] {
+        for code in [
+            "NotAuthorizedException",
+            "UserNotFoundException",
+            "TooManyRequestsException",
+            "UserLambdaValidationException",
+        ] {
             assert_eq!(Passage::of_code(code), Passage::Through);
         }
         assert_eq!(Passage::of_code("ForbiddenException"), Passage::Blocked);
     }
 
     #[test]
-    fn no_answer_too_many_calls_or_the_answer_of_something_else_prove_nothing() {
+    fn no_answer_or_the_answer_of_something_else_proves_nothing() {
         for code in [
             "no connection",
-            "TooManyRequestsException",
+            "ResourceNotFoundException",
             "the call cannot be built",
             "HTTP status 403",
         ] {

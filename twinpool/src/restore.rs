@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use restore::request::{Counts, Request, Response, Scope, SnapshotChoice, Status};
 use restore::run::{RestoreConfig, RoleArn, RunContext, Step, restore};
+use restore::writes::NAME_HELD;
 use serde::{Deserialize, Serialize};
 use shared::aws::RetryPolicy;
 use shared::environment::CustomAttribute;
@@ -438,10 +439,18 @@ impl fmt::Display for Summary<'_> {
                 attribute,
                 code,
             } = missing;
+            let why = match code.as_str() {
+                NAME_HELD => {
+                    "another user signs in with this value, or may do so; find out whose it is"
+                        .to_owned()
+                }
+                code => {
+                    format!("AdminUpdateUserAttributes answered {code}; write the value yourself")
+                }
+            };
             writeln!(
                 f,
-                "{WARN}{username} ({sub}) is restored without {attribute}:{WARN:#} AdminUpdateUserAttributes answered {code}; write the \
-                 value yourself"
+                "{WARN}{username} ({sub}) is restored without {attribute}:{WARN:#} {why}"
             )?;
         }
         let unlisted = attributes_missing.len().saturating_sub(MAX_LISTED_USERS);

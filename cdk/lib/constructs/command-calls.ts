@@ -302,6 +302,8 @@ export const COMMAND_CALLS: Readonly<Record<string, Calls>> = {
       "snapshot-bucket/journal/password-reset/*",
       "snapshot-bucket/journal/restored/*",
       "snapshot-bucket/journal/sign-up/*",
+      "snapshot-bucket/reconciles/*",
+      "snapshot-bucket/restores/*",
       "snapshot-bucket/withheld/*"
     ],
     "s3:GetObject": [

@@ -30,30 +30,38 @@ const LONG_WAIT: Duration = Duration::from_secs(60);
 /// How long to wait until another job of the account ends.
 const OTHER_JOB_TIME_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How many times a job is started again whose file Cognito does not find.
-const FILE_NOT_FOUND_RETRIES: u32 = 10;
+/// How long a start is throttled until it counts as one that has to wait for another job.
+const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause between two starts of a job whose file Cognito does not find.
-const FILE_NOT_FOUND_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How many times a refused job is started again: Cognito may not find its file yet.
+const REFUSED_RETRIES: u32 = 10;
+
+/// The pause between two starts of a refused job.
+const REFUSED_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs import jobs, and notes them under the lease.
 pub(super) struct JobRunner<'a> {
     prepared: &'a Prepared<'a>,
     lease: &'a RestoreLease,
     pool: Pool,
+    starts: Pool,
     logs: LogsClient,
 }
 
 impl<'a> JobRunner<'a> {
     pub(super) fn new(prepared: &'a Prepared<'a>, lease: &'a RestoreLease) -> Self {
         let config = prepared.config;
-        let client = config.sdk.cognito(&config.pool, RetryPolicy::NO_RETRY);
-        let deadline = prepared.run.deadline;
+        let pool = || {
+            let client = config.sdk.cognito(&config.pool, RetryPolicy::NO_RETRY);
+            let deadline = prepared.run.deadline;
+            Pool::rate_limited(client, config.pool.clone(), JOB_CALLS_PER_SECOND, deadline)
+        };
         let logs_config = config.sdk.config(config.pool.region(), RetryPolicy::WORKER);
         Self {
             prepared,
             lease,
-            pool: Pool::rate_limited(client, config.pool.clone(), JOB_CALLS_PER_SECOND, deadline),
+            pool: pool(),
+            starts: pool().with_patience(START_PATIENCE),
             logs: LogsClient::new(&logs_config),
         }
     }
@@ -62,6 +70,7 @@ impl<'a> JobRunner<'a> {
     pub(super) fn client(&self) -> ImportJobClient<'_> {
         ImportJobClient {
             pool: &self.pool,
+            starts: &self.starts,
             logs: &self.logs,
             pool_name: &self.prepared.pool_name,
             role: self.prepared.config.role.as_str(),
@@ -130,12 +139,15 @@ impl<'a> JobRunner<'a> {
         loop {
             match self.client().start(&job.id).await? {
                 StartResult::Started => return Ok(()),
-                StartResult::FileNotFound if retries == FILE_NOT_FOUND_RETRIES => {
-                    return Err(RestoreError::UploadNotFound(job.id.clone()));
+                StartResult::Refused(error) if retries == REFUSED_RETRIES => {
+                    return Err(RestoreError::JobNotStarted {
+                        job: job.id.clone(),
+                        error,
+                    });
                 }
-                StartResult::FileNotFound => {
+                StartResult::Refused(_) => {
                     retries += 1;
-                    tokio::time::sleep(FILE_NOT_FOUND_RETRY_DELAY).await;
+                    tokio::time::sleep(REFUSED_RETRY_DELAY).await;
                 }
                 StartResult::AnotherJobActive if begun.elapsed() > OTHER_JOB_TIME_LIMIT => {
                     return Err(RestoreError::AnotherJobActive);

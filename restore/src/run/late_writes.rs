@@ -10,9 +10,10 @@ use crate::names::PersonKey;
 use crate::reason::Reason;
 use crate::run::config::Step;
 use crate::run::decide::Situation;
+use crate::run::prepare::Prepared;
 use crate::run::source_looks::Look;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
-use crate::writes::{Creation, Creator, NewUser};
+use crate::writes::{Creation, Creator, NAME_HELD, NewUser};
 use shared::aws::Failure;
 use shared::cognito::pool::PoolError;
 use shared::cognito::users::{self, RefusedAttribute};
@@ -80,7 +81,9 @@ pub(super) async fn write_late(
             }
         } else if let Some((sub, attributes)) = attributes_to_write(situation, &user) {
             let pool = &prepared.target_writes;
-            let refused = users::write_attributes(pool, &sub, &attributes).await?;
+            let (attributes, held) = leave_out_held_names(prepared, &sub, attributes).await?;
+            let mut refused = users::write_attributes(pool, &sub, &attributes).await?;
+            refused.extend(held);
             let late = prepared.late_attributes.get(&user.who.key);
             let source_sub = late.map_or("", |late| &late.sub);
             late_writes.add_attributes(&user.username, source_sub, refused);
@@ -126,6 +129,31 @@ fn attributes_to_write(
     let home = situation.home_user(&user.who)?;
     let missing = home.missing(&late.attributes);
     (!missing.is_empty()).then(|| (home.sub.clone(), missing))
+}
+
+/// Leaves out what another user signs in with, or may sign in with: in an alias pool, the write would take them from their holder without an
+/// error (facts N11.11). Gives the rest, and what was left out.
+async fn leave_out_held_names(
+    prepared: &Prepared<'_>,
+    sub: &str,
+    mut attributes: Attributes,
+) -> Result<(Attributes, Vec<RefusedAttribute>), RestoreError> {
+    let mut held = Vec::new();
+    for attribute in prepared.comparison.sign_in_attributes() {
+        let Some(value) = attributes.get(attribute).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let holder = users::look_up_holder(&prepared.target_lookups, value).await?;
+        if holder.may_be_another_than(sub) {
+            for name in [attribute.to_owned(), format!("{attribute}_verified")] {
+                if attributes.remove(&name) {
+                    let code = NAME_HELD.to_owned();
+                    held.push(RefusedAttribute { name, code });
+                }
+            }
+        }
+    }
+    Ok((attributes, held))
 }
 
 /// Adds a newcomer to the groups that they were in, if this restore brought them, or they wait to be brought home and are there now.

@@ -81,8 +81,6 @@ pub(super) struct Prepared<'a> {
     pub(super) format: Format,
     /// What Cognito accepts in them.
     pub(super) rules: Rules,
-    /// The attributes that are sign-in names beside the username.
-    pub(super) aliases: Vec<String>,
     pub(super) comparison: Comparison,
     pub(super) source: SourceSnapshot,
     /// People who were erased, and whom no snapshot brings back.
@@ -233,8 +231,6 @@ impl<'a> Prepared<'a> {
                 wanted.add(&user.who);
             }
         }
-        let aliases = described.alias_attributes().iter();
-        let aliases = aliases.map(|alias| alias.as_str().to_owned()).collect();
         Ok(Self {
             config,
             request,
@@ -248,7 +244,6 @@ impl<'a> Prepared<'a> {
             pool_name: described.name.clone().unwrap_or_default(),
             format,
             rules,
-            aliases,
             comparison,
             source,
             forgotten,

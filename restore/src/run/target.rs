@@ -176,7 +176,7 @@ pub(super) async fn look_up_imported_users(
             continue;
         };
         let cells = prepared.source.cells(row)?;
-        for alias in &prepared.aliases {
+        for alias in prepared.comparison.aliases() {
             if found.is_none()
                 && let Some(address) = cells.get(alias)
             {

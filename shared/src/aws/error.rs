@@ -25,7 +25,7 @@ pub enum Failure {
 /// A call to AWS that failed.
 ///
 /// `Display` and `Debug` leave out the service's own message, which may contain personal data.
-#[derive(Clone, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub struct AwsError {
     operation: &'static str,
     target: String,

@@ -191,6 +191,15 @@ impl Settings {
         settings
     }
 
+    /// These settings without a post-confirmation function.
+    pub fn without_post_confirmation(&self) -> Self {
+        let mut settings = self.clone();
+        if let Some(Value::Object(triggers)) = settings.0.get_mut("LambdaConfig") {
+            triggers.remove("PostConfirmation");
+        }
+        settings
+    }
+
     /// The UpdateUserPool request after which the pool has these settings.
     pub fn request(&self, pool: &PoolId) -> Object {
         let mut request = self.0.clone();
@@ -353,6 +362,7 @@ mod tests {
                 after: Some("arn:f".into()),
             };
             prop_assert_eq!(before.changes_to(&after), [change]);
+            prop_assert_eq!(after.without_post_confirmation(), before);
         }
     }
 

@@ -181,10 +181,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
 fn check_both_answer(facts: &Facts) -> Result<(), Failure> {
     for (name, pool) in [("primary", &facts.primary), ("secondary", &facts.secondary)] {
         if let Asked::Unknown(why) = pool {
-            return Err(Failure::Wrong(format!(
-                "no failback now: the {name} pool does not answer ({}); nothing was changed",
-                why.error
-            )));
+            let what = format!(
+                "no failback now: the {name} pool does not answer, and nothing was changed"
+            );
+            return Err(why.to_failure(&what));
         }
     }
     Ok(())
@@ -194,10 +194,7 @@ fn check_both_answer(facts: &Facts) -> Result<(), Failure> {
 fn newcomers_in_journal(facts: &Facts) -> Result<u64, Failure> {
     match &facts.journal {
         Asked::Known(journal) => Ok(journal.sign_ups.count),
-        Asked::Unknown(why) => Err(Failure::Wrong(format!(
-            "the journal cannot be read: {}",
-            why.error
-        ))),
+        Asked::Unknown(why) => Err(why.to_failure("the journal cannot be read")),
     }
 }
 

@@ -578,12 +578,19 @@ fn left_for_later(of: &Id) -> String {
 /// Makes sure that nobody waits in the journal whom nobody has accepted, and that the public is kept out.
 fn check_end(facts: &Facts, waiting: usize) -> Result<(), Failure> {
     let what = match &facts.fence {
-        Asked::Known(Fence::Closed | Fence::None) if waiting == 0 => return Ok(()),
-        Asked::Known(Fence::Closed | Fence::None) => {
+        // A fence with rule groups was proved to be closed from outside.
+        Asked::Known(Fence::Closed | Fence::Unjudged | Fence::None) if waiting == 0 => {
+            return Ok(());
+        }
+        Asked::Known(Fence::Closed | Fence::Unjudged | Fence::None) => {
             format!("{waiting} sign-ups wait in the journal")
         }
         Asked::Known(_) => "the fence is not closed".to_owned(),
-        Asked::Unknown(why) => format!("the fence cannot be read: {}", why.error),
+        Asked::Unknown(why) => {
+            return Err(why.to_failure(
+                "not complete: the fence cannot be read, so run the same command again",
+            ));
+        }
     };
     Err(Failure::Wrong(format!(
         "not complete: {what}; run the same command again"

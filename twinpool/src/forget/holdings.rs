@@ -11,11 +11,12 @@ use shared::snapshot::layout::{FILLS_PREFIX, PARTS_PREFIX};
 use super::Site;
 use crate::failure::Failure;
 
-/// What may hold the data of people, and what it is.
+/// What may hold the data of people, and what it is. The prefixes of runs begin with the year, as those of the lifecycle rules do: the
+/// leases beside the runs have no rule, hold nobody, and are written last.
 const PREFIXES: [(&str, &str); 6] = [
     ("snapshots/", "snapshots"),
     (PARTS_PREFIX, "parts of unfinished snapshots and runs"),
-    ("restores/", "import files and reports of restores"),
+    ("restores/2", "import files and reports of restores"),
     (FILLS_PREFIX, "the snapshot and import files of a fill"),
     ("reconciles/2", "reports of reconcile (subs, no values)"),
     (

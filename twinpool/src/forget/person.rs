@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use reconcile::refused::refused_key;
+use restore::writes::note_key;
 use shared::cognito::listing::{Chain, Page, Position, list_chain};
 use shared::cognito::pool::Pool;
 use shared::cognito::users;
@@ -58,6 +60,13 @@ pub async fn find(site: &Site, sub: &str, context: &Context) -> Result<Traces, F
     if let Some((withheld, _)) = withheld::read(&site.snapshots, &identity).await? {
         objects.insert(withheld::withheld_key(&identity));
         subs.extend(withheld.attributes.get("sub").map(str::to_owned));
+    }
+    let notes = subs.iter().map(|sub| note_key(site.primary.id(), sub));
+    let by_name = notes.chain([refused_key(&identity)]);
+    for key in by_name {
+        if site.snapshots.get(&key).await?.is_some() {
+            objects.insert(key);
+        }
     }
     let progress = Progress::new(&context.terminal);
     let listed = AtomicU64::new(0);

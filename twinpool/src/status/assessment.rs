@@ -31,6 +31,9 @@ pub struct Line {
     pub state: String,
     /// What to do; `None` if nothing needs to be done, or nobody knows.
     pub to_do: Option<String>,
+    /// Whether AWS refused to show what the line is about.
+    #[serde(skip)]
+    pub is_refusal: bool,
 }
 
 /// A record of the outbox, or a sign-up that no snapshot contains, that is older than this raises an alarm (docs/deploy.md,
@@ -73,6 +76,7 @@ fn good(what: &'static str, state: String) -> Line {
         what,
         state,
         to_do: None,
+        is_refusal: false,
     }
 }
 
@@ -82,6 +86,7 @@ fn warn(what: &'static str, state: String, to_do: String) -> Line {
         what,
         state,
         to_do: Some(to_do),
+        is_refusal: false,
     }
 }
 
@@ -91,6 +96,7 @@ fn wrong(what: &'static str, state: String, to_do: String) -> Line {
         what,
         state,
         to_do: Some(to_do),
+        is_refusal: false,
     }
 }
 
@@ -109,6 +115,14 @@ fn unknown(what: &'static str, why: &Unknown) -> Line {
         what,
         state: format!("not known: {}", why.error),
         to_do: None,
+        is_refusal: why.is_refused(),
+    }
+}
+
+fn pool_unknown(what: &'static str, why: &Unknown, to_do: &str) -> Line {
+    Line {
+        is_refusal: why.is_refused(),
+        ..wrong(what, why.error.clone(), to_do.to_owned())
     }
 }
 
@@ -130,12 +144,11 @@ fn primary_line(facts: &Facts) -> Line {
                 wrong(what, state, to_do)
             }
         }
-        (_, Asked::Unknown(why)) => wrong(
+        (_, Asked::Unknown(why)) => pool_unknown(
             what,
-            why.error.clone(),
+            why,
             "Cognito answers the public, so this is no reason for a failover: check the pool id and your permissions, and run the command \
-             again"
-                .to_owned(),
+             again",
         ),
         (keys, Asked::Known(pool)) => answering(what, keys, pool),
     }
@@ -162,7 +175,7 @@ fn secondary_line(facts: &Facts) -> Line {
             let state = format!("its region does not serve its public keys: {why}");
             wrong(what, state, until_back.to_owned())
         }
-        (_, Asked::Unknown(why)) => wrong(what, why.error.clone(), until_back.to_owned()),
+        (_, Asked::Unknown(why)) => pool_unknown(what, why, until_back),
         (keys, Asked::Known(pool)) => answering(what, keys, pool),
     }
 }
@@ -208,7 +221,7 @@ fn fence_line(facts: &Facts) -> Line {
     let pool = &facts.secondary_pool;
     let failover = facts.is_primary_lost();
     match &facts.fence {
-        Asked::Known(Fence::Closed) if failover => warn(
+        Asked::Known(Fence::Closed | Fence::Unjudged) if failover => warn(
             what,
             "closed: users cannot sign in to the secondary".to_owned(),
             "in a failover: twinpool failover".to_owned(),
@@ -236,6 +249,11 @@ fn fence_line(facts: &Facts) -> Line {
             what,
             "closed, but a rule lets the public through".to_owned(),
             format!("twinpool fence status --pool {pool} names the rules"),
+        ),
+        Asked::Known(Fence::Unjudged) => warn(
+            what,
+            "closed, but a rule group may let the public through".to_owned(),
+            format!("twinpool fence status --pool {pool} names it"),
         ),
         Asked::Known(Fence::Outdated) => warn(
             what,

@@ -16,6 +16,7 @@ use shared::s3::json::JsonError;
 use shared::snapshot::latest::Latest;
 use shared::snapshot::scope::Scope;
 
+use crate::failure::Failure;
 use crate::fence::{self, Gate};
 use crate::snapshot_bucket::SnapshotBucket;
 
@@ -55,6 +56,28 @@ pub struct Unknown {
     pub error: String,
     /// True if AWS did not answer, or answered that it is unavailable, as when a region is lost. False if AWS rejected the request.
     pub no_answer: bool,
+    /// The call that failed; none if AWS answered something that cannot be read.
+    #[serde(skip)]
+    pub failed: Option<AwsError>,
+}
+
+impl Unknown {
+    /// Whether AWS refused the call.
+    pub fn is_refused(&self) -> bool {
+        let failed = self.failed.as_ref();
+        failed.is_some_and(|error| error.failure() == shared::aws::Failure::Refused)
+    }
+
+    /// Why a command ends that cannot go on without what is not known.
+    pub fn to_failure(&self, what: &str) -> Failure {
+        match self.failed.clone() {
+            Some(error) => Failure::Stopped {
+                what: what.to_owned(),
+                error,
+            },
+            None => Failure::Wrong(format!("{what} ({})", self.error)),
+        }
+    }
 }
 
 impl<T> Asked<T> {
@@ -72,6 +95,7 @@ impl From<AwsError> for Unknown {
         Self {
             no_answer: matches!(error.failure(), Unreachable | Unavailable | Unexplained),
             error: error.to_string(),
+            failed: Some(error),
         }
     }
 }
@@ -83,6 +107,7 @@ impl From<JsonError> for Unknown {
             JsonError::Malformed { .. } => Self {
                 error: error.to_string(),
                 no_answer: false,
+                failed: None,
             },
         }
     }
@@ -257,6 +282,8 @@ pub enum Fence {
     Closed,
     /// Closed, but a rule lets the public through.
     PartlyOpen,
+    /// Closed, but a rule group may let the public through.
+    Unjudged,
     /// Everything gets through but signing up and confirming it.
     NoSignUps,
     /// Everything gets through.
@@ -430,8 +457,9 @@ impl Fence {
         match gate {
             Gate::Fence(fence) if fence.state() == fence::State::Open => Self::Open,
             Gate::Fence(fence) if fence.state() == fence::State::NoSignUps => Self::NoSignUps,
-            Gate::Fence(fence) if fence.openings().is_empty() => Self::Closed,
-            Gate::Fence(_) => Self::PartlyOpen,
+            Gate::Fence(fence) if !fence.openings().is_empty() => Self::PartlyOpen,
+            Gate::Fence(fence) if !fence.unjudged().is_empty() => Self::Unjudged,
+            Gate::Fence(_) => Self::Closed,
             Gate::Foreign(acl) if acl.is_outdated => Self::Outdated,
             Gate::Foreign(_) => Self::Foreign,
             Gate::None => Self::None,

@@ -47,7 +47,7 @@ Exit codes:
   0  nothing must be done: safe, or a failover in which everything is as it should be
   1  something must be done, or something did not answer
   2  bad usage
-  3  there are no AWS credentials
+  3  AWS refused to show something, and nothing else must be done; or there are no AWS credentials
 
 A monitor can run it every few minutes and raise an alarm when the exit code is not 0. On the loss of the primary region it is 1 until the
 fence is open. From then on, it is 0 as long as everything else is as it should be. With --output json, \"state\" is safe, failover or
@@ -100,6 +100,17 @@ impl Report {
         }
     }
 
+    /// What is wrong counts more than what AWS refused to show.
+    fn verdict(&self) -> Verdict {
+        let lines = self.lines.iter();
+        let mut wrong = lines.filter(|line| line.level == Level::Wrong);
+        match self.safe {
+            true => Verdict::Good,
+            false if wrong.all(|line| line.is_refusal) => Verdict::Refused,
+            false => Verdict::Wrong,
+        }
+    }
+
     /// What is not safe: the line and its state.
     pub fn wrong_lines(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let lines = self.lines.iter();
@@ -128,11 +139,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     };
     let report = Report::read(&sdk, targets).await;
     context.terminal.show(&report)?;
-    Ok(if report.safe {
-        Verdict::Good
-    } else {
-        Verdict::Wrong
-    })
+    Ok(report.verdict())
 }
 
 impl fmt::Display for Report {

@@ -115,7 +115,7 @@ async fn whoever_has_attached_a_function_is_told_to_try_it_and_how_to_undo_it() 
 
     let ran = attach_in_text(&world).await;
 
-    for advice in ["one test sign-up now", "To undo: Cognito console"] {
+    for advice in ["one test sign-up now", "To undo: twinpool detach --pool"] {
         assert!(ran.stdout.contains(advice), "{ran:?}");
     }
 }

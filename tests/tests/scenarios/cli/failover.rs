@@ -302,13 +302,28 @@ async fn a_fence_that_is_not_seen_open_from_outside_is_no_success() {
 #[tokio::test]
 async fn no_answer_from_outside_proves_nothing() {
     let world = world().await;
-    let throttled = Fault::on(Service::Cognito, "InitiateAuth", Kind::Throttle);
-    world.osaka.faults().add(throttled);
+    let away = Fault::on(Service::Cognito, "InitiateAuth", Kind::Refuse);
+    world.osaka.faults().add(away);
 
     let ran = failover(&world, &["--yes", "--proof-timeout", "1"]).await;
 
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("is not certain"), "{ran:?}");
+}
+
+/// The storm that a failover lets in: "WAF acts before throttling" (facts N8).
+#[tokio::test]
+async fn a_pool_that_throttles_has_let_the_call_through() {
+    let world = on_a_normal_day().await;
+    for operation in ["InitiateAuth", "ConfirmSignUp"] {
+        let throttled = Fault::on(Service::Cognito, operation, Kind::Throttle);
+        world.osaka.faults().add(throttled);
+    }
+
+    let ran = failover(&world, &["--yes", "--proof-timeout", "30"]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(status_of(&ran.json(), "prove-open"), "done");
 }
 
 #[tokio::test]
@@ -667,9 +682,32 @@ async fn a_primary_that_does_not_answer_is_no_time_for_a_failback() {
 
     let ran = failback(&world, &["--yes"]).await;
 
-    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.stderr.contains("the primary pool does not answer"));
     assert_eq!(evidence(&world), None);
+}
+
+#[tokio::test]
+async fn a_pool_that_aws_refuses_to_show_is_a_refusal_for_a_failover_and_a_failback() {
+    let world = world().await;
+    let denied = Kind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "no".to_owned(),
+    };
+    let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
+    world.osaka.faults().add(denied);
+
+    for ran in [
+        failover(&world, &["--dry-run"]).await,
+        failback(&world, &["--dry-run"]).await,
+    ] {
+        assert_eq!(ran.code, 3, "{ran:?}");
+        let why = ran.stderr.lines().last().unwrap_or_default();
+        let why: Value = serde_json::from_str(why).expect("one line of JSON");
+        assert_eq!(why["kind"], "refused", "{why}");
+        assert!(why["where"].as_str().unwrap().contains("DescribeUserPool"));
+    }
 }
 
 #[tokio::test]

@@ -69,6 +69,10 @@ pub async fn traces_of_person_1(world: &World) -> String {
     });
     let key = format!("withheld/{}.json", sub(1));
     put_object(world, &key, withheld.to_string()).await;
+    let refused = format!("reconciles/refused/{}.json", sub(1));
+    put_object(world, &refused, r#"{"version":1,"values":{}}"#.to_owned()).await;
+    let note = format!("restores/created/{}/{there}.json", world.primary.id);
+    put_object(world, &note, r#"{"version":1,"state":"ended"}"#.to_owned()).await;
     for prefix in ["outbox", "conflicts"] {
         put_in_outbox_bucket(world, &format!("{prefix}/{}.json", sub(1))).await;
     }
@@ -78,7 +82,12 @@ pub async fn traces_of_person_1(world: &World) -> String {
 /// Fails unless nothing is left of person 1 but the mark.
 fn assert_erased(world: &World) {
     assert!(replica(world, &email(1)).is_none());
-    for prefix in ["journal/", "withheld/"] {
+    for prefix in [
+        "journal/",
+        "withheld/",
+        "reconciles/refused/",
+        "restores/created/",
+    ] {
         assert_eq!(
             world.osaka.s3().keys(SNAPSHOTS, prefix),
             Vec::<String>::new()
@@ -202,7 +211,7 @@ async fn a_dry_run_says_what_it_would_delete_and_deletes_nothing() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let report = ran.json();
     assert_eq!(report["users"], json!([there]));
-    assert_eq!(report["objects"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(report["objects"].as_array().unwrap().len(), 5, "{report}");
     assert_eq!(report["outbox_objects"].as_array().unwrap().len(), 2);
     assert_eq!(world.osaka.s3().keys(SNAPSHOTS, ""), before);
     assert!(replica(&world, &email(1)).is_some());
@@ -360,6 +369,26 @@ async fn it_says_what_still_holds_the_person_and_until_when() {
     let until: jiff::Timestamp = serde_json::from_value(held["last_expires_at"].clone()).unwrap();
     let days = until.duration_since(jiff::Timestamp::now()).as_hours() / 24;
     assert!((89..=91).contains(&days), "{report}");
+}
+
+/// The lease of restores is written by each of them, and no rule removes it.
+#[tokio::test]
+async fn what_a_restore_has_left_expires_although_its_lease_does_not() {
+    let world = world().await;
+    put_replica(&world, 1);
+    snapshot(&world).await.unwrap();
+    let restore = json!({"scope": "users", "dry_run": false});
+    let restored = invoke(&world.tokyo, RESTORE, &restore).await.unwrap();
+    assert!(object(&world, "restores/open.json").is_some(), "{restored}");
+    world.osaka.s3().expire(SNAPSHOTS, "restores/2", 90);
+
+    let ran = command(&world, &["forget", "--sub", &sub(9), "--dry-run"]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let report = ran.json();
+    let mut held = report["still_held"].as_array().unwrap().iter();
+    let restores = held.find(|held| held["what"] == "import files and reports of restores");
+    assert!(restores.unwrap()["last_expires_at"].is_string(), "{report}");
 }
 
 #[tokio::test]

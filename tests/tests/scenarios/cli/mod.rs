@@ -3,6 +3,7 @@
 mod attach;
 mod bucket_owner;
 mod check;
+mod detach;
 pub mod failover;
 mod fence;
 pub mod forget;

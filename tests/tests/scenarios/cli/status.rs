@@ -197,6 +197,32 @@ async fn a_primary_that_refuses_is_no_failover() {
 }
 
 #[tokio::test]
+async fn what_aws_refuses_to_show_has_an_exit_code_of_its_own_unless_something_is_wrong() {
+    let world = world().await;
+    world.osaka.close_fence();
+    snapshot(&world).await.unwrap();
+    put_reconcile_report(&world, SignedDuration::from_hours(2), json!({})).await;
+    let denied = Kind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "no".to_owned(),
+    };
+    let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
+    world.osaka.faults().add(denied);
+
+    let (refused, status) = status_json(&world).await;
+    let s3 = world.tokyo.s3_client();
+    let conflict = s3.put_object().bucket(OUTBOX).key("conflicts/1.json");
+    conflict.send().await.unwrap();
+    let (wrong, _) = status_json(&world).await;
+
+    assert_eq!(refused, 3, "{status}");
+    assert_eq!(status["safe"], false);
+    assert_eq!(line(&status, "secondary pool")["level"], "wrong");
+    assert_eq!(wrong, 1);
+}
+
+#[tokio::test]
 async fn the_bucket_may_be_in_another_region() {
     let world = world().await;
     world.tokyo.s3().create_bucket("elsewhere").unwrap();

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use harness::operator;
-use local_regions::cognito::{Alias, CustomAttribute, Pool, PoolSettings, SeedUser, UserStatus};
+use local_regions::cognito::{
+    Alias, Contact, CustomAttribute, Pool, PoolSettings, SeedUser, UserStatus,
+};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_TRIGGER, BACKUP_WORKER, ORIGIN_SUB, RESTORE, World, pool};
 use serde_json::{Value, json};
@@ -269,6 +271,102 @@ async fn of_two_users_whose_names_are_one_name_in_the_pool_the_second_is_not_hom
         assert_eq!(reasons, ["duplicate-name"]);
     }
     assert_eq!(world.tokyo.cognito().users(&primary.id).len(), 2);
+}
+
+/// A case-sensitive pool lets two people verify addresses that differ in letter case only.
+#[tokio::test]
+async fn of_two_people_whose_addresses_are_one_in_the_target_pool_the_second_is_a_duplicate() {
+    let world = world().await;
+    let sensitive = PoolSettings {
+        case_sensitive: true,
+        ..username_pool()
+    };
+    let (primary, secondary) = with_pools(&world, username_pool(), sensitive);
+    for (name, number, address) in [
+        ("ada", 1, "Foo.Bar@example.jp"),
+        ("ben", 2, "foo.bar@example.jp"),
+        ("cho", 3, "cho@example.jp"),
+    ] {
+        let user = SeedUser {
+            username: Some(name.to_owned()),
+            ..with(person(number), "email", address)
+        };
+        world.osaka.cognito().put_user(&secondary.id, user);
+    }
+    snapshot(&world).await.unwrap();
+
+    let dry = restore(&world, json!({"scope": "users", "dry_run": true})).await;
+    let real = restore(&world, json!({"scope": "users"})).await;
+
+    let duplicates = [&dry, &real].map(|answer| away(&report(&world, answer)));
+    assert_eq!(duplicates[0], duplicates[1]);
+    let reasons: Vec<_> = duplicates[0].values().map(String::as_str).collect();
+    assert_eq!(reasons, ["duplicate-name"]);
+    assert_eq!(real["status"], "incomplete");
+    assert_eq!(world.tokyo.cognito().users(&primary.id).len(), 2);
+}
+
+#[tokio::test]
+async fn addresses_that_nobody_signs_in_with_make_no_duplicates() {
+    let world = world().await;
+    let (primary, secondary) = with_pools(&world, username_pool(), username_pool());
+    for (name, number, verified) in [("ada", 1, "true"), ("ben", 2, "false")] {
+        let user = with(person(number), "email", "both@example.jp");
+        let user = SeedUser {
+            username: Some(name.to_owned()),
+            ..with(user, "email_verified", verified)
+        };
+        world.osaka.cognito().put_user(&secondary.id, user);
+    }
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"scope": "users"})).await;
+
+    let reasons = away(&report(&world, &answer));
+    assert!(!reasons.contains_key("ada"), "{reasons:?}");
+    assert_ne!(
+        reasons.get("ben").map(String::as_str),
+        Some("duplicate-name")
+    );
+    assert!(world.tokyo.cognito().user(&primary.id, "ada").is_some());
+}
+
+/// facts N11.11: the write of an address would take it from its holder, without an error.
+#[tokio::test]
+async fn an_address_of_another_user_that_no_import_file_can_carry_is_reported_and_not_taken() {
+    let world = world().await;
+    let pool = || PoolSettings {
+        auto_verified: vec![Contact::Email, Contact::PhoneNumber],
+        ..username_pool()
+    };
+    let (primary, secondary) = with_pools(&world, pool(), pool());
+    let address = "\"o,k\"@example.jp";
+    let ada = with(person(1), "email", address);
+    let ada = with(ada, "phone_number", "+819012345678");
+    let ada = SeedUser {
+        username: Some("ada".to_owned()),
+        ..with(ada, "phone_number_verified", "true")
+    };
+    world.osaka.cognito().put_user(&secondary.id, ada);
+    let holder = SeedUser {
+        username: Some("old".to_owned()),
+        ..with(person(9), "email", address)
+    };
+    world.tokyo.cognito().put_user(&primary.id, holder);
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"scope": "users"})).await;
+
+    let report = report(&world, &answer);
+    assert_eq!(answer["status"], "incomplete", "{report}");
+    let missing = &report["attributes_missing"][0];
+    assert_eq!(missing["username"], "ada", "{report}");
+    assert_eq!(missing["attribute"], "email");
+    assert_eq!(missing["code"], "name-held");
+    let holder = world.tokyo.cognito().user(&primary.id, "old").unwrap();
+    assert_eq!(holder.attributes["email_verified"], "true");
+    let ada = world.tokyo.cognito().user(&primary.id, "ada").unwrap();
+    assert!(!ada.attributes.contains_key("email"));
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use local_regions::cognito::ImportKnobs;
 use local_regions::faults::{Fault, Kind, Service};
-use local_regions::world::RESTORE;
+use local_regions::region::RecordedCall;
+use local_regions::world::{RESTORE, World};
 use serde_json::json;
 
 use super::{at_home, away, newcomer, person, records, report, restore, with, world};
@@ -168,4 +169,56 @@ async fn a_job_that_fails_before_its_first_row_is_an_error_with_the_message_of_c
 
     assert!(error.contains("failed before its first row"), "{error}");
     assert_eq!(records(&world, "journal/sign-up/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_start_that_cognito_refuses_while_no_job_is_active_is_an_error_with_the_message_of_cognito()
+ {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    let message = "The role cannot write the log.";
+    refuse_start(&world, "PreconditionNotMetException", message, 1000);
+
+    let error = invoke(&world.tokyo, RESTORE, &json!({})).await.unwrap_err();
+
+    assert!(error.contains(message), "{error}");
+    assert_eq!(records(&world, "journal/sign-up/").len(), 1);
+    world.tokyo.faults().clear();
+    let answer = restore(&world, json!({})).await;
+    assert_eq!(answer["status"], "complete", "{answer}");
+}
+
+#[tokio::test]
+async fn a_start_that_cognito_refuses_while_a_job_is_active_waits_for_its_end() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    refuse_start(
+        &world,
+        "PreconditionNotMetException",
+        "No csv file was uploaded.",
+        1,
+    );
+    let jobs = json!({"UserImportJobs": [{"JobId": "import-other", "Status": "InProgress"}]});
+    let listed = Fault::on(Service::Cognito, "ListUserImportJobs", Kind::Answer(jobs));
+    world.tokyo.faults().add(listed);
+
+    let answer = restore(&world, json!({})).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    let calls = world.calls();
+    let has_asked = |call: &RecordedCall| call.operation == "ListUserImportJobs";
+    assert!(calls.iter().any(has_asked), "the words alone say nothing");
+}
+
+/// Refuses to start jobs, so many times.
+fn refuse_start(world: &World, code: &str, message: &str, times: usize) {
+    let refusal = Kind::Error {
+        status: 400,
+        code: code.to_owned(),
+        message: message.to_owned(),
+    };
+    let refused = Fault::on(Service::Cognito, "StartUserImportJob", refusal);
+    world.tokyo.faults().add(refused.times(times));
 }

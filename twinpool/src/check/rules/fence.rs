@@ -12,8 +12,7 @@ pub fn fence(gate: &Gate, findings: &mut Findings) {
             "open: whoever can read a user's mail can sign in to the secondary as that user",
             "unless this is a failover: twinpool fence close",
         ),
-        Gate::Fence(fence) if fence.openings().is_empty() => findings.good(topic, "closed"),
-        Gate::Fence(fence) => findings.wrong(
+        Gate::Fence(fence) if !fence.openings().is_empty() => findings.wrong(
             topic,
             format!(
                 "closed, but these rules let the public through: {}",
@@ -21,6 +20,15 @@ pub fn fence(gate: &Gate, findings: &mut Findings) {
             ),
             "deploy the fence again (docs/deploy.md, \"Upgrade\"), or remove the rules in the AWS WAF console",
         ),
+        Gate::Fence(fence) if !fence.unjudged().is_empty() => findings.warn(
+            topic,
+            format!(
+                "closed, but these rule groups may let the public through: {}",
+                fence.unjudged().join(", ")
+            ),
+            "look at their rules in the AWS WAF console, or remove them from the web ACL",
+        ),
+        Gate::Fence(_) => findings.good(topic, "closed"),
         Gate::Foreign(acl) if acl.is_outdated => findings.warn(
             topic,
             format!(

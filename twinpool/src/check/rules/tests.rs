@@ -88,7 +88,8 @@ fn pool(id: &str) -> PoolFacts {
 }
 
 fn gate(default_action: &str) -> Gate {
-    match json!({"Rules": [{"Name": "authorised-by-iam"}], "DefaultAction": {default_action: {}}}) {
+    match json!({"Rules": [{"Name": "authorised-by-iam", "Action": {"Count": {}}}], "DefaultAction": {default_action: {}}})
+    {
         serde_json::Value::Object(acl) => Gate::of(acl, &[FENCE_TAG.to_owned()]),
         _ => unreachable!(),
     }

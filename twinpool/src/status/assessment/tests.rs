@@ -97,6 +97,7 @@ fn lost<T>() -> Asked<T> {
     Asked::Unknown(Unknown {
         error: "no connection".into(),
         no_answer: true,
+        failed: None,
     })
 }
 
@@ -108,6 +109,7 @@ fn refused<T>() -> Asked<T> {
     Asked::Unknown(Unknown {
         error: "AccessDeniedException".into(),
         no_answer: false,
+        failed: None,
     })
 }
 
@@ -240,6 +242,7 @@ fn an_open_fence_is_good_only_while_the_primary_is_lost() {
 fn a_fence_that_is_not_simply_closed_is_never_good_on_a_quiet_day() {
     for (fence, level) in [
         (Fence::PartlyOpen, Level::Wrong),
+        (Fence::Unjudged, Level::Warn),
         (Fence::Outdated, Level::Warn),
         (Fence::Foreign, Level::Warn),
         (Fence::None, Level::Warn),
