@@ -1,5 +1,7 @@
 //! Joins the listings of both pools: by identity, and by name whoever is left. What comes out is a plan: at whom to look.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use shared::s3::bucket::Bucket;
 use shared::s3::json::to_json;
@@ -19,6 +21,9 @@ use crate::sorted::join::Join;
 use crate::sorted::merged::Merged;
 use crate::sorted::sorter::Sorter;
 use crate::sorted::{Run, SHARD_COUNT};
+
+/// So many records are joined in a second, with the processor share of 512 MB: a third of what was measured (docs/performance.md).
+const RECORDS_PER_SECOND: u64 = 100_000;
 
 /// A line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +70,9 @@ impl Comparing<'_> {
         changes: &mut Changes,
     ) -> Result<bool, ReconcileError> {
         while progress.shard < SHARD_COUNT {
-            if self.context.is_time_up() {
+            // A shard is joined whole or not at all.
+            let seconds = records_of_shard(progress) / RECORDS_PER_SECOND;
+            if !self.context.has_time_for(Duration::from_secs(seconds)) {
                 return Ok(false);
             }
             let before = progress.clone();
@@ -131,6 +138,16 @@ impl Comparing<'_> {
         progress.secondary.unmatched = unmatched.1.flush().await?.to_vec();
         Ok(())
     }
+}
+
+/// The records of the shard to be joined next, of both pools.
+fn records_of_shard(progress: &Progress) -> u64 {
+    let pools = [&progress.primary, &progress.secondary];
+    let runs = pools.into_iter().flat_map(|pool| match progress.phase {
+        Phase::ByName => &pool.unmatched,
+        _ => &pool.runs,
+    });
+    runs.map(|run| run.records_of_shard(progress.shard)).sum()
 }
 
 impl Shard<'_> {
@@ -259,5 +276,37 @@ impl Shard<'_> {
     fn count_way_in(&mut self, primary: &Listed) {
         let is_mirrored = primary.state == State::Active && primary.enabled;
         self.progress.counts.no_way_in += u64::from(is_mirrored && !primary.has_way_in);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::id::Id;
+    use shared::time::now;
+
+    use crate::guard::Guard;
+
+    use super::*;
+
+    #[test]
+    fn the_records_of_a_shard_are_those_of_both_pools_in_this_phase() {
+        let mut shards = [100; SHARD_COUNT];
+        shards[0] = 0;
+        let run = |records| Run {
+            key: String::new(),
+            records,
+            shards,
+        };
+        let mut progress = Progress::start(Id::new(now()), "one", "two", false, Guard::default());
+        progress.primary.runs = vec![run(107), run(108)];
+        progress.secondary.runs = vec![run(109)];
+        progress.secondary.unmatched = vec![run(101)];
+        progress.phase = Phase::ByIdentity;
+
+        assert_eq!(records_of_shard(&progress), 300);
+        progress.shard = SHARD_COUNT - 1;
+        assert_eq!(records_of_shard(&progress), 7 + 8 + 9);
+        progress.phase = Phase::ByName;
+        assert_eq!(records_of_shard(&progress), 1);
     }
 }

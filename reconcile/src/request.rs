@@ -98,8 +98,13 @@ pub struct RunContext<'a> {
 impl RunContext<'_> {
     /// Whether the rest is to be left to a later run.
     pub fn is_time_up(&self) -> bool {
+        !self.has_time_for(Duration::ZERO)
+    }
+
+    /// Whether work that cannot be cut off, and takes so long, ends before the deadline.
+    pub fn has_time_for(&self, work: Duration) -> bool {
         self.deadline
-            .is_some_and(|deadline| Instant::now() >= deadline)
+            .is_none_or(|deadline| Instant::now() + work < deadline)
     }
 
     /// The latest time at which a call to a pool may begin.
@@ -243,5 +248,23 @@ mod tests {
         for json in [r#"{"now":"yes"}"#, r#"{"dryrun":true}"#] {
             assert!(read(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn work_is_begun_only_if_it_ends_before_the_deadline() {
+        let context = |deadline| RunContext {
+            lease_holder: String::new(),
+            deadline,
+            leave_to_fill: false,
+            on_progress: &|_| (),
+        };
+        let minute = Duration::from_mins(1);
+
+        let an_hour_left = context(Some(Instant::now() + 60 * minute));
+        assert!(an_hour_left.has_time_for(minute));
+        assert!(!an_hour_left.has_time_for(61 * minute));
+        assert!(!an_hour_left.is_time_up());
+        assert!(context(Some(Instant::now())).is_time_up());
+        assert!(context(None).has_time_for(100_000 * minute));
     }
 }

@@ -61,6 +61,16 @@ pub struct Run {
 }
 
 impl Run {
+    /// The number of records of a shard.
+    ///
+    /// # Panics
+    ///
+    /// There is no such shard.
+    pub fn records_of_shard(&self, shard: usize) -> u64 {
+        let section = self.section(shard);
+        section.end - section.start
+    }
+
     /// The indexes of the records of a shard.
     fn section(&self, shard: usize) -> Range<u64> {
         let end = self.shards.get(shard + 1).unwrap_or(&self.records);
