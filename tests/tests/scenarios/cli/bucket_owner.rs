@@ -38,7 +38,7 @@ async fn a_bucket_of_another_account_is_refused_by_every_command_that_uses_one()
         assert!(ran.stderr.contains(says), "{arguments:?}: {ran:?}");
     }
     let status = run_in(&world, &folder, &["status"]).await;
-    assert_eq!(status.code, 1, "{status:?}");
+    assert_eq!(status.code, 3, "{status:?}");
     assert!(status.stdout.contains("AccessDenied"), "{status:?}");
     assert_eq!(world.osaka.s3().keys(SNAPSHOTS, ""), before);
 }

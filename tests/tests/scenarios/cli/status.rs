@@ -79,7 +79,10 @@ async fn a_lost_region_is_a_line_of_the_table_and_not_the_end() {
         let (code, status) = status_json(&world).await;
 
         assert_eq!(code, 1, "{status}");
-        assert!(begun.elapsed() < Duration::from_secs(15));
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "it waits for the lost region"
+        );
         assert_eq!(line(&status, "primary pool")["level"], "wrong");
         assert_eq!(line(&status, "outbox")["level"], "wrong");
         assert_eq!(line(&status, "secondary pool")["level"], "good");
