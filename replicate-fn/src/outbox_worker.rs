@@ -87,7 +87,7 @@ struct Tick<'a> {
 enum Original {
     /// They have been deleted.
     Gone,
-    /// They are there, and are what the primary pool says of them now, whatever was recorded.
+    /// They are there. What the primary pool says of them now wins over what was recorded.
     Present(Person),
     /// The record names nobody who could be looked up.
     Unnamed,
@@ -327,14 +327,13 @@ impl Tick<'_> {
                 tracing::info!(sub, "disabled in the primary pool: dropped");
                 return Ok(RecordOutcome::Gone);
             }
-            // Since the record was written, the person may have left an address that somebody else uses now, or deleted an attribute.
+            // Since the record was written, the person may have left an address that somebody else uses now.
             Original::Present(person) => {
-                let sub = person.sub().map(str::to_owned);
-                let present = Confirmation {
-                    sub: confirmation.sub.clone().or(sub),
-                    attributes: person.attributes,
-                    ..confirmation.clone()
-                };
+                let mut present = confirmation.clone();
+                present.sub = present.sub.or(person.sub().map(str::to_owned));
+                for (name, value) in person.attributes.iter() {
+                    present.attributes.insert(name, value);
+                }
                 match (Replica::of(&present, secondary.origin()), recorded) {
                     (Ok(present), Ok(recorded)) => holders.follow(recorded, present).await?,
                     // The event lacked what the primary pool knows.

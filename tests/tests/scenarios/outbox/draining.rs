@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use local_regions::cognito::{Editor, SeedUser, UserStatus};
+use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, World};
 use serde_json::{Value, json};
@@ -131,28 +131,6 @@ async fn an_error_that_can_be_temporary_keeps_the_record_in_the_outbox() {
         world.osaka.faults().clear();
     }
     assert_eq!(drain(&world).await["drained"], 1);
-}
-
-#[tokio::test]
-async fn an_attribute_that_the_person_has_deleted_since_does_not_come_back() {
-    let world = world().await;
-    let mut record = record(1, SignedDuration::ZERO);
-    record["attributes"]["nickname"] = json!("an old one");
-    put_record(&world, &record).await;
-    let deleted = world.tokyo.cognito().edit_user(
-        &world.primary.id,
-        &sub(1),
-        Editor::Administrator,
-        &[("nickname", ""), ("name", "Taro")],
-    );
-    deleted.unwrap();
-
-    let answer = drain(&world).await;
-
-    assert_eq!(answer["drained"], 1, "{answer}");
-    let attributes = replica(&world, &email(1)).unwrap().attributes;
-    assert_eq!(attributes.get("nickname"), None);
-    assert_eq!(attributes["name"], "Taro");
 }
 
 /// A record of the outbox as it is now.
