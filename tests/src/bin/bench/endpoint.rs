@@ -160,7 +160,7 @@ impl Content {
     fn of(key: &str, body: Bytes) -> Self {
         // Lines of users are generated again. Leases, pointers and the progress are small, or change often. Everything else waits in a
         // file until it is read.
-        if key.starts_with("parts/") && body.first() == Some(&b'{') {
+        if key.starts_with("parts/") && key.ends_with(".jsonl") {
             return Self::part(&body).unwrap_or_else(|| Self::on_disk(&body));
         }
         match key.ends_with(".json") || body.len() <= KEPT {
