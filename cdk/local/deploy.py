@@ -71,7 +71,7 @@ def main(binaries, upgrade_from=None):
         check(first.stack_events() == events, "a second deploy changed something")
         done("a second deploy changed nothing")
         first.check_outbox_is_processed("taro@example.jp", *waiting)
-        done("the tick replicated a record of the outbox, and moved one that cannot be replicated to conflicts/")
+        done("the tick replicated a record of the outbox, and moved one that cannot be read to conflicts/")
 
         events = first.stack_events()
         configure(file="orders.config.ts", name="Orders")
@@ -186,7 +186,7 @@ class Twin:
     def fill_outbox(self, email):
         """Puts two records into the outbox, and returns their subs.
 
-        One is of a user whose replication failed two hours ago. The other one has no email address and cannot be replicated.
+        One is of a user whose replication failed two hours ago. The other one cannot be read.
         """
         sub = create_user(PRIMARY, self.pools[PRIMARY], email)
         record = {
@@ -201,7 +201,7 @@ class Twin:
         s3 = client("s3", PRIMARY)
         s3.put_object(Bucket=self.outbox, Key=f"outbox/{sub}.json", Body=json.dumps(record).encode())
         invalid = "67d4da28-9031-70e9-1111-0123456789ab"
-        self.confirm(None, invalid)
+        s3.put_object(Bucket=self.outbox, Key=f"outbox/{invalid}.json", Body=b"not a record")
         return sub, invalid
 
     def check_outbox_is_processed(self, email, sub, invalid):
@@ -423,7 +423,7 @@ def create_user(region, pool, email):
 
 def confirm(region, pool, trigger, email, sub):
     """Invokes a trigger as Cognito does when a user confirms. ministack's pools do not invoke triggers."""
-    attributes = {"sub": sub, "cognito:user_status": "CONFIRMED"}
+    attributes = {"sub": sub, "email": email, "email_verified": "true", "cognito:user_status": "CONFIRMED"}
     event = {
         "version": "1",
         "region": region,
@@ -431,7 +431,7 @@ def confirm(region, pool, trigger, email, sub):
         "userName": sub,
         "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "local"},
         "triggerSource": "PostConfirmation_ConfirmSignUp",
-        "request": {"userAttributes": attributes | ({"email": email, "email_verified": "true"} if email else {})},
+        "request": {"userAttributes": attributes},
         "response": {},
     }
     answer = invoke(region, trigger, event)
