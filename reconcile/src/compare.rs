@@ -22,7 +22,8 @@ use crate::sorted::merged::Merged;
 use crate::sorted::sorter::Sorter;
 use crate::sorted::{Run, SHARD_COUNT};
 
-/// So many records are joined in a second, with the processor share of 512 MB: a third of what was measured (docs/performance.md).
+/// At least so many records are joined in a second with the processor share of 512 MB: a fifth of what was measured (docs/performance.md,
+/// ten million users).
 const RECORDS_PER_SECOND: u64 = 100_000;
 
 /// A line of a plan.
