@@ -102,6 +102,12 @@ pub async fn list_jobs(pool: &Pool) -> Result<Vec<EarlierJob>, PoolError> {
     Ok(jobs.filter_map(earlier_job).collect())
 }
 
+/// Whether a job has been started and has not ended.
+pub fn is_active(job: &UserImportJobType) -> bool {
+    use UserImportJobStatusType::{InProgress, Pending, Stopping};
+    matches!(job.status, Some(InProgress | Pending | Stopping))
+}
+
 async fn list_all_jobs(pool: &Pool) -> Result<Vec<UserImportJobType>, PoolError> {
     let mut jobs = Vec::new();
     let mut token: Option<String> = None;
@@ -280,10 +286,9 @@ impl ImportJobClient<'_> {
 
     /// Whether another job of the pool than this one is active.
     async fn is_another_job_active(&self, id: &str) -> Result<bool, PoolError> {
-        use UserImportJobStatusType::{InProgress, Pending, Stopping};
         let jobs = list_all_jobs(self.pool).await?;
         let mut others = jobs.iter().filter(|job| job.job_id() != Some(id));
-        Ok(others.any(|job| matches!(job.status, Some(InProgress | Pending | Stopping))))
+        Ok(others.any(is_active))
     }
 
     /// Reads the status of a job.

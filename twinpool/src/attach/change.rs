@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::types::UserImportJobStatusType;
+use restore::import_job::is_active;
 use serde::Serialize;
 use serde_json::Value;
 use shared::aws::{AwsError, RetryPolicy};
@@ -240,7 +240,6 @@ fn changed_meanwhile() -> Failure {
 
 /// Whether a user import of the pool is running.
 async fn import_is_running(client: &Client, pool: &PoolId) -> Result<bool, AwsError> {
-    use UserImportJobStatusType::{InProgress, Pending, Stopping};
     let mut token = None;
     loop {
         let page = client
@@ -251,8 +250,7 @@ async fn import_is_running(client: &Client, pool: &PoolId) -> Result<bool, AwsEr
             .send()
             .await
             .map_err(|error| AwsError::from_sdk("ListUserImportJobs", pool, &error))?;
-        let mut jobs = page.user_import_jobs().iter();
-        if jobs.any(|job| matches!(job.status, Some(InProgress | Pending | Stopping))) {
+        if page.user_import_jobs().iter().any(is_active) {
             return Ok(true);
         }
         token = page.pagination_token;
@@ -304,6 +302,7 @@ async fn update(client: &Client, pool: &PoolId, settings: &Settings) -> Result<(
         _ => Failure::Explained { error },
     })
 }
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pool, kept, .. } = self;
