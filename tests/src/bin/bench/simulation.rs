@@ -47,11 +47,25 @@ const S3_GB_MONTH: f64 = 0.025;
 /// The rate of reconcile for each of the two pools, RECONCILE_LIST_RPS.
 const RECONCILE_RATE: u64 = 10;
 
-/// The invocations in which something else than listing is done.
+/// The work of a run after its last page: writing files, or comparing.
 #[derive(Default)]
-struct Writing {
+struct WorkAfterListing {
     invocations: u64,
     seconds: f64,
+}
+
+impl WorkAfterListing {
+    /// Adds the work of an invocation that has just ended.
+    fn add(&mut self, begun: Instant, seen: &Seen) {
+        let last_page = seen.listed.map_or(begun, |(_, last)| last.max(begun));
+        self.seconds += last_page.elapsed().as_secs_f64();
+        self.invocations += 1;
+    }
+
+    /// Its seconds with the processor share of 512 MB.
+    fn seconds_at_512_mb(&self) -> f64 {
+        self.seconds * WHOLE_PROCESSOR_MB / MEMORY_MB
+    }
 }
 
 /// The invocations of a function, one after the other, each in a new process.
@@ -115,8 +129,8 @@ fn long() -> Duration {
     Duration::from_secs_f64(WORK_S * MEMORY_MB / WHOLE_PROCESSOR_MB + 15.0)
 }
 
-/// The costs of the calls to S3.
-fn requests(seen: &Seen) -> f64 {
+/// The costs of so many seconds of Lambda, and of the calls to S3.
+fn costs(seconds: f64, seen: &Seen) -> f64 {
     let writes = seen.calls.iter().filter(|(name, _)| {
         matches!(
             **name,
@@ -128,7 +142,8 @@ fn requests(seen: &Seen) -> f64 {
         )
     });
     let writes: u64 = writes.map(|(_, calls)| calls).sum();
-    writes as f64 * S3_WRITE + seen.count("GetObject") as f64 * S3_READ
+    let requests = writes as f64 * S3_WRITE + seen.count("GetObject") as f64 * S3_READ;
+    seconds * MEMORY_MB / 1024.0 * LAMBDA + requests
 }
 
 /// Takes a snapshot of a pool of this size in as many invocations as it needs.
@@ -143,7 +158,7 @@ pub async fn snapshot(report: &mut Report, folder: &Path, users: u64) -> anyhow:
     let mut invocations = Invocations::new(&stage, "backup-fn", users, &variables)?;
     let pages = users / PAGE + 16;
     let mut listing_s = 0.0;
-    let mut writing = Writing::default();
+    let mut writing = WorkAfterListing::default();
     loop {
         let before = stage.endpoint.seen();
         let writes = pages.saturating_sub(before.pages()) < PAGES_AN_INVOCATION * 9 / 10;
@@ -151,13 +166,10 @@ pub async fn snapshot(report: &mut Report, folder: &Path, users: u64) -> anyhow:
         let begun = Instant::now();
         let payload = json!({"action": "snapshot"});
         let (is_finished, answer) = invocations.invoke(&payload, timeout).await?;
-        let ended = Instant::now();
         let seen = stage.endpoint.seen();
         listing_s += (seen.pages() - before.pages()) as f64 / RATE as f64;
         if writes {
-            let last = seen.listed.map_or(begun, |(_, last)| last.max(begun));
-            writing.seconds += (ended - last).as_secs_f64();
-            writing.invocations += 1;
+            writing.add(begun, &seen);
         }
         if is_finished {
             ensure!(answer["users"] == users, "{answer}: {users} expected");
@@ -165,8 +177,7 @@ pub async fn snapshot(report: &mut Report, folder: &Path, users: u64) -> anyhow:
         }
     }
     let seen = stage.endpoint.seen();
-    let at_512_mb = writing.seconds * WHOLE_PROCESSOR_MB / MEMORY_MB;
-    let lambda = (listing_s + at_512_mb) * MEMORY_MB / 1024.0 * LAMBDA;
+    let at_512_mb = writing.seconds_at_512_mb();
     let gigabytes = seen.bytes as f64 / 1e9;
     let what = format!("simulation, {}", thousands(users));
     for (name, value, unit) in [
@@ -192,18 +203,14 @@ pub async fn snapshot(report: &mut Report, folder: &Path, users: u64) -> anyhow:
         ("written", gigabytes, "GB"),
         (
             "Lambda and requests, computed",
-            lambda + requests(&seen),
+            costs(listing_s + at_512_mb, &seen),
             "USD",
         ),
         ("a month in S3, computed", gigabytes * S3_GB_MONTH, "USD"),
     ] {
         report.line(format!("{what}: {name}"), value, unit, None);
     }
-    usage_lines(report, &what, &invocations, users);
-    report.raw(
-        what,
-        json!({"calls": seen.calls, "cpu_s": invocations.cpu_s, "bytes": seen.bytes}),
-    );
+    tell_usage(report, what, &invocations, &seen, users);
     Ok(())
 }
 
@@ -222,7 +229,7 @@ pub async fn reconcile(report: &mut Report, folder: &Path, users: u64) -> anyhow
         ("RECONCILE_LIST_RPS", rate.as_str()),
     ];
     let mut invocations = Invocations::new(&stage, "replicate-fn", users, &variables)?;
-    let mut comparing = Writing::default();
+    let mut comparing = WorkAfterListing::default();
     loop {
         let before = stage.endpoint.seen();
         let has_listed = has_listed(&stage.endpoint);
@@ -230,12 +237,9 @@ pub async fn reconcile(report: &mut Report, folder: &Path, users: u64) -> anyhow
         let begun = Instant::now();
         let payload = json!({"action": "reconcile", "now": true});
         let (is_finished, answer) = invocations.invoke(&payload, timeout).await?;
-        let ended = Instant::now();
         let seen = stage.endpoint.seen();
         if has_listed || is_finished {
-            let last = seen.listed.map_or(begun, |(_, last)| last.max(begun));
-            comparing.seconds += (ended - last).as_secs_f64();
-            comparing.invocations += 1;
+            comparing.add(begun, &seen);
         }
         ensure!(
             !has_listed || seen.pages() == before.pages(),
@@ -254,8 +258,7 @@ pub async fn reconcile(report: &mut Report, folder: &Path, users: u64) -> anyhow
     let seen = stage.endpoint.seen();
     // Both pools are listed at the same time.
     let listing_s = seen.pages() as f64 / 2.0 / RECONCILE_RATE as f64;
-    let at_512_mb = comparing.seconds * WHOLE_PROCESSOR_MB / MEMORY_MB;
-    let lambda = (listing_s + at_512_mb) * MEMORY_MB / 1024.0 * LAMBDA;
+    let at_512_mb = comparing.seconds_at_512_mb();
     let what = format!("simulation of reconcile, {}", thousands(users));
     for (name, value, unit) in [
         ("invocations", invocations.count as f64, ""),
@@ -284,26 +287,33 @@ pub async fn reconcile(report: &mut Report, folder: &Path, users: u64) -> anyhow
         ("written", seen.bytes as f64 / 1e9, "GB"),
         (
             "Lambda and requests, computed",
-            lambda + requests(&seen),
+            costs(listing_s + at_512_mb, &seen),
             "USD",
         ),
     ] {
         report.line(format!("{what}: {name}"), value, unit, None);
     }
-    usage_lines(report, &what, &invocations, users);
-    report.raw(
-        what,
-        json!({"calls": seen.calls, "cpu_s": invocations.cpu_s, "bytes": seen.bytes}),
-    );
+    tell_usage(report, what, &invocations, &seen, users);
     Ok(())
 }
 
-fn usage_lines(report: &mut Report, what: &str, invocations: &Invocations<'_>, users: u64) {
+/// Reports what the function has needed, and all its calls.
+fn tell_usage(
+    report: &mut Report,
+    what: String,
+    invocations: &Invocations<'_>,
+    seen: &Seen,
+    users: u64,
+) {
     let cpu_s = invocations.cpu_s * 100_000.0 / users as f64;
     report.line(format!("{what}: CPU for 100,000"), cpu_s, "s", None);
     let peak = invocations.peak_bytes as f64 / MIB;
     let most = Target::AtMost(64.0);
     report.line(format!("{what}: peak memory"), peak, "MiB", Some(most));
+    report.raw(
+        what,
+        json!({"calls": seen.calls, "cpu_s": invocations.cpu_s, "bytes": seen.bytes}),
+    );
 }
 
 /// Whether the unfinished run of reconcile has listed both pools.
