@@ -70,6 +70,17 @@ pub enum Kind {
     Delay(Duration),
 }
 
+impl Kind {
+    /// An error whose message does not matter.
+    pub fn error(status: u16, code: &str) -> Self {
+        Self::Error {
+            status,
+            code: code.to_owned(),
+            message: "no".to_owned(),
+        }
+    }
+}
+
 /// A fault, and the calls that it affects.
 #[derive(Clone, Debug)]
 pub struct Fault {

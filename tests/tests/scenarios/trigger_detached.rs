@@ -62,11 +62,7 @@ async fn another_function_than_the_deployed_one_counts_as_detached_where_the_dep
 #[tokio::test]
 async fn a_pool_that_does_not_answer_leaves_no_value_and_does_not_fail_the_tick() {
     let world = world().await;
-    let denied = Kind::Error {
-        status: 400,
-        code: "AccessDeniedException".to_owned(),
-        message: "no".to_owned(),
-    };
+    let denied = Kind::error(400, "AccessDeniedException");
     for (region, fault) in [(&world.tokyo, denied.clone()), (&world.osaka, denied)] {
         let fault = Fault::on(Service::Cognito, "DescribeUserPool", fault);
         region.faults().add(fault);

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Ran, twinpool};
 
-const FUNCTION: &str = "arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger";
+pub const FUNCTION: &str =
+    "arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger";
 
 /// The primary pool before twinpool: every setting has a value, and no function of twinpool is attached.
 async fn before_twinpool() -> World {
@@ -38,7 +39,7 @@ async fn attach(world: &World, more: &[&str]) -> Ran {
     twinpool(world, &[&attach[..], more].concat()).await
 }
 
-fn settings(world: &World) -> Value {
+pub fn settings(world: &World) -> Value {
     world.tokyo.cognito().settings(&world.primary.id)
 }
 
@@ -50,17 +51,9 @@ fn updates(world: &World) -> usize {
         .count()
 }
 
-fn fault(world: &World, operation: &str, kind: Kind) {
+pub fn fault(world: &World, operation: &str, kind: Kind) {
     let fault = Fault::on(Service::Cognito, operation, kind);
     world.tokyo.faults().add(fault);
-}
-
-fn error(code: &str) -> Kind {
-    Kind::Error {
-        status: 400,
-        code: code.to_owned(),
-        message: "no".to_owned(),
-    }
 }
 
 #[tokio::test]
@@ -188,7 +181,10 @@ async fn a_pool_is_not_changed_while_users_are_imported() {
                 json!({"UserImportJobs": [{"Status": "Succeeded"}, {"Status": "InProgress"}]}),
             ),
         ),
-        ("UpdateUserPool", error("UserImportInProgressException")),
+        (
+            "UpdateUserPool",
+            Kind::error(400, "UserImportInProgressException"),
+        ),
     ] {
         let world = before_twinpool().await;
         let before = settings(&world);
@@ -208,7 +204,7 @@ async fn a_pool_that_somebody_else_is_changing_is_left_to_them() {
     fault(
         &world,
         "UpdateUserPool",
-        error("ConcurrentModificationException"),
+        Kind::error(400, "ConcurrentModificationException"),
     );
     let refused = attach(&world, &[]).await;
     world.tokyo.faults().clear();
@@ -275,7 +271,11 @@ async fn what_is_written_and_cannot_be_read_again_is_listed_to_be_compared() {
 #[tokio::test]
 async fn a_refusal_of_the_new_settings_is_told_in_cognitos_words() {
     let world = before_twinpool().await;
-    fault(&world, "UpdateUserPool", error("InvalidParameterException"));
+    fault(
+        &world,
+        "UpdateUserPool",
+        Kind::error(400, "InvalidParameterException"),
+    );
 
     let ran = attach(&world, &[]).await;
 

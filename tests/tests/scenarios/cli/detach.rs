@@ -4,9 +4,8 @@ use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{World, WorldOptions};
 use serde_json::{Value, json};
 
+use super::attach::{FUNCTION, fault, settings};
 use crate::support::{Ran, ran, twinpool, twinpool_command};
-
-const FUNCTION: &str = "arn:aws:lambda:ap-northeast-1:123456789012:function:replicate-fn-trigger";
 
 /// The primary pool with a value for every setting. It runs the function.
 async fn attached() -> World {
@@ -25,23 +24,6 @@ async fn detach(world: &World, more: &[&str]) -> Ran {
     let pool = world.primary.id.as_str();
     let detach = ["detach", "--pool", pool, "--output", "json"];
     twinpool(world, &[&detach[..], more].concat()).await
-}
-
-fn settings(world: &World) -> Value {
-    world.tokyo.cognito().settings(&world.primary.id)
-}
-
-fn fault(world: &World, operation: &str, kind: Kind) {
-    let fault = Fault::on(Service::Cognito, operation, kind);
-    world.tokyo.faults().add(fault);
-}
-
-fn error(code: &str) -> Kind {
-    Kind::Error {
-        status: 400,
-        code: code.to_owned(),
-        message: "no".to_owned(),
-    }
 }
 
 /// Asserts that the command ended with an exit code, said why, and changed nothing.
@@ -169,7 +151,10 @@ async fn a_pool_is_not_changed_while_users_are_imported() {
     let jobs = json!({"UserImportJobs": [{"Status": "Succeeded"}, {"Status": "InProgress"}]});
     for (operation, kind) in [
         ("ListUserImportJobs", Kind::Answer(jobs)),
-        ("UpdateUserPool", error("UserImportInProgressException")),
+        (
+            "UpdateUserPool",
+            Kind::error(400, "UserImportInProgressException"),
+        ),
     ] {
         let world = attached().await;
         fault(&world, operation, kind);
@@ -186,7 +171,7 @@ async fn a_pool_that_somebody_else_is_changing_is_left_to_them() {
     fault(
         &world,
         "UpdateUserPool",
-        error("ConcurrentModificationException"),
+        Kind::error(400, "ConcurrentModificationException"),
     );
     let refused = detach(&world, &[]).await;
     world.tokyo.faults().clear();
@@ -243,7 +228,11 @@ async fn what_is_written_and_cannot_be_read_again_is_listed_to_be_compared() {
 #[tokio::test]
 async fn a_refusal_of_the_new_settings_is_told_in_cognitos_words() {
     let world = attached().await;
-    fault(&world, "UpdateUserPool", error("InvalidParameterException"));
+    fault(
+        &world,
+        "UpdateUserPool",
+        Kind::error(400, "InvalidParameterException"),
+    );
 
     let ran = detach(&world, &[]).await;
 

@@ -690,11 +690,7 @@ async fn a_primary_that_does_not_answer_is_no_time_for_a_failback() {
 #[tokio::test]
 async fn a_pool_that_aws_refuses_to_show_is_a_refusal_for_a_failover_and_a_failback() {
     let world = world().await;
-    let denied = Kind::Error {
-        status: 400,
-        code: "AccessDeniedException".to_owned(),
-        message: "no".to_owned(),
-    };
+    let denied = Kind::error(400, "AccessDeniedException");
     let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
     world.osaka.faults().add(denied);
 

@@ -243,11 +243,7 @@ async fn a_pool_that_has_shrunk_is_something_wrong_unless_it_is_accepted() {
 async fn what_aws_refuses_is_told_apart_from_bad_usage() {
     let world = world().await;
     hasten(&world);
-    let refused = Kind::Error {
-        status: 400,
-        code: "AccessDeniedException".into(),
-        message: "no".into(),
-    };
+    let refused = Kind::error(400, "AccessDeniedException");
     let fault = Fault::on(Service::Cognito, "ListUsers", refused);
     world.osaka.faults().add(fault);
 

@@ -172,11 +172,7 @@ async fn only_the_loss_of_what_serves_people_is_a_lost_region() {
 async fn a_primary_that_refuses_is_no_failover() {
     let world = world().await;
     world.osaka.close_fence();
-    let denied = Kind::Error {
-        status: 400,
-        code: "AccessDeniedException".to_owned(),
-        message: "no".to_owned(),
-    };
+    let denied = Kind::error(400, "AccessDeniedException");
     let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
     world.tokyo.faults().add(denied);
 
@@ -205,11 +201,7 @@ async fn what_aws_refuses_to_show_has_an_exit_code_of_its_own_unless_something_i
     world.osaka.close_fence();
     snapshot(&world).await.unwrap();
     put_reconcile_report(&world, SignedDuration::from_hours(2), json!({})).await;
-    let denied = Kind::Error {
-        status: 400,
-        code: "AccessDeniedException".to_owned(),
-        message: "no".to_owned(),
-    };
+    let denied = Kind::error(400, "AccessDeniedException");
     let denied = Fault::on(Service::Cognito, "DescribeUserPool", denied);
     world.osaka.faults().add(denied);
 

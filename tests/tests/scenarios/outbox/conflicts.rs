@@ -247,11 +247,7 @@ async fn what_is_refused_in_sixty_ticks_is_a_conflict_with_the_last_reason() {
     let world = world().await;
     put_record(&world, &record(1, SignedDuration::ZERO)).await;
     let refused = |code: &str| {
-        let refusal = Kind::Error {
-            status: 400,
-            code: code.into(),
-            message: "no".into(),
-        };
+        let refusal = Kind::error(400, code);
         Fault::on(Service::Cognito, "AdminCreateUser", refusal)
     };
     world.osaka.faults().add(refused("SomethingNewException"));

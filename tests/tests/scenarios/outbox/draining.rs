@@ -64,11 +64,7 @@ async fn records_that_keep_failing_do_not_keep_those_behind_them_from_being_trie
     let lambda = world.tokyo.lambda();
     // Time for about fifty records.
     lambda.set_timeout(REPLICATE_WORKER, Duration::from_millis(2500));
-    let refusal = Kind::Error {
-        status: 400,
-        code: "SomethingNewException".into(),
-        message: "no".into(),
-    };
+    let refusal = Kind::error(400, "SomethingNewException");
     let refused = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
     world.osaka.faults().add(refused);
     for number in 0..200 {
@@ -116,11 +112,7 @@ async fn an_error_that_can_be_temporary_keeps_the_record_in_the_outbox() {
         "NotAuthorizedException",
         "SomethingNewException",
     ] {
-        let refusal = Kind::Error {
-            status: 400,
-            code: code.into(),
-            message: "no".into(),
-        };
+        let refusal = Kind::error(400, code);
         let fault = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
         world.osaka.faults().add(fault);
 
@@ -170,11 +162,7 @@ async fn throttling_in_any_words_neither_drops_an_attribute_nor_counts_as_a_refu
 async fn an_account_that_may_not_use_the_region_is_an_error_and_no_record_counts_it() {
     let world = world().await;
     put_record(&world, &record(1, SignedDuration::ZERO)).await;
-    let refused = Kind::Error {
-        status: 403,
-        code: "OptInRequired".into(),
-        message: "no".into(),
-    };
+    let refused = Kind::error(403, "OptInRequired");
     let fault = Fault::on(Service::Cognito, "AdminCreateUser", refused);
     world.osaka.faults().add(fault);
 

@@ -7,7 +7,7 @@ use local_regions::world::{IMPORT_LOGS_ROLE, OUTBOX, SNAPSHOTS, World};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{COMMAND_PREFIXES, Calls, note};
+use super::{Calls, command_prefixes, note};
 use crate::cli::{failover, forget, reconcile};
 use crate::restore::{LARGE_POOL, newcomer, person, with};
 use crate::support::{
@@ -57,7 +57,7 @@ impl Recorder {
             .current_dir(&self.folder);
         let ran = ran(&mut command).await;
         assert!(ran.code <= 1, "{arguments:?}: {ran:?}");
-        note(&mut self.calls, name, &self.world, &COMMAND_PREFIXES);
+        note(&mut self.calls, name, &self.world, &command_prefixes());
         ran
     }
 

@@ -1,5 +1,6 @@
 //! The calls of each function, from scenarios in which it makes every call that it can make.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -12,7 +13,7 @@ use local_regions::world::{
 use serde_json::{Value, json};
 use shared::journal::{PASSWORD_RESETS_PREFIX, RESTORED_PREFIX, SIGN_UPS_PREFIX};
 
-use super::{COMMAND_PREFIXES, Calls, FUNCTION_PREFIXES, note};
+use super::{Calls, FUNCTION_PREFIXES, command_prefixes, note};
 use crate::support::{
     confirmation, email, invoke, person_in_primary, put_object, record, sub, world,
 };
@@ -75,7 +76,12 @@ impl Recorder {
             &FUNCTION_PREFIXES,
         );
         if let Some(command) = same_as_command(function, &payload) {
-            note(&mut self.commands, command, &self.world, &COMMAND_PREFIXES);
+            note(
+                &mut self.commands,
+                command,
+                &self.world,
+                &command_prefixes(),
+            );
         }
         answer
     }
@@ -209,23 +215,9 @@ impl Recorder {
         // The file needs a multipart upload: rows of the maximum length, with three bytes for each character.
         let long = "あ".repeat(2000);
         for number in 10..210 {
-            let attributes = [
-                "name",
-                "address",
-                "nickname",
-                "custom:note",
-                "custom:tenant",
-            ]
-            .map(|name| (name.to_owned(), long.clone()))
-            .into_iter()
-            .chain([
-                ("email".to_owned(), email(number)),
-                ("email_verified".to_owned(), "true".to_owned()),
-            ])
-            .collect();
             let user = SeedUser {
                 sub: Some(sub(number)),
-                attributes,
+                attributes: with_values(number, &long),
                 ..SeedUser::default()
             };
             let secondary = &self.world.secondary.id;
@@ -319,20 +311,7 @@ impl Recorder {
         let long = "x".repeat(2000);
         for number in 400..1000 {
             let person = SeedUser {
-                attributes: [
-                    "name",
-                    "address",
-                    "nickname",
-                    "custom:note",
-                    "custom:tenant",
-                ]
-                .map(|name| (name.to_owned(), long.clone()))
-                .into_iter()
-                .chain([
-                    ("email".to_owned(), email(number)),
-                    ("email_verified".to_owned(), "true".to_owned()),
-                ])
-                .collect(),
+                attributes: with_values(number, &long),
                 ..SeedUser::default()
             };
             let secondary = &self.world.secondary.id;
@@ -504,4 +483,21 @@ impl Recorder {
         let planned = self.reconcile(dry_run).await.unwrap();
         assert_eq!(planned["counts"]["created"], 50_000, "{planned}");
     }
+}
+
+/// The attributes of a person with this number, whose long ones all have this value.
+fn with_values(number: u32, long: &str) -> BTreeMap<String, String> {
+    let names = [
+        "name",
+        "address",
+        "nickname",
+        "custom:note",
+        "custom:tenant",
+    ];
+    let long = names.map(|name| (name.to_owned(), long.to_owned()));
+    let address = [
+        ("email".to_owned(), email(number)),
+        ("email_verified".to_owned(), "true".to_owned()),
+    ];
+    long.into_iter().chain(address).collect()
 }

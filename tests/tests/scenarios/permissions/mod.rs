@@ -38,22 +38,14 @@ const FUNCTION_PREFIXES: [&str; 11] = [
 
 /// The same for commands, which also fill the secondary pool and keep the evidence of failovers. What only reads a manifest must not be
 /// allowed to read the snapshot, so manifests are told apart.
-const COMMAND_PREFIXES: [&str; 14] = [
-    MANIFESTS,
-    PENDING_PREFIX,
-    CONFLICTS_PREFIX,
-    SIGN_UPS_PREFIX,
-    PASSWORD_RESETS_PREFIX,
-    RESTORED_PREFIX,
-    PARTS_PREFIX,
-    "snapshots/",
-    "restores/",
-    RECONCILES_PREFIX,
-    WITHHELD_PREFIX,
-    FORGOTTEN_PREFIX,
-    FILLS_PREFIX,
-    "failovers/",
-];
+fn command_prefixes() -> Vec<&'static str> {
+    [
+        &[MANIFESTS][..],
+        &FUNCTION_PREFIXES,
+        &[FILLS_PREFIX, "failovers/"],
+    ]
+    .concat()
+}
 
 /// The manifests of all snapshots.
 const MANIFESTS: &str = "snapshots/*/manifest.json";

@@ -57,11 +57,7 @@ async fn whoever_is_banned_is_disabled_also_if_cognito_does_not_sign_them_out() 
         let world = world().await;
         pairs(&world, 1);
         ban(&world, 0, true);
-        let refusal = Kind::Error {
-            status,
-            code: "NotAuthorizedException".into(),
-            message: "no".into(),
-        };
+        let refusal = Kind::error(status, "NotAuthorizedException");
         let fault = Fault::on(Service::Cognito, "AdminUserGlobalSignOut", refusal);
         world.osaka.faults().add(fault);
 

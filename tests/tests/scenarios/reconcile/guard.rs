@@ -227,11 +227,7 @@ async fn an_accepted_run_that_is_cut_off_is_gone_on_with_when_it_is_accepted_aga
     (0..30).for_each(|number| delete(&world, number));
     let held = reconcile(&world).await;
     let accept = json!({"accept": run(&world, &held)});
-    let denied = Kind::Error {
-        status: 403,
-        code: "AccessDeniedException".to_owned(),
-        message: "no".to_owned(),
-    };
+    let denied = Kind::error(403, "AccessDeniedException");
     let fault = Fault::on(Service::Cognito, "AdminGetUser", denied).after(12);
     world.osaka.faults().add(fault);
     attempted(&world, accept.clone()).await.unwrap_err();

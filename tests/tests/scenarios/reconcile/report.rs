@@ -216,11 +216,7 @@ async fn a_run_whose_writes_failed_is_measured_from_the_last_complete_one() {
         .tokyo
         .cognito()
         .set_enabled(&world.primary.id, &sub(1), false);
-    let refusal = Kind::Error {
-        status: 400,
-        code: "NotAuthorizedException".into(),
-        message: "no".into(),
-    };
+    let refusal = Kind::error(400, "NotAuthorizedException");
     let fault = Fault::on(Service::Cognito, "AdminDisableUser", refusal);
     world.osaka.faults().add(fault);
 

@@ -368,11 +368,7 @@ async fn a_primary_pool_that_does_not_answer_leaves_everything_as_it_is() {
         hasten(&world);
         pairs(&world, 3);
         delete(&world, 1);
-        let denied = Kind::Error {
-            status: 400,
-            code: "NotAuthorizedException".to_owned(),
-            message: "no".to_owned(),
-        };
+        let denied = Kind::error(400, "NotAuthorizedException");
         let fault = Fault::on(Service::Cognito, operation, denied);
 
         assert_nothing_is_written(&world, &world.tokyo, fault).await;
@@ -402,11 +398,7 @@ async fn a_journal_that_does_not_answer_leaves_everything_as_it_is() {
         hasten(&world);
         pairs(&world, 3);
         delete(&world, 1);
-        let denied = Kind::Error {
-            status: 403,
-            code: "AccessDenied".to_owned(),
-            message: "no".to_owned(),
-        };
+        let denied = Kind::error(403, "AccessDenied");
         let fault = Fault::on(Service::S3, operation, denied);
 
         assert_nothing_is_written(&world, &world.osaka, fault).await;

@@ -76,11 +76,7 @@ async fn if_a_lookup_of_a_newcomer_fails_no_snapshot_is_published_without_them()
     knobs.set_list_lag(Duration::from_secs(600));
     put_late(&world, 10).await;
     for code in ["NotAuthorizedException", "SomethingNewException"] {
-        let refusal = Kind::Error {
-            status: 400,
-            code: code.into(),
-            message: "no".into(),
-        };
+        let refusal = Kind::error(400, code);
         let fault = Fault::on(Service::Cognito, "AdminGetUser", refusal);
         world.osaka.faults().add(fault);
 

@@ -431,11 +431,7 @@ async fn a_requested_snapshot_that_failed_is_taken_by_the_next_tick() {
     hasten(&world);
     populate(&world, 0..3);
     snapshot(&world).await.unwrap();
-    let refused = Kind::Error {
-        status: 400,
-        code: "InternalErrorException".into(),
-        message: "no".into(),
-    };
+    let refused = Kind::error(400, "InternalErrorException");
     let fault = Fault::on(Service::Cognito, "ListUsers", refused);
     world.osaka.faults().add(fault);
     snapshot(&world).await.unwrap_err();

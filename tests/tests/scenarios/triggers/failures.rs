@@ -80,11 +80,7 @@ async fn a_refusal_of_the_last_place_that_keeps_a_person_is_tried_again() {
         (404, "NoSuchKey"),
     ] {
         let world = world().await;
-        let refusal = Kind::Error {
-            status,
-            code: code.into(),
-            message: "no".into(),
-        };
+        let refusal = Kind::error(status, code);
         let refused = Fault::on(Service::S3, "PutObject", refusal).times(2);
         world.tokyo.faults().add(refused.clone());
         world.osaka.faults().add(refused);
