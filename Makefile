@@ -50,7 +50,7 @@ test-web: build examples/web/node_modules
 	apt-get update -q && apt-get install -y -q --no-install-recommends chromium; fi
 	cd examples/web && CHROMIUM="$(CHROMIUM)" npm test
 
-# Measures the release binaries, in half an hour. Writes a table, JSON and an image to target/bench/. make bench ARGS=--quick
+# Measures the release binaries, in about two hours. Writes a table, JSON and an image to target/bench/. make bench ARGS=--quick
 # Without Python 3, the comparison with a plain boto3 export is left out.
 bench:
 	@$(MAKE) --no-print-directory $(BOTO3) || rm -rf target/python

@@ -1,4 +1,5 @@
-//! The mass change guard: many changes of one kind at once are more often a mistake than a wish, and wait for an operator.
+//! The mass change guard: many changes of one kind at once are probably a mistake, so they are held back until an
+//! operator accepts them.
 
 use std::collections::BTreeMap;
 

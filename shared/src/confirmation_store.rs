@@ -1,4 +1,4 @@
-//! Keeps a confirmation in S3: the last place that can keep a person whom a trigger was called for.
+//! Keeps a confirmation in S3. If this write fails too, the confirmation is lost.
 
 use std::time::{Duration, Instant};
 

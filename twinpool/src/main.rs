@@ -73,7 +73,7 @@ Exit codes:
     1  found something wrong
     2  bad usage
     3  AWS refused or did not answer
-    4  busy: another run, or Cognito itself, is at it; try again later
+    4  busy: another run is in progress, or Cognito is still processing one; try again later
   130  interrupted from the keyboard; the same command goes on
 
 Credentials are found as the aws CLI finds them. Nobody has to type ids in a failover: twinpool init reads them from the stacks and writes

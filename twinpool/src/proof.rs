@@ -1,6 +1,6 @@
 //! Proves from outside what the fence lets through: by calls that anybody can make, without credentials, to an app client of the pool.
 //!
-//! Both calls change nothing and concern nobody: a sign-in with a token that is none, and the confirmation of a sign-up by a name that
+//! Both calls change nothing and concern nobody: a sign-in with an invalid token, and the confirmation of a sign-up by a name that
 //! nobody has. Cognito refuses both, and AWS WAF refuses what it blocks before Cognito sees it, with ForbiddenException (facts N8).
 
 use std::fmt;

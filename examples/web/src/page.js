@@ -49,7 +49,7 @@ function show(screen, message) {
 }
 
 // region: start
-// Here stands your address, on a host outside of the region that may be lost.
+// Put your address here, on a host outside of the region that may be lost.
 const read = () => readConfiguration('configuration.json', localStorage);
 
 async function start() {

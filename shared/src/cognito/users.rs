@@ -1,6 +1,6 @@
 //! The one place that looks up, creates, activates, changes and deletes a single user.
 //!
-//! Each function here is one call to Cognito with its care. Which of them a situation needs is decided by the caller.
+//! Each function here is one call to Cognito, with the handling of its errors. Which of them a situation needs is decided by the caller.
 
 use aws_sdk_cognitoidentityprovider::types::{AttributeType, MessageActionType};
 use jiff::Timestamp;

@@ -49,7 +49,7 @@ pub enum Metric {
     TriggerDetached,
     /// 1 if the primary pool's region does not serve the public keys of the pool, otherwise 0: measured from the secondary region.
     PrimaryUnreachable,
-    /// Age of the last run of reconcile.
+    /// Age of the last complete run of reconcile.
     ReconcileAge,
     /// People and groups that a run of reconcile changed.
     ReconcileChanges,

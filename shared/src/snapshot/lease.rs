@@ -1,7 +1,7 @@
 //! `lease.json` and `lease-newcomers.json`: the leases under which a snapshot of the pool, or of the newcomers, is taken.
 //!
-//! A lease also keeps the last start, the last finished snapshot and the unfinished one, so that a storm of wake-ups is told from a
-//! reason to take a snapshot.
+//! A lease also keeps the last start, the last finished snapshot and the unfinished one, so that many wake-ups do
+//! not start more than one snapshot.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
