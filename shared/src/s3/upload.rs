@@ -10,9 +10,6 @@ use crate::s3::bucket::Bucket;
 /// Bytes of a part: the smallest that S3 accepts for all but the last part, so that memory stays small.
 const PART_BYTES: usize = 5 * 1024 * 1024;
 
-/// Extra bytes of a part's buffer, for the write that fills it.
-const BUFFER_MARGIN_BYTES: usize = 256 * 1024;
-
 /// An object that is being written.
 #[derive(Debug)]
 pub struct Upload {
@@ -69,13 +66,19 @@ impl Upload {
     pub async fn write(&mut self, data: &[u8]) -> Result<(), AwsError> {
         self.checksum.update(data);
         self.bytes += data.len() as u64;
-        if self.buffer.capacity() == 0 {
-            // Reserved memory that is never written to costs nothing; growing by doubling would.
-            self.buffer.reserve_exact(PART_BYTES + BUFFER_MARGIN_BYTES);
-        }
-        self.buffer.extend_from_slice(data);
-        if self.buffer.len() >= PART_BYTES {
-            self.send_part().await?;
+        let mut rest = data;
+        while !rest.is_empty() {
+            if self.buffer.capacity() == 0 {
+                // Reserved memory that is never written to costs nothing; growing by doubling would.
+                self.buffer.reserve_exact(PART_BYTES);
+            }
+            let room = PART_BYTES - self.buffer.len();
+            let (fits, later) = rest.split_at(room.min(rest.len()));
+            self.buffer.extend_from_slice(fits);
+            rest = later;
+            if self.buffer.len() == PART_BYTES {
+                self.send_part().await?;
+            }
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::snapshot::manifest::{File, Role, Users};
 use crate::snapshot::progress::Progress;
 
 /// Bytes of rows that are kept in memory before they are stored as a piece: far less than a file may have.
-const PIECE_BYTES: usize = 4 * 1024 * 1024;
+const PIECE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Extra bytes of a piece's buffer, for the row that fills it.
 const BUFFER_MARGIN_BYTES: usize = 128 * 1024;
