@@ -194,6 +194,7 @@ mod tests {
         Replica {
             username: Name::address("email", &attributes).unwrap(),
             attributes,
+            sub: Some("s-1".into()),
             identity: Some("s-1".into()),
             signed_up_at: None,
         }

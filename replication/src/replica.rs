@@ -17,6 +17,8 @@ pub struct Replica {
     pub username: Name,
     /// The attributes that travel, the person's identity among them where an attribute for it is configured.
     pub attributes: Attributes,
+    /// The person's `sub` in the primary pool; none where it is not known.
+    pub sub: Option<String>,
     /// The person's identity, the same in both pools. None when the event has neither a `sub` nor an identity.
     pub identity: Option<String>,
     /// When the sign-up was confirmed. None for other events.
@@ -102,6 +104,7 @@ impl Replica {
         Ok(Self {
             username: name(confirmation).ok_or(Unfit::NoUsername)?,
             attributes,
+            sub: confirmation.sub.clone(),
             identity,
             signed_up_at: is_sign_up.then_some(confirmation.recorded_at),
         })
@@ -125,6 +128,12 @@ impl Replica {
             },
             origin,
         )
+    }
+
+    /// The identity, where the primary pool did not give it: where the person signed up in the secondary pool, it is their `sub` there.
+    pub fn identity_of_another_pool(&self) -> Option<&str> {
+        let identity = self.identity.as_deref();
+        identity.filter(|identity| self.sub.as_deref() != Some(identity))
     }
 
     /// The person, to be compared with users of the secondary pool.

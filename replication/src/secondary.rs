@@ -214,6 +214,9 @@ impl Secondary {
     ///
     /// The person is not in the pool, or their user is not complete.
     pub async fn replicate(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
+        if let Some(newcomer) = self.newcomer(replica).await? {
+            return self.complete_existing(replica, &newcomer).await;
+        }
         let mut refusal = match self.create(replica, &replica.attributes).await? {
             Creation::Created(_) => return self.created(replica, Vec::new()).await,
             Creation::Taken => return self.find_holder(replica).await,
@@ -342,40 +345,56 @@ impl Secondary {
         found.map_err(NotReplicated::Secondary)
     }
 
-    /// Finds out who holds the name or an alias. The password of a person who has set one is never changed.
+    /// The user of somebody who signed up in this pool, whose `sub` is their identity. They may have another address here by now, so
+    /// no name would find them, and they would get a second user.
+    async fn newcomer(&self, replica: &Replica) -> Result<Option<Person>, NotReplicated> {
+        let Some(identity) = replica.identity_of_another_pool() else {
+            return Ok(None);
+        };
+        Ok(match self.look_up_holder(identity).await? {
+            Holder::Somebody(found)
+                if found.attributes.identity(self.origin()) == Some(identity) =>
+            {
+                Some(*found)
+            }
+            _ => None,
+        })
+    }
+
+    /// Finds out who holds the name or an alias.
     async fn find_holder(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
         let (held, holder) = self.holder(replica).await?;
-        let sub = holder.sub().unwrap_or(&holder.username).to_owned();
+        let sub = sub_of(&holder).to_owned();
         if holder.status == Status::Unconfirmed && !matches!(held, Held::Alias(_)) {
             return Err(NotReplicated::HeldByUnconfirmed(sub));
         }
         match relation(&replica.original(), &holder, self.origin()) {
-            Relation::Same => {}
-            Relation::Another => {
-                return Err(NotReplicated::HeldByAnother {
-                    held,
-                    holder: Box::new(holder),
-                });
-            }
-            Relation::CannotTell => return Err(NotReplicated::CannotTell(sub)),
+            Relation::Same => self.complete_existing(replica, &holder).await,
+            Relation::Another => Err(NotReplicated::HeldByAnother {
+                held,
+                holder: Box::new(holder),
+            }),
+            Relation::CannotTell => Err(NotReplicated::CannotTell(sub)),
         }
-        match holder.status {
+    }
+
+    /// The person has a user in this pool, which may have been left half made. The password of a person who has set one is never
+    /// changed.
+    async fn complete_existing(
+        &self,
+        replica: &Replica,
+        user: &Person,
+    ) -> Result<Replicated, NotReplicated> {
+        match user.status.clone() {
             Status::Confirmed | Status::ResetRequired => Ok(Replicated {
                 already: true,
                 dropped: Vec::new(),
             }),
-            Status::ForceChangePassword => {
-                let username = match held {
-                    Held::Alias(_) => &holder.username,
-                    _ => replica.username.as_str(),
-                };
-                let user = (username, sub.as_str());
-                let dropped = self.complete_half_made(user, replica, &holder).await?;
-                Ok(Replicated {
-                    already: !self.settings.activate,
-                    dropped,
-                })
-            }
+            Status::ForceChangePassword => Ok(Replicated {
+                already: !self.settings.activate,
+                dropped: self.complete_half_made(replica, user).await?,
+            }),
+            Status::Unconfirmed => Err(NotReplicated::HeldByUnconfirmed(sub_of(user).to_owned())),
             status => Err(NotReplicated::Taken(status)),
         }
     }
@@ -410,27 +429,25 @@ impl Secondary {
     /// Completes a replica that was created and not activated.
     async fn complete_half_made(
         &self,
-        user: (&str, &str),
         replica: &Replica,
-        holder: &Person,
+        user: &Person,
     ) -> Result<Vec<String>, NotReplicated> {
-        let (missing, _) = to_write_afterwards(&replica.attributes, &holder.attributes);
+        let present = &user.attributes;
+        let (missing, _) = to_write_afterwards(&replica.attributes, present);
         if missing.is_empty() {
-            self.activate(user.0).await?;
+            self.activate(&user.username).await?;
             return Ok(Vec::new());
         }
         let rules = self.rules().await?;
         let fitted = rules.fit(replica);
-        let (missing, _) = to_write_afterwards(&fitted.replica.attributes, &holder.attributes);
+        let (missing, _) = to_write_afterwards(&fitted.replica.attributes, present);
         let mut dropped = fitted.unknown;
         if missing.is_empty() {
-            self.activate(user.0).await?;
+            self.activate(&user.username).await?;
         } else if self.settings.one_by_one {
-            let present = &holder.attributes;
-            dropped.extend(
-                self.complete(user, &fitted.replica, present, &rules)
-                    .await?,
-            );
+            let user = (user.username.as_str(), sub_of(user));
+            let completed = self.complete(user, &fitted.replica, present, &rules);
+            dropped.extend(completed.await?);
         } else {
             return Err(NotReplicated::HalfMade);
         }
@@ -450,6 +467,11 @@ impl Secondary {
         *kept = Some((Instant::now(), Arc::clone(&rules)));
         Ok(rules)
     }
+}
+
+/// The `sub` of a user, which every user has.
+fn sub_of(user: &Person) -> &str {
+    user.sub().unwrap_or(&user.username)
 }
 
 /// Whether an attribute is the flag of an address, which is named with it.

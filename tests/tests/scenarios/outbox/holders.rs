@@ -369,3 +369,41 @@ async fn a_primary_pool_that_was_rebuilt_from_a_snapshot_still_knows_everybody()
     let created = replica(&world, &email(6)).unwrap();
     assert_eq!(created.attributes[ORIGIN_SUB], sub(6));
 }
+
+#[tokio::test]
+async fn a_newcomer_who_has_another_address_in_the_secondary_pool_by_now_gets_no_second_user_there()
+{
+    let world = world().await;
+    let osaka = world.osaka.cognito();
+    // They signed up in the secondary pool, were brought home, and have changed their address in the secondary pool since.
+    osaka.put_user(&world.secondary.id, user(2, &email(9)));
+    let mut home = user(5, &email(2));
+    home.attributes.insert(ORIGIN_SUB.into(), sub(2));
+    in_primary(&world, home);
+    let before = osaka.users(&world.secondary.id);
+    let mut event = confirmation(5);
+    event["triggerSource"] = json!("PostConfirmation_ConfirmForgotPassword");
+    event["request"]["userAttributes"]["email"] = json!(email(2));
+    event["request"]["userAttributes"][ORIGIN_SUB] = json!(sub(2));
+
+    answer(
+        &world.tokyo,
+        REPLICATE_TRIGGER,
+        event.to_string().as_bytes(),
+    )
+    .await;
+    let of_trigger = osaka.users(&world.secondary.id);
+    let mut record = record(5, SignedDuration::ZERO);
+    record["trigger"] = event["triggerSource"].clone();
+    record["attributes"] = event["request"]["userAttributes"].clone();
+    put_record_of_nobody(&world, &record).await;
+    let drained = drain(&world).await;
+
+    assert!(of_trigger == before, "the trigger");
+    assert_eq!(drained["drained"], 1, "{drained}");
+    assert!(osaka.users(&world.secondary.id) == before, "the worker");
+    for function in [REPLICATE_TRIGGER, REPLICATE_WORKER] {
+        let already = counted(&world, &world.tokyo, function, "AlreadyReplicated");
+        assert_eq!(already, 1, "{function}");
+    }
+}
