@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cognitoidentityprovider::types::{UserPoolType, UsernameAttributeType};
-use replication::pool_rules::ADDRESSES;
+use replication::pool_rules::{ADDRESSES, address_of_flag};
 use sha2::{Digest, Sha256};
 use shared::environment::CustomAttribute;
 use shared::identity::verified;
@@ -147,12 +147,6 @@ impl Comparison {
             false => name.to_lowercase(),
         }
     }
-}
-
-/// The address whose verification flag this attribute is.
-pub fn address_of_flag(name: &str) -> Option<&'static str> {
-    let address = name.strip_suffix("_verified")?;
-    ADDRESSES.into_iter().find(|known| *known == address)
 }
 
 /// Eight bytes: enough to see a change, and nobody relies on more, because every difference is looked at again.

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 use replication::holder::{Deletions, Holders, MAX_HOLDERS, Parked, find_original, is_parked};
+use replication::pool_rules::address_of_flag;
 use replication::replica::Replica;
 use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
 use shared::aws::{AwsError, Failure};
@@ -19,7 +20,7 @@ use shared::s3::json::JsonError;
 use shared::withheld::{self, Why, Withheld};
 
 use crate::changes::Changes;
-use crate::comparison::{Comparison, address_of_flag};
+use crate::comparison::Comparison;
 use crate::decision::{AttributeChanges, decide, new_base};
 use crate::error::ReconcileError;
 use crate::guard::{Guard, Kind};

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use replication::pool_rules::{ADDRESSES, PoolRules};
+use replication::pool_rules::{ADDRESSES, PoolRules, address_of_flag};
 use serde::Serialize;
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
@@ -17,7 +17,7 @@ use shared::person::{Attributes, Person};
 use shared::s3::bucket::Bucket;
 
 use crate::changes::ChangeLines;
-use crate::comparison::{Comparison, address_of_flag};
+use crate::comparison::Comparison;
 use crate::decision::{Finding, decide, new_base};
 use crate::error::ReconcileError;
 use crate::groups::CHANGED_IN_SECONDARY;

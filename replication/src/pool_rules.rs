@@ -25,6 +25,8 @@ pub struct PoolRules {
     aliases: Vec<&'static str>,
     known: BTreeSet<String>,
     required: BTreeSet<String>,
+    /// The attributes that can be given only when a user is created.
+    immutable: BTreeSet<String>,
 }
 
 /// A replica as the pool's description allows it.
@@ -65,6 +67,11 @@ impl PoolRules {
                     .filter(|attribute| attribute.required() == Some(true))
                     .map(|attribute| attribute.name()),
             ),
+            immutable: names(
+                &mut schema()
+                    .filter(|attribute| attribute.mutable() == Some(false))
+                    .map(|attribute| attribute.name()),
+            ),
         }
     }
 
@@ -100,8 +107,7 @@ impl PoolRules {
                 .find(|address| verified(&replica.attributes, address).is_some()),
         };
         let is_needed = |name: &str| {
-            let address_of_flag = name.strip_suffix("_verified");
-            let name_or_address = address_of_flag.unwrap_or(name);
+            let name_or_address = address_of_flag(name).unwrap_or(name);
             address == Some(name_or_address)
                 || self.required.contains(name_or_address)
                 || origin.is_some_and(|origin| origin.as_str() == name)
@@ -113,10 +119,37 @@ impl PoolRules {
             .collect()
     }
 
+    /// The same, and what can be given only when the user is created.
+    pub fn least_and_immutable(
+        &self,
+        replica: &Replica,
+        origin: Option<&CustomAttribute>,
+    ) -> Attributes {
+        let immutable = replica.attributes.iter();
+        let immutable = immutable.filter(|(name, _)| self.is_immutable(name));
+        let mut attributes = self.least(replica, origin);
+        for (name, value) in immutable {
+            attributes.insert(name, value);
+        }
+        attributes
+    }
+
+    /// Whether an attribute, or the address whose flag it is, can be given only when a user is created.
+    pub fn is_immutable(&self, name: &str) -> bool {
+        self.immutable
+            .contains(address_of_flag(name).unwrap_or(name))
+    }
+
     /// Whether people can sign in with the attribute, so that only one user can have a value.
     pub fn is_sign_in_name(&self, attribute: &str) -> bool {
         self.aliases.contains(&attribute) || self.username_attributes.contains(&attribute)
     }
+}
+
+/// The address whose verification flag this attribute is.
+pub fn address_of_flag(name: &str) -> Option<&'static str> {
+    let address = name.strip_suffix("_verified")?;
+    ADDRESSES.into_iter().find(|known| *known == address)
 }
 
 /// Of the attributes that a user does not have yet: those that may be written afterwards, and the names of those that may not.
@@ -128,10 +161,7 @@ pub fn to_write_afterwards(wanted: &Attributes, present: &Attributes) -> (Attrib
     let mut left_out = Vec::new();
     let mut written = Attributes::default();
     for (name, value) in wanted.iter() {
-        if name
-            .strip_suffix("_verified")
-            .is_some_and(|address| ADDRESSES.contains(&address))
-        {
+        if address_of_flag(name).is_some() {
             continue;
         }
         let flag = format!("{name}_verified");
@@ -162,6 +192,7 @@ mod tests {
             SchemaAttributeType::builder()
                 .name(name)
                 .required(required)
+                .mutable(name != "custom:tenant")
                 .build()
         };
         let pool = UserPoolType::builder()
@@ -178,6 +209,7 @@ mod tests {
             .schema_attributes(attribute("phone_number", false))
             .schema_attributes(attribute("name", true))
             .schema_attributes(attribute("custom:origin_sub", false))
+            .schema_attributes(attribute("custom:tenant", false))
             .build();
         PoolRules::of(&pool)
     }
@@ -226,6 +258,17 @@ mod tests {
             names,
             ["custom:origin_sub", "email", "email_verified", "name"]
         );
+    }
+
+    #[test]
+    fn what_can_be_given_at_creation_only_is_given_with_the_least() {
+        let mut replica = replica();
+        replica.attributes.insert("custom:tenant", "t-1");
+
+        let attributes = rules(&["email"]).least_and_immutable(&replica, None);
+
+        let names: Vec<_> = attributes.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["custom:tenant", "email", "email_verified", "name"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use shared::identity::{Relation, relation, verified};
 use shared::person::{Attributes, Person, Status};
 use tokio::sync::Mutex;
 
-use crate::pool_rules::{ADDRESSES, PoolRules, to_write_afterwards};
+use crate::pool_rules::{ADDRESSES, Fitted, PoolRules, address_of_flag, to_write_afterwards};
 use crate::replica::{Name, Replica, Unfit};
 
 /// How long the pool's description is used before it is asked for again.
@@ -208,7 +208,8 @@ impl Secondary {
     /// Creates the replica, or finds that the person is there.
     ///
     /// A person comes before an attribute: if the pool refuses them with all attributes, they are created with those that it knows;
-    /// then, where there is time, with the least, and the others are written one by one.
+    /// then, where there is time, with the least, and the others are written one by one. What can be given at creation only is left
+    /// out last.
     ///
     /// # Errors
     ///
@@ -218,37 +219,43 @@ impl Secondary {
             return self.complete_existing(replica, &newcomer).await;
         }
         let mut refusal = match self.create(replica, &replica.attributes).await? {
-            Creation::Created(_) => return self.created(replica, Vec::new()).await,
+            Creation::Created(_) => {
+                self.activate(replica.username.as_str()).await?;
+                return Ok(Replicated {
+                    already: false,
+                    dropped: Vec::new(),
+                });
+            }
             Creation::Taken => return self.find_holder(replica).await,
             Creation::Refused(refusal) => refusal,
         };
         let rules = self.rules().await?;
-        let fitted = rules.fit(replica);
-        let is_changed = fitted.replica != *replica;
-        let (replica, mut dropped) = (fitted.replica, fitted.unknown);
-        if is_changed {
-            refusal = match self.create(&replica, &replica.attributes).await? {
-                Creation::Created(_) => return self.created(&replica, dropped).await,
-                Creation::Taken => return self.find_holder(&replica).await,
+        let Fitted {
+            replica: fitted,
+            unknown: mut dropped,
+        } = rules.fit(replica);
+        let mut attempts = vec![fitted.attributes.clone()];
+        if self.settings.one_by_one {
+            attempts.push(rules.least_and_immutable(&fitted, self.origin()));
+            attempts.push(rules.least(&fitted, self.origin()));
+            attempts.dedup();
+        }
+        let already_refused = usize::from(fitted == *replica);
+        for attributes in attempts.iter().skip(already_refused) {
+            refusal = match self.create(&fitted, attributes).await? {
+                Creation::Created(sub) => {
+                    let user = (fitted.username.as_str(), sub.as_str());
+                    dropped.extend(self.complete(user, &fitted, attributes, &rules).await?);
+                    return Ok(Replicated {
+                        already: false,
+                        dropped,
+                    });
+                }
+                Creation::Taken => return self.find_holder(&fitted).await,
                 Creation::Refused(refusal) => refusal,
             };
         }
-        let least = rules.least(&replica, self.origin());
-        if !self.settings.one_by_one || least == replica.attributes {
-            return Err(NotReplicated::Secondary(refusal.into()));
-        }
-        match self.create(&replica, &least).await? {
-            Creation::Created(sub) => {
-                let user = (replica.username.as_str(), sub.as_str());
-                dropped.extend(self.complete(user, &replica, &least, &rules).await?);
-                Ok(Replicated {
-                    already: false,
-                    dropped,
-                })
-            }
-            Creation::Taken => self.find_holder(&replica).await,
-            Creation::Refused(refusal) => Err(NotReplicated::Secondary(refusal.into())),
-        }
+        Err(NotReplicated::Secondary(refusal.into()))
     }
 
     async fn create(
@@ -266,18 +273,6 @@ impl Secondary {
             },
             Err(error) => Err(NotReplicated::Secondary(error)),
         }
-    }
-
-    async fn created(
-        &self,
-        replica: &Replica,
-        dropped: Vec<String>,
-    ) -> Result<Replicated, NotReplicated> {
-        self.activate(replica.username.as_str()).await?;
-        Ok(Replicated {
-            already: false,
-            dropped,
-        })
     }
 
     /// A user with a temporary password could not use "forgot password".
@@ -301,7 +296,12 @@ impl Secondary {
         present: &Attributes,
         rules: &PoolRules,
     ) -> Result<Vec<String>, NotReplicated> {
-        let (mut rest, mut dropped) = to_write_afterwards(&replica.attributes, present);
+        let (rest, mut dropped) = to_write_afterwards(&replica.attributes, present);
+        let too_late = rest.iter().map(|(name, _)| name);
+        let too_late = too_late.filter(|name| rules.is_immutable(name) && !is_flag(name));
+        dropped.extend(too_late.map(str::to_owned));
+        let rest = rest.iter().filter(|(name, _)| !rules.is_immutable(name));
+        let mut rest: Attributes = rest.collect();
         for attribute in [ADDRESSES[0], ADDRESSES[1], "preferred_username"] {
             // In alias pools the write would take the name away from its holder, without an error (boto3#3213).
             if let Some(value) = rest.get(attribute)
@@ -476,6 +476,5 @@ fn sub_of(user: &Person) -> &str {
 
 /// Whether an attribute is the flag of an address, which is named with it.
 fn is_flag(name: &str) -> bool {
-    name.strip_suffix("_verified")
-        .is_some_and(|address| ADDRESSES.contains(&address))
+    address_of_flag(name).is_some()
 }

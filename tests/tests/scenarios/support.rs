@@ -53,11 +53,20 @@ pub fn record(number: u32, age: SignedDuration) -> Value {
 /// Puts the person with this number into the primary pool, as their confirmation or record describes them. The outbox's worker asks
 /// there before each replay.
 pub fn person_in_primary(world: &World, number: u32) {
+    person_of_event_in_primary(world, &confirmation(number));
+}
+
+/// Puts the person of a confirmation event into the primary pool, with what the event says of them.
+pub fn person_of_event_in_primary(world: &World, event: &Value) {
+    let attributes = event["request"]["userAttributes"].as_object();
+    let attributes = attributes.expect("attributes").iter();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let person = SeedUser {
-        sub: Some(sub(number)),
-        attributes: [("email", email(number)), ("email_verified", "true".into())]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into(),
+        sub: Some(text(&event["request"]["userAttributes"]["sub"])),
+        attributes: attributes
+            .filter(|(name, _)| *name != "sub" && !name.starts_with("cognito:"))
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
         ..SeedUser::default()
     };
     world.tokyo.cognito().put_user(&world.primary.id, person);

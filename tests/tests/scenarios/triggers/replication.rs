@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use harness::people;
 use harness::visitor::Visitor;
-use local_regions::cognito::{Alias, Contact, CustomAttribute, PoolSettings, UserStatus};
+use local_regions::cognito::{
+    Alias, Contact, CustomAttribute, CustomKind, PoolSettings, UserStatus,
+};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_TRIGGER, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS};
 use serde_json::json;
 
 use super::{PASSWORD, set};
 use crate::support::{
-    answer, confirmation, counted, drain, email, outbox, person_in_primary, replica, sub, world,
+    answer, confirmation, counted, drain, email, outbox, person_in_primary,
+    person_of_event_in_primary, replica, sub, world,
 };
 
 #[tokio::test]
@@ -161,9 +164,9 @@ async fn an_unconfirmed_user_who_confirms_before_the_second_look_is_not_deleted(
 #[tokio::test]
 async fn a_replica_that_was_interrupted_between_two_attributes_is_completed_by_the_next_tick() {
     let world = world().await;
-    person_in_primary(&world, 1);
     let mut event = confirmation(1);
     event["request"]["userAttributes"]["name"] = json!("Taro");
+    person_of_event_in_primary(&world, &event);
     let event = event.to_string();
     let refusal = Kind::Error {
         status: 400,
@@ -277,7 +280,6 @@ async fn an_attribute_that_the_other_pool_refuses_does_not_cost_the_person() {
     for function in [REPLICATE_TRIGGER, REPLICATE_WORKER] {
         set(&world, function, "TARGET_USER_POOL_ID", &twin.id);
     }
-    person_in_primary(&world, 1);
     let mut event = confirmation(1);
     event["userName"] = json!("sora");
     let attributes = &mut event["request"]["userAttributes"];
@@ -286,6 +288,7 @@ async fn an_attribute_that_the_other_pool_refuses_does_not_cost_the_person() {
     attributes["nickname"] = json!("x".repeat(2049));
     attributes["phone_number"] = json!("+819012345678");
 
+    person_of_event_in_primary(&world, &event);
     let event = event.to_string();
     answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
     assert_eq!(outbox(&world, "outbox/").len(), 1);
@@ -314,6 +317,58 @@ async fn an_attribute_that_the_other_pool_refuses_does_not_cost_the_person() {
 }
 
 #[tokio::test]
+async fn an_attribute_that_can_be_given_at_creation_only_is_lost_only_if_it_is_refused_itself() {
+    // facts 3: "Immutable custom attributes can be written only at creation".
+    let world = world().await;
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "immutable".into(),
+        custom_attributes: vec![
+            CustomAttribute::text("origin_sub"),
+            CustomAttribute {
+                kind: CustomKind::Text { min: 0, max: 3 },
+                mutable: false,
+                ..CustomAttribute::text("tenant")
+            },
+        ],
+        ..local_regions::world::pool()
+    });
+    for function in [REPLICATE_TRIGGER, REPLICATE_WORKER] {
+        set(&world, function, "TARGET_USER_POOL_ID", &twin.id);
+    }
+    for (number, tenant) in [(1, "t-1"), (2, "t-22")] {
+        let mut event = confirmation(number);
+        let attributes = &mut event["request"]["userAttributes"];
+        attributes["custom:tenant"] = json!(tenant);
+        attributes["name"] = json!("Sora");
+        attributes["nickname"] = json!("x".repeat(2049));
+        person_of_event_in_primary(&world, &event);
+        answer(
+            &world.tokyo,
+            REPLICATE_TRIGGER,
+            event.to_string().as_bytes(),
+        )
+        .await;
+    }
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 2, "{answer}");
+    let attribute = |number, name: &str| {
+        let replica = world.osaka.cognito().user(&twin.id, &email(number));
+        replica.unwrap().attributes.get(name).cloned()
+    };
+    assert_eq!(attribute(1, "custom:tenant").as_deref(), Some("t-1"));
+    assert_eq!(attribute(2, "custom:tenant"), None);
+    for number in 1..=2 {
+        assert_eq!(attribute(number, "name").as_deref(), Some("Sora"));
+    }
+    let log = world.log(&world.tokyo, REPLICATE_WORKER);
+    assert!(log.contains("\"custom:tenant nickname\""), "{log}");
+    let dropped = counted(&world, &world.tokyo, REPLICATE_WORKER, "DroppedAttributes");
+    assert_eq!(dropped, 3, "the nicknames, and the tenant that is too long");
+}
+
+#[tokio::test]
 async fn a_refusal_under_a_code_that_has_nothing_to_do_with_it_does_not_cost_the_person() {
     // aws-sdk-net#761: UserNotFoundException at AdminCreateUser.
     let world = world().await;
@@ -324,9 +379,9 @@ async fn a_refusal_under_a_code_that_has_nothing_to_do_with_it_does_not_cost_the
     };
     let with_all = Fault::on(Service::Cognito, "AdminCreateUser", refusal);
     world.osaka.faults().add(with_all.times(2));
-    person_in_primary(&world, 1);
     let mut event = confirmation(1);
     event["request"]["userAttributes"]["name"] = json!("Taro");
+    person_of_event_in_primary(&world, &event);
     let event = event.to_string();
     answer(&world.tokyo, REPLICATE_TRIGGER, event.as_bytes()).await;
 
