@@ -87,7 +87,7 @@ struct Tick<'a> {
 enum Original {
     /// They have been deleted.
     Gone,
-    /// They are there. What the primary pool says of them now wins over what was recorded.
+    /// They are there. What the primary pool says of them now replaces what was recorded.
     Present(Person),
     /// The record names nobody who could be looked up.
     Unnamed,
@@ -327,18 +327,17 @@ impl Tick<'_> {
                 tracing::info!(sub, "disabled in the primary pool: dropped");
                 return Ok(RecordOutcome::Gone);
             }
-            // Since the record was written, the person may have left an address that somebody else uses now.
+            // Since the record was written, the person may have left an address that somebody else uses now, and what they have
+            // removed must not come back.
             Original::Present(person) => {
                 let mut present = confirmation.clone();
                 present.sub = present.sub.or(person.sub().map(str::to_owned));
-                for (name, value) in person.attributes.iter() {
-                    present.attributes.insert(name, value);
-                }
-                match (Replica::of(&present, secondary.origin()), recorded) {
-                    (Ok(present), Ok(recorded)) => holders.follow(recorded, present).await?,
+                present.attributes = person.attributes;
+                let present = Replica::of(&present, secondary.origin())?;
+                match recorded {
+                    Ok(recorded) => holders.follow(recorded, present).await?,
                     // The event lacked what the primary pool knows.
-                    (Ok(present), Err(_)) => present,
-                    (Err(_), recorded) => recorded?,
+                    Err(_) => present,
                 }
             }
             Original::Unnamed => recorded?,

@@ -201,8 +201,9 @@ impl Holders<'_> {
         }
     }
 
-    /// Decides which replica to create for somebody whose name has changed since it was recorded: as they are at present, unless a
-    /// replica with the recorded name may be theirs. One that is theirs is moved to the present address first, so that nobody gets two.
+    /// Decides which replica to create for somebody whose name has changed since it was recorded: as they are at present, under the
+    /// recorded name only if they have a replica there that keeps it. Any other replica of theirs is moved to the present address first,
+    /// so that nobody gets two.
     ///
     /// # Errors
     ///
@@ -222,7 +223,7 @@ impl Holders<'_> {
         };
         let Some(origin) = self.secondary.origin() else {
             // Without identities nobody can tell whose it is.
-            return Ok(recorded);
+            return Ok(present.under_name_of(&recorded));
         };
         let is_theirs = present.identity.is_some()
             && holder.attributes.origin(Some(origin)) == present.identity.as_deref();
@@ -231,14 +232,14 @@ impl Holders<'_> {
         }
         let sub = holder.sub().unwrap_or(&holder.username);
         let Name::Address { attribute, .. } = present.username else {
-            return Ok(recorded);
+            return Ok(present.under_name_of(&recorded));
         };
         match verified(&present.attributes, attribute) {
             Some(address) if !self.secondary.is_held_by_another(address, sub).await? => {
                 self.move_to(sub, attribute, address).await?;
                 Ok(present)
             }
-            _ => Ok(recorded),
+            _ => Ok(present.under_name_of(&recorded)),
         }
     }
 

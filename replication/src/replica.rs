@@ -130,6 +130,21 @@ impl Replica {
         )
     }
 
+    /// The same person under the name that was recorded of them, with the address that it is.
+    #[must_use]
+    pub fn under_name_of(mut self, recorded: &Self) -> Self {
+        self.username = recorded.username.clone();
+        if let Name::Address { attribute, value } = &recorded.username {
+            let flag = format!("{attribute}_verified");
+            self.attributes.insert(*attribute, value);
+            self.attributes.remove(&flag);
+            if let Some(is_verified) = recorded.attributes.get(&flag) {
+                self.attributes.insert(flag, is_verified);
+            }
+        }
+        self
+    }
+
     /// The identity, where the primary pool did not give it: where the person signed up in the secondary pool, it is their `sub` there.
     pub fn identity_of_another_pool(&self) -> Option<&str> {
         let identity = self.identity.as_deref();

@@ -97,6 +97,48 @@ async fn a_person_who_moved_while_they_waited_is_created_with_their_present_addr
 }
 
 #[tokio::test]
+async fn what_a_person_has_removed_while_they_waited_does_not_come_back() {
+    let world = world().await;
+    let phone = "+819012345678";
+    let mut with_phone = record(1, SignedDuration::ZERO);
+    with_phone["attributes"]["phone_number"] = json!(phone);
+    with_phone["attributes"]["phone_number_verified"] = json!("true");
+    with_phone["attributes"]["nickname"] = json!("Sora");
+    put_record_of_nobody(&world, &with_phone).await;
+    in_primary(&world, user(1, &email(1)));
+    // Who has moved too, and has a half-made replica under the former address, which cannot be moved.
+    let mut moved = record(2, SignedDuration::ZERO);
+    moved["attributes"] = with_phone["attributes"].clone();
+    moved["attributes"]["sub"] = json!(sub(2));
+    moved["attributes"]["email"] = json!(email(2));
+    put_record_of_nobody(&world, &moved).await;
+    let mut unverified = user(2, &email(9));
+    unverified
+        .attributes
+        .insert("email_verified".into(), "false".into());
+    in_primary(&world, unverified);
+    let mut half_made = user(7, &email(2));
+    half_made.status = UserStatus::ForceChangePassword;
+    half_made.attributes.insert(ORIGIN_SUB.into(), sub(2));
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, half_made);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 2, "{answer}");
+    for number in 1..=2 {
+        let replica = replica(&world, &email(number)).unwrap();
+        assert_eq!(replica.status, UserStatus::Confirmed);
+        for removed in ["phone_number", "phone_number_verified", "nickname"] {
+            assert!(
+                !replica.attributes.contains_key(removed),
+                "{number}: {removed}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_half_made_replica_whose_person_moved_is_completed_under_the_present_address() {
     let world = world().await;
     put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
