@@ -222,8 +222,16 @@ impl Holders<'_> {
             return Ok(present);
         };
         let Some(origin) = self.secondary.origin() else {
-            // Without identities nobody can tell whose it is.
-            return Ok(present.under_name_of(&recorded));
+            // Without identities the name tells whose it is, and only while they have it: an address that they have left may be
+            // somebody else's by now, also if nobody has it in the primary pool. A replica of theirs that has it stays behind, as
+            // with reconcile, which moves nobody without identities.
+            let has_it = |address: &&str| {
+                present.attributes.get(address) == Some(recorded.username.as_str())
+            };
+            return Ok(match ADDRESSES.iter().any(has_it) {
+                true => present.under_name_of(&recorded),
+                false => present,
+            });
         };
         let is_theirs = present.identity.is_some()
             && holder.attributes.origin(Some(origin)) == present.identity.as_deref();

@@ -97,6 +97,72 @@ async fn a_person_who_moved_while_they_waited_is_created_with_their_present_addr
 }
 
 #[tokio::test]
+async fn without_identities_nobody_is_taken_for_whoever_has_their_former_address_now() {
+    for is_in_primary in [true, false] {
+        let world = world().await;
+        let lambda = world.tokyo.lambda();
+        lambda.unset_env(REPLICATE_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+        put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
+        in_primary(&world, user(1, &email(9)));
+        if is_in_primary {
+            in_primary(&world, user(2, &email(1)));
+        }
+        let osaka = world.osaka.cognito();
+        osaka.put_user(&world.secondary.id, user(7, &email(1)));
+        let before = replica(&world, &email(1));
+
+        let answer = drain(&world).await;
+
+        assert_eq!(answer["drained"], 1, "{answer}");
+        assert!(replica(&world, &email(9)).is_some(), "{is_in_primary}");
+        assert!(replica(&world, &email(1)) == before);
+        let already = counted(&world, &world.tokyo, REPLICATE_WORKER, "AlreadyReplicated");
+        assert_eq!(already, 0);
+    }
+}
+
+#[tokio::test]
+async fn without_identities_a_half_made_replica_is_completed_under_a_name_that_its_person_still_has()
+ {
+    // They signed up with the phone number, which they still have, and have an email address now.
+    let world = world().await;
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "both".into(),
+        username_attributes: vec![Contact::Email, Contact::PhoneNumber],
+        ..local_regions::world::pool()
+    });
+    let lambda = world.tokyo.lambda();
+    lambda.unset_env(REPLICATE_WORKER, "ORIGIN_SUB_ATTRIBUTE");
+    lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+    let phone = [
+        ("phone_number", "+819012345678"),
+        ("phone_number_verified", "true"),
+    ];
+    let mut by_phone = record(1, SignedDuration::ZERO);
+    by_phone["attributes"] = json!({"sub": sub(1), phone[0].0: phone[0].1, phone[1].0: phone[1].1});
+    put_record_of_nobody(&world, &by_phone).await;
+    let phone = phone.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut now = user(1, &email(1));
+    now.attributes.extend(phone.clone());
+    in_primary(&world, now);
+    let half_made = SeedUser {
+        sub: Some(sub(7)),
+        status: UserStatus::ForceChangePassword,
+        attributes: phone.into(),
+        ..SeedUser::default()
+    };
+    world.osaka.cognito().put_user(&twin.id, half_made);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let users = world.osaka.cognito().users(&twin.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].status, UserStatus::Confirmed);
+    assert_eq!(users[0].attributes["email"], email(1));
+}
+
+#[tokio::test]
 async fn what_a_person_has_removed_while_they_waited_does_not_come_back() {
     let world = world().await;
     let phone = "+819012345678";
