@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::environment::CustomAttribute;
-use crate::person::{Attributes, Person};
+use crate::person::{Attributes, Person, Status};
 
 /// How much older than the confirmation of a sign-up the user may be who was made for it. Clocks differ by less.
 const MAX_AGE_AT_SIGN_UP: SignedDuration = SignedDuration::from_mins(1);
@@ -38,8 +38,8 @@ pub enum Relation {
 /// Whether a user who stands in the way of the original is the same person. `origin` is the attribute that carries identities.
 ///
 /// The identity decides. The name decides only where the holder carries no identity: then the name must be equal letter by letter,
-/// verified addresses too where the name is a username, and the holder must not be older than the sign-up, because nobody's
-/// replica is.
+/// addresses must agree too where the name is a username, and the holder must not be older than the sign-up, because nobody's replica
+/// is.
 pub fn relation(
     original: &Original<'_>,
     holder: &Person,
@@ -66,7 +66,7 @@ pub fn relation(
         // The holder has another name, and one of the original's addresses.
         return Relation::Another;
     }
-    if is_username && !verified_addresses_agree(original.attributes, &holder.attributes) {
+    if is_username && !addresses_agree(original.attributes, holder) {
         return Relation::Another;
     }
     let is_older = |signed_up_at: Timestamp| {
@@ -80,16 +80,29 @@ pub fn relation(
     Relation::Same
 }
 
-/// Whether two people have a verified address in common, and none in which they differ.
-fn verified_addresses_agree(one: &Attributes, other: &Attributes) -> bool {
-    let addresses = ["email", "phone_number"].into_iter();
-    let compared: Vec<_> = addresses
-        .filter_map(|address| {
-            let (one, other) = (verified(one, address)?, verified(other, address)?);
+/// Whether the verified addresses of two users with the same username say that they are one person. Where there are none to compare,
+/// the others say it of a half-made replica, to which nobody has signed in yet.
+fn addresses_agree(original: &Attributes, holder: &Person) -> bool {
+    let (one, other) = (original, &holder.attributes);
+    have_same_addresses(one, other, verified).unwrap_or_else(|| {
+        holder.status == Status::ForceChangePassword
+            && have_same_addresses(one, other, Attributes::get) == Some(true)
+    })
+}
+
+/// Whether two users have the same addresses, of those that both have. None if there is no such address.
+fn have_same_addresses<'a>(
+    one: &'a Attributes,
+    other: &'a Attributes,
+    address_of: impl Fn(&'a Attributes, &str) -> Option<&'a str>,
+) -> Option<bool> {
+    ["email", "phone_number"]
+        .into_iter()
+        .filter_map(|name| {
+            let (one, other) = (address_of(one, name)?, address_of(other, name)?);
             Some(same_but_for_case(one, other))
         })
-        .collect();
-    !compared.is_empty() && compared.iter().all(|is_same| *is_same)
+        .reduce(|all, is_same| all && is_same)
 }
 
 /// The value of `email` or `phone_number`, if it is verified.
@@ -213,5 +226,37 @@ mod tests {
         assert_eq!(related(&original, "taro", &same), Relation::Same);
         assert_eq!(related(&original, "taro", &namesake), Relation::Another);
         assert_eq!(related(&original, "taro", &unverified), Relation::Another);
+    }
+
+    #[test]
+    fn a_half_made_replica_with_the_username_and_an_address_that_nobody_has_verified_is_the_persons()
+     {
+        let at = |seconds| Some(Timestamp::from_second(seconds).unwrap());
+        let half_made = |attributes: &[(&str, &str)]| Person {
+            status: Status::ForceChangePassword,
+            ..holder("taro", attributes)
+        };
+        let email = ("email", EMAIL);
+        let verified = ("email_verified", "true");
+        let original = [("sub", "s-1"), email];
+        let of = |holder: &Person| related_at(&original, "taro", holder, at(0));
+
+        assert_eq!(of(&half_made(&[email])), Relation::Same);
+        assert_eq!(of(&half_made(&[email, verified])), Relation::Same);
+        assert_eq!(of(&half_made(&[])), Relation::Another);
+        assert_eq!(
+            of(&half_made(&[("email", "other@example.jp")])),
+            Relation::Another
+        );
+        assert_eq!(
+            of(&holder("taro", &[email])),
+            Relation::Another,
+            "somebody may have signed in"
+        );
+        assert_eq!(
+            related_at(&original, "taro", &half_made(&[email]), at(61)),
+            Relation::CannotTell,
+            "nobody's replica is older than their sign-up"
+        );
     }
 }

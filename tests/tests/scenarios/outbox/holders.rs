@@ -448,6 +448,47 @@ async fn a_namesake_in_a_pool_that_signs_in_by_username_is_somebody_else() {
 }
 
 #[tokio::test]
+async fn without_identities_a_half_made_replica_is_completed_though_its_person_has_no_verified_address()
+ {
+    // Confirmed by an administrator, so nothing is verified. The answer to the first attempt was lost.
+    let world = world().await;
+    let usernames = PoolSettings {
+        name: "usernames".into(),
+        username_attributes: vec![],
+        custom_attributes: vec![],
+        ..local_regions::world::pool()
+    };
+    let twin = world.osaka.cognito().create_pool(usernames);
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+    let mut taro = record(1, SignedDuration::ZERO);
+    taro["username"] = json!("taro");
+    taro["attributes"] = json!({"sub": sub(1), "email": email(1), "email_verified": "false"});
+    put_record_of_nobody(&world, &taro).await;
+    let unverified = |number| {
+        let mut user = user(number, &email(1));
+        let flag = "email_verified".to_owned();
+        user.attributes.insert(flag, "false".into());
+        user
+    };
+    in_primary(&world, unverified(1));
+    let half_made = SeedUser {
+        username: Some("taro".into()),
+        status: UserStatus::ForceChangePassword,
+        ..unverified(7)
+    };
+    world.osaka.cognito().put_user(&twin.id, half_made);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let users = world.osaka.cognito().users(&twin.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].sub, sub(7));
+    assert_eq!(users[0].status, UserStatus::Confirmed);
+}
+
+#[tokio::test]
 async fn a_primary_pool_that_was_rebuilt_from_a_snapshot_still_knows_everybody() {
     let world = world().await;
     let event = confirmation(1).to_string();
