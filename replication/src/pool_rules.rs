@@ -16,6 +16,9 @@ use crate::replica::{Name, Replica};
 /// The addresses, each of which has a flag `…_verified`.
 pub const ADDRESSES: [&str; 2] = ["email", "phone_number"];
 
+/// The attributes with which people may sign in instead of the username or besides it.
+pub const SIGN_IN_NAMES: [&str; 3] = [ADDRESSES[0], ADDRESSES[1], "preferred_username"];
+
 /// The part of a pool's description that decides about replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolRules {
@@ -140,6 +143,16 @@ impl PoolRules {
             .contains(address_of_flag(name).unwrap_or(name))
     }
 
+    /// The value of an attribute that only one user can have: of a username attribute, verified or not; of an alias, once it is verified
+    /// (facts 8).
+    pub fn unique_value<'a>(&self, attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+        let is_alias_address = ADDRESSES.contains(&name) && self.aliases.contains(&name);
+        match is_alias_address {
+            true => verified(attributes, name),
+            false => attributes.get(name).filter(|_| self.is_sign_in_name(name)),
+        }
+    }
+
     /// Whether people can sign in with the attribute, so that only one user can have a value.
     pub fn is_sign_in_name(&self, attribute: &str) -> bool {
         self.aliases.contains(&attribute) || self.username_attributes.contains(&attribute)
@@ -258,6 +271,24 @@ mod tests {
             names,
             ["custom:origin_sub", "email", "email_verified", "name"]
         );
+    }
+
+    #[test]
+    fn an_address_is_unique_as_a_username_and_once_it_is_verified_as_an_alias() {
+        let attributes = replica().attributes;
+        let mut unverified = attributes.clone();
+        unverified.remove("email_verified");
+        let by_email = rules(&["email"]);
+        let by_alias = PoolRules {
+            aliases: vec!["email"],
+            ..PoolRules::default()
+        };
+        let email = Some("taro@example.jp");
+
+        assert_eq!(by_email.unique_value(&unverified, "email"), email);
+        assert_eq!(by_alias.unique_value(&unverified, "email"), None);
+        assert_eq!(by_alias.unique_value(&attributes, "email"), email);
+        assert_eq!(by_email.unique_value(&attributes, "phone_number"), None);
     }
 
     #[test]

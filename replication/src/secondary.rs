@@ -11,7 +11,7 @@ use shared::identity::{Relation, relation, verified};
 use shared::person::{Attributes, Person, Status};
 use tokio::sync::Mutex;
 
-use crate::pool_rules::{ADDRESSES, Fitted, PoolRules, address_of_flag, to_write_afterwards};
+use crate::pool_rules::{Fitted, PoolRules, SIGN_IN_NAMES, address_of_flag, to_write_afterwards};
 use crate::replica::{Name, Replica, Unfit};
 
 /// How long the pool's description is used before it is asked for again.
@@ -51,7 +51,7 @@ pub enum Held {
     Username,
     /// The address that is the username.
     Address(&'static str),
-    /// An alias: a verified address or the preferred username.
+    /// Another attribute that people sign in with: an address or the preferred username.
     Alias(&'static str),
 }
 
@@ -302,7 +302,7 @@ impl Secondary {
         dropped.extend(too_late.map(str::to_owned));
         let rest = rest.iter().filter(|(name, _)| !rules.is_immutable(name));
         let mut rest: Attributes = rest.collect();
-        for attribute in [ADDRESSES[0], ADDRESSES[1], "preferred_username"] {
+        for attribute in SIGN_IN_NAMES {
             // In alias pools the write would take the name away from its holder, without an error (boto3#3213).
             if let Some(value) = rest.get(attribute)
                 && rules.is_sign_in_name(attribute)
@@ -365,7 +365,10 @@ impl Secondary {
     async fn find_holder(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
         let (held, holder) = self.holder(replica).await?;
         let sub = sub_of(&holder).to_owned();
-        if holder.status == Status::Unconfirmed && !matches!(held, Held::Alias(_)) {
+        // Who has not confirmed has not proved the name either, unless an administrator has marked the address as verified.
+        let is_proved =
+            matches!(held, Held::Alias(address) if verified(&holder.attributes, address).is_some());
+        if holder.status == Status::Unconfirmed && !is_proved {
             return Err(NotReplicated::HeldByUnconfirmed(sub));
         }
         match relation(&replica.original(), &holder, self.origin()) {
@@ -408,20 +411,13 @@ impl Secondary {
             };
             return Ok((held, holder));
         }
-        let attributes = &replica.attributes;
-        for address in ADDRESSES {
-            if let Some(value) = verified(attributes, address)
+        let rules = self.rules().await?;
+        for name in SIGN_IN_NAMES {
+            if let Some(value) = rules.unique_value(&replica.attributes, name)
                 && let Holder::Somebody(holder) = self.look_up_holder(value).await?
             {
-                return Ok((Held::Alias(address), *holder));
+                return Ok((Held::Alias(name), *holder));
             }
-        }
-        let preferred = "preferred_username";
-        if let Some(value) = attributes.get(preferred)
-            && self.rules().await?.is_sign_in_name(preferred)
-            && let Holder::Somebody(holder) = self.look_up_holder(value).await?
-        {
-            return Ok((Held::Alias(preferred), *holder));
         }
         Err(NotReplicated::Vanished)
     }

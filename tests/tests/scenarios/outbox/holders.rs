@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use local_regions::cognito::{Contact, PoolSettings, SeedUser, UserStatus, UserView};
+use local_regions::cognito::{Contact, Pool, PoolSettings, SeedUser, UserStatus, UserView};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{
     BACKUP_TRIGGER, ORIGIN_SUB, OUTBOX, REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS, World,
@@ -16,6 +16,8 @@ use crate::support::{
     answer, called, confirmation, counted, drain, email, object, outbox, record, replica, sub,
     world,
 };
+
+const PHONE: &str = "+819012345678";
 
 fn user(number: u32, address: &str) -> SeedUser {
     SeedUser {
@@ -44,6 +46,29 @@ async fn an_address_that_changed_hands(world: &World) -> UserView {
     let counted = |metric| counted(world, &world.tokyo, REPLICATE_TRIGGER, metric);
     assert_eq!(counted("AlreadyReplicated"), 0);
     replica(world, &email(1)).unwrap()
+}
+
+/// A secondary pool that signs in by email and phone number.
+fn by_both(world: &World) -> Pool {
+    let twin = world.osaka.cognito().create_pool(PoolSettings {
+        name: "both".into(),
+        username_attributes: vec![Contact::Email, Contact::PhoneNumber],
+        ..local_regions::world::pool()
+    });
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
+    twin
+}
+
+fn user_with_phone(number: u32, phone: &str, is_verified: &str) -> SeedUser {
+    let mut user = user(number, &email(number));
+    let attributes = [
+        ("phone_number", phone),
+        ("phone_number_verified", is_verified),
+    ];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    user.attributes.extend(attributes);
+    user
 }
 
 fn conflict_reason(world: &World, number: u32) -> String {
@@ -126,18 +151,10 @@ async fn without_identities_a_half_made_replica_is_completed_under_a_name_that_i
  {
     // They signed up with the phone number, which they still have, and have an email address now.
     let world = world().await;
-    let twin = world.osaka.cognito().create_pool(PoolSettings {
-        name: "both".into(),
-        username_attributes: vec![Contact::Email, Contact::PhoneNumber],
-        ..local_regions::world::pool()
-    });
+    let twin = by_both(&world);
     let lambda = world.tokyo.lambda();
     lambda.unset_env(REPLICATE_WORKER, "ORIGIN_SUB_ATTRIBUTE");
-    lambda.set_env(REPLICATE_WORKER, "TARGET_USER_POOL_ID", &twin.id);
-    let phone = [
-        ("phone_number", "+819012345678"),
-        ("phone_number_verified", "true"),
-    ];
+    let phone = [("phone_number", PHONE), ("phone_number_verified", "true")];
     let mut by_phone = record(1, SignedDuration::ZERO);
     by_phone["attributes"] = json!({"sub": sub(1), phone[0].0: phone[0].1, phone[1].0: phone[1].1});
     put_record_of_nobody(&world, &by_phone).await;
@@ -165,9 +182,8 @@ async fn without_identities_a_half_made_replica_is_completed_under_a_name_that_i
 #[tokio::test]
 async fn what_a_person_has_removed_while_they_waited_does_not_come_back() {
     let world = world().await;
-    let phone = "+819012345678";
     let mut with_phone = record(1, SignedDuration::ZERO);
-    with_phone["attributes"]["phone_number"] = json!(phone);
+    with_phone["attributes"]["phone_number"] = json!(PHONE);
     with_phone["attributes"]["phone_number_verified"] = json!("true");
     with_phone["attributes"]["nickname"] = json!("Sora");
     put_record_of_nobody(&world, &with_phone).await;
@@ -486,6 +502,69 @@ async fn without_identities_a_half_made_replica_is_completed_though_its_person_h
     assert_eq!(users.len(), 1);
     assert_eq!(users[0].sub, sub(7));
     assert_eq!(users[0].status, UserStatus::Confirmed);
+}
+
+#[tokio::test]
+async fn an_unconfirmed_user_does_not_keep_a_phone_number_that_they_have_not_proved() {
+    let world = world().await;
+    let twin = by_both(&world);
+    in_primary(&world, user_with_phone(1, PHONE, "true"));
+    put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
+    let mut holder = user_with_phone(7, PHONE, "false");
+    holder.status = UserStatus::Unconfirmed;
+    world.osaka.cognito().put_user(&twin.id, holder);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let users = world.osaka.cognito().users(&twin.id);
+    assert_eq!(users.len(), 1);
+    assert_eq!(users[0].attributes["phone_number"], PHONE);
+    assert_eq!(users[0].attributes[ORIGIN_SUB], sub(1));
+    let reclaimed = counted(&world, &world.tokyo, REPLICATE_WORKER, "Reclaimed");
+    assert_eq!(reclaimed, 1);
+}
+
+#[tokio::test]
+async fn an_unconfirmed_user_keeps_a_phone_number_that_an_administrator_has_verified() {
+    let world = world().await;
+    let twin = by_both(&world);
+    in_primary(&world, user_with_phone(1, PHONE, "true"));
+    put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
+    let mut holder = user_with_phone(7, PHONE, "true");
+    holder.status = UserStatus::Unconfirmed;
+    world.osaka.cognito().put_user(&twin.id, holder);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["conflicts"], 1, "{answer}");
+    let reason = conflict_reason(&world, 1);
+    assert!(reason.starts_with("name-held: phone number"), "{reason}");
+    assert_eq!(world.osaka.cognito().users(&twin.id).len(), 1);
+}
+
+#[tokio::test]
+async fn the_holder_of_a_phone_number_is_found_and_moved_also_if_the_person_has_not_verified_it() {
+    // facts 8: username attributes are unique, verified or not.
+    let world = world().await;
+    let twin = by_both(&world);
+    in_primary(&world, user_with_phone(1, PHONE, "false"));
+    put_record_of_nobody(&world, &record(1, SignedDuration::ZERO)).await;
+    in_primary(&world, user_with_phone(2, "+819087654321", "true"));
+    let mut replica = user_with_phone(2, PHONE, "true");
+    replica.sub = Some(sub(7));
+    replica.attributes.insert(ORIGIN_SUB.into(), sub(2));
+    world.osaka.cognito().put_user(&twin.id, replica);
+
+    let answer = drain(&world).await;
+
+    assert_eq!(answer["drained"], 1, "{answer}");
+    let phone = |number| {
+        let user = world.osaka.cognito().user(&twin.id, &email(number));
+        user.unwrap().attributes["phone_number"].clone()
+    };
+    assert_eq!(phone(1), PHONE);
+    assert_eq!(phone(2), "+819087654321");
 }
 
 #[tokio::test]
