@@ -20,6 +20,9 @@ use crate::replicator::Replicator;
 use crate::trigger::Trigger;
 use replication::secondary::{Secondary, Settings};
 
+/// Updates of the outbox's worker a second: what reconcile's 10 leave of the quota (DG:quotas, UserUpdate: 25, not adjustable).
+const UPDATES_PER_SECOND: u32 = 15;
+
 const EXPECTED_POOL_ID: &str = "a user pool id such as ap-northeast-3_AbCdEf123";
 
 /// How people are replicated, for both roles.
@@ -52,7 +55,8 @@ pub fn read(environment: &Environment) -> Configured {
         let client = sdk.cognito(&replication.target, policy);
         Ok(Replicator {
             secondary: Secondary::new(
-                Pool::unlimited(client, replication.target),
+                Pool::unlimited(client, replication.target)
+                    .with_updates_per_second(UPDATES_PER_SECOND),
                 Settings {
                     activate: replication.activate,
                     origin: replication.origin,

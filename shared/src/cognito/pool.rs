@@ -49,6 +49,7 @@ pub struct Pool {
     client: Client,
     id: PoolId,
     limits: Option<Limits>,
+    updates: Option<RateLimiter>,
 }
 
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Pool {
             client,
             id,
             limits: Some(limits),
+            updates: None,
         }
     }
 
@@ -97,7 +99,16 @@ impl Pool {
             client,
             id,
             limits: None,
+            updates: None,
         }
+    }
+
+    /// The same pool, to which at most so many calls of the quota UserUpdate are sent a second: those that change a user, and
+    /// AdminDeleteUser.
+    #[must_use]
+    pub fn with_updates_per_second(mut self, calls_per_second: u32) -> Self {
+        self.updates = Some(RateLimiter::per_second(calls_per_second));
+        self
     }
 
     /// Its id.
@@ -154,7 +165,7 @@ impl Pool {
     }
 
     /// Sends a call, and retries it while that may help: until the deadline when the pool is throttled, a few times otherwise.
-    /// Without limits it sends the call once, because the client retries.
+    /// Without limits it sends the call once, because the client retries, and only an update waits for its turn.
     ///
     /// # Errors
     ///
@@ -170,6 +181,9 @@ impl Pool {
     {
         let to_error = |error| AwsError::from_sdk(operation, &self.id, &error);
         let Some(limits) = &self.limits else {
+            if let Some(updates) = self.updates.as_ref().filter(|_| is_update(operation)) {
+                updates.acquire().await;
+            }
             return Ok(call().await.map_err(to_error)?);
         };
         let mut failures = 0;
@@ -203,4 +217,19 @@ impl Pool {
             pause = (pause * 2).min(max_pause);
         }
     }
+}
+
+/// Whether an operation counts against the quota UserUpdate (DG:quotas).
+fn is_update(operation: &str) -> bool {
+    matches!(
+        operation,
+        "AdminAddUserToGroup"
+            | "AdminDeleteUser"
+            | "AdminDeleteUserAttributes"
+            | "AdminDisableUser"
+            | "AdminEnableUser"
+            | "AdminRemoveUserFromGroup"
+            | "AdminUpdateUserAttributes"
+            | "AdminUserGlobalSignOut"
+    )
 }

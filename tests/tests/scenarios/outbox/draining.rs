@@ -59,6 +59,24 @@ async fn the_outbox_drains_within_the_quota() {
 }
 
 #[tokio::test]
+async fn attributes_are_written_one_by_one_within_the_quota() {
+    let world = world().await;
+    for number in 0..16 {
+        let mut refused = record(number, SignedDuration::ZERO);
+        refused["attributes"]["name"] = json!("x".repeat(2049));
+        for other in ["given_name", "family_name", "nickname"] {
+            refused["attributes"][other] = json!("Sora");
+        }
+        put_record(&world, &refused).await;
+    }
+
+    assert_eq!(drain(&world).await["drained"], 16);
+
+    // DG:quotas: AdminUpdateUserAttributes, 25 a second.
+    assert!(most_in_a_second(&world, "AdminUpdateUserAttributes") <= 25);
+}
+
+#[tokio::test]
 async fn records_that_keep_failing_do_not_keep_those_behind_them_from_being_tried() {
     let world = world().await;
     let lambda = world.tokyo.lambda();
