@@ -8,7 +8,7 @@ use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
 use shared::forgotten::is_forgotten;
-use shared::identity::{same_but_for_case, verified};
+use shared::identity::{Relation, relation_ignoring_case, same_but_for_case, verified};
 use shared::journal::has_used_secondary;
 use shared::person::{Attributes, Person};
 use shared::s3::bucket::Bucket;
@@ -132,9 +132,31 @@ impl Holders<'_> {
                 Err(NotReplicated::HeldByAnother { held, holder }) if attempts <= MAX_HOLDERS => {
                     self.make_way(held, &holder).await?;
                 }
+                Err(NotReplicated::CannotTell(holder))
+                    if self.is_same_but_for_case(replica, &holder).await? =>
+                {
+                    return self.secondary.complete_existing(replica, &holder).await;
+                }
                 replicated => return replicated,
             }
         }
+    }
+
+    /// Whether a holder without an identity is the person although their names have other letter case: where neither pool
+    /// distinguishes it.
+    async fn is_same_but_for_case(
+        &self,
+        replica: &Replica,
+        holder: &Person,
+    ) -> Result<bool, NotReplicated> {
+        let origin = self.secondary.origin();
+        if relation_ignoring_case(&replica.original(), holder, origin) != Relation::Same {
+            return Ok(false);
+        }
+        let of_primary = ignores_case(self.primary).await;
+        let of_secondary = ignores_case(self.secondary.pool()).await;
+        Ok(of_primary.map_err(NotReplicated::Primary)?
+            && of_secondary.map_err(NotReplicated::Secondary)?)
     }
 
     /// Takes what a replica holds away from it, where its person has left it.
@@ -338,6 +360,15 @@ impl Holders<'_> {
         );
         Ok(true)
     }
+}
+
+/// Whether a pool takes two names for one that differ in letter case only.
+async fn ignores_case(pool: &Pool) -> Result<bool, PoolError> {
+    let pool = pool.describe().await?;
+    // botocore UsernameConfigurationType: names are case sensitive unless the pool says otherwise.
+    Ok(pool
+        .username_configuration()
+        .is_some_and(|names| !names.case_sensitive))
 }
 
 /// The person of a replica in the primary pool: by `sub`, else by a name of the replica if its user has the same identity. None when the

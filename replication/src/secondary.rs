@@ -97,11 +97,12 @@ pub enum NotReplicated {
         /// Why it stays theirs.
         why: &'static str,
     },
-    /// A user without an identity holds the name, and is older than the sign-up.
+    /// A user without an identity holds the name, and is older than the sign-up, or the name has other letter case.
     #[error(
-        "cannot-tell: the username is held by user {0}, who carries no identity and may be somebody else"
+        "cannot-tell: the username is held by user {}, who carries no identity and may be somebody else",
+        sub_of(.0)
     )]
-    CannotTell(String),
+    CannotTell(Box<Person>),
     /// A user holds the name whose status twinpool must not change.
     #[error("a user with status {0} holds the username")]
     Taken(Status),
@@ -364,12 +365,11 @@ impl Secondary {
     /// Finds out who holds the name or an alias.
     async fn find_holder(&self, replica: &Replica) -> Result<Replicated, NotReplicated> {
         let (held, holder) = self.holder(replica).await?;
-        let sub = sub_of(&holder).to_owned();
         // Who has not confirmed has not proved the name either, unless an administrator has marked the address as verified.
         let is_proved =
             matches!(held, Held::Alias(address) if verified(&holder.attributes, address).is_some());
         if holder.status == Status::Unconfirmed && !is_proved {
-            return Err(NotReplicated::HeldByUnconfirmed(sub));
+            return Err(NotReplicated::HeldByUnconfirmed(sub_of(&holder).to_owned()));
         }
         match relation(&replica.original(), &holder, self.origin()) {
             Relation::Same => self.complete_existing(replica, &holder).await,
@@ -377,13 +377,17 @@ impl Secondary {
                 held,
                 holder: Box::new(holder),
             }),
-            Relation::CannotTell => Err(NotReplicated::CannotTell(sub)),
+            Relation::CannotTell => Err(NotReplicated::CannotTell(Box::new(holder))),
         }
     }
 
     /// The person has a user in this pool, which may have been left half made. The password of a person who has set one is never
     /// changed.
-    async fn complete_existing(
+    ///
+    /// # Errors
+    ///
+    /// The user is not complete.
+    pub async fn complete_existing(
         &self,
         replica: &Replica,
         user: &Person,

@@ -45,6 +45,25 @@ pub fn relation(
     holder: &Person,
     origin: Option<&CustomAttribute>,
 ) -> Relation {
+    relation_where(|one, other| one == other, original, holder, origin)
+}
+
+/// The same where neither of the two pools distinguishes letter case.
+pub fn relation_ignoring_case(
+    original: &Original<'_>,
+    holder: &Person,
+    origin: Option<&CustomAttribute>,
+) -> Relation {
+    relation_where(same_but_for_case, original, holder, origin)
+}
+
+/// The relation where the pools compare names like this.
+fn relation_where(
+    is_same_name: fn(&str, &str) -> bool,
+    original: &Original<'_>,
+    holder: &Person,
+    origin: Option<&CustomAttribute>,
+) -> Relation {
     let identity = holder.attributes.identity(origin);
     if identity.is_some() && original.identity == identity {
         return Relation::Same;
@@ -74,7 +93,9 @@ pub fn relation(
             .created_at
             .is_none_or(|created_at| created_at < signed_up_at - MAX_AGE_AT_SIGN_UP)
     };
-    if !names.any(|name| name == original.name) || original.signed_up_at.is_some_and(is_older) {
+    if !names.any(|name| is_same_name(name, original.name))
+        || original.signed_up_at.is_some_and(is_older)
+    {
         return Relation::CannotTell;
     }
     Relation::Same
@@ -193,6 +214,16 @@ mod tests {
             related(&original, "Taro@example.jp", &unknown),
             Relation::CannotTell,
             "pools that compare letter case differently"
+        );
+        let capitalised = Original {
+            identity: Some("s-1"),
+            name: "Taro@example.jp",
+            attributes: &original.into_iter().collect(),
+            signed_up_at: None,
+        };
+        assert_eq!(
+            relation_ignoring_case(&capitalised, &unknown, ORIGIN.parse().ok().as_ref()),
+            Relation::Same
         );
         assert_eq!(
             related(&original, "another-name", &unknown),

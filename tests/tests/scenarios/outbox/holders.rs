@@ -414,6 +414,43 @@ async fn two_people_whose_names_differ_in_letter_case_only_are_two_people() {
 }
 
 #[tokio::test]
+async fn a_user_without_an_identity_whose_name_has_other_letter_case_is_the_person_if_no_pool_distinguishes_it()
+ {
+    for case_sensitive in [false, true] {
+        let world = world().await;
+        let primary = world.tokyo.cognito().create_pool(PoolSettings {
+            name: "primary".into(),
+            case_sensitive,
+            ..local_regions::world::pool()
+        });
+        let lambda = world.tokyo.lambda();
+        lambda.set_env(REPLICATE_WORKER, "SOURCE_USER_POOL_ID", &primary.id);
+        let there = user(8, "taro@example.jp");
+        world.osaka.cognito().put_user(&world.secondary.id, there);
+        let taro = user(1, "Taro@example.jp");
+        world.tokyo.cognito().put_user(&primary.id, taro);
+        let mut reset = record(1, SignedDuration::ZERO);
+        reset["pool"] = json!(primary.id);
+        reset["trigger"] = json!("PostConfirmation_ConfirmForgotPassword");
+        reset["attributes"]["email"] = json!("Taro@example.jp");
+        put_record_of_nobody(&world, &reset).await;
+
+        let answer = drain(&world).await;
+
+        assert_eq!(world.osaka.cognito().users(&world.secondary.id).len(), 1);
+        if case_sensitive {
+            assert_eq!(answer["conflicts"], 1, "{answer}");
+            let reason = conflict_reason(&world, 1);
+            assert!(reason.starts_with("cannot-tell: "), "{reason}");
+        } else {
+            assert_eq!(answer["drained"], 1, "{answer}");
+            let already = counted(&world, &world.tokyo, REPLICATE_WORKER, "AlreadyReplicated");
+            assert_eq!(already, 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_user_without_an_identity_who_is_older_than_the_sign_up_may_be_somebody_else() {
     let world = world().await;
     let holder = user(8, &email(1));
