@@ -195,18 +195,21 @@ impl Shard<'_> {
         let may_write_origin =
             origin.is_some_and(|origin| !self.comparing.comparison.is_immutable(origin.as_str()));
         while let Some(joined) = join.next().await? {
-            let mut of_secondary = joined
-                .secondary
-                .records
-                .iter()
-                .map(|by_name| &by_name.0)
-                .peekable();
-            for ByName(primary) in joined.primary.records {
-                // Whoever carries another identity is another person, and whoever is unconfirmed has not proved the name.
-                let may_be_theirs = |secondary: &&Listed| {
-                    !secondary.has_origin && secondary.state != State::Unconfirmed
+            let mut of_primary: Vec<_> =
+                joined.primary.records.iter().map(|user| &user.0).collect();
+            // Somebody who can sign in comes before an invitation that nobody took up.
+            of_primary.sort_by_key(|user| user.state as u8);
+            // Whoever carries another identity is another person.
+            let may_be_anybodys = |user: &&Listed| !user.has_origin && user.state.owns_name();
+            let of_secondary = joined.secondary.records.iter().map(|user| &user.0);
+            let (replicas, others): (Vec<_>, Vec<_>) = of_secondary.partition(may_be_anybodys);
+            let mut replicas = replicas.into_iter();
+            for primary in of_primary {
+                let theirs = match primary.state.owns_name() {
+                    true => replicas.next(),
+                    false => None,
                 };
-                match of_secondary.next_if(may_be_theirs) {
+                match theirs {
                     Some(secondary) => {
                         self.progress.pairs += 1;
                         let suggestion = of_pair(primary, secondary, may_write_origin);
@@ -215,7 +218,7 @@ impl Shard<'_> {
                     None => self.suggest(of_primary_alone(primary)).await?,
                 }
             }
-            for secondary in of_secondary {
+            for secondary in replicas.chain(others) {
                 let suggestion = of_secondary_alone(secondary, self.comparing.delete_before);
                 // Nobody of the secondary pool alone is one of the people who are not mirrored.
                 if suggestion != Suggestion::Skipped {

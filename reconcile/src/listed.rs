@@ -67,6 +67,12 @@ impl State {
             _ => Self::Other,
         }
     }
+
+    /// Whether a name tells who a user in this state is: they have it from a sign-up that was confirmed or from an administrator, and sign
+    /// in with it. A user of another identity provider may have the email address of somebody else's native user.
+    pub fn owns_name(self) -> bool {
+        matches!(self, Self::Active | Self::NeverSignedIn)
+    }
 }
 
 /// A listed user, sorted by identity.

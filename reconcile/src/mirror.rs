@@ -183,6 +183,11 @@ impl Mirror<'_> {
             return Relation::Same;
         }
         let identity = primary.attributes.identity(origin);
+        let owns_name = |user: &Person| State::of(&user.status).owns_name();
+        let may_be_by_name = owns_name(primary) && owns_name(secondary);
+        if identity != secondary.attributes.identity(origin) && !may_be_by_name {
+            return Relation::Another;
+        }
         // Who signed up in the secondary pool is its original, so its identity is certain, and so is a copy's.
         if signed_up_here
             && primary.attributes.origin(origin).is_some()

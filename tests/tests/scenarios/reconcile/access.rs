@@ -380,3 +380,73 @@ async fn an_invitation_that_nobody_took_up_does_not_change_a_replica() {
     assert_eq!(answer["counts"]["skipped"], 1, "{answer}");
     assert_eq!(replica_of(&world, 0), before);
 }
+
+/// Puts a user of another provider into the primary pool who has the address of the person with the number 18.
+fn put_federated_namesake(world: &World, number: u32, is_enabled: bool) {
+    let mut federated = person(18);
+    federated.sub = Some(sub(number));
+    federated.username = Some("Google_1001".to_owned());
+    federated.status = UserStatus::ExternalProvider;
+    federated.enabled = is_enabled;
+    let tokyo = world.tokyo.cognito();
+    tokyo.put_user(&world.primary.id, federated);
+}
+
+/// Puts the person with the number 18 into the secondary pool, without anything that tells who they are but the address.
+fn put_unknown_replica(world: &World) {
+    let mut replica = person(18);
+    replica.sub = None;
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, replica);
+}
+
+#[tokio::test]
+async fn a_user_of_another_provider_with_the_same_address_has_no_part_in_a_ban() {
+    // The order is that of the hashes of identities: the first one comes before the native user, the second one after.
+    for number in [16, 19] {
+        for is_banned in [false, true] {
+            let world = world().await;
+            hasten(&world);
+            put_federated_namesake(&world, number, is_banned);
+            let tokyo = world.tokyo.cognito();
+            tokyo.put_user(&world.primary.id, person(18));
+            ban(&world, 18, is_banned);
+            put_unknown_replica(&world);
+
+            let answer = reconcile(&world).await;
+
+            assert_eq!(replica_of(&world, 18).enabled, !is_banned, "{answer}");
+            assert_eq!(answer["counts"]["disabled"], u32::from(is_banned));
+            assert_eq!(answer["counts"]["skipped"], 1, "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_only_a_namesake_who_does_not_own_the_name_is_unknown_or_a_newcomer() {
+    for is_newcomer in [false, true] {
+        let world = world().await;
+        hasten(&world);
+        put_federated_namesake(&world, 16, true);
+        let mut unconfirmed = person(18);
+        unconfirmed.status = UserStatus::Unconfirmed;
+        let tokyo = world.tokyo.cognito();
+        tokyo.put_user(&world.primary.id, unconfirmed);
+        put_unknown_replica(&world);
+        if is_newcomer {
+            let secondary_sub = replica_of(&world, 18).sub;
+            let mut sign_up = record(18, jiff::SignedDuration::from_hours(2));
+            sign_up["sub"] = secondary_sub.as_str().into();
+            let key = format!("journal/sign-up/{secondary_sub}.json");
+            put_object(&world, &key, sign_up.to_string()).await;
+        }
+
+        let answer = reconcile(&world).await;
+
+        let unknown = u32::from(!is_newcomer);
+        assert_eq!(answer["counts"]["skipped"], 2, "{answer}");
+        assert_eq!(answer["counts"]["newcomers"], u32::from(is_newcomer));
+        assert_eq!(answer["counts"]["reported"], unknown, "{answer}");
+        assert_eq!(reasons(&world, &answer).contains(&"unpaired".to_owned()), !is_newcomer);
+    }
+}
