@@ -24,7 +24,7 @@ use crate::compare::Comparing;
 use crate::comparison::Comparison;
 use crate::error::ReconcileError;
 use crate::groups::Groups;
-use crate::guard::{Guard, Kinds};
+use crate::guard::{Guard, Kind, Kinds};
 use crate::list_pools::{list_both, list_withheld, read_journal};
 use crate::mirror::Mirror;
 use crate::progress::{Phase, Progress, ReconcileLease};
@@ -236,8 +236,11 @@ async fn begin(
     let last_groups = lease
         .last_groups
         .filter(|last| !is_in_future(*last, started_at));
-    progress.with_groups =
+    let are_groups_due =
         last_groups.is_none_or(|last| started_at.duration_since(last) >= config.groups_interval);
+    // What is accepted of memberships is done at once, whenever they were last compared.
+    let accepted_memberships = progress.guard.accepted.get(&Kind::RemoveMembership);
+    progress.with_groups = are_groups_due || accepted_memberships.is_some_and(|held| *held > 0);
     Ok(progress)
 }
 
@@ -371,9 +374,6 @@ async fn work(
     progress.workers += 1;
     progress.worker.clone_from(&context.lease_holder);
     progress.store(&config.bucket).await?;
-    if let Some(run) = progress.accepted.as_ref().filter(|_| !progress.is_dry_run) {
-        use_up(&config.bucket, run, &progress.run).await?;
-    }
     let result = take_phases(config, &comparison, &pools, progress, &mut changes, context).await;
     let status = match result {
         Ok(status) => status,
@@ -407,6 +407,26 @@ async fn work(
         report: report_key(&report.reconcile),
         counts: report.counts,
     })
+}
+
+/// Before anything is written: this run does what was accepted, and no other does it again. A run that leaves people to a fill does not,
+/// because it ends before it compares groups: the run after the fill does all of it.
+async fn accept_now_or_after_fill(
+    bucket: &Bucket,
+    progress: &mut Progress,
+    context: &RunContext<'_>,
+) -> Result<(), ReconcileError> {
+    if progress.is_dry_run {
+        return Ok(());
+    }
+    if context.leave_to_fill && progress.missing > FILL_THRESHOLD {
+        progress.accepted = None;
+        progress.guard.accepted.clear();
+    }
+    match &progress.accepted {
+        Some(run) => use_up(bucket, run, &progress.run).await,
+        None => Ok(()),
+    }
 }
 
 /// Notes that this run is the one that does what was accepted, so that no other is.
@@ -495,6 +515,9 @@ async fn take_phases(
         if progress.phase == phase {
             if !comparing.join(progress, changes).await? {
                 return Ok(Status::InProgress);
+            }
+            if next == Phase::Writing {
+                accept_now_or_after_fill(bucket, progress, context).await?;
             }
             progress.shard = 0;
             progress.phase = next;

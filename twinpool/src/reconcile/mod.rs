@@ -290,12 +290,8 @@ async fn mirror(
             ));
         };
         fill::run(config, role, context).await?;
-        // Whoever no import file can carry is created one by one. What was accepted has been done.
-        let rest = Request {
-            accept: None,
-            ..request
-        };
-        answer = reconcile(config, &rest, false, context).await?;
+        // Whoever no import file can carry is created one by one, and what was accepted is done.
+        answer = reconcile(config, &request, false, context).await?;
     }
     let report = read_report(&config.bucket, &answer).await?;
     let estimate = args

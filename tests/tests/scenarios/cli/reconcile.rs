@@ -519,6 +519,38 @@ async fn many_people_who_are_missing_come_by_import_and_none_of_them_is_created(
 }
 
 #[tokio::test]
+async fn what_is_accepted_is_done_after_a_fill_memberships_too() {
+    let world = world().await;
+    without_quotas(&world);
+    people(&world, 0..24);
+    let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
+    reconcile(&world, &FAST).await;
+    for number in 0..12 {
+        let secondary = &world.secondary.id;
+        let replica = osaka.user(secondary, &email(number)).expect("a replica");
+        osaka.add_to_group(secondary, &replica.sub, "staff");
+        tokyo.add_to_group(&world.primary.id, &sub(number), "staff");
+        tokyo.remove_from_group(&world.primary.id, &sub(number), "staff");
+    }
+    for number in 12..24 {
+        tokyo.set_enabled(&world.primary.id, &sub(number), false);
+    }
+    let look = ["--groups-every-s", "0", "--output", "json"];
+    let held = reconcile(&world, &[&FAST[..], &look].concat()).await.json();
+    let run = held["details"]["reconcile"].as_str().expect("a run");
+    people(&world, 100..601);
+
+    let accept = ["--accept", run, "--logs-role", IMPORT_LOGS_ROLE];
+    let accepted = reconcile(&world, &[&FAST[..], &accept].concat()).await;
+
+    assert_eq!(held["details"]["held"], json!({"disable": 12, "remove-membership": 12}));
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    assert!(osaka.members_of(&world.secondary.id, "staff").is_empty());
+    let users = osaka.users(&world.secondary.id);
+    assert_eq!((users.len(), users.iter().filter(|user| !user.enabled).count()), (525, 12));
+}
+
+#[tokio::test]
 async fn without_a_fill_everyone_is_created_however_many_are_missing() {
     let world = world().await;
     without_quotas(&world);
