@@ -242,8 +242,10 @@ impl Groups<'_> {
                 if self.context.is_time_up() {
                     return Ok(false);
                 }
-                let plan = self.join_shard(progress).await?;
+                let (plan, removals) = self.join_shard(progress).await?;
                 progress.groups.plan.extend(plan);
+                // After an error the shard is joined again, and counts once.
+                (0..removals).for_each(|_| self.mirror.plan(Kind::RemoveMembership));
                 progress.groups.shard += 1;
             }
             progress.groups.step = GroupStep::Writing;
@@ -441,8 +443,9 @@ impl Groups<'_> {
         Ok(listed?)
     }
 
-    /// Joins a shard. Gives the files of the plan.
-    async fn join_shard(&self, progress: &Progress) -> Result<Vec<String>, ReconcileError> {
+    /// Joins a shard. Gives the files of the plan, and how many memberships it suggests to remove.
+    async fn join_shard(&self, progress: &Progress) -> Result<(Vec<String>, u64), ReconcileError> {
+        let mut removals = 0;
         let (bucket, shard) = (self.mirror.bucket, progress.groups.shard);
         let part = progress.part(&format!("plan-groups-{shard:x}"));
         let key = move |number| format!("{part}-{number}.jsonl");
@@ -461,7 +464,7 @@ impl Groups<'_> {
                     secondary: None,
                 },
                 ([], [member]) => {
-                    self.mirror.plan(Kind::RemoveMembership);
+                    removals += 1;
                     Difference {
                         group: member.group,
                         primary: None,
@@ -473,7 +476,7 @@ impl Groups<'_> {
             plan.write_row(&to_json(&difference)).await?;
         }
         let files = plan.finish().await?.into_iter();
-        Ok(files.map(|file| file.object.key).collect())
+        Ok((files.map(|file| file.object.key).collect(), removals))
     }
 
     /// Looks at every difference. False when the time is up.

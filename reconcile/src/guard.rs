@@ -54,6 +54,9 @@ pub struct Guard {
     pub accepted: Kinds,
     /// Changes that this run is going to make, as its listings say.
     pub planned: Kinds,
+    /// Changes that the accepted run had planned too, and had no reason to make when it looked. As many of this run's plan do not count.
+    #[serde(default)]
+    pub idle: Kinds,
     /// Changes that this run has made.
     pub made: Kinds,
     /// Changes that this run has held back.
@@ -68,8 +71,9 @@ impl Guard {
 
     /// Whether one more change of this kind may be made. Counts it either way.
     pub fn admit(&mut self, kind: Kind) -> bool {
-        let made = self.made.get(&kind).copied().unwrap_or_default();
-        let planned = self.planned.get(&kind).copied().unwrap_or_default();
+        let of = |kinds: &Kinds| kinds.get(&kind).copied().unwrap_or_default();
+        let made = of(&self.made);
+        let planned = of(&self.planned).saturating_sub(of(&self.idle));
         // What a fresh look finds may be more than what the listings have suggested.
         let is_held = self.is_many(kind, planned.max(made + 1));
         let counts = match is_held {
@@ -94,6 +98,17 @@ impl Guard {
             (*kind, made.saturating_sub(accepted))
         });
         made.filter(|(_, made)| *made > 0).collect()
+    }
+
+    /// Of the kinds that were held: changes that the listings suggested, and that there was no reason to make when people were looked at.
+    /// Without them, what was held could not be accepted where they alone are many.
+    pub fn idle_of_held(&self) -> Kinds {
+        let idle = self.held.iter().map(|(kind, held)| {
+            let of = |kinds: &Kinds| kinds.get(kind).copied().unwrap_or_default();
+            let asked_for = held + of(&self.made);
+            (*kind, of(&self.planned).saturating_sub(asked_for))
+        });
+        idle.filter(|(_, idle)| *idle > 0).collect()
     }
 
     /// Changes held back, of all kinds.
@@ -156,6 +171,24 @@ mod tests {
 
         guard.planned = Kinds::from([(Kind::Withhold, 60)]);
         assert!(!guard.admit(Kind::Withhold));
+    }
+
+    #[test]
+    fn planned_changes_that_there_was_no_reason_to_make_do_not_keep_an_accepted_one_back() {
+        let mut first = guard(100, 12, 0);
+        assert!(!first.admit(Kind::Withhold));
+        assert_eq!(first.idle_of_held(), Kinds::from([(Kind::Withhold, 11)]));
+        let accepted = |planned| Guard {
+            accepted: first.held.clone(),
+            idle: first.idle_of_held(),
+            ..guard(100, planned, 0)
+        };
+
+        assert!(accepted(12).admit(Kind::Withhold));
+        assert!(!accepted(12 + 11).admit(Kind::Withhold), "eleven more");
+        let mut all = accepted(12);
+        let admitted = (0..12).filter(|_| all.admit(Kind::Withhold)).count();
+        assert_eq!(admitted, 11, "the accepted one, and ten");
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub struct Report {
     pub pairs: u64,
     /// Writes that the mass change guard held back, by kind.
     pub held: Kinds,
+    /// Of these kinds, writes that the listings suggested, and that there was no reason to make when people were looked at.
+    #[serde(default, skip_serializing_if = "Kinds::is_empty")]
+    pub idle: Kinds,
     /// Writes of the kinds that the guard counts, by kind: the next runs of 24 hours count them too.
     pub made: Kinds,
     /// What an operator should know of the pools' settings, each a sentence without a full stop.

@@ -214,6 +214,7 @@ async fn begin(
             });
         }
         guard.accepted = accepted.held;
+        guard.idle = accepted.idle;
         for (kind, made) in &guard.earlier {
             // What was made before was let through without the operator.
             if let Some(accepted) = guard.accepted.get_mut(kind) {
@@ -422,6 +423,7 @@ async fn accept_now_or_after_fill(
     if context.leave_to_fill && progress.missing > FILL_THRESHOLD {
         progress.accepted = None;
         progress.guard.accepted.clear();
+        progress.guard.idle.clear();
     }
     match &progress.accepted {
         Some(run) => use_up(bucket, run, &progress.run).await,
@@ -628,6 +630,7 @@ async fn write_report(
         newly_reported,
         pairs: progress.pairs,
         held: progress.guard.held.clone(),
+        idle: progress.guard.idle_of_held(),
         made: progress.guard.made_without_operator(),
         warnings,
         reported: progress.reported.clone(),

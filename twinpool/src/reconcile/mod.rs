@@ -410,6 +410,7 @@ mod tests {
             newly_reported: 7,
             pairs: 100,
             held: Kinds::from([(Kind::Withhold, held)]),
+            idle: Kinds::new(),
             made: Kinds::new(),
             warnings: Vec::new(),
             reported: Vec::new(),
