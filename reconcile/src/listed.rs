@@ -102,6 +102,8 @@ pub struct Listed {
     pub has_used: bool,
     /// Whether the user is not what their journal record says any more.
     pub has_changed: bool,
+    /// Whether the user's addresses are those that the first journal record of somebody with this identity says.
+    pub has_recorded_addresses: bool,
 }
 
 impl Listed {
@@ -131,26 +133,28 @@ impl Listed {
             withheld_since: 0,
             has_used: false,
             has_changed: false,
+            has_recorded_addresses: false,
         })
     }
 
     /// Adds what the bucket knows of the people with this identity.
     pub fn mark(&mut self, marks: &[Mark]) {
-        let mut first: Option<&UsedMark> = None;
         for mark in marks {
-            match mark {
-                Mark::Withheld { since, .. } => self.withheld_since = *since,
-                Mark::Used(used) => {
-                    self.has_used = true;
-                    let is_earlier = first.is_none_or(|first| used.recorded_at < first.recorded_at);
-                    if used.sub == self.sub && is_earlier {
-                        first = Some(used);
-                    }
-                }
+            if let Mark::Withheld { since, .. } = mark {
+                self.withheld_since = *since;
             }
         }
-        self.has_changed = first
+        let used = marks.iter().filter_map(|mark| match mark {
+            Mark::Used(used) => Some(used),
+            Mark::Withheld { .. } => None,
+        });
+        let first = used.clone().min_by_key(|used| used.recorded_at);
+        let of_user = used.filter(|used| used.sub == self.sub);
+        let first_of_user = of_user.min_by_key(|used| used.recorded_at);
+        self.has_used = first.is_some();
+        self.has_changed = first_of_user
             .is_some_and(|first| (first.addresses, first.others) != (self.addresses, self.others));
+        self.has_recorded_addresses = first.is_some_and(|first| first.addresses == self.addresses);
     }
 
     fn flags(&self) -> u8 {
@@ -161,6 +165,7 @@ impl Listed {
             self.has_way_in,
             self.has_used,
             self.has_changed,
+            self.has_recorded_addresses,
         ];
         flags.iter().enumerate().fold(state, |bits, (at, flag)| {
             bits | (u8::from(*flag) << (at + 2))
@@ -201,6 +206,7 @@ impl Listed {
             withheld_since: u32::from_le_bytes(since.expect("four bytes")),
             has_used: is_set(3),
             has_changed: is_set(4),
+            has_recorded_addresses: is_set(5),
         }
     }
 }
@@ -415,6 +421,7 @@ pub(crate) mod tests {
             listed.withheld_since += 1;
             listed.has_used = !listed.has_used;
             listed.has_changed = !listed.has_used;
+            listed.has_recorded_addresses = listed.has_used;
             let (mut by_identity, mut by_name) = (Vec::new(), Vec::new());
             listed.write(&mut by_identity);
             ByName(listed).write(&mut by_name);
@@ -479,6 +486,24 @@ pub(crate) mod tests {
             let mut user = user;
             user.mark(&marks);
             assert_eq!((user.has_used, user.has_changed), (has_used, has_changed));
+        }
+    }
+
+    #[test]
+    fn the_addresses_of_both_users_of_a_pair_are_compared_with_the_first_record() {
+        let user = listed("s-1", &[("email", "a@example.jp"), ("email_verified", "true")]);
+        let reset = |at, addresses| used("s-2", Kind::PasswordReset, at, (addresses, 0));
+        let restored = |at, addresses| used("s-2", Kind::Restored, at, (addresses, 0));
+        for (marks, expected) in [
+            (vec![], false),
+            (vec![reset(5, user.addresses)], true),
+            (vec![reset(5, 0)], false),
+            (vec![reset(5, 0), restored(4, user.addresses)], true),
+            (vec![reset(5, user.addresses), restored(4, 0)], false),
+        ] {
+            let mut user = user;
+            user.mark(&marks);
+            assert_eq!(user.has_recorded_addresses, expected);
         }
     }
 }

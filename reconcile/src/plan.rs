@@ -81,7 +81,11 @@ pub fn of_pair(primary: &Listed, secondary: &Listed, needs_identity: bool) -> Su
         return Suggestion::Skipped;
     }
     if primary.addresses != secondary.addresses {
-        return look(Stage::Move, &[Kind::ChangeAddress]);
+        // What has changed in the secondary pool alone is reported, and nothing is written.
+        return match primary.has_recorded_addresses {
+            true => look(Stage::Move, &[]),
+            false => look(Stage::Move, &[Kind::ChangeAddress]),
+        };
     }
     let is_settled = primary.others == secondary.others
         && secondary.state == State::Active
@@ -123,6 +127,8 @@ pub fn of_secondary_alone(secondary: &Listed, delete_before: i64) -> Suggestion 
         // Newcomers, mostly.
         false => vec![],
         true if !is_withheld => vec![Kind::Withhold],
+        // Whoever has used the secondary pool is never deleted.
+        true if secondary.has_used => vec![],
         true if i64::from(secondary.withheld_since) <= delete_before => vec![Kind::Delete],
         true => vec![],
     };
@@ -222,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_changed_in_the_secondary_pool_alone_is_no_change_that_is_counted() {
+        let (mut primary, mut secondary) = pair();
+        secondary.addresses += 1;
+        let of = |primary: &Listed| of_pair(primary, &secondary, false);
+        assert_eq!(kinds(of(&primary)), [Kind::ChangeAddress]);
+
+        primary.has_recorded_addresses = true;
+
+        assert_eq!(stage(&of(&primary)), Some(Stage::Move));
+        assert_eq!(kinds(of(&primary)), []);
+    }
+
+    #[test]
     fn a_ban_travels_whatever_the_status_is_and_an_invitation_does_not() {
         let (mut primary, secondary) = pair();
         primary.state = State::NeverSignedIn;
@@ -283,6 +302,9 @@ mod tests {
         assert_eq!(of(&secondary), [Kind::Withhold], "enabled again");
         secondary.enabled = false;
         assert_eq!(of(&secondary), [Kind::Delete]);
+        secondary.has_used = true;
+        assert_eq!(of(&secondary), [], "never deleted");
+        secondary.has_used = false;
         secondary.withheld_since = 101;
         assert_eq!(of(&secondary), []);
         secondary.has_origin = false;

@@ -1,15 +1,15 @@
 //! Mass changes wait for an operator, each kind of them, and whoever runs reconcile with the wrong pool changes nothing.
 
-use local_regions::cognito::PoolSettings;
+use local_regions::cognito::{Editor, PoolSettings};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{REPLICATE_TRIGGER, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use super::{
     asked, attempted, changes, delete, edit, hasten, measured, pairs, person, reconcile,
-    replica_of, report, writes,
+    replica_of, report, use_secondary, writes,
 };
-use crate::support::{object, put_object, sub, world};
+use crate::support::{object, put_object, replica, sub, world};
 
 /// Regions with these many pairs, which a run has seen.
 async fn settled(count: u32) -> World {
@@ -342,6 +342,56 @@ async fn an_emptied_group_is_held() {
     let accepted = asked(&world, json!({"accept": run(&world, &held)})).await;
     assert_eq!(accepted["counts"]["group_changes"], 12, "{accepted}");
     assert!(osaka.members_of(&world.secondary.id, "staff").is_empty());
+}
+
+#[tokio::test]
+async fn addresses_that_people_changed_in_the_secondary_pool_hold_no_other_address_back() {
+    let world = settled(20).await;
+    let osaka = world.osaka.cognito();
+    for number in 0..11 {
+        use_secondary(&world, number).await;
+        let sub = replica_of(&world, number).sub;
+        let there = format!("there{number}@example.jp");
+        let there = [("email", there.as_str()), ("email_verified", "true")];
+        let edited = osaka.edit_user(&world.secondary.id, &sub, Editor::Administrator, &there);
+        edited.expect("the attributes are valid");
+    }
+    let moved = [("email", "moved@example.jp"), ("email_verified", "true")];
+    edit(&world, 11, &moved);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["updated"], 1, "{answer}");
+    assert_eq!(answer["counts"]["reported"], 11, "{answer}");
+    assert!(replica(&world, "moved@example.jp").is_some());
+}
+
+#[tokio::test]
+async fn a_membership_that_is_held_because_of_others_that_stay_can_be_accepted() {
+    let world = settled(20).await;
+    let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
+    // Eleven people who are in the secondary pool alone keep their groups.
+    for number in 100..111 {
+        let secondary_sub = osaka.put_user(&world.secondary.id, person(number));
+        osaka.add_to_group(&world.secondary.id, &secondary_sub, "staff");
+    }
+    let removed = replica_of(&world, 0).sub;
+    osaka.add_to_group(&world.secondary.id, &removed, "staff");
+    tokyo.add_to_group(&world.primary.id, &sub(0), "staff");
+    tokyo.remove_from_group(&world.primary.id, &sub(0), "staff");
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "GROUPS_EVERY_S", "0");
+
+    let held = reconcile(&world).await;
+    let accepted = asked(&world, json!({"accept": run(&world, &held)})).await;
+
+    let of_held = report(&world, &held);
+    assert_eq!(of_held["held"], json!({"remove-membership": 1}));
+    assert_eq!(of_held["idle"], json!({"remove-membership": 11}));
+    assert_eq!(accepted["status"], "complete", "{accepted}");
+    assert_eq!(accepted["counts"]["group_changes"], 1, "{accepted}");
+    assert_eq!(osaka.members_of(&world.secondary.id, "staff").len(), 11);
 }
 
 /// Makes the worker read another primary pool, in which other people have the addresses of the people with the numbers below this one.
