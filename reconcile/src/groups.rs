@@ -24,7 +24,7 @@ use crate::error::{ReconcileError, no_plan};
 use crate::guard::Kind;
 use crate::json_lines::JsonLines;
 use crate::listed::{State, Sub};
-use crate::mirror::{Mirror, is_refused};
+use crate::mirror::{Mirror, is_refused, not_looked_at};
 use crate::outcome::{Done, Outcome, Pair};
 use crate::progress::Progress;
 use crate::refused::RefusedValues;
@@ -538,21 +538,31 @@ impl Groups<'_> {
         };
         loop {
             let looked = match (&difference.primary, &difference.secondary) {
-                (Some(sub), _) => self.add(sub, group, &mut outcome).await,
+                (Some(sub), listed) => self.add(sub, listed.as_deref(), group, &mut outcome).await,
                 (None, Some(sub)) => self.remove(sub, group, &mut outcome).await,
                 (None, None) => Ok(()),
             };
             match looked {
                 Err(error) if error.is_too_late() => continue,
-                looked => looked?,
+                Err(error) => {
+                    let subs = (
+                        difference.primary.as_deref(),
+                        difference.secondary.as_deref(),
+                    );
+                    let pair = Pair::of(subs.0, subs.1);
+                    not_looked_at(error, &pair, vec![group.clone()], &mut outcome)?;
+                }
+                Ok(()) => {}
             }
             return Ok(outcome);
         }
     }
 
+    /// `listed` is their user in the secondary pool, if it was listed.
     async fn add(
         &self,
         sub: &str,
+        listed: Option<&str>,
         group: &str,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
@@ -565,8 +575,8 @@ impl Groups<'_> {
         {
             return Ok(());
         }
-        let Some(secondary) = mirror.find_pair(&primary).await? else {
-            // They are missing, or known under another name there.
+        let Some(secondary) = mirror.find_pair(&primary, listed).await? else {
+            // They are missing, or known under another name there, without their identity.
             let pair = Pair::of(primary.sub(), None);
             outcome.report(&pair, "group-not-added", vec![group.to_owned()]);
             return Ok(());

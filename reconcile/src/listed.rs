@@ -491,7 +491,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_addresses_of_both_users_of_a_pair_are_compared_with_the_first_record() {
-        let user = listed("s-1", &[("email", "a@example.jp"), ("email_verified", "true")]);
+        let user = listed(
+            "s-1",
+            &[("email", "a@example.jp"), ("email_verified", "true")],
+        );
         let reset = |at, addresses| used("s-2", Kind::PasswordReset, at, (addresses, 0));
         let restored = |at, addresses| used("s-2", Kind::Restored, at, (addresses, 0));
         for (marks, expected) in [

@@ -1,7 +1,6 @@
 //! Looks at one person in both pools, decides, and writes. Every write rests on a fresh look at both users and at the journal record
 //! right before it.
 
-use std::fmt::Display;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
@@ -67,14 +66,11 @@ impl Mirror<'_> {
         loop {
             match self.look_into(candidate, &mut outcome).await {
                 Err(error) if error.is_too_late() => continue,
-                Err(ReconcileError::Json(error @ JsonError::Malformed { .. })) => {
-                    // Nobody can tell whether they have used the secondary pool.
-                    not_looked_at(candidate, "record-unreadable", &error, &mut outcome);
+                Err(error) => {
+                    let subs = (candidate.primary.as_deref(), candidate.secondary.as_deref());
+                    not_looked_at(error, &Pair::of(subs.0, subs.1), Vec::new(), &mut outcome)?;
                 }
-                Err(ReconcileError::Pool(PoolError::Aws(error))) if is_of_name(&error) => {
-                    not_looked_at(candidate, "refused", &error, &mut outcome);
-                }
-                looked => looked?,
+                Ok(()) => {}
             }
             break;
         }
@@ -945,21 +941,23 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    /// The user of somebody of the primary pool in the secondary pool, found by the names that they have now.
+    /// The user of somebody of the primary pool in the secondary pool: the one whom the listing has found by identity, or found by the names
+    /// that they have now.
     ///
     /// # Errors
     ///
     /// A service did not answer.
-    pub async fn find_pair(&self, primary: &Person) -> Result<Option<Person>, ReconcileError> {
-        let origin = self.comparison.origin();
-        let Ok(replica) = Replica::of_person(primary, origin) else {
-            return Ok(None);
-        };
-        let identity = primary.attributes.identity(origin);
-        let name = Some(replica.username.as_str());
+    pub async fn find_pair(
+        &self,
+        primary: &Person,
+        listed: Option<&str>,
+    ) -> Result<Option<Person>, ReconcileError> {
+        let name = self.comparison.sign_in_name(primary);
         // Somebody who signed up in the secondary pool has their identity as `sub` there.
-        for name in [name, identity].into_iter().flatten() {
-            if let Some(found) = users::look_up(self.lookups, name).await?
+        let identity = primary.attributes.identity(self.comparison.origin());
+        for name in [listed, Some(&name), identity].into_iter().flatten() {
+            let found = users::look_up_holder(self.lookups, name).await?.into_user();
+            if let Some(found) = found
                 && self.relation(primary, &found, None) == Relation::Same
             {
                 return Ok(Some(found));
@@ -1110,18 +1108,35 @@ pub fn is_refused(error: &AwsError) -> bool {
         )
 }
 
-/// Reports somebody who cannot be looked at. Nothing is written to them, and the others come after.
-fn not_looked_at(candidate: &Candidate, reason: &str, error: &dyn Display, outcome: &mut Outcome) {
-    let (primary, secondary) = (candidate.primary.as_deref(), candidate.secondary.as_deref());
-    tracing::error!(sub = primary, secondary_sub = secondary, %error, "nothing is written to this person");
-    outcome.report(&Pair::of(primary, secondary), reason, Vec::new());
+/// Reports somebody who cannot be looked at although the services answer: nothing is written to them, and the others come after.
+/// `attributes` are the names that it is about.
+///
+/// # Errors
+///
+/// The error, if it is of another kind: then the run ends.
+pub fn not_looked_at(
+    error: ReconcileError,
+    pair: &Pair,
+    attributes: Vec<String>,
+    outcome: &mut Outcome,
+) -> Result<(), ReconcileError> {
+    let reason = match &error {
+        // Nobody can tell whether they have used the secondary pool.
+        ReconcileError::Json(JsonError::Malformed { .. }) => "record-unreadable",
+        // No username may be like a name of theirs, although people may have it as an attribute (botocore UsernameType: without spaces, at
+        // most 128 characters).
+        ReconcileError::Pool(PoolError::Aws(refused))
+            if refused.code() == "InvalidParameterException" =>
+        {
+            "refused"
+        }
+        _ => return Err(error),
+    };
+    let (sub, secondary_sub) = (pair.primary(), pair.secondary());
+    tracing::error!(sub, secondary_sub, %error, "nothing is written to this person");
+    outcome.report(pair, reason, attributes);
     outcome.failed += 1;
-}
-
-/// Whether a user cannot be looked up by a name because no username may be like it, although people may have it as an attribute
-/// (botocore UsernameType: without spaces, at most 128 characters).
-fn is_of_name(error: &AwsError) -> bool {
-    error.code() == "InvalidParameterException"
+    Ok(())
 }
 
 /// A service did not answer: the run ends here, and a later one goes on.

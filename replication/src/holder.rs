@@ -390,7 +390,7 @@ pub async fn find_original(
     let username = Some(replica.username.as_str()).filter(|name| replica.sub() != Some(name));
     let addresses = ADDRESSES.map(|address| replica.attributes.get(address));
     for name in [username].into_iter().chain(addresses).flatten() {
-        let found = users::look_up(primary, name).await?;
+        let found = users::look_up_holder(primary, name).await?.into_user();
         if let Some(found) =
             found.filter(|found| found.attributes.identity(origin) == Some(identity))
         {

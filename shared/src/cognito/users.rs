@@ -60,6 +60,14 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// The user who has the name; none also where no username may be like it, because then it is nobody's.
+    pub fn into_user(self) -> Option<Person> {
+        match self {
+            Self::Somebody(user) => Some(*user),
+            Self::Nobody | Self::Unknown => None,
+        }
+    }
+
     /// Whether another user than this one has the name, or may have it.
     pub fn may_be_another_than(&self, sub: &str) -> bool {
         match self {

@@ -543,11 +543,20 @@ async fn what_is_accepted_is_done_after_a_fill_memberships_too() {
     let accept = ["--accept", run, "--logs-role", IMPORT_LOGS_ROLE];
     let accepted = reconcile(&world, &[&FAST[..], &accept].concat()).await;
 
-    assert_eq!(held["details"]["held"], json!({"disable": 12, "remove-membership": 12}));
+    assert_eq!(
+        held["details"]["held"],
+        json!({"disable": 12, "remove-membership": 12})
+    );
     assert_eq!(accepted.code, 0, "{accepted:?}");
     assert!(osaka.members_of(&world.secondary.id, "staff").is_empty());
     let users = osaka.users(&world.secondary.id);
-    assert_eq!((users.len(), users.iter().filter(|user| !user.enabled).count()), (525, 12));
+    assert_eq!(
+        (
+            users.len(),
+            users.iter().filter(|user| !user.enabled).count()
+        ),
+        (525, 12)
+    );
 }
 
 #[tokio::test]

@@ -134,6 +134,32 @@ async fn whoever_is_deleted_is_withheld_and_deleted_only_after_some_days() {
     );
 }
 
+/// Puts the replica of a person with this number who is gone into the secondary pool, with an address that is too long for a username.
+/// Gives its `sub`.
+pub fn put_replica_with_long_address(world: &World, number: u32) -> String {
+    let mut replica = person(number);
+    replica.sub = None;
+    let long = format!("{}@example.jp", "a".repeat(130));
+    let attributes = [("email", long), (ORIGIN_SUB, sub(number))];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+    replica.attributes.extend(attributes);
+    let osaka = world.osaka.cognito();
+    osaka.put_user(&world.secondary.id, replica)
+}
+
+#[tokio::test]
+async fn whoever_is_deleted_is_withheld_also_if_their_address_can_be_no_username() {
+    let world = world().await;
+    let replica = put_replica_with_long_address(&world, 0);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["withheld"], 1, "{answer}");
+    let user = world.osaka.cognito().user(&world.secondary.id, &replica);
+    assert!(!user.expect("still there").enabled);
+}
+
 #[tokio::test]
 async fn newcomers_and_people_whom_nobody_knows_are_never_touched() {
     let world = world().await;
@@ -447,6 +473,9 @@ async fn whoever_has_only_a_namesake_who_does_not_own_the_name_is_unknown_or_a_n
         assert_eq!(answer["counts"]["skipped"], 2, "{answer}");
         assert_eq!(answer["counts"]["newcomers"], u32::from(is_newcomer));
         assert_eq!(answer["counts"]["reported"], unknown, "{answer}");
-        assert_eq!(reasons(&world, &answer).contains(&"unpaired".to_owned()), !is_newcomer);
+        assert_eq!(
+            reasons(&world, &answer).contains(&"unpaired".to_owned()),
+            !is_newcomer
+        );
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use local_regions::cognito::GroupView;
 use local_regions::world::{REPLICATE_WORKER, World};
 
+use super::access::put_replica_with_long_address;
 use super::{edit, hasten, pairs, people, reconcile, reported, use_secondary};
-use crate::support::{replica, sub, world};
+use crate::support::{put_object, replica, sub, world};
 
 /// Regions with these many pairs, of which a run is fast and compares groups.
 async fn with_groups(count: u32) -> World {
@@ -283,4 +284,39 @@ async fn a_person_whose_address_changes_in_a_run_gets_their_groups_in_it_too() {
     let groups = world.osaka.cognito().groups_of(secondary, &moved.sub);
     assert_eq!(groups, names(&["staff"]));
     is_settled(&world).await;
+}
+
+#[tokio::test]
+async fn somebody_whose_address_can_be_no_username_stops_no_other_membership() {
+    let world = with_groups(2).await;
+    in_primary(&world, group("staff", None, None));
+    let replica = put_replica_with_long_address(&world, 5);
+    let osaka = world.osaka.cognito();
+    osaka.add_to_group(&world.secondary.id, &replica, "staff");
+    join_primary(&world, 0, "staff");
+    join_secondary(&world, 1, "staff");
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(groups_of(&world, 0), names(&["staff"]));
+    assert_eq!(groups_of(&world, 1), names(&[]));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_stops_no_other_membership() {
+    let world = with_groups(2).await;
+    join_primary(&world, 0, "staff");
+    join_secondary(&world, 1, "staff");
+    let unreadable = super::replica_of(&world, 1).sub;
+    let key = format!("journal/password-reset/{unreadable}.json");
+    put_object(&world, &key, "[]".to_owned()).await;
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["status"], "incomplete", "{answer}");
+    assert_eq!(groups_of(&world, 0), names(&["staff"]));
+    assert_eq!(groups_of(&world, 1), names(&["staff"]));
+    let unread = ("record-unreadable".to_owned(), vec!["staff".to_owned()]);
+    assert!(reported(&world, &answer).contains(&unread));
 }
