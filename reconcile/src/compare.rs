@@ -72,8 +72,8 @@ impl Comparing<'_> {
     ) -> Result<bool, ReconcileError> {
         while progress.shard < SHARD_COUNT {
             // A shard is joined whole or not at all.
-            let seconds = records_of_shard(progress) / RECORDS_PER_SECOND;
-            if !self.context.has_time_for(Duration::from_secs(seconds)) {
+            let time = time_to_join(records_of_shard(progress));
+            if !self.context.has_time_for(time) {
                 return Ok(false);
             }
             let before = progress.clone();
@@ -139,6 +139,11 @@ impl Comparing<'_> {
         progress.secondary.unmatched = unmatched.1.flush().await?.to_vec();
         Ok(())
     }
+}
+
+/// How long it takes to join so many records.
+pub fn time_to_join(records: u64) -> Duration {
+    Duration::from_secs(records / RECORDS_PER_SECOND)
 }
 
 /// The records of the shard to be joined next, of both pools.

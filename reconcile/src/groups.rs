@@ -20,10 +20,11 @@ use shared::s3::rolling_upload::RollingUpload;
 use tokio::sync::mpsc;
 
 use crate::changes::Changes;
+use crate::compare::time_to_join;
 use crate::error::{ReconcileError, no_plan};
 use crate::guard::Kind;
 use crate::json_lines::JsonLines;
-use crate::listed::{State, Sub};
+use crate::listed::{Listed, State, Sub};
 use crate::mirror::{Mirror, is_refused, not_looked_at};
 use crate::outcome::{Done, Outcome, Pair};
 use crate::progress::Progress;
@@ -49,6 +50,9 @@ const BATCH: usize = 32;
 
 /// The longest time of which a killed worker loses the lines of changes.
 const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The most groups that a user can be in (DG:quotas).
+const MAX_GROUPS_OF_USER: usize = 100;
 
 /// The reason for which somebody is reported who is in a group of the secondary pool, and has used that pool.
 pub const CHANGED_IN_SECONDARY: &str = "group-changed-in-secondary";
@@ -107,10 +111,11 @@ pub struct Groups<'a> {
     pub context: &'a RunContext<'a>,
 }
 
-/// A member of a group, sorted by group and identity.
+/// A member of a group, sorted by identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Member {
-    key: [u8; 16],
+    /// The hash of the identity.
+    identity: [u8; 16],
     group: u32,
     sub: Sub,
     is_active: bool,
@@ -119,8 +124,10 @@ struct Member {
 impl Record for Member {
     const SIZE: usize = 16 + 4 + Sub::LENGTH + 1;
 
+    const MAX_IN_GROUP: usize = MAX_GROUPS_OF_USER;
+
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.key);
+        out.extend_from_slice(&self.identity);
         out.extend_from_slice(&self.group.to_le_bytes());
         out.extend_from_slice(self.sub.bytes());
         out.push(self.is_active.into());
@@ -128,7 +135,7 @@ impl Record for Member {
 
     fn read(bytes: &[u8]) -> Self {
         Self {
-            key: bytes[..16].try_into().expect("sixteen bytes"),
+            identity: bytes[..16].try_into().expect("sixteen bytes"),
             group: u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes")),
             sub: Sub::from_bytes(&bytes[20..20 + Sub::LENGTH]),
             is_active: bytes[20 + Sub::LENGTH] == 1,
@@ -136,7 +143,7 @@ impl Record for Member {
     }
 
     fn key(&self) -> [u8; 16] {
-        self.key
+        self.identity
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -145,14 +152,48 @@ impl Record for Member {
 }
 
 /// A line of the plan: somebody who is in a group of one pool, and not in the same group of the other, as the listings say.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Difference {
     #[serde(rename = "g")]
     group: u32,
+    /// Whoever is in the group of the primary pool.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     primary: Option<String>,
+    /// Their user in the secondary pool, if it was listed. Without `primary`, whoever is in the group of the secondary pool.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     secondary: Option<String>,
+}
+
+/// In which groups people with one identity are in one pool alone. `users` are those of the secondary pool with this identity.
+fn differences<'a>(
+    primary: &'a [Member],
+    secondary: &'a [Member],
+    users: &[Listed],
+) -> impl Iterator<Item = Difference> + 'a {
+    let listed = match users {
+        [user] => Some(user.sub.as_str().to_owned()),
+        _ => None,
+    };
+    let is_alone = |member: &Member, own: &[Member], others: &[Member]| {
+        let is_of_group = |other: &&Member| other.group == member.group;
+        let in_group = |members: &[Member]| members.iter().filter(is_of_group).count();
+        in_group(own) == 1 && in_group(others) == 0
+    };
+    let added = primary.iter();
+    let added =
+        added.filter(move |member| member.is_active && is_alone(member, primary, secondary));
+    let removed = secondary.iter();
+    let removed = removed.filter(move |member| is_alone(member, secondary, primary));
+    let added = added.map(move |member| Difference {
+        group: member.group,
+        primary: Some(member.sub.as_str().to_owned()),
+        secondary: listed.clone(),
+    });
+    added.chain(removed.map(|member| Difference {
+        group: member.group,
+        primary: None,
+        secondary: Some(member.sub.as_str().to_owned()),
+    }))
 }
 
 /// What is done about a group of the primary pool.
@@ -239,13 +280,17 @@ impl Groups<'_> {
         }
         if progress.groups.step == GroupStep::Joining {
             while progress.groups.shard < SHARD_COUNT {
-                if self.context.is_time_up() {
+                // A shard is joined whole or not at all.
+                let records = records_of_shard(progress);
+                if !self.context.has_time_for(time_to_join(records)) {
                     return Ok(false);
                 }
-                let (plan, removals) = self.join_shard(progress).await?;
-                progress.groups.plan.extend(plan);
-                // After an error the shard is joined again, and counts once.
-                (0..removals).for_each(|_| self.mirror.plan(Kind::RemoveMembership));
+                if records > 0 {
+                    let (plan, removals) = self.join_shard(progress).await?;
+                    progress.groups.plan.extend(plan);
+                    // After an error the shard is joined again, and counts once.
+                    (0..removals).for_each(|_| self.mirror.plan(Kind::RemoveMembership));
+                }
                 progress.groups.shard += 1;
             }
             progress.groups.step = GroupStep::Writing;
@@ -430,7 +475,7 @@ impl Groups<'_> {
         let receiving = async {
             while let Some((index, page)) = received.recv().await {
                 for person in &page.people {
-                    let member = member(person, index, &names[index], pool, origin)?;
+                    let member = member(person, index, pool, origin)?;
                     sorter.add(member).await?;
                 }
                 pages.insert(index, page.next);
@@ -453,27 +498,14 @@ impl Groups<'_> {
         let mut join = Join::new(
             Merged::<Member>::shard(bucket, &progress.groups.primary, shard),
             Merged::<Member>::shard(bucket, &progress.groups.secondary, shard),
-            Merged::<Member>::shard(bucket, &[], shard),
+            Merged::<Listed>::shard(bucket, &progress.secondary.runs, shard),
         );
         while let Some(joined) = join.next().await? {
-            let text = |sub: &Sub| Some(sub.as_str().to_owned());
-            let difference = match (joined.primary.records, joined.secondary.records) {
-                ([member], []) if member.is_active => Difference {
-                    group: member.group,
-                    primary: text(&member.sub),
-                    secondary: None,
-                },
-                ([], [member]) => {
-                    removals += 1;
-                    Difference {
-                        group: member.group,
-                        primary: None,
-                        secondary: text(&member.sub),
-                    }
-                }
-                _ => continue,
-            };
-            plan.write_row(&to_json(&difference)).await?;
+            let (of_primary, of_secondary) = (joined.primary.records, joined.secondary.records);
+            for difference in differences(of_primary, of_secondary, joined.marks.records) {
+                removals += u64::from(difference.primary.is_none());
+                plan.write_row(&to_json(&difference)).await?;
+            }
         }
         let files = plan.finish().await?.into_iter();
         Ok((files.map(|file| file.object.key).collect(), removals))
@@ -647,11 +679,23 @@ impl Groups<'_> {
     }
 }
 
+/// The records of the shard to be joined next: members of both pools, and users of the secondary pool. None where nobody is in a group.
+fn records_of_shard(progress: &Progress) -> u64 {
+    let of = |runs: &[Run]| -> u64 {
+        let runs = runs.iter();
+        runs.map(|run| run.records_of_shard(progress.groups.shard))
+            .sum()
+    };
+    match of(&progress.groups.primary) + of(&progress.groups.secondary) {
+        0 => 0,
+        members => members + of(&progress.secondary.runs),
+    }
+}
+
 /// What is kept of a member.
 fn member(
     person: &Person,
     index: usize,
-    group: &str,
     pool: &Pool,
     origin: Option<&CustomAttribute>,
 ) -> Result<Member, AwsError> {
@@ -659,7 +703,7 @@ fn member(
     let sub = person.sub().and_then(Sub::of).ok_or_else(incomplete)?;
     let identity = person.attributes.identity(origin).ok_or_else(incomplete)?;
     Ok(Member {
-        key: hash16(&format!("{group}\0{identity}")),
+        identity: hash16(identity),
         group: u32::try_from(index).unwrap_or(u32::MAX),
         sub,
         is_active: State::of(&person.status) == State::Active,
@@ -669,6 +713,7 @@ fn member(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listed::tests::listed;
 
     fn group(description: Option<&str>, precedence: Option<i32>) -> Group {
         Group {
@@ -704,10 +749,59 @@ mod tests {
         }
     }
 
+    fn member_of(group: u32, sub: &str) -> Member {
+        Member {
+            identity: hash16("s-1"),
+            group,
+            sub: Sub::of(sub).unwrap(),
+            is_active: true,
+        }
+    }
+
+    #[test]
+    fn somebody_differs_in_the_groups_of_one_pool_alone_and_their_listed_user_is_known() {
+        let primary = [member_of(1, "s-1"), member_of(2, "s-1")];
+        let secondary = [member_of(2, "s-2"), member_of(3, "s-2")];
+        let user = listed("s-2", &[]);
+        let difference = |group, primary: Option<&str>, secondary: Option<&str>| Difference {
+            group,
+            primary: primary.map(str::to_owned),
+            secondary: secondary.map(str::to_owned),
+        };
+
+        let found: Vec<_> = differences(&primary, &secondary, &[user]).collect();
+
+        let expected = [
+            difference(1, Some("s-1"), Some("s-2")),
+            difference(3, None, Some("s-2")),
+        ];
+        assert_eq!(found, expected);
+        let unlisted: Vec<_> = differences(&primary, &[], &[]).collect();
+        assert_eq!(unlisted[0], difference(1, Some("s-1"), None));
+    }
+
+    #[test]
+    fn of_several_users_of_one_pool_in_one_group_nobody_differs() {
+        let twice = [member_of(1, "s-1"), member_of(1, "s-9")];
+
+        assert_eq!(differences(&twice, &[], &[]).count(), 0);
+        assert_eq!(differences(&[], &twice, &[]).count(), 0);
+    }
+
+    #[test]
+    fn whoever_cannot_sign_in_is_added_to_no_group() {
+        let invited = Member {
+            is_active: false,
+            ..member_of(1, "s-1")
+        };
+
+        assert_eq!(differences(&[invited], &[], &[]).count(), 0);
+    }
+
     #[test]
     fn a_member_is_read_as_it_was_written() {
         let member = Member {
-            key: hash16("staff"),
+            identity: hash16("s-1"),
             group: 7,
             sub: Sub::of("57c4aab8-5061-7015-8b3b-1a2f6c0d9e11").unwrap(),
             is_active: true,

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use shared::aws::error::AwsError;
 use shared::s3::bucket::Bucket;
 
-use super::{Key, MAX_GROUP, Record, Run};
+use super::{Key, Record, Run};
 
 /// The blocks of all runs together have at most so many bytes, unless there are more than 512 runs: those have the smallest block each.
 const MAX_BUFFERED: usize = 8 << 20;
@@ -28,7 +28,7 @@ pub(super) type Read =
 /// All records with one key, in the order in which they were first listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group<'a, R> {
-    /// The records: one for each user, as it was listed last. At most [`MAX_GROUP`].
+    /// The records: one for each user, as it was listed last. At most [`Record::MAX_IN_GROUP`].
     pub records: &'a [R],
     /// The number of records beyond these. A user who was listed twice may count twice.
     pub more: u64,
@@ -96,7 +96,7 @@ impl<R: Record> Merged<R> {
             cursors,
             state: State::Taken,
             key: Key::default(),
-            group: Vec::with_capacity(MAX_GROUP),
+            group: Vec::with_capacity(R::MAX_IN_GROUP),
             more: 0,
         }
     }
@@ -162,7 +162,7 @@ impl<R: Record> Merged<R> {
             .position(|earlier| earlier.is_same(&record))
         {
             Some(earlier) => self.group[earlier] = record,
-            None if self.group.len() < MAX_GROUP => self.group.push(record),
+            None if self.group.len() < R::MAX_IN_GROUP => self.group.push(record),
             None => self.more += 1,
         }
         if cursor.advance() {

@@ -27,7 +27,7 @@ pub type Key = [u8; 16];
 /// hex digit of a key is the number of its shard.
 pub const SHARD_COUNT: usize = 16;
 
-/// So many different records with one key are kept. One is usual; more have a key in common by mistake or on purpose, and this limit
+/// So many different records with one key are kept, of most kinds of records. One is usual; more have a key in common by mistake or on purpose, and this limit
 /// keeps memory and time flat for any number of them.
 pub const MAX_GROUP: usize = 16;
 
@@ -35,6 +35,9 @@ pub const MAX_GROUP: usize = 16;
 pub trait Record: Copy {
     /// The number of bytes that [`write`](Record::write) appends.
     const SIZE: usize;
+
+    /// So many different records with one key are kept.
+    const MAX_IN_GROUP: usize = MAX_GROUP;
 
     /// Appends the record to bytes.
     fn write(&self, out: &mut Vec<u8>);

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use shared::aws::error::AwsError;
 use shared::s3::bucket::Bucket;
 
-use super::{Key, MAX_GROUP, Record, Run, SHARD_COUNT, shard};
+use super::{Key, Record, Run, SHARD_COUNT, shard};
 
 /// A run has at most so many records: 8 MB of 80 bytes each, and 400 runs for forty million.
 pub const RUN_RECORDS: usize = 100_000;
@@ -174,7 +174,7 @@ impl<R: Record> Buffer<R> {
             if index > 0 && key != self.order[index - 1].0 {
                 first = end;
             }
-            let mut others = first..end.min(first + MAX_GROUP);
+            let mut others = first..end.min(first + R::MAX_IN_GROUP);
             let record = self.record(index);
             let replaced = others.find(|other| self.record(*other).is_same(&record));
             let place = replaced.unwrap_or(end) * R::SIZE;

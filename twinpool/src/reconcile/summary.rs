@@ -367,6 +367,10 @@ fn advice(reason: &str) -> &'static str {
         "group-changed-in-secondary" => {
             "they used the secondary, and are in a group there alone: decide with --prefer"
         }
+        "group-not-added" => {
+            "their user in the secondary was not found, so it is not in this group: see what else is reported of them, then run the command \
+             again with --groups-every-s 0"
+        }
         "group-precedence-kept" => {
             "the group has no precedence in the primary, and Cognito keeps the one in the secondary: give it one in the primary"
         }

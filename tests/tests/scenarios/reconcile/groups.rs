@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use local_regions::cognito::GroupView;
-use local_regions::world::{REPLICATE_WORKER, World};
+use local_regions::cognito::{Contact, Editor, GroupView, PoolSettings};
+use local_regions::world::{REPLICATE_WORKER, World, pool};
 
 use super::access::put_replica_with_long_address;
-use super::{edit, hasten, pairs, people, reconcile, reported, use_secondary};
+use super::settings::world_with;
+use super::{edit, hasten, pairs, people, person, reconcile, reported, use_secondary};
 use crate::support::{put_object, replica, sub, world};
 
 /// Regions with these many pairs, of which a run is fast and compares groups.
@@ -284,6 +285,68 @@ async fn a_person_whose_address_changes_in_a_run_gets_their_groups_in_it_too() {
     let groups = world.osaka.cognito().groups_of(secondary, &moved.sub);
     assert_eq!(groups, names(&["staff"]));
     is_settled(&world).await;
+}
+
+#[tokio::test]
+async fn a_person_whose_address_is_another_one_in_the_secondary_pool_gets_their_groups() {
+    let world = with_groups(1).await;
+    use_secondary(&world, 0).await;
+    let there = super::replica_of(&world, 0).sub;
+    let osaka = world.osaka.cognito();
+    let address = [("email", "there@example.jp"), ("email_verified", "true")];
+    let edited = osaka.edit_user(&world.secondary.id, &there, Editor::Administrator, &address);
+    edited.expect("the attributes are valid");
+    join_primary(&world, 0, "staff");
+
+    let answer = reconcile(&world).await;
+
+    let groups = osaka.groups_of(&world.secondary.id, &there);
+    assert_eq!(groups, names(&["staff"]), "{answer}");
+    let changed = ("changed-in-secondary".to_owned(), vec!["email".to_owned()]);
+    assert_eq!(reported(&world, &answer), [changed]);
+}
+
+#[tokio::test]
+async fn a_person_who_signs_in_by_phone_number_and_has_an_email_address_gets_their_groups() {
+    let by_phone = || PoolSettings {
+        username_attributes: vec![Contact::PhoneNumber],
+        auto_verified: vec![Contact::PhoneNumber],
+        ..pool()
+    };
+    let world = world_with(by_phone(), by_phone()).await;
+    hasten(&world);
+    let phone = "+819012345678";
+    let mut signed_up = person(0);
+    let numbers = [("phone_number", phone), ("phone_number_verified", "true")];
+    let numbers = numbers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    signed_up.attributes.extend(numbers);
+    let tokyo = world.tokyo.cognito();
+    tokyo.put_user(&world.primary.id, signed_up);
+    join_primary(&world, 0, "staff");
+
+    let answer = reconcile(&world).await;
+
+    let made = replica(&world, phone).expect("a replica");
+    let groups = world
+        .osaka
+        .cognito()
+        .groups_of(&world.secondary.id, &made.sub);
+    assert_eq!(groups, names(&["staff"]), "{answer}");
+}
+
+#[tokio::test]
+async fn whoever_is_in_more_groups_than_most_keeps_all_of_them() {
+    let world = with_groups(1).await;
+    for number in 0..20 {
+        let group = format!("group-{number}");
+        join_primary(&world, 0, &group);
+        join_secondary(&world, 0, &group);
+    }
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["counts"]["group_changes"], 0, "{answer}");
+    assert_eq!(groups_of(&world, 0).len(), 20);
 }
 
 #[tokio::test]
