@@ -143,7 +143,21 @@ impl Mirror<'_> {
             // They have not proved the name, and lose it to whoever has.
             return self.missing(primary, has_used, outcome).await;
         }
-        let record = self.record(&secondary).await?;
+        let record = match self.record(&secondary).await {
+            Err(error) => {
+                let origin = self.comparison.origin();
+                let identity = secondary.attributes.identity(origin);
+                if is_unreadable(&error)
+                    && let Some(identity) = identity
+                    && primary.attributes.identity(origin) == Some(identity)
+                {
+                    self.restrict(Some(primary), &secondary, identity, outcome)
+                        .await?;
+                }
+                return Err(error);
+            }
+            Ok(record) => record,
+        };
         match self.relation(primary, &secondary, record.as_ref()) {
             Relation::Same => self.pair(primary, secondary, record, outcome).await,
             Relation::Another => {
@@ -234,24 +248,36 @@ impl Mirror<'_> {
             };
             banned = find_original(self.primary, &known_as, secondary, origin).await?;
         }
-        match banned {
-            Some(primary) if primary.enabled || !secondary.enabled => {}
-            Some(primary) => {
-                let pair = Pair::of(primary.sub(), secondary.sub());
+        self.restrict(banned.as_ref(), secondary, identity, outcome)
+            .await
+    }
+
+    /// Disables a user of the secondary pool whose person is disabled in the primary pool or gone. Nothing else is written to them: it is not
+    /// known who they are, or whether they have used the secondary pool. `original` has this identity in the primary pool.
+    async fn restrict(
+        &self,
+        original: Option<&Person>,
+        secondary: &Person,
+        identity: &str,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
+        let pair = Pair::of(original.and_then(Person::sub), secondary.sub());
+        match original {
+            _ if !secondary.enabled => Ok(()),
+            Some(original) if original.enabled => Ok(()),
+            Some(_) => {
                 let disabled = self
                     .withhold(&pair, secondary, identity, Why::Disabled, outcome)
                     .await?;
                 outcome.counts.disabled += u64::from(disabled);
+                Ok(())
             }
-            None if secondary.enabled => {
-                let pair = Pair::of(None, secondary.sub());
-                // They are enabled, so they are withheld. Nobody is deleted of whom nobody can tell who they are.
+            // They are enabled, so they are withheld. Nobody is deleted of whom so little is known.
+            None => {
                 self.withhold_or_delete(&pair, secondary, identity, true, outcome)
-                    .await?;
+                    .await
             }
-            None => {}
         }
-        Ok(())
     }
 
     /// One person's users.
@@ -264,6 +290,11 @@ impl Mirror<'_> {
     ) -> Result<(), ReconcileError> {
         let pair = Pair::of(primary.sub(), secondary.sub());
         if self.comparison.origin().is_none() {
+            let is_mirrored = State::of(&primary.status) == State::Active && primary.enabled;
+            let is_half_made = secondary.status == Status::ForceChangePassword;
+            if is_mirrored && is_half_made && secondary.enabled && self.activate {
+                self.activate(&pair, outcome).await?;
+            }
             self.report_differences(&pair, primary, &secondary, outcome);
             return Ok(());
         }
@@ -280,10 +311,10 @@ impl Mirror<'_> {
         }
         match secondary.status {
             Status::Confirmed | Status::ResetRequired => {}
-            Status::ForceChangePassword if self.activate && is_enabled => {
+            Status::ForceChangePassword if self.activate && is_enabled && primary.enabled => {
                 self.activate(&pair, outcome).await?;
             }
-            // Whoever is disabled cannot enter anyway, and is activated when the ban ends. They keep up with their attributes.
+            // Whoever is banned is activated when the ban ends, also if they could not be disabled. They keep up with their attributes.
             Status::ForceChangePassword => {}
             _ => {
                 outcome.report(&pair, "status-in-secondary", Vec::new());
@@ -699,7 +730,24 @@ impl Mirror<'_> {
             return Ok(());
         }
         let origin = self.comparison.origin();
-        let record = self.record(&secondary).await?;
+        let record = match self.record(&secondary).await {
+            Err(error) => {
+                if is_unreadable(&error)
+                    && let Some(identity) = secondary.attributes.origin(origin)
+                {
+                    let original = find_original(self.primary, identity, &secondary, origin);
+                    let original = original.await?;
+                    let is_another =
+                        |original: &Person| original.attributes.identity(origin) != Some(identity);
+                    if !original.as_ref().is_some_and(is_another) {
+                        self.restrict(original.as_ref(), &secondary, identity, outcome)
+                            .await?;
+                    }
+                }
+                return Err(error);
+            }
+            Ok(record) => record,
+        };
         let Some(known_as) = self.known_as(&secondary, record.as_ref()) else {
             let is_newcomer =
                 record.is_some_and(|record| record.kinds.contains(&RecordKind::SignUp));
@@ -1108,6 +1156,11 @@ pub fn is_refused(error: &AwsError) -> bool {
         )
 }
 
+/// Whether a journal record is there that cannot be read.
+fn is_unreadable(error: &ReconcileError) -> bool {
+    matches!(error, ReconcileError::Json(JsonError::Malformed { .. }))
+}
+
 /// Reports somebody who cannot be looked at although the services answer: nothing is written to them, and the others come after.
 /// `attributes` are the names that it is about.
 ///
@@ -1122,7 +1175,7 @@ pub fn not_looked_at(
 ) -> Result<(), ReconcileError> {
     let reason = match &error {
         // Nobody can tell whether they have used the secondary pool.
-        ReconcileError::Json(JsonError::Malformed { .. }) => "record-unreadable",
+        error if is_unreadable(error) => "record-unreadable",
         // No username may be like a name of theirs, although people may have it as an attribute (botocore UsernameType: without spaces, at
         // most 128 characters).
         ReconcileError::Pool(PoolError::Aws(refused))

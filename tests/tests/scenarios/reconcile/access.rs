@@ -52,6 +52,29 @@ async fn a_ban_travels_in_one_run_also_to_somebody_who_has_used_the_secondary_po
 }
 
 #[tokio::test]
+async fn whoever_is_banned_or_deleted_is_disabled_also_if_their_record_cannot_be_read() {
+    let world = world().await;
+    pairs(&world, 3);
+    for number in 0..3 {
+        let replica = replica_of(&world, number).sub;
+        let key = format!("journal/password-reset/{replica}.json");
+        put_object(&world, &key, "[]".to_owned()).await;
+        edit(&world, number, &[("name", "Taro")]);
+    }
+    ban(&world, 0, true);
+    delete(&world, 1);
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["status"], "incomplete", "{answer}");
+    let counts = ["disabled", "withheld", "updated"].map(|count| &answer["counts"][count]);
+    assert_eq!(counts, [&json!(1), &json!(1), &json!(0)], "{answer}");
+    let enabled = [0, 1, 2].map(|number| replica_of(&world, number).enabled);
+    assert_eq!(enabled, [false, false, true]);
+    assert_eq!(reasons(&world, &answer), ["record-unreadable"; 3]);
+}
+
+#[tokio::test]
 async fn whoever_is_banned_is_disabled_also_if_cognito_does_not_sign_them_out() {
     for status in [400, 500] {
         let world = world().await;
