@@ -385,7 +385,8 @@ fn advice(reason: &str) -> &'static str {
             "nobody knows who they are: they carry no identity, and have no record; set the origin attribute, or delete them there"
         }
         "disabled-in-secondary" => {
-            "somebody else disabled them in the secondary: enable them there yourself"
+            "somebody disabled them in the secondary alone: if they were banned, disable them in the primary too; otherwise enable them in \
+             the secondary"
         }
         "unverified-in-primary" => {
             "the address is not verified in the primary, so it was not written: the person should verify it"
