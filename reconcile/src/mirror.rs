@@ -1124,24 +1124,26 @@ impl Mirror<'_> {
     }
 }
 
-/// A replica that is deleted because somebody else needs its name counts as withheld too: if so many people are gone that withholding them
-/// is held back, their names are not given away either.
+/// A replica that is deleted because somebody else needs its name counts as withheld too, unless it is disabled already: if so many people
+/// are gone that withholding them is held back, their names are not given away either.
 impl Deletions for Mirror<'_> {
-    fn admit(&self) -> bool {
+    fn admit(&self, replica: &Person) -> bool {
         let mut guard = self.locked_guard();
-        if !guard.admit(Kind::Withhold) {
+        if replica.enabled && !guard.admit(Kind::Withhold) {
             return false;
         }
         let is_admitted = guard.admit(Kind::Delete);
-        if !is_admitted {
+        if replica.enabled && !is_admitted {
             guard.not_made(Kind::Withhold);
         }
         is_admitted
     }
 
-    fn not_made(&self) {
+    fn not_made(&self, replica: &Person) {
         let mut guard = self.locked_guard();
-        guard.not_made(Kind::Withhold);
+        if replica.enabled {
+            guard.not_made(Kind::Withhold);
+        }
         guard.not_made(Kind::Delete);
     }
 }

@@ -37,22 +37,22 @@ pub struct Holders<'a> {
 
 /// Decides whether replicas whose person is gone may be deleted, and counts them.
 pub trait Deletions {
-    /// Whether one more may be deleted.
-    fn admit(&self) -> bool;
+    /// Whether this one may be deleted too.
+    fn admit(&self, replica: &Person) -> bool;
 
-    /// The one that was admitted last was not deleted.
-    fn not_made(&self);
+    /// This one was admitted, and was not deleted.
+    fn not_made(&self, replica: &Person);
 }
 
 /// Lets every replica be deleted whose person is gone.
 pub struct AnyNumber;
 
 impl Deletions for AnyNumber {
-    fn admit(&self) -> bool {
+    fn admit(&self, _: &Person) -> bool {
         true
     }
 
-    fn not_made(&self) {}
+    fn not_made(&self, _: &Person) {}
 }
 
 /// How many holders of one person's names are dealt with: of the username and of two addresses.
@@ -210,13 +210,13 @@ impl Holders<'_> {
                     _ => keep("somebody else holds the address that they have now"),
                 }
             }
-            Decision::Withhold if !self.deletions.admit() => keep(
+            Decision::Withhold if !self.deletions.admit(holder) => keep(
                 "their person is gone, but so many people are that an operator must look first",
             ),
             Decision::Withhold => {
                 let deleted = self.withhold(snapshots, sub, identity).await;
                 if !matches!(deleted, Ok(true)) {
-                    self.deletions.not_made();
+                    self.deletions.not_made(holder);
                 }
                 deleted.map(|_| ())
             }

@@ -157,6 +157,24 @@ async fn a_name_that_is_not_given_away_because_deletions_are_held_counts_as_no_c
 }
 
 #[tokio::test]
+async fn people_who_were_deleted_and_signed_up_again_count_once() {
+    let world = settled(40).await;
+    for number in 0..10 {
+        delete(&world, number);
+        let mut again = person(number);
+        again.sub = Some(sub(number + 900));
+        world.tokyo.cognito().put_user(&world.primary.id, again);
+    }
+
+    let answer = reconcile(&world).await;
+
+    assert_eq!(answer["status"], "complete", "{answer}");
+    assert_eq!(answer["counts"]["created"], 10, "{answer}");
+    let made = json!({"withhold": 10, "delete": 10});
+    assert_eq!(report(&world, &answer)["made"], made);
+}
+
+#[tokio::test]
 async fn the_changes_of_the_day_before_no_longer_count() {
     let world = settled(40).await;
     (0..6).for_each(|number| delete(&world, number));
