@@ -47,7 +47,7 @@ const TERM: Term = Term::Renewed {
     interval: Duration::from_secs(30),
 };
 
-/// While the newest journal record is younger, the secondary pool is in use, and the application comes first.
+/// While the newest journal record was recorded less than this time ago, the secondary pool is in use, and the application comes first.
 const QUIET_TIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// The time over which mass changes are counted.
@@ -167,8 +167,7 @@ async fn reason_to_wait(
     }
     if !is_asked_for {
         // The journal is asked even then: a journal that does not answer means that nobody can say who has used the secondary pool.
-        let newest = journal::newest_record(&config.bucket).await?;
-        if newest.is_some_and(|newest| now.duration_since(newest) < QUIET_TIME) {
+        if journal::is_used_since(&config.bucket, now - QUIET_TIME).await? {
             return Ok(Some(Status::Waiting));
         }
     }

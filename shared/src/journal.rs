@@ -304,6 +304,48 @@ pub async fn newest_record(bucket: &Bucket) -> Result<Option<Timestamp>, AwsErro
     Ok(newest)
 }
 
+/// Whether somebody has begun to use the secondary pool since then: a record says so. Records are written again when reconcile brings their
+/// attributes up to date and when a restore archives them, so it counts what they say; one that cannot be read counts by its date.
+///
+/// # Errors
+///
+/// S3 refused or did not answer.
+pub async fn is_used_since(bucket: &Bucket, since: Timestamp) -> Result<bool, AwsError> {
+    for kind in Kind::ALL {
+        let mut records = Records::list(bucket, kind.prefix());
+        while let Some(page) = records.next_page().await? {
+            let written = page
+                .into_iter()
+                .filter(|record| record.last_modified >= since);
+            let recorded_since = stream::iter(written)
+                .map(|record| is_recorded_since(bucket, kind, record.person, since))
+                .buffer_unordered(CONCURRENT_READS)
+                .try_any(std::future::ready);
+            if recorded_since.await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+async fn is_recorded_since(
+    bucket: &Bucket,
+    kind: Kind,
+    person: String,
+    since: Timestamp,
+) -> Result<bool, AwsError> {
+    let key = record_key(kind.prefix(), &person);
+    match bucket.get_json::<StoredRecord>(&key).await {
+        // Gone meanwhile: it was archived, or its person was erased.
+        Ok(record) => {
+            Ok(record.is_some_and(|(record, _)| record.confirmation.recorded_at >= since))
+        }
+        Err(JsonError::Malformed { .. }) => Ok(true),
+        Err(JsonError::Aws(error)) => Err(error),
+    }
+}
+
 /// Reads all records, and calls `found` for each of them: everyone who has used the secondary pool, some more than once. `origin` is
 /// the attribute that carries identities.
 ///

@@ -384,7 +384,7 @@ impl Recorder {
 
     /// Writes a journal record of the person with this number, whose name it knows as another one.
     async fn journal(&self, prefix: &str, number: u32) {
-        let mut record = record(number + 1000, SignedDuration::from_hours(2));
+        let mut record = record(number + 1000, SignedDuration::from_mins(30));
         record["attributes"] =
             json!({"email": email(number), "email_verified": "true", "name": "old"});
         record["primary_sub"] = sub(number).into();

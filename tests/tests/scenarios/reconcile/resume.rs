@@ -10,7 +10,7 @@ use local_regions::world::{ORIGIN_SUB, REPLICATE_WORKER, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
 use super::{
-    asked, attempted, changes, delete, hasten, pairs, person, reconcile, replica_of, report,
+    asked, attempted, changes, delete, edit, hasten, pairs, person, reconcile, replica_of, report,
     use_secondary, writes,
 };
 use crate::support::{called, email, object, put_object, record, sub, world};
@@ -463,6 +463,30 @@ async fn a_run_waits_while_the_secondary_pool_is_in_use_unless_it_is_asked_for_n
 
     assert_eq!(waiting["status"], "waiting", "{waiting}");
     assert_eq!(now["status"], "complete", "{now}");
+}
+
+#[tokio::test]
+async fn records_that_reconcile_has_brought_up_to_date_are_no_use_of_the_secondary_pool() {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+    let replica = replica_of(&world, 0).sub;
+    let key = format!("journal/password-reset/{replica}.json");
+    let recorded = record(0, SignedDuration::from_hours(2));
+    put_object(&world, &key, recorded.to_string()).await;
+    edit(&world, 0, &[("name", "Taro")]);
+
+    let merged = reconcile(&world).await;
+    let base = object(&world, &key).expect("the record")["attributes"].clone();
+    let lambda = world.tokyo.lambda();
+    lambda.set_env(REPLICATE_WORKER, "RECONCILE_EVERY_S", "0");
+    let next = asked(&world, json!({})).await;
+    put_object(&world, &key, "[]".to_owned()).await;
+    let unreadable = asked(&world, json!({})).await;
+
+    assert_eq!(base["name"], "Taro", "{merged}");
+    assert_eq!(next["status"], "complete", "{next}");
+    assert_eq!(unreadable["status"], "waiting", "{unreadable}");
 }
 
 #[tokio::test]
