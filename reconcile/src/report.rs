@@ -137,6 +137,9 @@ pub struct Latest {
     /// Only where people are missing or writes failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<Incomplete>,
+    /// Only where this run did not compare groups: the key of the report of the last run that did, and so could report everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with_groups: Option<String>,
 }
 
 /// What `reconciles/latest.json` says beside the latest run when that run was not complete.
@@ -173,6 +176,22 @@ impl Latest {
     /// S3 failed, or the object cannot be read.
     pub async fn read_report(&self, bucket: &Bucket) -> Result<Option<Report>, JsonError> {
         let report = bucket.get_json(&self.report).await?;
+        Ok(report.map(|(report, _)| report))
+    }
+
+    /// Reads the report of the last run that compared groups, if that is another one and not gone.
+    ///
+    /// # Errors
+    ///
+    /// S3 failed, or the object cannot be read.
+    pub async fn read_report_with_groups(
+        &self,
+        bucket: &Bucket,
+    ) -> Result<Option<Report>, JsonError> {
+        let Some(key) = &self.with_groups else {
+            return Ok(None);
+        };
+        let report = bucket.get_json(key).await?;
         Ok(report.map(|(report, _)| report))
     }
 }

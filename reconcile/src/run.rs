@@ -29,7 +29,8 @@ use crate::list_pools::{list_both, list_withheld, read_journal};
 use crate::mirror::Mirror;
 use crate::progress::{Phase, Progress, ReconcileLease};
 use crate::report::{
-    Accepted, Incomplete, Latest, PoolListed, RECONCILES_PREFIX, Report, accepted_key, report_key,
+    Accepted, Incomplete, Latest, PoolListed, RECONCILES_PREFIX, Report, Reported, accepted_key,
+    report_key,
 };
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
@@ -600,13 +601,16 @@ async fn write_report(
     warnings: Vec<String>,
 ) -> Result<Report, ReconcileError> {
     let latest = Latest::read(bucket).await?;
-    let before = match &latest {
-        Some((latest, _)) => latest.read_report(bucket).await?,
-        None => None,
+    let (before, with_groups) = match &latest {
+        Some((latest, _)) => (
+            latest.read_report(bucket).await?,
+            latest.read_report_with_groups(bucket).await?,
+        ),
+        None => (None, None),
     };
     progress.reported.sort();
     progress.reported.dedup();
-    let newly_reported = newly_reported(before.as_ref(), progress);
+    let newly_reported = newly_reported([before.as_ref(), with_groups.as_ref()], progress);
     let listed = |pool: &crate::progress::PoolProgress| PoolListed {
         pool: pool.pool.clone(),
         listed: pool.total_listed(),
@@ -638,33 +642,38 @@ async fn write_report(
         .put(&report_key(&report.reconcile), to_json(&report))
         .await?;
     if !progress.is_dry_run {
-        publish(bucket, &report, latest, before.as_ref()).await?;
+        let with_groups = progress.with_groups && status != Status::FillNeeded;
+        publish(bucket, &report, with_groups, latest, before.as_ref()).await?;
     }
     Ok(report)
 }
 
-/// People reported whom the report before did not name, or, where it could not name all, by how many they are more.
-fn newly_reported(before: Option<&Report>, progress: &Progress) -> u64 {
-    let named = before.map_or(&[][..], |before| &before.reported);
-    let new = progress.reported.iter();
-    let new = new
-        .filter(|reported| named.binary_search(reported).is_err())
-        .count() as u64;
-    let total_before = before.map_or(0, |before| before.counts.reported);
-    match total_before > named.len() as u64 {
-        true => progress
-            .counts
-            .reported
-            .saturating_sub(total_before)
-            .min(new),
-        false => new,
+/// People reported whom neither the report before nor that of the last run that compared groups has named, or, where these could not name
+/// all, by how many they are more.
+fn newly_reported(before: [Option<&Report>; 2], progress: &Progress) -> u64 {
+    let before: Vec<_> = before.into_iter().flatten().collect();
+    let is_named = |reported: &Reported| {
+        let mut before = before.iter();
+        before.any(|before| before.reported.binary_search(reported).is_ok())
+    };
+    let reported = progress.reported.iter();
+    let new = reported.filter(|reported| !is_named(reported)).count() as u64;
+    let names_all = |report: &&Report| report.counts.reported <= report.reported.len() as u64;
+    if before.iter().all(names_all) {
+        return new;
     }
+    let totals = before.iter().map(|before| before.counts.reported);
+    let total_before = totals.max().unwrap_or_default();
+    let more = progress.counts.reported.saturating_sub(total_before);
+    more.min(new)
 }
 
-/// Moves the pointer to this report, and only forward. `before` is the report that it points to until now.
+/// Moves the pointer to this report, and only forward. `with_groups` says whether the run has come to compare groups; `before` is the report that the
+/// pointer names until now.
 async fn publish(
     bucket: &Bucket,
     report: &Report,
+    with_groups: bool,
     seen: Option<(Latest, String)>,
     before: Option<&Report>,
 ) -> Result<(), ReconcileError> {
@@ -681,6 +690,10 @@ async fn publish(
                     .and_then(|(latest, _)| latest.last_complete(before)),
             }),
         },
+        with_groups: seen.as_ref().filter(|_| !with_groups).map(|(latest, _)| {
+            let with_groups = latest.with_groups.as_ref();
+            with_groups.unwrap_or(&latest.report).clone()
+        }),
     };
     if seen
         .as_ref()

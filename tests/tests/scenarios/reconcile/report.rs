@@ -142,6 +142,32 @@ async fn each_run_is_measured_and_people_count_as_reported_the_first_time_only()
 }
 
 #[tokio::test]
+async fn what_is_reported_of_groups_is_new_the_first_time_only_although_they_are_compared_once_a_day()
+ {
+    let world = world().await;
+    hasten(&world);
+    pairs(&world, 1);
+    let osaka = world.osaka.cognito();
+    let replica = replica_of(&world, 0).sub;
+    osaka.add_to_group(&world.secondary.id, &replica, "theirs");
+    let lambda = world.tokyo.lambda();
+
+    let of_first = reconcile(&world).await;
+    reconcile(&world).await;
+    reconcile(&world).await;
+    let pointer = object(&world, "reconciles/latest.json").unwrap();
+    lambda.set_env(REPLICATE_WORKER, "GROUPS_EVERY_S", "0");
+    let next_day = reconcile(&world).await;
+
+    let theirs = ("group-not-in-primary".to_owned(), vec!["theirs".to_owned()]);
+    assert_eq!(reported(&world, &next_day), [theirs]);
+    assert_eq!(measured(&world, "ReconcileReported"), [1, 0, 0, 0]);
+    assert_eq!(pointer["with_groups"], of_first["report"]);
+    let pointer = object(&world, "reconciles/latest.json").unwrap();
+    assert_eq!(pointer.get("with_groups"), None);
+}
+
+#[tokio::test]
 async fn the_age_of_the_latest_run_is_measured_whatever_becomes_of_an_invocation() {
     let world = world().await;
     hasten(&world);
