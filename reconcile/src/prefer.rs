@@ -24,7 +24,7 @@ use crate::groups::CHANGED_IN_SECONDARY;
 use crate::mirror::is_refused;
 use crate::report::{Change, Report, Reported, report_key};
 use crate::request::{ReconcileConfig, RunContext, Step};
-use crate::run::{PATIENCE, check_pools};
+use crate::run::{PATIENCE, check_pools, look_at_pools, under_lease};
 
 /// How often a journal record is read again that changes while it is brought up to date.
 const RECORD_ATTEMPTS: u32 = 3;
@@ -66,11 +66,12 @@ pub fn can_be_decided(change: &Change) -> bool {
     ReportedPerson::of(change.clone()).is_some()
 }
 
-/// Carries out a decision. It may be run again: whatever has been written agrees in both pools then, and is left.
+/// Carries out a decision. It takes the lease of runs, and is refused with pools with which a run is refused. It may be run again: whatever has
+/// been written agrees in both pools then, and is left.
 ///
 /// # Errors
 ///
-/// The run is not known or is of other pools, or a service did not answer.
+/// The run is not known or is of other pools, nothing may be written with these pools, another run is at it, or a service did not answer.
 pub async fn run(
     config: &ReconcileConfig,
     request: &PreferRequest,
@@ -82,18 +83,33 @@ pub async fn run(
         .await?;
     let (report, _) = report.ok_or_else(|| ReconcileError::NoSuchRun(request.of.to_string()))?;
     check_pools(config, &report)?;
+    // On the heap: in a failback, too many large futures are nested for the stack of a debug build.
+    let work = Box::pin(decide_on_people(config, request, &report, context));
+    if request.dry_run {
+        return work.await;
+    }
+    let decided = under_lease(&config.bucket, &context.lease_holder, work).await?;
+    decided.ok_or(ReconcileError::Held)
+}
+
+async fn decide_on_people(
+    config: &ReconcileConfig,
+    request: &PreferRequest,
+    report: &Report,
+    context: &RunContext<'_>,
+) -> Result<PreferAnswer, ReconcileError> {
     let deadline = context.last_call_at();
+    let pools = look_at_pools(config, deadline).await?;
     let pool = |id| config.rate_limited(id, config.writes_per_second, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
-    let descriptions = (primary.describe().await?, secondary.describe().await?);
     let (written_to, rules) = match request.side {
-        Side::Primary => (&config.secondary, &descriptions.1),
-        Side::Secondary => (&config.primary, &descriptions.0),
+        Side::Primary => (&config.secondary, &pools.secondary),
+        Side::Secondary => (&config.primary, &pools.primary),
     };
     let decision = Decision {
         side: request.side,
         is_dry_run: request.dry_run,
-        comparison: Comparison::of(&descriptions.0, &descriptions.1, config.origin.as_ref()),
+        comparison: pools.comparison,
         primary: &primary,
         secondary: &secondary,
         written_to: pool(written_to).with_patience(PATIENCE),

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use aws_sdk_cognitoidentityprovider::types::UserPoolType;
 use jiff::{SignedDuration, Timestamp};
 use replication::holder::Parked;
 use replication::secondary::{Secondary, Settings};
@@ -140,6 +141,42 @@ pub async fn run(
         tracing::warn!(%error, "the lease stays until it expires");
     }
     result
+}
+
+/// Does something else under the lease of runs. None when another process holds it.
+///
+/// # Errors
+///
+/// What is done failed, or S3 did.
+pub(crate) async fn under_lease<T>(
+    bucket: &Bucket,
+    lease_holder: &str,
+    work: impl Future<Output = Result<T, ReconcileError>>,
+) -> Result<Option<T>, ReconcileError> {
+    let seen = bucket.get_json::<ReconcileLease>(LEASE_KEY).await?;
+    let (state, etag) = match seen {
+        Some((state, etag)) => (state, Some(etag)),
+        None => (ReconcileLease::default(), None),
+    };
+    let taken = Lease::take(
+        bucket,
+        LEASE_KEY,
+        etag.as_deref(),
+        state,
+        lease_holder,
+        TERM,
+    );
+    let Some(lease) = taken.await? else {
+        return Ok(None);
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = lease.keep_renewed() => Err(ReconcileError::TakenOver),
+    };
+    if let Err(error) = lease.release(|_| ()).await {
+        tracing::warn!(%error, "the lease stays until it expires");
+    }
+    result.map(Some)
 }
 
 fn answer(status: Status) -> Answer {
@@ -369,7 +406,11 @@ async fn work(
     context: &RunContext<'_>,
 ) -> Result<Answer, ReconcileError> {
     let deadline = context.last_call_at();
-    let (comparison, warnings) = look_at_pools(config, deadline).await?;
+    let PoolsAsSet {
+        comparison,
+        warnings,
+        ..
+    } = look_at_pools(config, deadline).await?;
     let pools = Pools::of(config, deadline, &comparison);
     let mut changes = Changes::new(&config.bucket);
     progress.workers += 1;
@@ -445,11 +486,23 @@ async fn use_up(bucket: &Bucket, run: &Id, by: &Id) -> Result<(), ReconcileError
     noted.map(|_| ()).ok_or(ReconcileError::TakenOver)
 }
 
-/// Reads the settings of both pools, and refuses to write with some of them. Gives what an operator should know of the others too.
-async fn look_at_pools(
+/// Two pools with which something may be written.
+pub(crate) struct PoolsAsSet {
+    /// The description of the primary pool.
+    pub primary: UserPoolType,
+    /// The description of the secondary pool.
+    pub secondary: UserPoolType,
+    /// How their users are compared.
+    pub comparison: Comparison,
+    /// What an operator should know of their settings.
+    warnings: Vec<String>,
+}
+
+/// Reads the settings of both pools, and refuses to write with some of them.
+pub(crate) async fn look_at_pools(
     config: &ReconcileConfig,
     deadline: Instant,
-) -> Result<(Comparison, Vec<String>), ReconcileError> {
+) -> Result<PoolsAsSet, ReconcileError> {
     let pool = |id| config.rate_limited(id, LOOKUPS_PER_SECOND, deadline);
     let (primary, secondary) = (pool(&config.primary), pool(&config.secondary));
     let of_primary = primary.describe().await?;
@@ -474,8 +527,12 @@ async fn look_at_pools(
     }
     let origin = config.origin.as_ref();
     let warnings = warnings(&clients_of_primary, &clients_of_secondary, origin);
-    let comparison = Comparison::of(&of_primary, &of_secondary, origin);
-    Ok((comparison, warnings))
+    Ok(PoolsAsSet {
+        comparison: Comparison::of(&of_primary, &of_secondary, origin),
+        primary: of_primary,
+        secondary: of_secondary,
+        warnings,
+    })
 }
 
 async fn take_phases(
@@ -668,8 +725,8 @@ fn newly_reported(before: [Option<&Report>; 2], progress: &Progress) -> u64 {
     more.min(new)
 }
 
-/// Moves the pointer to this report, and only forward. `with_groups` says whether the run has come to compare groups; `before` is the report that the
-/// pointer names until now.
+/// Moves the pointer to this report, and only forward. `with_groups` says whether the run has come to compare groups; `before` is the report
+/// that the pointer names until now.
 async fn publish(
     bucket: &Bucket,
     report: &Report,

@@ -138,7 +138,9 @@ impl From<ReconcileError> for Failure {
             ReconcileError::Pool(error) => error.into(),
             ReconcileError::Aws(error) => Self::Aws(error),
             ReconcileError::Json(error) => error.into(),
-            error @ ReconcileError::TakenOver => Self::Busy(error.to_string()),
+            error @ (ReconcileError::TakenOver | ReconcileError::Held) => {
+                Self::Busy(error.to_string())
+            }
             error => Self::Wrong(error.to_string()),
         }
     }

@@ -611,19 +611,35 @@ async fn groups_are_compared_at_once_and_nobody_is_activated_if_that_is_asked_fo
 #[tokio::test]
 async fn while_another_run_is_at_it_nothing_is_done() {
     let world = world().await;
-    people(&world, 1..2);
+    let changed = with(person(1), "custom:note", "new");
+    person_who_used_the_secondary(&world, 1, person(1), changed).await;
+    reported(&world, &[(1, &["custom:note"])]).await;
     let until = jiff::Timestamp::now() + SignedDuration::from_mins(1);
-    let lease = json!({
+    let mut lease = json!({
         "version": 1, "holder": {"id": "another", "until": until.to_string()},
-        "last_start": null, "last_groups": null, "unfinished": null,
+        "last_start": null, "last_groups": "2026-11-20T10:00:00Z", "unfinished": null,
     });
     put_object(&world, "reconciles/lease.json", lease.to_string()).await;
 
     let ran = reconcile(&world, &[]).await;
+    let preferred = prefer(&world, &["secondary", "--yes"]).await;
+    let planned = prefer(&world, &["secondary", "--dry-run"]).await;
 
-    assert_eq!(ran.code, 4, "{ran:?}");
+    assert_eq!(
+        (ran.code, preferred.code, planned.code),
+        (4, 4, 0),
+        "{preferred:?}"
+    );
     assert!(ran.stdout.contains("Another run is at it"), "{ran:?}");
+    assert!(preferred.stderr.contains("another run"), "{preferred:?}");
     assert!(!has_written(&world));
+
+    lease["holder"] = Value::Null;
+    put_object(&world, "reconciles/lease.json", lease.to_string()).await;
+    let preferred = prefer(&world, &["secondary", "--yes"]).await;
+    assert_eq!(preferred.code, 0, "{preferred:?}");
+    // It is no run.
+    assert_eq!(object(&world, "reconciles/lease.json"), Some(lease));
 }
 
 #[tokio::test]
@@ -634,9 +650,13 @@ async fn pools_with_which_nothing_may_be_written_are_refused_with_the_reason() {
     let update = client.update_user_pool().user_pool_id(&world.secondary.id);
     update.send().await.expect("the trigger is detached");
 
+    reported(&world, &[]).await;
     let ran = reconcile(&world, &[]).await;
+    let preferred = prefer(&world, &["secondary", "--yes"]).await;
 
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("twinpool attach"), "{ran:?}");
+    for ran in [ran, preferred] {
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stderr.contains("twinpool attach"), "{ran:?}");
+    }
     assert_eq!(world.osaka.cognito().users(&world.secondary.id).len(), 0);
 }
