@@ -46,6 +46,9 @@ const SNAPSHOT_AGE_ALARM: SignedDuration = SignedDuration::from_hours(26);
 /// A run of reconcile that began longer ago than this raises an alarm (docs/deploy.md, "What is made").
 const RECONCILE_AGE_ALARM: SignedDuration = SignedDuration::from_hours(3);
 
+/// Reconcile waits for an hour after somebody has used the secondary pool, and so long may the run take that follows.
+const TIME_AFTER_USE: SignedDuration = SignedDuration::from_hours(2);
+
 /// The lines of the table, in their order.
 pub fn assess(facts: &Facts) -> Vec<Line> {
     let mut lines = vec![primary_line(facts), secondary_line(facts)];
@@ -415,7 +418,9 @@ fn reconcile_line(facts: &Facts) -> Line {
         "the report says who: aws s3 cp s3://{}/reconciles/{}/report.json .",
         facts.bucket, last.id
     );
-    if age > RECONCILE_AGE_ALARM && !facts.is_primary_lost() {
+    let is_late = age > RECONCILE_AGE_ALARM && !facts.is_primary_lost();
+    let is_in_use = is_secondary_in_use(facts);
+    if is_late && !is_in_use {
         let to_do = format!(
             "read the log of replicate-fn's worker for the cause, or run it yourself: {command}"
         );
@@ -426,11 +431,26 @@ fn reconcile_line(facts: &Facts) -> Line {
             last.id
         );
         wrong(what, state, to_do)
+    } else if is_late {
+        let to_do = format!(
+            "it waits while the secondary is in use, and goes on by itself an hour after the last sign-up or password reset there. If \
+             somebody must be disabled there at once: {command}"
+        );
+        warn(what, state, to_do)
     } else if findings.reported > 0 || findings.no_way_in > 0 {
         warn(what, state, report)
     } else {
         good(what, state)
     }
+}
+
+/// Whether somebody has used the secondary pool so short a time ago that reconcile may still wait for that reason.
+fn is_secondary_in_use(facts: &Facts) -> bool {
+    let Asked::Known(journal) = &facts.journal else {
+        return false;
+    };
+    let last_use = journal.last_use;
+    last_use.is_some_and(|last_use| facts.at.duration_since(last_use) <= TIME_AFTER_USE)
 }
 
 fn reconcile_command(facts: &Facts) -> String {

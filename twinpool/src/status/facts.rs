@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::aws::{AwsError, RetryPolicy, Sdk};
 use shared::cognito::public_keys::{self, Reach};
-use shared::journal::SIGN_UPS_PREFIX;
+use shared::journal::{self, SIGN_UPS_PREFIX};
 use shared::outbox::{CONFLICTS_PREFIX, PENDING_PREFIX};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
@@ -144,10 +144,12 @@ impl Records {
     }
 }
 
-/// The sign-ups that the secondary pool's trigger has recorded.
+/// What the secondary pool's trigger has recorded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Journal {
-    /// All of them.
+    /// When the newest record of any kind was written: somebody has used the secondary pool, or was brought home.
+    pub last_use: Option<Timestamp>,
+    /// All sign-ups.
     pub sign_ups: Records,
     /// Those recorded since the last snapshot began.
     pub waiting: Records,
@@ -155,7 +157,10 @@ pub struct Journal {
 
 impl Journal {
     async fn list(bucket: &Bucket, last_snapshot: Timestamp) -> Result<Self, AwsError> {
-        let mut journal = Self::default();
+        let mut journal = Self {
+            last_use: journal::newest_record(bucket).await?,
+            ..Self::default()
+        };
         let mut listing = bucket.list(SIGN_UPS_PREFIX);
         while let Some(page) = listing.next_page().await? {
             for object in page {

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::cognito::public_keys::Reach;
 
 use super::{
-    Level, Line, RECONCILE_AGE_ALARM, RECORD_AGE_ALARM, SNAPSHOT_AGE_ALARM, assess, format_age,
+    Level, Line, RECONCILE_AGE_ALARM, RECORD_AGE_ALARM, SNAPSHOT_AGE_ALARM, TIME_AFTER_USE, assess,
+    format_age,
 };
 use crate::status::facts::{
     Asked, Facts, Fence, Journal, Pool, Reconcile, ReconcileFindings, Records, Snapshot, Unknown,
@@ -30,7 +31,11 @@ fn records(count: u64, age: SignedDuration) -> Records {
 }
 
 fn journal(sign_ups: Records, waiting: Records) -> Asked<Journal> {
-    Asked::Known(Journal { sign_ups, waiting })
+    Asked::Known(Journal {
+        last_use: None,
+        sign_ups,
+        waiting,
+    })
 }
 
 fn reconcile(
@@ -416,6 +421,26 @@ fn a_run_of_reconcile_raises_an_alarm_after_three_hours_unless_the_primary_is_lo
     );
     assert_eq!(line(&late, "reconcile").level, Level::Wrong);
     assert_eq!(line(&in_a_failover, "reconcile").level, Level::Good);
+}
+
+#[test]
+fn a_run_of_reconcile_that_waits_while_the_secondary_is_in_use_is_a_warning() {
+    let used = |age, held| Facts {
+        journal: Asked::Known(Journal {
+            last_use: Some(ago(age)),
+            ..Journal::default()
+        }),
+        reconcile: reconcile(SignedDuration::from_hours(9), 0, held, 0),
+        ..facts()
+    };
+
+    let waiting = line(&used(TIME_AFTER_USE, 0), "reconcile");
+    assert_eq!(waiting.level, Level::Warn);
+    assert!(waiting.to_do.unwrap().contains("in use"));
+    let long_ago = TIME_AFTER_USE + SignedDuration::from_secs(1);
+    for facts in [used(long_ago, 0), used(SignedDuration::ZERO, 12)] {
+        assert_eq!(line(&facts, "reconcile").level, Level::Wrong);
+    }
 }
 
 #[test]
