@@ -299,7 +299,10 @@ impl SourceSnapshot {
             file,
             download,
             digest: Sha256::new(),
-            lines: Lines::default(),
+            lines: match file.role {
+                Role::Leftovers => Lines::of_json(),
+                Role::Users | Role::Newcomers | Role::Rejected => Lines::default(),
+            },
             rows: 0,
             is_downloaded: false,
         })

@@ -3,14 +3,21 @@
 use crate::import_csv::limits::MAX_ROW_UTF16_UNITS;
 
 /// No row is longer: a UTF-16 unit is at most three bytes of UTF-8, and one byte is for a carriage return.
-const MAX_LINE_BYTES: usize = 3 * MAX_ROW_UTF16_UNITS + 1;
+const MAX_ROW_BYTES: usize = 3 * MAX_ROW_UTF16_UNITS + 1;
+
+/// No line of JSON about one person is longer. A pool has at most 50 custom attributes (DG:quotas) beside some twenty standard ones, a value
+/// has at most 2,048 characters, and JSON writes a character in six bytes at most: that is less than half of this. The rest is for names,
+/// and for the groups: at most 100 with 128 characters each (DG:quotas).
+const MAX_JSON_LINE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Splits chunks of bytes into lines, wherever the chunks end.
 ///
 /// Give each chunk to [`feed`](Self::feed) and call [`next_line`](Self::next_line) until it returns `None`. After the last
-/// chunk, call [`end`](Self::end) and take the remaining lines. Holds at most one chunk and one line.
-#[derive(Default)]
+/// chunk, call [`end`](Self::end) and take the remaining lines. Holds at most one chunk and one line. By default the lines are rows of an
+/// import file.
 pub struct Lines {
+    /// A longer line cannot be read.
+    max_bytes: usize,
     buffer: Vec<u8>,
     /// Where the next line begins in the buffer.
     start: usize,
@@ -36,7 +43,7 @@ pub struct Line<'a> {
 /// Why a line cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {
-    /// The line is longer than any row can be.
+    /// The line is longer than any row, or any line of JSON about one person, can be.
     #[error("the line is longer than the {MAX_ROW_UTF16_UNITS} characters of a row")]
     TooLong,
     /// The line is not UTF-8.
@@ -47,7 +54,31 @@ pub enum LineFault {
     CarriageReturns,
 }
 
+impl Default for Lines {
+    fn default() -> Self {
+        Self::of_at_most(MAX_ROW_BYTES)
+    }
+}
+
 impl Lines {
+    /// The lines of a file of JSON, each about one person.
+    pub fn of_json() -> Self {
+        Self::of_at_most(MAX_JSON_LINE_BYTES)
+    }
+
+    fn of_at_most(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            number: 0,
+            is_too_long: false,
+            has_carriage_return: false,
+            is_ended: false,
+        }
+    }
+
     /// Adds the next bytes of the file.
     pub fn feed(&mut self, chunk: &[u8]) {
         self.buffer.drain(..self.start);
@@ -72,7 +103,7 @@ impl Lines {
                 (self.buffer.len(), self.buffer.len())
             }
             None => {
-                if self.buffer.len() - self.start > MAX_LINE_BYTES {
+                if self.buffer.len() - self.start > self.max_bytes {
                     self.is_too_long = true;
                     // The last byte may be the beginning of a CRLF: it stays.
                     let dropped = &self.buffer[self.start..self.buffer.len() - 1];
@@ -93,7 +124,7 @@ impl Lines {
         self.number += 1;
         let text = if self.number == 1 && (had_carriage_return || bytes.contains(&b'\r')) {
             Err(LineFault::CarriageReturns)
-        } else if was_too_long || length > MAX_LINE_BYTES {
+        } else if was_too_long || length > self.max_bytes {
             Err(LineFault::TooLong)
         } else {
             std::str::from_utf8(bytes).map_err(|_| LineFault::NotUtf8)
@@ -152,7 +183,7 @@ mod tests {
     fn a_line_that_cannot_be_read_is_one_line() {
         let long = [
             b"a\n",
-            vec![b'x'; MAX_LINE_BYTES + 1].as_slice(),
+            vec![b'x'; MAX_ROW_BYTES + 1].as_slice(),
             b"\nb\n\xff\nc",
         ]
         .concat();
@@ -172,11 +203,24 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_json_may_be_longer_than_a_row() {
+        let long = vec![b'x'; MAX_ROW_BYTES + 1];
+        let read = |mut lines: Lines| {
+            lines.feed(&long);
+            lines.end();
+            lines.next_line().unwrap().text.map(str::len)
+        };
+
+        assert_eq!(read(Lines::default()), Err(LineFault::TooLong));
+        assert_eq!(read(Lines::of_json()), Ok(long.len()));
+    }
+
+    #[test]
     fn a_file_whose_lines_end_with_carriage_returns_is_told_from_a_long_line() {
         let short = lines(b"a,b\rc,d\re,f\r", &[]);
         let long = lines(
-            &b"a,b\r".repeat(MAX_LINE_BYTES),
-            &[MAX_LINE_BYTES + 9, 3 * MAX_LINE_BYTES],
+            &b"a,b\r".repeat(MAX_ROW_BYTES),
+            &[MAX_ROW_BYTES + 9, 3 * MAX_ROW_BYTES],
         );
 
         for found in [short, long] {
@@ -195,7 +239,7 @@ mod tests {
             assert!(lines.next_line().is_none());
         }
 
-        assert!(lines.buffer.capacity() < 3 * MAX_LINE_BYTES);
+        assert!(lines.buffer.capacity() < 3 * MAX_ROW_BYTES);
         lines.end();
         assert_eq!(lines.next_line().unwrap().text, Err(LineFault::TooLong));
         assert!(lines.next_line().is_none());
@@ -209,7 +253,7 @@ mod tests {
             parts in prop::collection::vec(prop_oneof![
                 8 => "[a-cあ\r\n]{0,9}".prop_map(String::into_bytes),
                 1 => prop::collection::vec(any::<u8>(), 0..9),
-                1 => (MAX_LINE_BYTES - 3..MAX_LINE_BYTES + 3).prop_map(|length| vec![b'x'; length]),
+                1 => (MAX_ROW_BYTES - 3..MAX_ROW_BYTES + 3).prop_map(|length| vec![b'x'; length]),
             ], 0..9),
             ends in prop::collection::vec(any::<usize>(), 0..9),
         ) {
