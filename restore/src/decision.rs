@@ -49,6 +49,8 @@ pub enum Candidate<'a> {
     LeftOut(&'a str),
     /// The snapshot's pool does not have the user any more.
     Deleted,
+    /// In the snapshot's pool, the user has another sign-in name by now, or a verified address of the snapshot is not theirs any more.
+    Changed,
     /// Twinpool disabled the user because the person was deleted in the primary pool, and the request does not bring such people.
     Withheld,
 }
@@ -129,6 +131,9 @@ pub fn decide(
     if candidate == Candidate::Deleted {
         return Decision::NotRestored(Reason::DeletedInSecondary);
     }
+    if candidate == Candidate::Changed {
+        return Decision::NotRestored(Reason::ChangedSinceSnapshot);
+    }
     if candidate == Candidate::Withheld && newcomer != NewcomerState::Pending {
         return Decision::Withheld;
     }
@@ -168,6 +173,7 @@ pub fn decide_fill(state: UserState, candidate: Candidate<'_>, is_skipped: bool)
         (_, Candidate::LeftOut(reason)) => left(reason),
         (_, Candidate::Withheld) => left("disabled"),
         (_, Candidate::Deleted) => left("deleted"),
+        (_, Candidate::Changed) => left("changed"),
         (_, Candidate::RowToCreate) => left("immutable-attribute"),
         // A replica that is half made, for example.
         (UserState::Other(_), _) => left("exists-in-secondary"),
@@ -311,6 +317,22 @@ mod tests {
             Decision::NotRestored(Reason::DeletedInSecondary)
         );
         assert_eq!(decide_deleted(UserState::Present), Decision::AlreadyPresent);
+    }
+
+    #[test]
+    fn a_newcomer_with_another_address_than_in_the_snapshot_is_left_out_unless_present() {
+        let decide_changed =
+            |state| decide_newcomers(NewcomerState::Pending, state, Candidate::Changed);
+
+        for state in [
+            UserState::Absent,
+            UserState::Unconfirmed("s".into()),
+            UserState::Other(Status::ForceChangePassword),
+        ] {
+            let reason = Reason::ChangedSinceSnapshot;
+            assert_eq!(decide_changed(state), Decision::NotRestored(reason));
+        }
+        assert_eq!(decide_changed(UserState::Present), Decision::AlreadyPresent);
     }
 
     #[test]

@@ -67,6 +67,11 @@ pub enum RestoreError {
         /// How many people.
         records: usize,
     },
+    /// Newcomers have other addresses than the snapshot says.
+    #[error(
+        "people have changed a sign-in name, email address or phone number since snapshot {0}: take a snapshot, then restore again"
+    )]
+    Outdated(Id),
     /// The snapshot's pool does not say who of the newcomers was disabled or deleted since the snapshot.
     #[error(
         "user pool {pool} does not say who of its newcomers was disabled or deleted since the snapshot: {error}. They are not restored. Run \

@@ -137,6 +137,12 @@ impl Newcomers {
         }
     }
 
+    /// Whether some newcomers wait to be brought home.
+    pub fn has_pending(&self) -> bool {
+        let mut newcomers = self.record_of.keys();
+        newcomers.any(|key| self.state_of(key) == NewcomerState::Pending)
+    }
+
     /// The name of a newcomer's sign-up record: their `sub` in the snapshot's pool, or their username if the event had no `sub`.
     pub fn record_of(&self, key: &PersonKey) -> Option<&str> {
         self.record_of.get(key)?.as_deref()

@@ -43,6 +43,8 @@ pub enum Reason {
     CreateFailed(String),
     /// Signed up after the snapshot was taken.
     NewerThanSnapshot,
+    /// Has another sign-in name than in the snapshot, or a verified address of the snapshot is not theirs any more.
+    ChangedSinceSnapshot,
     /// The person was erased with `twinpool forget`.
     Forgotten,
     /// Has a sign-up record, and was deleted in the snapshot's pool: before the snapshot, or since.
@@ -72,6 +74,7 @@ impl Reason {
             Self::DeletedThere => "deleted-in-secondary",
             Self::CreateFailed(_) => "create-failed",
             Self::NewerThanSnapshot => "newer-than-snapshot",
+            Self::ChangedSinceSnapshot => "changed-since-snapshot",
             Self::Forgotten => "forgotten",
             Self::DeletedInSecondary => "deleted-in-secondary",
             Self::NotInSnapshot => "not-in-snapshot",
@@ -163,6 +166,9 @@ impl Reason {
                 "look up the code in the documentation of AdminCreateUser, and create the user by hand"
             }
             Self::NewerThanSnapshot => "take a snapshot and restore again",
+            Self::ChangedSinceSnapshot => {
+                "the user has changed the sign-in name, the email address or the phone number since the snapshot: restore the newcomers again, from the latest snapshot, which takes a new one"
+            }
             Self::Forgotten => "nothing to do: this person was erased with twinpool forget",
             Self::DeletedInSecondary => {
                 "nothing to do: the user was deleted in the snapshot's pool"

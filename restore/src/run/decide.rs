@@ -27,6 +27,7 @@ impl<'a> Situation<'a> {
         let key = &user.who.key;
         let candidate = match &user.entry {
             _ if self.looks.of(key) == Some(Look::Deleted) => Candidate::Deleted,
+            _ if self.looks.of(key) == Some(Look::Changed) => Candidate::Changed,
             SnapshotEntry::ImportRow(_) if self.is_created_one_by_one(user) => {
                 Candidate::RowToCreate
             }

@@ -245,7 +245,10 @@ async fn create_user(
     // Perhaps an earlier run created the user and was stopped before it set the final password. The notes of the restore say.
     let may_be_half_made = situation.state_of(who) == UserState::Other(Status::ForceChangePassword)
         && prepared.is_in_scope(&who.key)
-        && situation.looks.of(&who.key) != Some(Look::Deleted)
+        && !matches!(
+            situation.looks.of(&who.key),
+            Some(Look::Deleted | Look::Changed)
+        )
         && match &user.entry {
             SnapshotEntry::Leftover(leftover) => {
                 let is_wanted = !leftover.is_withheld_as_deleted() || prepared.request.withheld;
@@ -280,25 +283,18 @@ fn new_user(situation: Situation<'_>, user: &SnapshotUser) -> Result<NewUser, Re
     let is_enabled_now = match situation.looks.of(&key) {
         Some(Look::Enabled) => Some(true),
         Some(Look::Disabled) => Some(false),
-        Some(Look::Deleted | Look::NoAnswer) | None => None,
+        Some(Look::Changed | Look::Deleted | Look::NoAnswer) | None => None,
     };
     let record = || prepared.newcomers.record_of(&key).map(str::to_owned);
-    let (enabled, sub, mut attributes) = match &user.entry {
+    let mut attributes = prepared.attributes_of(user)?;
+    let (enabled, sub) = match &user.entry {
         SnapshotEntry::Leftover(leftover) => (
             // Who is brought back although twinpool withheld them can sign in again.
             is_enabled_now.unwrap_or(leftover.enabled)
                 || (leftover.is_withheld_as_deleted() && prepared.request.withheld),
             Some(leftover.sub.clone()).filter(|sub| !sub.is_empty()),
-            leftover.attributes.clone(),
         ),
-        SnapshotEntry::ImportRow(row) => {
-            let mut attributes = prepared.source.attributes(row)?;
-            let late = prepared.late_attributes.get(&key);
-            for (name, value) in late.iter().flat_map(|late| late.attributes.iter()) {
-                attributes.insert(name, value);
-            }
-            (is_enabled_now.unwrap_or(true), record(), attributes)
-        }
+        SnapshotEntry::ImportRow(_) => (is_enabled_now.unwrap_or(true), record()),
     };
     let origin = prepared.comparison.origin();
     let identity = attributes.origin(origin).or(sub.as_deref());

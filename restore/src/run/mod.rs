@@ -43,7 +43,7 @@ use self::decide::Situation;
 use self::jobs::JobRunner;
 use self::late_writes::{LateWrites, expected_late_writes, write_late};
 use self::plan::{estimate_seconds, write_import_files};
-use self::prepare::Prepared;
+use self::prepare::{Prepared, TooOld};
 use self::report::write_report;
 use self::results::{JobResults, read_job_results};
 use self::rounds::Rounds;
@@ -74,13 +74,25 @@ pub fn restore<'a>(
 ) -> LocalBoxFuture<'a, Result<Response, RestoreError>> {
     let response = async move {
         if request.dry_run {
-            dry_run(config, request, run).await
+            let started_at = to_milliseconds(Timestamp::now());
+            let dry_run = async |too_old| dry_run(config, request, run, started_at, too_old).await;
+            renew_if_outdated(dry_run).await
         } else {
             restore_under_lease(config, request, run).await
         }
     };
     // Boxed, because the compiler limits how deeply futures may be nested.
     response.boxed_local()
+}
+
+/// Runs all phases. If they find that the snapshot is outdated, runs them once more, with a new one.
+async fn renew_if_outdated(
+    run_phases: impl AsyncFn(TooOld) -> Result<Response, RestoreError>,
+) -> Result<Response, RestoreError> {
+    match run_phases(TooOld::LongBeforeStart).await {
+        Err(RestoreError::Outdated(_)) => run_phases(TooOld::BeforeStart).await,
+        response => response,
+    }
 }
 
 /// A real run: takes the lease, runs all phases until the deadline, and releases the lease.
@@ -92,7 +104,9 @@ async fn restore_under_lease(
     let (bucket, pool) = (&config.bucket, &config.pool);
     let lease = take_lease(bucket, pool, request, &run.lease_holder, run.deadline).await?;
     let phases = async {
-        let phases = prepare_and_run_phases(config, request, run, &lease);
+        let phases = renew_if_outdated(async |too_old| {
+            prepare_and_run_phases(config, request, run, &lease, too_old).await
+        });
         tokio::select! {
             response = phases => response,
             () = lease.keep_renewed() => Err(RestoreError::TakenOver),
@@ -121,10 +135,11 @@ fn prepare_and_run_phases<'a>(
     request: &'a Request,
     run: &'a RunContext<'a>,
     lease: &'a RestoreLease,
+    too_old: TooOld,
 ) -> LocalBoxFuture<'a, Result<Response, RestoreError>> {
     let response = async move {
         let started_at = lease.state().await.started_at;
-        let prepared = Prepared::load(config, request, run, started_at).await?;
+        let prepared = Prepared::load(config, request, run, started_at, too_old).await?;
         run_phases(&prepared, lease).await
     };
     response.boxed_local()
@@ -229,9 +244,10 @@ async fn dry_run(
     config: &RestoreConfig,
     request: &Request,
     run: &RunContext<'_>,
+    started_at: Timestamp,
+    too_old: TooOld,
 ) -> Result<Response, RestoreError> {
-    let started_at = to_milliseconds(Timestamp::now());
-    let prepared = Prepared::load(config, request, run, started_at).await?;
+    let prepared = Prepared::load(config, request, run, started_at, too_old).await?;
     let restore = Id::new(started_at);
     let (nothing, is_alone) = (JobResults::default(), !prepared.has_renewed);
     let target = read_target_pool(&prepared, &nothing, &[], is_alone).await?;

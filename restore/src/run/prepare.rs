@@ -56,6 +56,15 @@ const SNAPSHOTS_PER_RUN: u32 = 3;
 /// have another address.
 const LOOKUPS_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
+/// Which snapshot of the newcomers is too old for a restore that may take a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooOld {
+    /// Its people were looked up long before the restore began.
+    LongBeforeStart,
+    /// Its people were looked up before the restore began.
+    BeforeStart,
+}
+
 /// The pause before the next look whether another worker still takes a snapshot.
 const OTHER_SNAPSHOT_WAIT: Duration = Duration::from_secs(5);
 
@@ -66,6 +75,8 @@ pub(super) struct Prepared<'a> {
     pub(super) run: &'a RunContext<'a>,
     /// Whether this run has taken a snapshot, or waited for one, which took some of its time.
     pub(super) has_renewed: bool,
+    /// Whether the run may begin again with a new snapshot of the newcomers, which would tell of them as they are now.
+    pub(super) can_be_renewed: bool,
     /// The target pool, with the rate limit of reading calls.
     pub(super) target_reads: Pool,
     /// The target pool, with the rate limit of lookups.
@@ -108,8 +119,8 @@ pub(super) struct LateAttributes {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads the target pool's settings, the snapshot and the journal. If people have signed up since the latest snapshot, or it tells of
-    /// people as they were long before `started_at`, the start of the restore, a restore of the newcomers takes a new one first.
+    /// Reads the target pool's settings, the snapshot and the journal. If people have signed up since the latest snapshot, or if it is
+    /// `too_old` for a restore that began at `started_at`, a restore of the newcomers takes a new one first.
     ///
     /// # Errors
     ///
@@ -120,6 +131,7 @@ impl<'a> Prepared<'a> {
         request: &'a Request,
         run: &'a RunContext<'a>,
         started_at: Timestamp,
+        too_old: TooOld,
     ) -> Result<Self, RestoreError> {
         let pool = |id: &PoolId, calls_per_second| {
             let client = config.sdk.cognito(id, RetryPolicy::NO_RETRY);
@@ -154,10 +166,15 @@ impl<'a> Prepared<'a> {
         let can_be_renewed = request.snapshot == SnapshotChoice::Latest
             && request.scope == Scope::Newcomers
             && !is_same_pool;
+        let looked_up_since = match too_old {
+            TooOld::LongBeforeStart => started_at - LOOKUPS_MAX_AGE,
+            TooOld::BeforeStart => started_at,
+        };
         let (mut taken, mut has_renewed) = (0, false);
         loop {
             let stale = check_not_stale(&source, &newcomers);
-            let is_old = can_be_renewed && is_older(&source, started_at - LOOKUPS_MAX_AGE);
+            let is_old =
+                can_be_renewed && newcomers.has_pending() && is_older(&source, looked_up_since);
             if request.allow_stale || (stale.is_ok() && !is_old) {
                 break;
             }
@@ -184,6 +201,10 @@ impl<'a> Prepared<'a> {
             source = SourceSnapshot::open(bucket, &request.snapshot, request.scope).await?;
             newcomers = Newcomers::read(bucket, &source, &comparison, &reader).await?;
         }
+        let can_be_renewed = can_be_renewed
+            && !request.allow_stale
+            && too_old == TooOld::LongBeforeStart
+            && is_older(&source, started_at);
         let is_of_newcomers = request.scope == Scope::Newcomers && config.fill.is_none();
         if is_of_newcomers && seconds_for_everyone(&source, &described) > LONG_LOOK_AT_EVERYONE {
             source.leave_out_everyone_else();
@@ -236,6 +257,7 @@ impl<'a> Prepared<'a> {
             request,
             run,
             has_renewed,
+            can_be_renewed,
             target_reads,
             target_lookups: pool(&config.pool, LOOKUPS_PER_SECOND),
             target_writes: pool(&config.pool, WRITE_CALLS_PER_SECOND),
@@ -254,6 +276,24 @@ impl<'a> Prepared<'a> {
             late_attributes,
             rows_to_create,
         })
+    }
+
+    /// The attributes that a restore gives a user of the snapshot: those of the row, and those that no import file can carry.
+    ///
+    /// # Errors
+    ///
+    /// The snapshot's row is damaged.
+    pub(super) fn attributes_of(&self, user: &SnapshotUser) -> Result<Attributes, RestoreError> {
+        let row = match &user.entry {
+            SnapshotEntry::Leftover(leftover) => return Ok(leftover.attributes.clone()),
+            SnapshotEntry::ImportRow(row) => row,
+        };
+        let mut attributes = self.source.attributes(row)?;
+        let late = self.late_attributes.get(&user.who.key);
+        for (name, value) in late.iter().flat_map(|late| late.attributes.iter()) {
+            attributes.insert(name, value);
+        }
+        Ok(attributes)
     }
 
     /// A stream of the users of the snapshot.
@@ -349,9 +389,10 @@ async fn take_snapshot(
     }
 }
 
-/// Whether a snapshot of the newcomers tells of somebody as they were before a time.
+/// Whether a snapshot tells of somebody as they were before a time.
 fn is_older(source: &SourceSnapshot, than: Timestamp) -> bool {
-    source.manifest.as_of.is_some_and(|as_of| as_of < than)
+    let manifest = &source.manifest;
+    manifest.as_of.unwrap_or(manifest.started_at) < than
 }
 
 /// How long it takes to look at everyone of a snapshot in the target pool, in whichever way is quicker, in seconds.

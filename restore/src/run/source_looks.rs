@@ -1,8 +1,10 @@
 //! Phase 3, before the import files: every newcomer who would be brought home is looked up in the snapshot's pool.
 //!
 //! A snapshot says who somebody was. A newcomer who was disabled since must not come home enabled, and one who was deleted since must not
-//! come home at all. AdminGetUser is up to date, so what it says decides. Between this look and the end of the import job, somebody can
-//! still be disabled or deleted in the snapshot's pool: whoever bans people then must do it in both pools.
+//! come home at all. Nor must anybody come home with an address that they have given up: whoever has it now could reset the password. If
+//! there is such a newcomer, the run begins again with a new snapshot; where none can be taken, they are left out. AdminGetUser is up to
+//! date, so what it says decides. Between this look and the end of the import job, somebody can still be disabled or deleted in the
+//! snapshot's pool: whoever bans people then must do it in both pools.
 //!
 //! If the pool does not answer, nobody is brought home, unless the request accepts what the snapshot says. The report counts them then.
 
@@ -18,7 +20,7 @@ use crate::run::lookups::CONCURRENT_LOOKUPS;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
-use shared::person::Status;
+use shared::person::{Attributes, Person, Status};
 
 /// What the snapshot's pool says of newcomers.
 #[derive(Default)]
@@ -31,6 +33,8 @@ pub(super) enum Look {
     Enabled,
     /// The user is there, and disabled.
     Disabled,
+    /// The user is there, with another sign-in name, or without a verified address that they have in the snapshot.
+    Changed,
     /// There is no such user any more.
     Deleted,
     /// The pool did not answer.
@@ -54,11 +58,48 @@ impl SourceLooks {
     }
 }
 
+/// A newcomer as the snapshot has them.
+struct Newcomer {
+    /// A name of the user in the snapshot's pool.
+    name: String,
+    /// What they sign in with.
+    username: String,
+    /// Their verified addresses: attribute and value.
+    addresses: Vec<(&'static str, String)>,
+}
+
+impl Newcomer {
+    /// The look that finds this user in the snapshot's pool, who signs in there with `sign_in_name`.
+    fn look(&self, user: &Person, sign_in_name: &str) -> Look {
+        let has_address = |(name, address): &(&str, String)| {
+            let flag = format!("{name}_verified");
+            user.attributes.get(name) == Some(address) && user.attributes.is_true(&flag)
+        };
+        if sign_in_name != self.username || !self.addresses.iter().all(has_address) {
+            return Look::Changed;
+        }
+        match user.enabled {
+            true => Look::Enabled,
+            false => Look::Disabled,
+        }
+    }
+}
+
+/// The verified addresses among the attributes that a restore gives a user.
+fn verified_addresses(attributes: &Attributes) -> Vec<(&'static str, String)> {
+    let verified = ["email", "phone_number"].into_iter();
+    let verified = verified.filter(|name| attributes.is_true(&format!("{name}_verified")));
+    verified
+        .filter_map(|name| Some((name, attributes.get(name)?.to_owned())))
+        .collect()
+}
+
 /// Looks up, in the snapshot's pool, every newcomer who is to be restored.
 ///
 /// # Errors
 ///
 /// The snapshot cannot be read, the deadline has come, or the pool does not answer and the request does not accept that.
+/// [`RestoreError::Outdated`] if somebody has changed since the snapshot, and a new one can be taken.
 pub(super) async fn look_at_newcomers(
     situation: Situation<'_>,
 ) -> Result<SourceLooks, RestoreError> {
@@ -67,30 +108,38 @@ pub(super) async fn look_at_newcomers(
     let Some(pool) = &prepared.source_lookups else {
         return Ok(looks);
     };
-    let mut names = HashMap::new();
+    let mut newcomers = HashMap::new();
     let mut users = prepared.snapshot_users();
     while let Some(user) = users.next().await? {
         let key = user.who.key;
         let is_newcomer = prepared.newcomers.state_of(&key) != NewcomerState::NotNewcomer;
         if is_newcomer && may_be_restored(situation, &user) {
             let record = prepared.newcomers.record_of(&key).map(str::to_owned);
-            names.insert(key, record.unwrap_or_else(|| name_in_source(user)));
+            let newcomer = Newcomer {
+                addresses: verified_addresses(&prepared.attributes_of(&user)?),
+                username: user.username.clone(),
+                name: record.unwrap_or_else(|| name_in_source(user)),
+            };
+            newcomers.insert(key, newcomer);
         }
     }
-    let mut looked_up = stream::iter(&names)
-        .map(async |(key, name)| {
-            let user = users::look_up(pool, name).await?;
-            Ok::<_, PoolError>((*key, user.map(|user| user.enabled)))
+    let mut looked_up = stream::iter(&newcomers)
+        .map(async |(key, newcomer)| {
+            let user = users::look_up(pool, &newcomer.name).await?;
+            let look = user.map_or(Look::Deleted, |user| {
+                newcomer.look(&user, prepared.format.sign_in_name(&user))
+            });
+            Ok::<_, PoolError>((*key, look))
         })
         .buffer_unordered(CONCURRENT_LOOKUPS);
     let error = loop {
         match looked_up.try_next().await {
-            Ok(Some((key, is_enabled))) => {
-                let look = match is_enabled {
-                    Some(true) => Look::Enabled,
-                    Some(false) => Look::Disabled,
-                    None => Look::Deleted,
-                };
+            Ok(Some((_, Look::Changed))) if prepared.can_be_renewed => {
+                return Err(RestoreError::Outdated(
+                    prepared.source.manifest.snapshot.clone(),
+                ));
+            }
+            Ok(Some((key, look))) => {
                 looks.0.insert(key, look);
             }
             Ok(None) => return Ok(looks),
@@ -107,7 +156,7 @@ pub(super) async fn look_at_newcomers(
                 %error,
                 "newcomers cannot be looked up in the snapshot's pool: they are restored as the snapshot has them"
             );
-            for key in names.keys() {
+            for key in newcomers.keys() {
                 looks.0.entry(*key).or_insert(Look::NoAnswer);
             }
             Ok(looks)
@@ -127,5 +176,67 @@ fn name_in_source(user: SnapshotUser) -> String {
     match user.entry {
         SnapshotEntry::Leftover(leftover) if !leftover.sub.is_empty() => leftover.sub,
         _ => user.username,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(attributes: &[(&str, &str)]) -> Person {
+        Person {
+            username: "s".into(),
+            status: Status::Confirmed,
+            enabled: true,
+            attributes: attributes.iter().copied().collect(),
+            created_at: None,
+            mfa: false,
+        }
+    }
+
+    #[test]
+    fn a_newcomer_is_as_in_the_snapshot_while_the_name_and_the_verified_addresses_are_theirs() {
+        let email = [("email", "taro@example.jp"), ("email_verified", "true")];
+        let phone = [("phone_number", "+8190"), ("phone_number_verified", "true")];
+        let both = [email, phone].concat();
+        let newcomer = Newcomer {
+            name: "s".into(),
+            username: "taro".into(),
+            addresses: verified_addresses(&user(&both).attributes),
+        };
+
+        for (attributes, look) in [
+            (&both[..], Look::Enabled),
+            (&[&both[..], &[("name", "Taro")]].concat(), Look::Enabled),
+            (&email, Look::Changed),
+            (
+                &[phone[0], phone[1], email[0], ("email_verified", "false")],
+                Look::Changed,
+            ),
+            (
+                &[phone[0], phone[1], ("email", "jiro@example.jp"), email[1]],
+                Look::Changed,
+            ),
+        ] {
+            let now = user(attributes);
+            assert_eq!(newcomer.look(&now, "taro"), look, "{attributes:?}");
+            assert_eq!(newcomer.look(&now, "jiro"), Look::Changed);
+        }
+        let banned = Person {
+            enabled: false,
+            ..user(&both)
+        };
+        assert_eq!(newcomer.look(&banned, "taro"), Look::Disabled);
+    }
+
+    #[test]
+    fn an_address_that_is_not_verified_in_the_snapshot_may_change() {
+        let unverified = [
+            ("email", "taro@example.jp"),
+            ("email_verified", "false"),
+            ("phone_number_verified", "true"),
+        ];
+
+        assert!(verified_addresses(&user(&unverified).attributes).is_empty());
     }
 }

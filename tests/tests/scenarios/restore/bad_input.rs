@@ -70,9 +70,9 @@ async fn whatever_somebody_writes_into_their_attributes_keeps_nobody_from_coming
         "zoneinfo",
     ];
     let value = "\"".repeat(2048);
-    let visitor = attributes.into_iter().fold(person(2), |visitor, name| {
-        with(visitor, name, &value)
-    });
+    let visitor = attributes
+        .into_iter()
+        .fold(person(2), |visitor, name| with(visitor, name, &value));
     let unconfirmed = SeedUser {
         status: UserStatus::Unconfirmed,
         ..visitor

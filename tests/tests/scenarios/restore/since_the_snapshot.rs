@@ -1,27 +1,47 @@
-//! What has become of newcomers in the secondary pool since the snapshot: banned, deleted, or not to be found out.
+//! What has become of newcomers in the secondary pool since the snapshot: banned, deleted, moved to another address, or not to be found
+//! out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use local_regions::cognito::{SeedUser, UserStatus};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{BACKUP_WORKER, RESTORE, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{at_home, away, file, newcomer, person, records, report, restore, world};
 use crate::support::{email, invoke, object, sub};
 
-/// Newcomers 1 to 3, and a snapshot of this scope of them.
-async fn three_newcomers(world: &World, scope: &str) {
+/// Newcomers 1 to 3, and a snapshot of this scope of them: its name.
+async fn three_newcomers(world: &World, scope: &str) -> Value {
     for number in 1..=3 {
         newcomer(world, number, person(number)).await;
     }
-    take_snapshot(world, scope).await;
+    take_snapshot(world, scope).await
 }
 
-async fn take_snapshot(world: &World, scope: &str) {
+async fn take_snapshot(world: &World, scope: &str) -> Value {
     let wanted = json!({"action": "snapshot", "scope": scope});
-    let taken = invoke(&world.osaka, BACKUP_WORKER, &wanted).await;
-    assert_eq!(taken.unwrap()["status"], "complete");
+    let taken = invoke(&world.osaka, BACKUP_WORKER, &wanted).await.unwrap();
+    assert_eq!(taken["status"], "complete");
+    taken["snapshot"].clone()
+}
+
+/// In the secondary pool, the person with this number gets another email address.
+async fn moves(world: &World, number: u32, address: &str, is_verified: &str) {
+    let attribute = |name: &str, value: &str| {
+        let attribute = aws_sdk_cognitoidentityprovider::types::AttributeType::builder();
+        attribute.name(name).value(value).build().unwrap()
+    };
+    let client = world.osaka.cognito_client();
+    let update = client.admin_update_user_attributes();
+    let update = update.user_pool_id(&world.secondary.id);
+    let update = update.username(sub(number));
+    update
+        .user_attributes(attribute("email", address))
+        .user_attributes(attribute("email_verified", is_verified))
+        .send()
+        .await
+        .unwrap();
 }
 
 async fn disable(world: &World, number: u32) {
@@ -99,6 +119,56 @@ async fn a_newcomer_who_was_deleted_since_the_snapshot_is_not_brought_home_and_i
             records(&world, "journal/sign-up/"),
             BTreeSet::from([format!("{}.json", sub(2))])
         );
+    }
+}
+
+#[tokio::test]
+async fn people_who_have_other_addresses_since_come_home_with_those_from_a_new_snapshot() {
+    for scope in ["newcomers", "pool"] {
+        let world = world().await;
+        let taken = three_newcomers(&world, scope).await;
+        // One gives up an address, and another one takes it.
+        moves(&world, 1, "moved@example.jp", "true").await;
+        moves(&world, 2, &email(1), "true").await;
+
+        let dry = restore(&world, json!({"dry_run": true})).await;
+        let answer = restore(&world, json!({})).await;
+
+        assert_eq!(dry["counts"]["imported"], 3, "{dry}");
+        assert!(file(&world, &dry, "import-0001.csv").contains("moved@example.jp"));
+        let report = report(&world, &answer);
+        assert_eq!(answer["status"], "complete", "{report}");
+        assert_eq!(answer["counts"]["imported"], 3, "{report}");
+        assert_ne!(report["snapshot"], taken);
+        let cognito = world.tokyo.cognito();
+        for (address, number) in [("moved@example.jp", 1), (&email(1), 2), (&email(3), 3)] {
+            let home = cognito.user(&world.primary.id, address).unwrap();
+            assert_eq!(home.attributes["custom:origin_sub"], sub(number));
+        }
+        assert!(at_home(&world, 2).is_none());
+    }
+}
+
+#[tokio::test]
+async fn from_a_snapshot_that_is_named_nobody_comes_home_with_an_address_that_is_not_theirs_any_more()
+ {
+    for scope in ["newcomers", "pool"] {
+        let world = world().await;
+        let taken = three_newcomers(&world, scope).await;
+        moves(&world, 1, "moved@example.jp", "true").await;
+        moves(&world, 2, &email(2), "false").await;
+
+        let answer = restore(&world, json!({"snapshot": taken})).await;
+
+        let report = report(&world, &answer);
+        assert_eq!(answer["status"], "incomplete", "{report}");
+        assert_eq!(answer["counts"]["imported"], 1, "{report}");
+        let changed = [1, 2].map(|number| (email(number), "changed-since-snapshot".to_owned()));
+        assert_eq!(away(&report), BTreeMap::from(changed));
+        assert!(at_home(&world, 1).is_none() && at_home(&world, 2).is_none());
+        let waiting = [1, 2].map(|number| format!("{}.json", sub(number)));
+        let waiting = BTreeSet::from(waiting);
+        assert_eq!(records(&world, "journal/sign-up/"), waiting);
     }
 }
 
