@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::decision::NewcomerState;
 use crate::error::RestoreError;
 use crate::names::{IdentityHash, PersonKey};
-use crate::source::SourceSnapshot;
+use crate::source::{Leftover, SourceSnapshot};
 use crate::who::{Addresses, Comparison, Who};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
@@ -115,7 +115,7 @@ impl Newcomers {
             .list_records(bucket, SIGN_UPS_PREFIX, None)
             .await?;
         newcomers.join_rows(source, comparison).await?;
-        newcomers.join_leftovers(source, comparison).await?;
+        newcomers.join_leftovers(bucket, source, comparison).await?;
         let readers = RecordReader {
             bucket,
             comparison,
@@ -132,7 +132,9 @@ impl Newcomers {
     pub fn state_of(&self, key: &PersonKey) -> NewcomerState {
         match self.record_of.get(key) {
             None => NewcomerState::NotNewcomer,
-            Some(Some(record)) if self.records[record].is_archived => NewcomerState::Archived,
+            Some(Some(record)) if self.records.get(record).is_some_and(|r| r.is_archived) => {
+                NewcomerState::Archived
+            }
             Some(_) => NewcomerState::Pending,
         }
     }
@@ -221,22 +223,23 @@ impl Newcomers {
     /// record is newer than the snapshot, whatever its date. A record whose user was gone says nobody: its owner is looked up once more.
     async fn join_leftovers(
         &mut self,
+        bucket: &Bucket,
         source: &SourceSnapshot,
         comparison: &Comparison,
     ) -> Result<(), RestoreError> {
-        let joined: HashSet<_> = self.record_of.values().flatten().cloned().collect();
+        let mut joined: HashSet<_> = self.record_of.values().flatten().cloned().collect();
         let mut leftovers = source.leftovers();
         while let Some(leftover) = leftovers.next().await? {
             if leftover.has_row() || leftover.reason == GONE {
                 continue;
             }
-            let possible_names = [leftover.sub.as_str(), leftover.username.as_str()];
-            let is_unjoined =
-                |name: &&&str| self.records.contains_key(**name) && !joined.contains(**name);
-            let Some(record) = possible_names.iter().find(is_unjoined) else {
+            let Some(record) = self.record_of_leftover(bucket, &leftover).await? else {
                 continue;
             };
-            let (record, who) = ((*record).to_owned(), leftover.who(comparison));
+            if !joined.insert(record.clone()) {
+                continue;
+            }
+            let who = leftover.who(comparison);
             if leftover.reason == "unconfirmed" {
                 let is_archived = self.records.remove(&record).is_some_and(|r| r.is_archived);
                 let identity = leftover.identity(comparison).unwrap_or(&record);
@@ -260,6 +263,25 @@ impl Newcomers {
             }
         }
         Ok(())
+    }
+
+    /// The name of a leftover's record: their `sub`, or their username where the event had no `sub`. Somebody may have chosen the `sub` of
+    /// somebody else as username, so a record with that name must not be of another `sub`.
+    async fn record_of_leftover(
+        &self,
+        bucket: &Bucket,
+        leftover: &Leftover,
+    ) -> Result<Option<String>, RestoreError> {
+        let Leftover { sub, username, .. } = leftover;
+        if self.records.contains_key(sub) {
+            return Ok(Some(sub.clone()));
+        }
+        let Some(info) = self.records.get(username) else {
+            return Ok(None);
+        };
+        let record = read_record(bucket, username, *info).await?;
+        let is_theirs = record.is_some_and(|record| record.sub.is_none_or(|of| of == *sub));
+        Ok(is_theirs.then(|| username.clone()))
     }
 
     /// Joins the remaining records by the name that each contains, or else by a lookup.
@@ -335,6 +357,23 @@ impl Newcomers {
     }
 }
 
+/// Reads a record; none if it is gone, or not a record.
+async fn read_record(
+    bucket: &Bucket,
+    record: &str,
+    info: RecordInfo,
+) -> Result<Option<Confirmation>, RestoreError> {
+    let prefix = match info.is_archived {
+        true => RESTORED_PREFIX,
+        false => SIGN_UPS_PREFIX,
+    };
+    match bucket.get_json(&record_key(prefix, record)).await {
+        Ok(record) => Ok(record.map(|(record, _)| record)),
+        Err(JsonError::Malformed { .. }) => Ok(None),
+        Err(JsonError::Aws(error)) => Err(error.into()),
+    }
+}
+
 /// Finds out to whom a record belongs.
 struct RecordReader<'a> {
     bucket: &'a Bucket,
@@ -352,20 +391,7 @@ impl RecordReader<'_> {
         record: &str,
         info: RecordInfo,
     ) -> Result<RecordOwner, RestoreError> {
-        let prefix = match info.is_archived {
-            true => RESTORED_PREFIX,
-            false => SIGN_UPS_PREFIX,
-        };
-        let record = match self
-            .bucket
-            .get_json::<Confirmation>(&record_key(prefix, record))
-            .await
-        {
-            Ok(record) => record.map(|(record, _)| record),
-            Err(JsonError::Malformed { .. }) => None,
-            Err(JsonError::Aws(error)) => return Err(error.into()),
-        };
-        let Some(record) = record else {
+        let Some(record) = read_record(self.bucket, record, info).await? else {
             return Ok(RecordOwner::Unknown);
         };
         let username = record.username.as_ref().map(Username::as_str);

@@ -62,6 +62,8 @@ impl SourceLooks {
 struct Newcomer {
     /// A name of the user in the snapshot's pool.
     name: String,
+    /// The name of their sign-up record, if it is known: their `sub`, or their username.
+    record: Option<String>,
     /// What they sign in with.
     username: String,
     /// Their verified addresses: attribute and value.
@@ -69,8 +71,14 @@ struct Newcomer {
 }
 
 impl Newcomer {
-    /// The look that finds this user in the snapshot's pool, who signs in there with `sign_in_name`.
+    /// The look that finds this user in the snapshot's pool, who signs in there with `sign_in_name`. A user whose record is another one
+    /// has taken the name of somebody who is gone.
     fn look(&self, user: &Person, sign_in_name: &str) -> Look {
+        let mut names = user.record_names();
+        let record = self.record.as_deref();
+        if record.is_some_and(|record| names.all(|name| name != record)) {
+            return Look::Deleted;
+        }
         let has_address = |(name, address): &(&str, String)| {
             let flag = format!("{name}_verified");
             user.attributes.get(name) == Some(address) && user.attributes.is_true(&flag)
@@ -118,7 +126,8 @@ pub(super) async fn look_at_newcomers(
             let newcomer = Newcomer {
                 addresses: verified_addresses(&prepared.attributes_of(&user)?),
                 username: user.username.clone(),
-                name: record.unwrap_or_else(|| name_in_source(user)),
+                name: name_in_source(situation, &user, record.as_deref()).to_owned(),
+                record,
             };
             newcomers.insert(key, newcomer);
         }
@@ -171,11 +180,18 @@ fn may_be_restored(situation: Situation<'_>, user: &SnapshotUser) -> bool {
         || situation.state_of(&user.who) == UserState::Other(Status::ForceChangePassword)
 }
 
-/// A name of a user whose record is not known, in the snapshot's pool.
-fn name_in_source(user: SnapshotUser) -> String {
-    match user.entry {
-        SnapshotEntry::Leftover(leftover) if !leftover.sub.is_empty() => leftover.sub,
-        _ => user.username,
+/// A name that a user has for ever in the snapshot's pool, as far as it is known. Where people choose usernames, it is the username:
+/// somebody may have chosen the `sub` of somebody else.
+fn name_in_source<'a>(
+    situation: Situation<'_>,
+    user: &'a SnapshotUser,
+    record: Option<&'a str>,
+) -> &'a str {
+    let source = &situation.prepared.source.manifest.pool;
+    match &user.entry {
+        _ if source.username_attributes.is_empty() => &user.username,
+        SnapshotEntry::Leftover(leftover) if !leftover.sub.is_empty() => &leftover.sub,
+        _ => record.unwrap_or(&user.username),
     }
 }
 
@@ -201,6 +217,7 @@ mod tests {
         let both = [email, phone].concat();
         let newcomer = Newcomer {
             name: "s".into(),
+            record: Some("s".into()),
             username: "taro".into(),
             addresses: verified_addresses(&user(&both).attributes),
         };
@@ -227,6 +244,11 @@ mod tests {
             ..user(&both)
         };
         assert_eq!(newcomer.look(&banned, "taro"), Look::Disabled);
+        let another = Person {
+            username: "taro".into(),
+            ..user(&both)
+        };
+        assert_eq!(newcomer.look(&another, "taro"), Look::Deleted);
     }
 
     #[test]

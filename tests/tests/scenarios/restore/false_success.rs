@@ -683,3 +683,30 @@ async fn a_refusal_of_the_set_up_is_shown_with_the_text_of_cognito() {
     );
     assert!(!error.contains("taro"), "{error}");
 }
+
+#[tokio::test]
+async fn somebody_who_chooses_the_sub_of_a_newcomer_as_username_does_not_take_their_record() {
+    let world = world().await;
+    let (primary, secondary) = with_pools(&world, username_pool(), username_pool());
+    named_newcomer(&world, &secondary, "taro", 1).await;
+    let client = world.osaka.cognito_client();
+    let disable = client.admin_disable_user().user_pool_id(&secondary.id);
+    disable.username("taro").send().await.unwrap();
+    let visitor = SeedUser {
+        username: Some(sub(1)),
+        status: UserStatus::Unconfirmed,
+        ..person(2)
+    };
+    world.osaka.cognito().put_user(&secondary.id, visitor);
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({"allow_stale": true})).await;
+
+    let report = report(&world, &answer);
+    assert_eq!(answer["status"], "complete", "{report}");
+    assert_eq!(answer["counts"]["created"], 1, "{report}");
+    let home = world.tokyo.cognito().user(&primary.id, "taro").unwrap();
+    assert_eq!(home.attributes[ORIGIN_SUB], sub(1));
+    assert!(!home.enabled);
+    assert!(records(&world, "journal/sign-up/").is_empty());
+}
