@@ -136,7 +136,7 @@ pub struct ReportEntry<'a> {
 }
 
 impl<'a> ReportEntry<'a> {
-    /// An entry. `sub` is the one in the snapshot's pool, or empty if it is not known.
+    /// An entry. `sub` is the one in the snapshot's pool; if it is not known, the identity; empty if that is not known either.
     pub fn new(username: &'a str, sub: &'a str, reason: &'a Reason) -> Self {
         Self {
             username,

@@ -183,7 +183,9 @@ impl UnfinishedReport {
         if let Category::NotRestored(reason) = category {
             let sub = match &user.entry {
                 SnapshotEntry::Leftover(leftover) => leftover.sub.as_str(),
-                SnapshotEntry::ImportRow(_) => record.unwrap_or_default(),
+                SnapshotEntry::ImportRow(_) => {
+                    record.or(user.identity.as_deref()).unwrap_or_default()
+                }
             };
             let entry = ReportEntry::new(&user.username, sub, reason);
             self.writer.write(&entry).await?;

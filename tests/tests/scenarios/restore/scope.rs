@@ -169,6 +169,25 @@ async fn deleted_users_are_not_restored_unless_requested() {
 }
 
 #[tokio::test]
+async fn whoever_is_not_in_the_primary_pool_is_named_by_identity_if_no_record_says_their_sub() {
+    let world = world().await;
+    for number in [1, 2] {
+        let identity = sub(number + 100);
+        in_osaka(&world, with(person(number), "custom:origin_sub", &identity));
+    }
+    snapshot(&world).await.unwrap();
+
+    let answer = restore(&world, json!({})).await;
+
+    let report = report(&world, &answer);
+    let people = report["not_home"].as_array().unwrap();
+    let subs: BTreeSet<_> = people.iter().map(|person| person["sub"].as_str()).collect();
+    let identities = [sub(101), sub(102)];
+    let identities = identities.iter().map(|identity| Some(identity.as_str()));
+    assert_eq!(subs, identities.collect(), "{report}");
+}
+
+#[tokio::test]
 async fn an_empty_pool_is_restored_with_all_users() {
     let world = world().await;
     for number in 0..20 {
