@@ -33,6 +33,8 @@ pub enum Reason {
     NotImported,
     /// Imported by this restore, and not in the target pool any more: deleted since, or renamed.
     GoneSinceImport,
+    /// In the target pool, and cannot reset the password: neither the email address nor the phone number is verified there.
+    UnverifiedAddress,
     /// The snapshot left the user out of its import files, for this reason.
     LeftOut(String),
     /// A fill leaves the user to reconcile, for this reason.
@@ -70,6 +72,7 @@ impl Reason {
             Self::ImportFailed(_) => "import-failed",
             Self::NotImported => "not-imported",
             Self::GoneSinceImport => "gone-since-import",
+            Self::UnverifiedAddress => "unverified-address",
             Self::LeftOut(reason) | Self::LeftToReconcile(reason) => reason,
             Self::DeletedThere => "deleted-in-secondary",
             Self::CreateFailed(_) => "create-failed",
@@ -146,6 +149,9 @@ impl Reason {
             }
             Self::GoneSinceImport => {
                 "the user was deleted after the import, or signs in with another name now; the next restore imports the user again. If the user was deleted on purpose, delete them in the snapshot's pool too"
+            }
+            Self::UnverifiedAddress => {
+                "the user is in the pool, must reset the password, and has no verified address to which Cognito would send the code: verify the address there if it is the user's, and restore again"
             }
             Self::LeftOut(reason) => match reason.as_str() {
                 "unconfirmed" => "the user has never confirmed the sign-up and must sign up again",

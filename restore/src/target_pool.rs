@@ -77,6 +77,7 @@ struct Entry {
     name: NameHash,
     identity: IdentityHash,
     has_origin: bool,
+    is_locked_out: bool,
     addresses: Addresses,
 }
 
@@ -283,6 +284,11 @@ impl TargetPool {
         }
     }
 
+    /// Whether a person who is present must reset the password, and has no verified address to which Cognito would send the code.
+    pub fn is_locked_out(&self, who: &Who, namesakes: &Namesakes) -> bool {
+        matches!(self.find(who, namesakes), Found::Home(user) if user.is_locked_out)
+    }
+
     /// Number of confirmed users.
     pub fn present_users(&self) -> usize {
         self.users.len()
@@ -433,6 +439,7 @@ fn entry(comparison: &Comparison, name: NameHash, person: &Person) -> Entry {
         name,
         identity: IdentityHash::of(identity.unwrap_or(&person.username)),
         has_origin: attributes.origin(comparison.origin()).is_some(),
+        is_locked_out: is_locked_out(person),
         addresses: comparison.addresses_of(attributes),
     }
 }
@@ -464,6 +471,16 @@ fn target_user(
             attributes: present.cloned().collect(),
         }
     })
+}
+
+/// Whether a user must reset the password and cannot: "forgot password" needs a verified address (facts N11.10).
+fn is_locked_out(person: &Person) -> bool {
+    let is_verified = |address: &str| {
+        let attributes = &person.attributes;
+        attributes.get(address).is_some() && attributes.is_true(&format!("{address}_verified"))
+    };
+    person.status == Status::ResetRequired
+        && !["email", "phone_number"].into_iter().any(is_verified)
 }
 
 /// Whether a user with this status counts as present in the pool. Imported users are RESET_REQUIRED (facts 1.10).
@@ -558,6 +575,27 @@ mod tests {
             ("profile", "y"),
         ]));
         assert_eq!(missing, Attributes::from_iter([("profile", "y")]));
+    }
+
+    #[test]
+    fn whoever_must_reset_the_password_needs_a_verified_address() {
+        let verified = [("email", "taro@example.jp"), ("email_verified", "true")];
+        let unverified = [("email", "taro@example.jp"), ("email_verified", "false")];
+
+        for (status, attributes, is_locked_out) in [
+            ("RESET_REQUIRED", &verified[..], false),
+            ("RESET_REQUIRED", &unverified, true),
+            ("RESET_REQUIRED", &[("phone_number_verified", "true")], true),
+            ("CONFIRMED", &unverified, false),
+        ] {
+            let (name, mut user) = user("taro", status, "s", None);
+            for (attribute, value) in attributes {
+                user.attributes.insert(*attribute, *value);
+            }
+            let target = listed(&by_email(), &[(name, user)], &WantedUsers::default());
+            let found = target.is_locked_out(&who("taro", None), &Namesakes::default());
+            assert_eq!(found, is_locked_out, "{status} {attributes:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) struct Facts<'a> {
     pub(super) has_row: bool,
     /// Why Cognito would reject the row.
     pub(super) row_problem: Option<String>,
+    /// Whether the user is in the target pool and cannot sign in, because no address of theirs is verified there.
+    pub(super) is_locked_out: bool,
     /// Whether the user was in the file of an import job, and Cognito did not skip the row.
     pub(super) may_be_imported: bool,
     /// The last failure that an import job reported for the row.
@@ -58,6 +60,9 @@ pub(super) fn classify(facts: Facts<'_>) -> Category {
     match facts.decision {
         Decision::Ignore => Category::Ignored,
         Decision::Withheld => Category::Withheld,
+        Decision::AlreadyPresent if facts.is_locked_out => {
+            Category::NotRestored(Reason::UnverifiedAddress)
+        }
         Decision::AlreadyPresent if facts.may_be_imported => Category::Present(Origin::Imported),
         Decision::AlreadyPresent => Category::Present(Origin::Earlier),
         Decision::NotRestored(reason) => Category::NotRestored(reason),
@@ -149,6 +154,7 @@ mod tests {
             created: None,
             has_row: true,
             row_problem: None,
+            is_locked_out: false,
             may_be_imported: false,
             import_failure: None,
             dry_run: false,
@@ -212,6 +218,14 @@ mod tests {
                     ..restore()
                 },
                 Reason::CreateFailed("code".into()),
+            ),
+            (
+                Facts {
+                    is_locked_out: true,
+                    may_be_imported: true,
+                    ..facts(Decision::AlreadyPresent)
+                },
+                Reason::UnverifiedAddress,
             ),
         ] {
             assert_eq!(classify(facts), Category::NotRestored(reason));

@@ -1,6 +1,6 @@
 //! Phase 3: what to do about each user of the snapshot.
 
-use crate::decision::{Candidate, Decision, UserState, decide, decide_fill};
+use crate::decision::{Candidate, Decision, NewcomerState, UserState, decide, decide_fill};
 use crate::error::RestoreError;
 use crate::reason::Reason;
 use crate::run::prepare::Prepared;
@@ -100,6 +100,19 @@ impl<'a> Situation<'a> {
             UserState::Present => self.target.home_user(who, &self.prepared.namesakes),
             _ => None,
         }
+    }
+
+    /// Whether a user whom this restore brings home is in the target pool and cannot sign in, because no address of theirs is verified
+    /// there. Other users are none of its business, and a fill leaves the flags of addresses to reconcile.
+    pub(super) fn is_locked_out(&self, who: &Who) -> bool {
+        let Self {
+            prepared, results, ..
+        } = self;
+        let is_brought = results.in_files.contains(&who.key)
+            || prepared.newcomers.state_of(&who.key) == NewcomerState::Pending;
+        is_brought
+            && prepared.config.fill.is_none()
+            && self.target.is_locked_out(who, &prepared.namesakes)
     }
 
     /// Why Cognito would reject the user's row, if the user has a row and Cognito would reject it.

@@ -81,7 +81,12 @@ pub(super) async fn write_report(
         let category = classify(facts);
         let lacks_attribute = lacking.contains(user.username.as_str());
         let target_sub = sub_in_target(situation, late_writes, &user);
-        if matches!(category, Category::Present(_)) {
+        // Whoever is there and cannot sign in must not be taken for absent by a later restore.
+        let is_there = matches!(
+            category,
+            Category::Present(_) | Category::NotRestored(Reason::UnverifiedAddress)
+        );
+        if is_there {
             write_subs(situation, &user, target_sub, &mut sub_map).await?;
         }
         report
@@ -114,6 +119,7 @@ fn gather_facts<'a>(
         has_row: matches!(user.entry, SnapshotEntry::ImportRow(_))
             && !situation.is_created_one_by_one(user),
         row_problem,
+        is_locked_out: situation.is_locked_out(&user.who),
         may_be_imported: results.in_files.contains(key) && !results.skipped.contains(key),
         import_failure: failure.map(|(message, _)| message.as_str()),
         dry_run: situation.prepared.request.dry_run,

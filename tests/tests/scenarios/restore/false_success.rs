@@ -685,6 +685,44 @@ async fn a_refusal_of_the_set_up_is_shown_with_the_text_of_cognito() {
 }
 
 #[tokio::test]
+async fn a_newcomer_who_cannot_reset_the_password_because_no_address_is_verified_is_not_home() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    snapshot(&world).await.unwrap();
+    let imported = |is_verified| SeedUser {
+        sub: Some(sub(101)),
+        status: UserStatus::ResetRequired,
+        ..with(
+            with(person(1), ORIGIN_SUB, &sub(1)),
+            "email_verified",
+            is_verified,
+        )
+    };
+    let cognito = world.tokyo.cognito();
+    cognito.put_user(&world.primary.id, imported("false"));
+
+    let dry = restore(&world, json!({"dry_run": true})).await;
+    let answer = restore(&world, json!({})).await;
+    let waiting = records(&world, "journal/sign-up/");
+    cognito.put_user(&world.primary.id, imported("true"));
+    let verified = restore(&world, json!({})).await;
+
+    for answer in [&dry, &answer] {
+        let report = report(&world, answer);
+        assert_eq!(answer["status"], "incomplete", "{report}");
+        assert_eq!(answer["counts"]["not_home"], 1, "{report}");
+        let reason = "unverified-address".to_owned();
+        assert_eq!(away(&report), BTreeMap::from([(email(1), reason)]));
+        let line = format!("{},{},{}", email(1), sub(1), sub(101));
+        assert!(file(&world, answer, "sub-map.csv").contains(&line));
+    }
+    assert_eq!(waiting, BTreeSet::from([record(1)]));
+    assert_eq!(verified["status"], "complete", "{verified}");
+    assert_eq!(verified["counts"]["already_home"], 1, "{verified}");
+    assert!(records(&world, "journal/sign-up/").is_empty());
+}
+
+#[tokio::test]
 async fn somebody_who_chooses_the_sub_of_a_newcomer_as_username_does_not_take_their_record() {
     let world = world().await;
     let (primary, secondary) = with_pools(&world, username_pool(), username_pool());
