@@ -20,39 +20,48 @@ use crate::failure::Failure;
 const LEASE_VALIDITY: SignedDuration = SignedDuration::from_mins(3);
 
 /// Marks the person as erased, then deletes their objects, and their users last: whoever runs the command again after an interruption
-/// finds everything that is left by them. Gives the key of the mark.
+/// finds everything that is left by them. Gives what was deleted.
 ///
 /// # Errors
 ///
-/// A run is under way that may hold the person, AWS rejected a call or did not answer.
-pub async fn erase(site: &Site, traces: &Traces) -> Result<String, Failure> {
+/// A run is under way that may hold the person, they have come back to the primary pool, or AWS rejected a call or did not answer.
+pub async fn erase(site: &Site, traces: &Traces) -> Result<Traces, Failure> {
     // Before the leases: whoever begins a run from now on sees the mark, and whoever began before holds a lease.
     let now = Timestamp::now();
     forgotten::mark(&site.snapshots, &traces.identity, now).await?;
     let leases = take_leases(site).await?;
     let erased = delete(site, traces).await;
     release(leases).await;
-    erased?;
-    Ok(forgotten::forgotten_key(&traces.identity))
+    erased
 }
 
-async fn delete(site: &Site, traces: &Traces) -> Result<(), Failure> {
+async fn delete(site: &Site, traces: &Traces) -> Result<Traces, Failure> {
+    // Runs may have kept the person, or brought them home, since the pools were listed. From now on no run can.
+    let mut traces = traces.look_again(site).await?;
+    traces.check_gone("the person is marked as erased, but nothing was deleted")?;
+    delete_objects(site, &traces).await?;
+    for sub in &traces.in_secondary {
+        users::delete(&site.secondary, sub).await?;
+    }
+    // Until their users were deleted, the trigger may have kept the person again.
+    let left = traces.look_again(site).await?;
+    if let Some(sub) = left.in_secondary.first() {
+        return Err(Failure::Wrong(format!(
+            "user {sub} is still in the secondary pool: run the command again"
+        )));
+    }
+    delete_objects(site, &left).await?;
+    traces.objects.extend(left.objects);
+    traces.outbox_objects.extend(left.outbox_objects);
+    Ok(traces)
+}
+
+async fn delete_objects(site: &Site, traces: &Traces) -> Result<(), AwsError> {
     for key in &traces.outbox_objects {
         delete_object(&site.outbox, key).await?;
     }
     for key in &traces.objects {
         delete_object(&site.snapshots, key).await?;
-    }
-    for sub in &traces.in_secondary {
-        users::delete(&site.secondary, sub).await?;
-    }
-    // The trigger may have kept the person again while they were deleted.
-    for sub in &traces.in_secondary {
-        if users::look_up(&site.secondary, sub).await?.is_some() {
-            return Err(Failure::Wrong(format!(
-                "user {sub} is still in the secondary pool: run the command again"
-            )));
-        }
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ use shared::aws::{RetryPolicy, Sdk};
 use shared::cognito::pool::Pool;
 use shared::cognito::users;
 use shared::environment::CustomAttribute;
+use shared::forgotten::forgotten_key;
+use shared::person::Person;
 use shared::pool_id::PoolId;
 use shared::s3::bucket::Bucket;
 
@@ -144,11 +146,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     };
     site.check_origin().await?;
     let traces = person::find(&site, &sub, context).await?;
-    if let Some(there) = traces.in_primary.first() {
-        return Err(Failure::Wrong(format!(
-            "this person is in the primary pool: user {there}. Delete them there first; nothing was changed"
-        )));
-    }
+    traces.check_gone("nothing was changed")?;
     let mut report = Report::of(&traces, holdings::find(&site).await?);
     if !args.dry_run {
         if !args.yes {
@@ -157,14 +155,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         if !confirm("Erase this person?", args.yes).await? {
             return Ok(Verdict::Good);
         }
-        report.mark = Some(erase::erase(&site, &traces).await?);
+        let erased = erase::erase(&site, &traces).await?;
+        report = Report {
+            mark: Some(forgotten_key(&erased.identity)),
+            ..Report::of(&erased, report.still_held)
+        };
     }
     context.terminal.show(&report)?;
     Ok(Verdict::Good)
 }
 
 impl Report {
-    /// What would be deleted.
+    /// What would be deleted, or was.
     fn of(traces: &Traces, still_held: Vec<Holding>) -> Self {
         let all = |of: &BTreeSet<String>| of.iter().cloned().collect();
         Self {
@@ -225,6 +227,11 @@ impl Site {
             outbox: Bucket::new(outbox, &args.outbox),
             origin: args.origin_sub.clone(),
         }
+    }
+
+    /// The identity of a user.
+    fn identity<'a>(&self, person: &'a Person) -> Option<&'a str> {
+        person.attributes.identity(Some(&self.origin))
     }
 
     /// Fails unless the secondary pool keeps identities: without them, nobody can tell whose copy a user is.

@@ -1,5 +1,7 @@
 //! `twinpool forget`: a person who is gone from the primary pool is erased, and nothing brings them back.
 
+use std::time::Duration;
+
 use local_regions::cognito::SeedUser;
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::world::{
@@ -7,9 +9,10 @@ use local_regions::world::{
 };
 use serde_json::{Value, json};
 
+use crate::restore::{newcomer, person, with};
 use crate::support::{
-    Ran, email, invoke, object, person_in_primary, put_object, ran, record, replica, snapshot, sub,
-    twinpool_command, world,
+    Ran, called, email, invoke, object, person_in_primary, put_object, ran, record, replica,
+    snapshot, sub, twinpool_command, world,
 };
 
 async fn command(world: &World, arguments: &[&str]) -> Ran {
@@ -56,9 +59,15 @@ async fn put_in_outbox_bucket(world: &World, key: &str) {
 /// Leaves everything that twinpool may keep of person 1, who is gone from the primary pool; gives the `sub` of the replica.
 pub async fn traces_of_person_1(world: &World) -> String {
     let there = put_replica(world, 1);
+    put_objects_of_person_1(world, &there).await;
+    there
+}
+
+/// Writes every object that twinpool may keep of person 1, whose replica has this `sub`.
+async fn put_objects_of_person_1(world: &World, there: &str) {
     let mut used = record(1, jiff::SignedDuration::ZERO);
-    used["sub"] = there.as_str().into();
-    used["attributes"]["sub"] = there.as_str().into();
+    used["sub"] = there.into();
+    used["attributes"]["sub"] = there.into();
     used["attributes"][ORIGIN_SUB] = sub(1).into();
     for prefix in ["journal/password-reset", "journal/restored"] {
         put_object(world, &format!("{prefix}/{there}.json"), used.to_string()).await;
@@ -76,7 +85,20 @@ pub async fn traces_of_person_1(world: &World) -> String {
     for prefix in ["outbox", "conflicts"] {
         put_in_outbox_bucket(world, &format!("{prefix}/{}.json", sub(1))).await;
     }
-    there
+}
+
+/// Runs `forget`, and lets something else happen when both pools have been listed and nothing has been deleted yet.
+async fn forget_while(world: &World, sub: &str, meanwhile: impl Future<Output = ()>) -> Ran {
+    // The first write is the mark.
+    let slow = Kind::Delay(Duration::from_secs(2));
+    let slow = Fault::on(Service::S3, "PutObject", slow);
+    world.osaka.faults().add(slow.times(1));
+    world.clear_calls();
+    let meanwhile = async {
+        called(world, "PutObject").await;
+        meanwhile.await;
+    };
+    tokio::join!(forget(world, sub), meanwhile).0
 }
 
 /// Fails unless nothing is left of person 1 but the mark.
@@ -249,6 +271,49 @@ async fn interrupted_at_any_call_and_run_again_it_ends_the_same() {
         assert_eq!(second.code, 0, "{operation} {after}: {second:?}");
         assert_erased(&world);
     }
+}
+
+#[tokio::test]
+async fn what_runs_keep_of_the_person_after_the_pools_were_listed_is_erased_too() {
+    let world = world().await;
+    let there = put_replica(&world, 1);
+
+    let meanwhile = put_objects_of_person_1(&world, &there);
+    let ran = forget_while(&world, &sub(1), meanwhile).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_erased(&world);
+    let report = ran.json();
+    assert_eq!(report["objects"].as_array().unwrap().len(), 5, "{report}");
+    assert_eq!(report["outbox_objects"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_newcomer_whom_a_restore_brings_home_after_the_pools_were_listed_is_left_as_they_are() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    let waiting = format!("journal/sign-up/{}.json", sub(1));
+    let restored = format!("journal/restored/{}.json", sub(1));
+
+    let brought_home = async {
+        let home = SeedUser {
+            sub: Some(sub(7)),
+            ..with(person(1), ORIGIN_SUB, &sub(1))
+        };
+        world.tokyo.cognito().put_user(&world.primary.id, home);
+        let mut record = object(&world, &waiting).unwrap();
+        record["primary_sub"] = sub(7).into();
+        put_object(&world, &restored, record.to_string()).await;
+        let delete = world.osaka.s3_client().delete_object();
+        let delete = delete.bucket(SNAPSHOTS).key(&waiting);
+        delete.send().await.unwrap();
+    };
+    let ran = forget_while(&world, &sub(1), brought_home).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains(&sub(7)), "{ran:?}");
+    assert!(replica(&world, &email(1)).is_some());
+    assert!(object(&world, &restored).is_some());
 }
 
 #[tokio::test]
