@@ -85,7 +85,7 @@ Examples:
 
 Exit codes:
   0  the person is erased, or nothing is kept of them
-  1  the person is still in the primary pool
+  1  the person is still in the primary pool, or nobody can tell whether they have a user in one of the pools
   2  bad usage
   3  AWS refused or did not answer
   4  a run that may hold the person is under way: run the command again when it has ended
@@ -110,6 +110,8 @@ struct Report {
     identity: String,
     /// The users in the secondary pool, by `sub`.
     users: Vec<String>,
+    /// How many users of the secondary pool may be theirs, because they carry no origin attribute; 0 if a user of theirs is known.
+    users_without_identity: u64,
     /// The objects, without those of the outbox's bucket.
     objects: Vec<String>,
     /// The objects in the outbox's bucket.
@@ -124,7 +126,7 @@ struct Report {
 ///
 /// # Errors
 ///
-/// The person is still in the primary pool, a run is under way that may hold them, AWS rejected a call or did not answer, there are no
+/// The person is still in the primary pool, or may be, a run is under way that may hold them, AWS rejected a call or did not answer, there are no
 /// AWS credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     if args.sub.is_some() && !args.dry_run {
@@ -162,7 +164,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
         };
     }
     context.terminal.show(&report)?;
-    Ok(Verdict::Good)
+    Ok(match report.users_without_identity {
+        0 => Verdict::Good,
+        _ => Verdict::Wrong,
+    })
 }
 
 impl Report {
@@ -172,6 +177,7 @@ impl Report {
         Self {
             identity: traces.identity.clone(),
             users: all(&traces.in_secondary),
+            users_without_identity: traces.users_without_identity,
             objects: all(&traces.objects),
             outbox_objects: all(&traces.outbox_objects),
             mark: None,
@@ -277,8 +283,16 @@ impl fmt::Display for Report {
             None => "would be deleted",
         };
         writeln!(f, "identity {}", self.identity)?;
-        if self.users.is_empty() && self.objects.is_empty() && self.outbox_objects.is_empty() {
-            writeln!(f, "nothing is kept of this person")?;
+        let is_nothing_known =
+            self.users.is_empty() && self.objects.is_empty() && self.outbox_objects.is_empty();
+        match self.users_without_identity {
+            0 if is_nothing_known => writeln!(f, "nothing is kept of this person")?,
+            0 => {}
+            users_without_identity => writeln!(
+                f,
+                "{WARN}nobody can tell whether this person has a user in the secondary pool:{WARN:#} {users_without_identity} users there carry no \
+                 identity. Look up who has the person's name with twinpool forget --user NAME, and erase that user by the sub that it shows"
+            )?,
         }
         for user in &self.users {
             writeln!(f, "{done}: user {user} in the secondary pool")?;
@@ -287,9 +301,13 @@ impl fmt::Display for Report {
             writeln!(f, "{done}: {key}")?;
         }
         if let Some(mark) = &self.mark {
+            let erased = match self.users_without_identity {
+                0 => format!("{GOOD}erased{GOOD:#}"),
+                _ => format!("{WARN}erased as far as it is known{WARN:#}"),
+            };
             writeln!(
                 f,
-                "{GOOD}erased{GOOD:#}; {mark} keeps older snapshots from bringing this person back"
+                "{erased}; {mark} keeps older snapshots from bringing this person back"
             )?;
         }
         if self.still_held.is_empty() {

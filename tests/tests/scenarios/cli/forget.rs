@@ -194,6 +194,141 @@ async fn a_second_user_of_the_same_person_is_erased_with_the_first() {
     assert!(world.osaka.cognito().users(secondary).is_empty());
 }
 
+/// Puts a user of the person with this number into the secondary pool, who carries no origin attribute; gives its `sub`.
+fn put_replica_without_origin(world: &World, number: u32) -> String {
+    let replica = SeedUser {
+        sub: None,
+        ..person(number)
+    };
+    let secondary = &world.secondary.id;
+    world.osaka.cognito().put_user(secondary, replica)
+}
+
+#[tokio::test]
+async fn where_a_user_carries_no_identity_nobody_is_said_to_be_erased_until_it_is_found_by_name() {
+    let world = world().await;
+    let there = put_replica_without_origin(&world, 1);
+    // What these are is known.
+    newcomer(&world, 2, person(2)).await;
+    put_replica(&world, 3);
+    put_in_outbox_bucket(&world, &format!("conflicts/{}.json", sub(1))).await;
+
+    let by_primary = forget(&world, &sub(1)).await;
+    let named = command(&world, &["forget", "--user", &email(1)]).await;
+    let by_secondary = forget(&world, &there).await;
+
+    assert_eq!(by_primary.code, 1, "{by_primary:?}");
+    assert_eq!(by_primary.json()["users_without_identity"], 1);
+    assert_eq!(by_primary.json()["users"], json!([]));
+    assert_eq!(world.tokyo.s3().keys(OUTBOX, ""), Vec::<String>::new());
+    assert_eq!(named.json()["sub"], there.as_str());
+    assert_eq!(by_secondary.code, 0, "{by_secondary:?}");
+    assert!(replica(&world, &email(1)).is_none());
+    assert!(replica(&world, &email(2)).is_some());
+}
+
+#[tokio::test]
+async fn where_it_is_known_which_user_was_theirs_no_other_user_is_asked_about() {
+    for kept in ["withheld", "journal/password-reset"] {
+        let world = world().await;
+        let there = traces_of_person_1(&world).await;
+        put_replica_without_origin(&world, 2);
+        let cognito = world.osaka.cognito();
+        cognito.remove_user(&world.secondary.id, &there);
+        for key in world.osaka.s3().keys(SNAPSHOTS, "") {
+            if !key.starts_with(kept) {
+                let delete = world.osaka.s3_client().delete_object();
+                let delete = delete.bucket(SNAPSHOTS).key(key);
+                delete.send().await.unwrap();
+            }
+        }
+
+        let ran = forget(&world, &sub(1)).await;
+
+        assert_eq!(ran.code, 0, "{kept}: {ran:?}");
+        assert!(replica(&world, &email(2)).is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_carries_no_identity_is_left_while_somebody_in_the_primary_pool_has_its_name()
+ {
+    let world = world().await;
+    person_in_primary(&world, 1);
+    let there = put_replica_without_origin(&world, 1);
+    let record = format!("journal/password-reset/{there}.json");
+    let mut used = self::record(1, jiff::SignedDuration::ZERO);
+    used["sub"] = there.as_str().into();
+    used["attributes"]["sub"] = there.as_str().into();
+    put_object(&world, &record, used.to_string()).await;
+
+    let ran = forget(&world, &there).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains(&sub(1)), "{ran:?}");
+    assert!(replica(&world, &email(1)).is_some());
+    assert!(object(&world, &record).is_some());
+}
+
+#[tokio::test]
+async fn a_newcomer_is_erased_although_another_person_has_their_name_in_the_primary_pool() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    let another = SeedUser {
+        sub: Some(sub(9)),
+        ..with(person(1), ORIGIN_SUB, &sub(8))
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, another);
+
+    let ran = forget(&world, &sub(1)).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(replica(&world, &email(1)).is_none());
+}
+
+#[tokio::test]
+async fn a_newcomer_who_came_home_without_an_identity_is_known_by_their_record() {
+    let world = world().await;
+    newcomer(&world, 1, person(1)).await;
+    let waiting = format!("journal/sign-up/{}.json", sub(1));
+    let mut record = object(&world, &waiting).unwrap();
+    record["primary_sub"] = sub(7).into();
+    let restored = format!("journal/restored/{}.json", sub(1));
+    put_object(&world, &restored, record.to_string()).await;
+    let home = SeedUser {
+        sub: Some(sub(7)),
+        attributes: [("email".to_owned(), "moved@example.jp".to_owned())].into(),
+        ..SeedUser::default()
+    };
+    world.tokyo.cognito().put_user(&world.primary.id, home);
+
+    let ran = forget(&world, &sub(1)).await;
+
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(replica(&world, &email(1)).is_some());
+}
+
+/// The person reset their password before reconcile gave their replica its identity.
+#[tokio::test]
+async fn a_record_that_was_written_before_the_replica_had_its_identity_is_erased_too() {
+    for by_primary in [true, false] {
+        let world = world().await;
+        let there = put_replica(&world, 1);
+        let mut used = record(1, jiff::SignedDuration::ZERO);
+        used["sub"] = there.as_str().into();
+        used["attributes"]["sub"] = there.as_str().into();
+        let key = format!("journal/password-reset/{there}.json");
+        put_object(&world, &key, used.to_string()).await;
+        let sub = if by_primary { sub(1) } else { there };
+
+        let ran = forget(&world, &sub).await;
+
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(object(&world, &key), None);
+        assert!(replica(&world, &email(1)).is_none());
+    }
+}
+
 #[tokio::test]
 async fn whoever_has_the_name_now_is_another_person() {
     let world = world().await;
