@@ -209,7 +209,7 @@ pub struct Evidence {
     pub accepted: BTreeSet<String>,
     /// The dry run of reconcile in which the pools were compared.
     pub compared: Option<Id>,
-    /// How many people have changed something in the secondary that is not in the primary.
+    /// How many people have changed something in the secondary on which can be decided, and which is not in the primary.
     pub changed: u64,
     holder: Option<Holder>,
 }

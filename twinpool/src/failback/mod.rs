@@ -30,8 +30,8 @@ use crate::table::Table;
 /// home, and shows what people changed in the secondary. Says what to switch in the application, and waits for your word. Then closes the
 /// fence, proves from outside that it is closed, and looks once more. Whoever was in the primary before can enter there all the time.
 ///
-/// People in the secondary who are not home, or of whom nobody knows who they are, are listed. It stops until you have found out who they
-/// are, or accept them with --accept, and does not say complete before.
+/// People in the secondary who are not home, or of whom nobody knows who they are or what they did there, are listed. It stops until you
+/// have found that out, or accept them with --accept, and does not say complete before.
 ///
 /// Leaves evidence in the snapshot bucket: failovers/ID.json says who did what, when, and how long each step took. If the command is
 /// interrupted, run it again: it goes on.

@@ -1,10 +1,10 @@
 //! The steps of a failback, each of which can be done again: it finds out what there is to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::reconcile::changes::ChangeLines;
 use ::reconcile::prefer::{PreferRequest, Side, can_be_decided};
-use ::reconcile::report::Change;
+use ::reconcile::report::{Change, changes_key};
 use ::reconcile::request::ReconcileConfig;
 use jiff::SignedDuration;
 use restore::request::{Request, Status as RestoreStatus};
@@ -31,8 +31,14 @@ use crate::terminal::{WARN, confirm};
 /// When a round brings fewer people home than this, the rest follows after the sign-ups are kept out: nobody waits long for so few.
 const FEW_NEWCOMERS: u64 = 100;
 
-/// What reconcile reports of people in the secondary who have no identity, record or pair, so that nobody knows who they are.
-const UNKNOWN_PEOPLE: [&str; 2] = ["cannot-tell", "unpaired"];
+/// What reconcile reports of people in the secondary of whom nobody knows who they are, or what they did there: they have no identity,
+/// record or pair, or share their identity with somebody.
+const UNKNOWN_PEOPLE: [&str; 4] = [
+    "cannot-tell",
+    "unpaired",
+    "used-without-record",
+    "identity-twice",
+];
 
 /// What reconcile reports of people whom somebody has disabled in the secondary, and who can sign in to the primary.
 const DISABLED_THERE_ALONE: &str = "disabled-in-secondary";
@@ -238,45 +244,37 @@ impl Failback<'_> {
             run: run.clone(),
             changed: BTreeSet::new(),
             unknown: BTreeSet::new(),
+            reported: BTreeMap::new(),
         };
-        let mut lines = Vec::new();
-        let mut disabled = 0;
         let mut changes = ChangeLines::of(self.bucket, &run);
         while let Some(change) = changes.next().await? {
-            if change.action != "report" {
-                continue;
-            }
-            let is_disabled = change.outcome == DISABLED_THERE_ALONE;
-            disabled += u64::from(is_disabled);
-            if compared.add(&change) || is_disabled {
-                let Change {
-                    secondary_sub,
-                    outcome,
-                    attributes,
-                    ..
-                } = change;
-                lines.push(format!(
-                    "   {secondary_sub}  {outcome}  {}",
-                    attributes.join(", ")
-                ));
-            }
+            compared.add(&change);
         }
         let terminal = &self.context.terminal;
-        let listed = lines.iter().take(MAX_LISTED);
-        listed.for_each(|line| terminal.note(line));
         let mut done = Done::default();
-        if disabled > 0 {
+        for (reason, reported) in &compared.reported {
+            let Reported { number, lines } = reported;
+            lines.iter().for_each(|line| terminal.note(line));
+            if *number > lines.len() {
+                let more = number - lines.len();
+                let all = format!("s3://{}/{}", self.bucket.name(), changes_key(&run, 1));
+                terminal.note(format_args!(
+                    "   … and {more} more are reported as {reason}: {all}"
+                ));
+            }
+            done = done.count(&format!("reported as {reason}"), *number as u64);
+        }
+        if compared.reported.contains_key(DISABLED_THERE_ALONE) {
             // Nothing carries a ban home. Whether it was meant for both pools, only an operator knows.
+            let number = compared.reported[DISABLED_THERE_ALONE].number;
             let told = "people are disabled in the secondary alone: disable them in the primary too, if they were banned";
-            terminal.note(format_args!("{WARN}{disabled} {told}{WARN:#}"));
-            done = done
-                .count("disabled in the secondary alone", disabled)
-                .see(told);
+            terminal.note(format_args!("{WARN}{number} {told}{WARN:#}"));
+            done = done.see(told);
         }
         let done = done
             .count("users in the primary", report.primary.listed)
             .count("users in the secondary", report.secondary.listed)
-            .count("changed something", compared.changed.len() as u64)
+            .count("with changes to decide on", compared.changed.len() as u64)
             .count("unknown", compared.unknown.len() as u64)
             .see(format!("reconcile {run}"));
         Ok((done, compared))
@@ -289,7 +287,7 @@ impl Failback<'_> {
             self.check_accepted().await?;
             let evidence = self.recorder.evidence().await;
             let (Some(of), 1..) = (evidence.compared, evidence.changed) else {
-                return Ok((Done::skipped("nobody changed anything"), ()));
+                return Ok((Done::skipped("there is nothing to decide on"), ()));
             };
             self.write_changes(of).await
         };
@@ -541,32 +539,64 @@ impl Failback<'_> {
 /// People who are listed on the terminal. The evidence lists all.
 const MAX_LISTED: usize = 50;
 
+/// Lines with one reason that are listed on the terminal. The lines of changes of the comparison have all.
+const MAX_LISTED_OF_REASON: usize = 20;
+
 /// By how much the clocks of S3 and of this machine may differ.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// What a comparison has found.
 struct Compared {
     run: Id,
-    /// The `sub`s of people who have changed something.
+    /// The `sub`s of people who have changed something on which can be decided.
     changed: BTreeSet<String>,
-    /// People of whom nobody knows who they are.
+    /// People of whom nobody knows who they are, or what they did.
     unknown: BTreeSet<OpenPerson>,
+    /// Everything that is reported, by reason.
+    reported: BTreeMap<String, Reported>,
+}
+
+/// What a comparison has reported with one reason.
+#[derive(Default)]
+struct Reported {
+    number: usize,
+    /// The first of it, as lines for people to read.
+    lines: Vec<String>,
 }
 
 impl Compared {
-    /// Adds a line of the report, unless it is about something else.
-    fn add(&mut self, change: &Change) -> bool {
-        let sub = change.secondary_sub.clone();
-        let reason = change.outcome.as_str();
-        if can_be_decided(change) {
-            self.changed.insert(sub);
-        } else if UNKNOWN_PEOPLE.contains(&reason) {
-            let reason = reason.to_owned();
-            self.unknown.insert(OpenPerson { sub, reason });
-        } else {
-            return false;
+    /// Adds a line of changes, if it reports something.
+    fn add(&mut self, change: &Change) {
+        let Change {
+            sub,
+            secondary_sub,
+            action,
+            attributes,
+            outcome: reason,
+        } = change;
+        if action != "report" {
+            return;
         }
-        true
+        if can_be_decided(change) {
+            self.changed.insert(secondary_sub.clone());
+        } else if UNKNOWN_PEOPLE.contains(&reason.as_str()) && !secondary_sub.is_empty() {
+            self.unknown.insert(OpenPerson {
+                sub: secondary_sub.clone(),
+                reason: reason.clone(),
+            });
+        }
+        let who: &str = match (secondary_sub.as_str(), sub.as_str()) {
+            ("", "") => "nobody",
+            ("", _) => &format!("{sub} (in the primary)"),
+            (secondary_sub, _) => secondary_sub,
+        };
+        let reported = self.reported.entry(reason.clone()).or_default();
+        reported.number += 1;
+        if reported.lines.len() < MAX_LISTED_OF_REASON {
+            let attributes = attributes.join(", ");
+            let line = format!("   {who}  {reason}  {attributes}");
+            reported.lines.push(line.trim_end().to_owned());
+        }
     }
 }
 

@@ -1,19 +1,26 @@
 //! `twinpool failover` and `twinpool failback`: from an open fence to everybody home, with evidence of each step.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use aws_sdk_cognitoidentityprovider::types::AttributeType;
 use harness::visitor::Visitor;
 use jiff::{SignedDuration, Timestamp};
-use local_regions::cognito::{GroupView, SeedUser, UserStatus, UserView};
+use local_regions::cognito::{
+    CustomAttribute, GroupView, PoolSettings, SeedUser, UserStatus, UserView,
+};
 use local_regions::faults::{Fault, Kind, Service};
 use local_regions::region::Loss;
 use local_regions::world::{IMPORT_LOGS_ROLE, OUTBOX, SNAPSHOTS, World};
 use serde_json::{Value, json};
 
+use crate::reconcile::settings::world_with;
 use crate::restore::{newcomer, person, with};
-use crate::support::{Ran, email, object, put_object, ran, snapshot, sub, twinpool_command, world};
+use crate::support::{
+    Ran, email, object, put_object, ran, replica, snapshot, sub, twinpool_command, world,
+};
 
 /// The evidence of the latest run.
 pub fn evidence(world: &World) -> Option<Value> {
@@ -538,7 +545,7 @@ async fn who_is_disabled_in_the_secondary_alone_is_shown() {
     let steps = evidence["steps"].as_array().unwrap();
     let compare = steps.iter().find(|step| step["step"] == "compare").unwrap();
     assert_eq!(
-        compare["counted"]["disabled in the secondary alone"], 1,
+        compare["counted"]["reported as disabled-in-secondary"], 1,
         "{compare}"
     );
 }
@@ -648,6 +655,103 @@ async fn whoever_is_unknown_is_listed_and_it_is_not_complete_until_somebody_acce
     assert_eq!(accepted.json()["run"], run);
     assert_eq!(accepted.json()["accepted"], json!([sub(1), sub(5)]));
     is_home(&world);
+}
+
+/// The person with this number sets a password in the secondary and enrols an authenticator, and their record is lost.
+async fn use_without_record(world: &World, number: u32) -> String {
+    let visitor = Visitor::of(&world.osaka, &world.secondary);
+    let (email, password) = (email(number), "Correct-horse-7-battery");
+    visitor.reset_password(&email, password).await.unwrap();
+    let signed_in = visitor.set_up_mfa_and_sign_in(&email, password).await;
+    signed_in.unwrap();
+    let sub = replica(world, &email).unwrap().sub;
+    let lost = world.osaka.s3_client().delete_object().bucket(SNAPSHOTS);
+    let lost = lost.key(format!("journal/password-reset/{sub}.json"));
+    lost.send().await.unwrap();
+    sub
+}
+
+#[tokio::test]
+async fn who_used_the_secondary_without_a_record_or_shares_an_identity_is_not_passed_over_in_silence()
+ {
+    let world = after_a_failover().await;
+    let used = use_without_record(&world, 1).await;
+    // They change something, which nobody can tell from a change in the primary.
+    let note = AttributeType::builder().name("custom:note").value("new");
+    let update = world.osaka.cognito_client().admin_update_user_attributes();
+    let update = update.user_pool_id(&world.secondary.id).username(email(1));
+    let update = update.user_attributes(note.build().unwrap());
+    update.send().await.unwrap();
+    for number in [8, 9] {
+        let twice = with(person(number), "custom:origin_sub", &sub(8));
+        let osaka = world.osaka.cognito();
+        osaka.put_user(&world.secondary.id, twice);
+    }
+
+    let stopped = failback_of_everything(&world, &[]).await;
+
+    assert_eq!(stopped.code, 1, "{stopped:?}");
+    let evidence = stopped.json();
+    let open = evidence["open"]["compare"].as_array().unwrap();
+    let open: BTreeSet<_> = open
+        .iter()
+        .map(|person| (person["sub"].as_str(), person["reason"].as_str()))
+        .collect();
+    let (first, second) = (sub(8), sub(9));
+    let expected = [
+        (Some(used.as_str()), Some("used-without-record")),
+        (Some(first.as_str()), Some("identity-twice")),
+        (Some(second.as_str()), Some("identity-twice")),
+    ];
+    assert_eq!(open, BTreeSet::from(expected));
+    assert_eq!(status_of(&evidence, "close-fence"), "-");
+    let run = evidence["run"].as_str().unwrap();
+    let accepted = failback_of_everything(&world, &["--accept", run]).await;
+    assert_eq!(accepted.code, 0, "{accepted:?}");
+    is_home(&world);
+}
+
+#[tokio::test]
+async fn whatever_else_the_comparison_reports_is_shown_and_counted_by_reason() {
+    let settings = || PoolSettings {
+        custom_attributes: vec![CustomAttribute::text("note")],
+        ..local_regions::world::pool()
+    };
+    let world = world_with(settings(), settings()).await;
+    let (tokyo, osaka) = (world.tokyo.cognito(), world.osaka.cognito());
+    for number in 0..25 {
+        tokyo.put_user(&world.primary.id, person(number));
+        let changed = SeedUser {
+            sub: Some(sub(number + 1000)),
+            ..with(person(number), "custom:note", "new")
+        };
+        osaka.put_user(&world.secondary.id, changed);
+    }
+    let used = json!({
+        "version": 1, "trigger": "PostConfirmation_ConfirmForgotPassword", "pool": world.secondary.id,
+        "username": sub(1001), "sub": sub(1001), "recorded_at": Timestamp::now().to_string(),
+        "attributes": person(1).attributes,
+    });
+    let key = format!("journal/password-reset/{}.json", sub(1001));
+    put_object(&world, &key, used.to_string()).await;
+
+    let ran = failback_of_everything(&world, &[]).await;
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(!ran.stdout.contains("nobody changed anything"), "{ran:?}");
+    let evidence = ran.json();
+    let steps = evidence["steps"].as_array().unwrap();
+    let compare = steps.iter().find(|step| step["step"] == "compare").unwrap();
+    let counted = &compare["counted"];
+    assert_eq!(counted["reported as names-only"], 25, "{compare}");
+    assert_eq!(counted["with changes to decide on"], 0, "{compare}");
+    let shown = ran.stderr.matches("  names-only  custom:note\n").count();
+    assert_eq!(shown % 20, 0, "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("… and 5 more are reported as names-only"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test]
