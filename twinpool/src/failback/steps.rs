@@ -172,12 +172,15 @@ impl Failback<'_> {
 
     async fn bring_last_home(&self) -> Result<StepName, Failure> {
         let next = StepName::Compare;
-        let work = self.bring_the_rest_home();
-        let open = self
-            .recorder
+        let work = async {
+            let (done, open) = self.bring_the_rest_home().await?;
+            // Before the step is done: whoever goes on with a run that was killed knows them.
+            self.remember_not_home(open).await?;
+            Ok((done, ()))
+        };
+        self.recorder
             .step(StepName::BringLastHome, Some(next), work)
             .await?;
-        self.remember_not_home(open).await?;
         Ok(next)
     }
 

@@ -780,6 +780,42 @@ async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
 }
 
 #[tokio::test]
+async fn killed_when_the_last_were_brought_home_it_still_knows_who_is_not_home() {
+    let world = after_a_failover().await;
+    let unconfirmed = SeedUser {
+        sub: None,
+        status: UserStatus::Unconfirmed,
+        ..person(3)
+    };
+    world
+        .tokyo
+        .cognito()
+        .put_user(&world.primary.id, unconfirmed);
+    // Each state of the evidence can be seen for at least this long.
+    let slow = Kind::Delay(Duration::from_millis(60));
+    let slow = Fault::on(Service::S3, "PutObject", slow);
+    world.osaka.faults().add(slow);
+    let mut child = command(&world, &["failback", "--output", "json", "--yes"]).await;
+    let mut child = child.stdout(Stdio::null()).spawn().unwrap();
+    until(&world, "bring-last-home", "done").await;
+    let killed = evidence(&world).unwrap();
+    child.kill().await.unwrap();
+    world.osaka.faults().clear();
+    // What was sent before the end is still carried out. Here it was not.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let key = format!("failovers/{}.json", killed["run"].as_str().unwrap());
+    put_object(&world, &key, killed.to_string()).await;
+    leases_expire(&world).await;
+
+    let again = failback(&world, &["--yes"]).await;
+
+    assert_eq!(again.code, 1, "{again:?}");
+    assert_eq!(again.json()["run"], killed["run"]);
+    assert_eq!(status_of(&again.json(), "close-fence"), "-");
+    assert!(!is_closed(&world));
+}
+
+#[tokio::test]
 async fn a_primary_that_does_not_answer_is_no_time_for_a_failback() {
     let world = after_a_failover().await;
     world.tokyo.lose(Loss::Refuse);
