@@ -126,15 +126,17 @@ impl Recorder {
         {
             evidence.opened_at = latest.opened_at;
         }
+        // The lease first: once `open.json` names a run, everybody sees that somebody is at it. Of several who have come this far, one moves
+        // `open.json`. The evidence of the others stays without any step and is not gone on with, and its lease expires by itself.
+        let lease = take(bucket, evidence.clone(), None).await?;
+        let lease = lease.ok_or_else(|| busy(&evidence, None))?;
         let opened = Open { version: 1, run };
         let (_, etag) = open.unzip();
         let condition = Condition::since_read(etag.as_deref());
-        let is_first = bucket.put_json_if(OPEN_KEY, &opened, condition, |_| false);
-        if is_first.await?.is_none() {
+        let moved = bucket.put_json_if(OPEN_KEY, &opened, condition, |_| false);
+        if moved.await?.is_none() {
             return Err(busy(&evidence, None));
         }
-        let lease = take(bucket, evidence.clone(), None).await?;
-        let lease = lease.ok_or_else(|| busy(&evidence, None))?;
         Ok(Self::of(lease, operator, false))
     }
 

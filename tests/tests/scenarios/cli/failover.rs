@@ -352,6 +352,35 @@ async fn of_two_operators_the_second_is_told_that_the_first_is_at_it() {
     first.kill().await.unwrap();
 }
 
+#[tokio::test]
+async fn of_two_operators_who_begin_at_the_same_moment_one_is_told_so() {
+    let world = on_a_normal_day().await;
+    // The first one's second write is late.
+    let late = Kind::Delay(Duration::from_secs(6));
+    let late = Fault::on(Service::S3, "PutObject", late).after(1).times(1);
+    world.osaka.faults().add(late);
+    let second = async {
+        while calls_of(&world, "PutObject") < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        failover(&world, &["--yes"]).await
+    };
+
+    let (first, second) = tokio::join!(failover(&world, &["--yes"]), second);
+
+    assert_eq!(second.code, 0, "{second:?}");
+    assert_eq!(first.code, 4, "{first:?}");
+    assert!(first.stderr.contains("busy"), "{first:?}");
+    assert_eq!(evidence(&world).unwrap(), second.json());
+    let next = failover(&world, &["--yes"]).await;
+    assert_eq!(next.code, 0, "{next:?}");
+}
+
+fn calls_of(world: &World, operation: &str) -> usize {
+    let calls = world.calls().into_iter();
+    calls.filter(|call| call.operation == operation).count()
+}
+
 /// Waits until the latest attempt at a step has this status.
 async fn until(world: &World, step: &str, status: &str) {
     let is_there = || evidence(world).is_some_and(|evidence| status_of(&evidence, step) == status);
