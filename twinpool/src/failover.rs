@@ -82,7 +82,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub proof_timeout: u64,
 
-    /// Answer every question with yes: for scripts.
+    /// Do not ask, for scripts: opens the fence, and takes the application as switched. It accepts nobody, and writes nothing to the
+    /// primary without --prefer.
     #[arg(long)]
     pub yes: bool,
 

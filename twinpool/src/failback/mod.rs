@@ -70,8 +70,8 @@ Examples:
   twinpool failback --report failback.html
   twinpool failback --accept 20261120T161500Z-0a1b2c3d
 
-With --yes it does not wait for your word: switch the application before, or while it runs. Whoever signed up in the secondary can sign in
-to the primary from the moment at which they are home.
+During a real outage, leave out --yes: with it, the command does not wait for your word, and closes the fence while the application still
+uses the secondary. Whoever signed up in the secondary can sign in to the primary from the moment at which they are home.
 
 Exit codes:
   0  complete: everybody is home, and the fence is closed, which is proved
