@@ -131,9 +131,10 @@ Exit codes:
   4  another run, or a snapshot, is at it: try again when it has ended
   130  interrupted; run the command again to go on
 
-Permissions: the policies Look and Reconcile (docs/deploy.md, \"Who may run which command\"); for people brought by import jobs also cognito-idp:GetCSVHeader,
-CreateUserImportJob, StartUserImportJob and DescribeUserImportJob on the pools, iam:PassRole on the role, logs:GetLogEvents on the log;
-for --prefer secondary also cognito-idp:AdminUpdateUserAttributes, AdminDeleteUserAttributes and AdminAddUserToGroup on the primary";
+Permissions: the policies Look and Reconcile (docs/deploy.md, \"Who may run which command\"); for people brought by import jobs also
+cognito-idp:GetCSVHeader, CreateUserImportJob, StartUserImportJob and DescribeUserImportJob on the pools, iam:PassRole on the role,
+logs:GetLogEvents on the log; for --prefer secondary also cognito-idp:AdminUpdateUserAttributes, AdminDeleteUserAttributes and
+AdminAddUserToGroup on the primary";
 
 /// Whose values are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
