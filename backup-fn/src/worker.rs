@@ -107,7 +107,8 @@ impl Worker {
         if is_tick {
             let measured = self.measure_latest(metrics).await;
             let (client, pool) = (&self.snapshots.client, &self.snapshots.pool);
-            let detached = trigger::look(client, pool, self.trigger_arn.as_deref()).await;
+            let detached =
+                trigger::is_trigger_detached(client, pool, self.trigger_arn.as_deref()).await;
             if let Some(detached) = detached {
                 metrics.set(Metric::TriggerDetached, detached.into());
             }

@@ -22,7 +22,7 @@ pub enum ReconcileError {
     #[error("another run of reconcile has taken over: this one stops, and leaves the rest to it")]
     TakenOver,
     /// Another process holds the lease.
-    #[error("another run of reconcile is at it; run the command again when it has ended")]
+    #[error("another run of reconcile is in progress; run the command again when it has ended")]
     Held,
     /// Nothing is done with these two pools as they are.
     #[error("nothing is written: {0}")]

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use replication::holder::{Deletions, Holders, MAX_HOLDERS, Parked, find_original, is_parked};
 use replication::pool_rules::address_of_flag;
 use replication::replica::Replica;
-use replication::secondary::{Held, NotReplicated, Prospect, Secondary};
+use replication::secondary::{Held, NotReplicated, RetryClass, Secondary};
 use shared::aws::{AwsError, Failure};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users::{self, Holder};
@@ -61,7 +61,10 @@ impl Mirror<'_> {
     /// # Errors
     ///
     /// A service did not answer, or the deadline passed: then it is not known what was done.
-    pub async fn look(&self, candidate: &Candidate) -> Result<Outcome, ReconcileError> {
+    pub async fn look_at_candidate(
+        &self,
+        candidate: &Candidate,
+    ) -> Result<Outcome, ReconcileError> {
         let mut outcome = Outcome::default();
         loop {
             match self.look_into(candidate, &mut outcome).await {
@@ -112,7 +115,7 @@ impl Mirror<'_> {
         }
         match (primary, secondary) {
             (Some(primary), Some(secondary)) => {
-                self.two(&primary, secondary, candidate.has_used, outcome)
+                self.look_at_two_users(&primary, secondary, candidate.has_used, outcome)
                     .await?;
                 outcome.counts.unchanged += u64::from(*outcome == Outcome::default());
             }
@@ -124,7 +127,10 @@ impl Mirror<'_> {
                     candidate.has_used || journal::has_used_secondary(self.bucket, names).await?;
                 self.missing(&primary, has_used, outcome).await?;
             }
-            (None, Some(secondary)) => self.alone(secondary, outcome).await?,
+            (None, Some(secondary)) => {
+                self.look_at_secondary_user_alone(secondary, outcome)
+                    .await?
+            }
             (None, None) => {}
         }
         Ok(())
@@ -132,7 +138,7 @@ impl Mirror<'_> {
 
     /// Two users who may be of one person. `has_used` says whether somebody with the identity of the first one has used the secondary
     /// pool.
-    async fn two(
+    async fn look_at_two_users(
         &self,
         primary: &Person,
         secondary: Person,
@@ -165,7 +171,9 @@ impl Mirror<'_> {
                 // Their name may have been needed.
                 let sub = secondary.sub().unwrap_or(&secondary.username);
                 match users::look_up(self.lookups, sub).await? {
-                    Some(secondary) => Box::pin(self.alone(secondary, outcome)).await,
+                    Some(secondary) => {
+                        Box::pin(self.look_at_secondary_user_alone(secondary, outcome)).await
+                    }
                     None => Ok(()),
                 }
             }
@@ -544,7 +552,7 @@ impl Mirror<'_> {
                     }
                 };
                 if let Err(error) = freed {
-                    if error.prospect() == Prospect::Unavailable {
+                    if error.retry_class() == RetryClass::Unavailable {
                         return Err(stopped(error));
                     }
                     break;
@@ -721,7 +729,11 @@ impl Mirror<'_> {
     }
 
     /// A user of the secondary pool whose person has no user in the primary pool, as the listings say.
-    async fn alone(&self, secondary: Person, outcome: &mut Outcome) -> Result<(), ReconcileError> {
+    async fn look_at_secondary_user_alone(
+        &self,
+        secondary: Person,
+        outcome: &mut Outcome,
+    ) -> Result<(), ReconcileError> {
         let pair = Pair::of(None, secondary.sub());
         if matches!(
             State::of(&secondary.status),
@@ -970,7 +982,7 @@ impl Mirror<'_> {
         error: NotReplicated,
         outcome: &mut Outcome,
     ) -> Result<(), ReconcileError> {
-        if error.prospect() == Prospect::Unavailable {
+        if error.retry_class() == RetryClass::Unavailable {
             return Err(stopped(error));
         }
         let reason = match &error {

@@ -71,7 +71,7 @@ pub fn can_be_decided(change: &Change) -> bool {
 ///
 /// # Errors
 ///
-/// The run is not known or is of other pools, nothing may be written with these pools, another run is at it, or a service did not answer.
+/// The run is not known or is of other pools, nothing may be written with these pools, another run is in progress, or a service did not answer.
 pub async fn run(
     config: &ReconcileConfig,
     request: &PreferRequest,

@@ -162,7 +162,7 @@ pub enum Status {
     Waiting,
     /// The last run is not long enough ago.
     NotNeeded,
-    /// Another run is at it.
+    /// Another run is in progress.
     Held,
     /// In a report: nothing was written, and the lines of changes say what would be.
     DryRun,

@@ -36,7 +36,7 @@ use crate::report::{
 use crate::request::{
     Answer, Counts, FILL_THRESHOLD, ReconcileConfig, Request, RunContext, Status,
 };
-use crate::settings::{PoolSettings, obstacles, warnings};
+use crate::settings::{PoolSettings, reasons_not_to_write, warnings};
 use crate::write::{Writing, Written};
 
 /// The lease of runs. Dry runs have another, because they move nothing and wait for nobody.
@@ -322,7 +322,7 @@ async fn made_within(bucket: &Bucket, since: Timestamp) -> Result<Kinds, Reconci
                 if let Some(earlier) = without_report.take() {
                     add_kinds(
                         &mut made,
-                        made_until_given_up(bucket, &earlier, since).await?,
+                        changes_of_abandoned_run(bucket, &earlier, since).await?,
                     );
                 }
                 let is_recent = object.last_modified >= since;
@@ -331,13 +331,16 @@ async fn made_within(bucket: &Bucket, since: Timestamp) -> Result<Kinds, Reconci
         }
     }
     if let Some(last) = without_report {
-        add_kinds(&mut made, made_until_given_up(bucket, &last, since).await?);
+        add_kinds(
+            &mut made,
+            changes_of_abandoned_run(bucket, &last, since).await?,
+        );
     }
     Ok(made)
 }
 
 /// What the run with this folder had made when it was given up.
-async fn made_until_given_up(
+async fn changes_of_abandoned_run(
     bucket: &Bucket,
     folder: &str,
     since: Timestamp,
@@ -467,13 +470,13 @@ async fn accept_now_or_after_fill(
         progress.guard.idle.clear();
     }
     match &progress.accepted {
-        Some(run) => use_up(bucket, run, &progress.run).await,
+        Some(run) => mark_as_accepted_by(bucket, run, &progress.run).await,
         None => Ok(()),
     }
 }
 
 /// Notes that this run is the one that does what was accepted, so that no other is.
-async fn use_up(bucket: &Bucket, run: &Id, by: &Id) -> Result<(), ReconcileError> {
+async fn mark_as_accepted_by(bucket: &Bucket, run: &Id, by: &Id) -> Result<(), ReconcileError> {
     let accepted = Accepted {
         version: 1,
         by: by.clone(),
@@ -509,7 +512,7 @@ pub(crate) async fn look_at_pools(
     let of_secondary = secondary.describe().await?;
     let clients_of_primary = read_clients(&primary).await?;
     let clients_of_secondary = read_clients(&secondary).await?;
-    let obstacles = obstacles(
+    let obstacles = reasons_not_to_write(
         PoolSettings {
             pool: &of_primary,
             clients: &clients_of_primary,

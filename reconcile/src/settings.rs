@@ -23,7 +23,7 @@ pub struct PoolSettings<'a> {
 ///   changed once a pool exists (DG:user-pool-settings-attributes).
 /// - A person who can write the origin attribute can become somebody else.
 /// - Without the triggers, people who used the secondary pool have no record, and would be taken for replicas.
-pub fn obstacles(
+pub fn reasons_not_to_write(
     primary: PoolSettings<'_>,
     secondary: PoolSettings<'_>,
     origin: Option<&CustomAttribute>,
@@ -192,8 +192,8 @@ mod tests {
             clients: &[other_client],
             trigger_arn: None,
         };
-        let found = obstacles(primary, secondary, origin.as_ref());
-        let mirrored = obstacles(secondary, primary, origin.as_ref());
+        let found = reasons_not_to_write(primary, secondary, origin.as_ref());
+        let mirrored = reasons_not_to_write(secondary, primary, origin.as_ref());
         assert_eq!(found.len(), mirrored.len(), "whichever pool it is");
         found
     }
@@ -270,6 +270,6 @@ mod tests {
             trigger_arn: None,
         };
 
-        assert!(obstacles(settings, settings, None).is_empty());
+        assert!(reasons_not_to_write(settings, settings, None).is_empty());
     }
 }

@@ -134,7 +134,7 @@ impl Writing<'_> {
             _ => CONCURRENT_PEOPLE,
         };
         let mut outcomes = stream::iter(batch)
-            .map(async |look| (look, self.mirror.look(&look.candidate).await))
+            .map(async |look| (look, self.mirror.look_at_candidate(&look.candidate).await))
             .buffer_unordered(concurrent);
         let mut error = None;
         while let Some((look, outcome)) = outcomes.next().await {
@@ -168,7 +168,7 @@ impl Writing<'_> {
                     secondary: Some(sub),
                     ..Candidate::default()
                 };
-                let outcome = self.mirror.look(&candidate).await?;
+                let outcome = self.mirror.look_at_candidate(&candidate).await?;
                 changes.add(outcome, progress).await?;
             }
         }

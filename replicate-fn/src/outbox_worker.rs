@@ -21,7 +21,7 @@ use shared::s3::json::to_json;
 use crate::replicator::{Replicator, report_replicated};
 use replication::holder::{AnyNumber, Holders};
 use replication::replica::Replica;
-use replication::secondary::{NotReplicated, Prospect};
+use replication::secondary::{NotReplicated, RetryClass};
 
 /// Records a second: most of the quota of AdminSetUserPassword (DG:quotas, UserAccountRecovery: 30, not adjustable), which nobody
 /// else needs in a pool whose region has just come back.
@@ -130,7 +130,7 @@ impl OutboxWorker {
         let trigger_arn = self.trigger_arn.as_deref();
         let (drained, detached) = tokio::join!(
             tick.drain(&mut answer),
-            trigger::look(&self.primary, &self.source, trigger_arn)
+            trigger::is_trigger_detached(&self.primary, &self.source, trigger_arn)
         );
         let state = tick
             .state
@@ -274,9 +274,9 @@ impl Tick<'_> {
             Err(error) => error,
         };
         let sub = record.confirmation.log_name().to_owned();
-        let prospect = error.prospect();
-        record.refusals += u32::from(prospect == Prospect::Refused);
-        if prospect == Prospect::Permanent || record.refusals >= MAX_REFUSALS {
+        let class = error.retry_class();
+        record.refusals += u32::from(class == RetryClass::Refused);
+        if class == RetryClass::Permanent || record.refusals >= MAX_REFUSALS {
             tracing::error!(sub, %error, "cannot be replicated as it is: moved to conflicts/");
             let conflict = Conflict {
                 confirmation: &record.confirmation,
@@ -292,7 +292,7 @@ impl Tick<'_> {
             | NotReplicated::Snapshots(error) => self.count_failure(error),
             _ => {}
         }
-        if prospect == Prospect::Refused {
+        if class == RetryClass::Refused {
             // If another worker was faster, it has counted this tick.
             let counted = Condition::Unchanged(etag);
             let counted = self.worker.outbox.put_if(key, to_json(&record), counted);
@@ -335,7 +335,11 @@ impl Tick<'_> {
                 present.attributes = person.attributes;
                 let present = Replica::of(&present, secondary.origin())?;
                 match recorded {
-                    Ok(recorded) => holders.follow(recorded, present).await?,
+                    Ok(recorded) => {
+                        holders
+                            .move_replica_to_present_address(recorded, present)
+                            .await?
+                    }
                     // The event lacked what the primary pool knows.
                     Err(_) => present,
                 }

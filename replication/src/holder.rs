@@ -230,7 +230,7 @@ impl Holders<'_> {
     /// # Errors
     ///
     /// The secondary pool did not answer, or refused the address.
-    pub async fn follow(
+    pub async fn move_replica_to_present_address(
         &self,
         recorded: Replica,
         present: Replica,

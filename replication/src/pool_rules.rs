@@ -101,7 +101,11 @@ impl PoolRules {
 
     /// The least attributes with which a person can be created: the sign-in address and its flag, what the pool requires, and the
     /// identity.
-    pub fn least(&self, replica: &Replica, origin: Option<&CustomAttribute>) -> Attributes {
+    pub fn minimal_attributes(
+        &self,
+        replica: &Replica,
+        origin: Option<&CustomAttribute>,
+    ) -> Attributes {
         let address = match replica.username {
             Name::Address { attribute, .. } => Some(attribute),
             // Who signs in with a username resets the password with a verified address.
@@ -123,14 +127,14 @@ impl PoolRules {
     }
 
     /// The same, and what can be given only when the user is created.
-    pub fn least_and_immutable(
+    pub fn minimal_and_immutable_attributes(
         &self,
         replica: &Replica,
         origin: Option<&CustomAttribute>,
     ) -> Attributes {
         let immutable = replica.attributes.iter();
         let immutable = immutable.filter(|(name, _)| self.is_immutable(name));
-        let mut attributes = self.least(replica, origin);
+        let mut attributes = self.minimal_attributes(replica, origin);
         for (name, value) in immutable {
             attributes.insert(name, value);
         }
@@ -264,7 +268,7 @@ mod tests {
     fn the_least_is_the_address_what_is_required_and_the_identity() {
         let origin = "custom:origin_sub".parse().ok();
 
-        let least = rules(&["email"]).least(&replica(), origin.as_ref());
+        let least = rules(&["email"]).minimal_attributes(&replica(), origin.as_ref());
 
         let names: Vec<_> = least.iter().map(|(name, _)| name).collect();
         assert_eq!(
@@ -296,7 +300,7 @@ mod tests {
         let mut replica = replica();
         replica.attributes.insert("custom:tenant", "t-1");
 
-        let attributes = rules(&["email"]).least_and_immutable(&replica, None);
+        let attributes = rules(&["email"]).minimal_and_immutable_attributes(&replica, None);
 
         let names: Vec<_> = attributes.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["custom:tenant", "email", "email_verified", "name"]);

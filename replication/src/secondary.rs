@@ -125,9 +125,9 @@ impl std::fmt::Display for Held {
     }
 }
 
-/// What becomes of a record that was not replicated.
+/// Whether a record that was not replicated is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prospect {
+pub enum RetryClass {
     /// Trying again can never help.
     Permanent,
     /// Refused: it is tried again, but not for ever.
@@ -139,13 +139,13 @@ pub enum Prospect {
 impl NotReplicated {
     /// Whether it is worth trying again. Everything that is not known to be final stays in the outbox for a while, where it is
     /// visible.
-    pub fn prospect(&self) -> Prospect {
+    pub fn retry_class(&self) -> RetryClass {
         match self {
             Self::Unfit(_)
             | Self::Taken(_)
             | Self::NameHeld { .. }
             | Self::CannotTell(_)
-            | Self::Forgotten => Prospect::Permanent,
+            | Self::Forgotten => RetryClass::Permanent,
             Self::Secondary(error)
                 if matches!(
                     error.code(),
@@ -154,24 +154,24 @@ impl NotReplicated {
                         | "AliasExistsException"
                 ) =>
             {
-                Prospect::Permanent
+                RetryClass::Permanent
             }
             // Nothing fails for ever: what something in between refuses each time is a conflict in the end.
             Self::Secondary(PoolError::Aws(error)) if error.failure() == Failure::Unexplained => {
-                Prospect::Refused
+                RetryClass::Refused
             }
             Self::Secondary(PoolError::Aws(error))
             | Self::Primary(PoolError::Aws(error))
             | Self::Snapshots(error)
                 if !error.is_call_rejected() =>
             {
-                Prospect::Unavailable
+                RetryClass::Unavailable
             }
             Self::Secondary(PoolError::OutOfTime(_) | PoolError::TooLate(_))
             | Self::Primary(PoolError::OutOfTime(_) | PoolError::TooLate(_)) => {
-                Prospect::Unavailable
+                RetryClass::Unavailable
             }
-            _ => Prospect::Refused,
+            _ => RetryClass::Refused,
         }
     }
 }
@@ -237,8 +237,8 @@ impl Secondary {
         } = rules.fit(replica);
         let mut attempts = vec![fitted.attributes.clone()];
         if self.settings.one_by_one {
-            attempts.push(rules.least_and_immutable(&fitted, self.origin()));
-            attempts.push(rules.least(&fitted, self.origin()));
+            attempts.push(rules.minimal_and_immutable_attributes(&fitted, self.origin()));
+            attempts.push(rules.minimal_attributes(&fitted, self.origin()));
             attempts.dedup();
         }
         let already_refused = usize::from(fitted == *replica);

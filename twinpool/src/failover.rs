@@ -51,7 +51,7 @@ Exit codes:
   1  it is not; nothing was changed if you did not say yes
   2  bad usage, or nobody can be asked and --yes is missing
   3  AWS refused or did not answer
-  4  somebody else is at it
+  4  another operator is running the command
   130  interrupted; run the command again to go on
 
 Permissions: those of twinpool status and twinpool fence; cognito-idp:ListUserPoolClients on the secondary; s3:GetObject and s3:PutObject
@@ -127,7 +127,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// Somebody else is at it, or the evidence cannot be written.
+    /// Another operator is running the command, or the evidence cannot be written.
     pub async fn open(
         &self,
         sdk: &Sdk,
@@ -369,7 +369,7 @@ impl fmt::Display for Plan {
 ///
 /// # Errors
 ///
-/// The secondary pool does not answer, the fence cannot be opened, the proof failed, somebody else is at it, nobody said yes, AWS
+/// The secondary pool does not answer, the fence cannot be opened, the proof failed, another operator is running the command, nobody said yes, AWS
 /// rejected a call or did not answer, there are no AWS credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let options = args.options;

@@ -19,7 +19,7 @@ pub enum Verdict {
     Good,
     /// Done, but something is wrong, and the command has shown what: exit code 1.
     Wrong,
-    /// Not done, because somebody else is at it, and the command has shown who or what: exit code 4.
+    /// Not done, because another run is in progress, and the command has shown who or what: exit code 4.
     Busy,
     /// Done, but AWS refused a part of it, and the command has shown which: exit code 3.
     Refused,
@@ -40,7 +40,7 @@ pub enum Failure {
     /// The command found something that prevents it from continuing; the text says what to do: exit code 1.
     #[error("{0}")]
     Wrong(String),
-    /// Somebody else is at it, so that the same command may succeed later; the text says who or what: exit code 4.
+    /// Another run is in progress, so that the same command may succeed later; the text says who or what: exit code 4.
     #[error("{0}")]
     Busy(String),
     /// Interrupted from the keyboard; the text says what has been done and how to go on: exit code 130.

@@ -130,7 +130,8 @@ impl<'a> Situation<'a> {
         };
         let prepared = self.prepared;
         let cells = prepared.source.cells(row)?;
-        let mapped = cells.map(prepared.rules.header(), prepared.format.mfa_enabled());
+        let mapped =
+            cells.rewrite_for_header(prepared.rules.header(), prepared.format.mfa_enabled());
         Ok(import_row_problem(rules, &mapped.line))
     }
 }

@@ -71,7 +71,7 @@ pub(super) async fn write_import_files(
             let row = match &user.entry {
                 SnapshotEntry::ImportRow(row) => {
                     let cells = prepared.source.cells(row)?;
-                    let mapped = cells.map(header, prepared.format.mfa_enabled());
+                    let mapped = cells.rewrite_for_header(header, prepared.format.mfa_enabled());
                     missing.add_row(&mapped.without_place);
                     if import_row_problem(&rules, &mapped.line).is_some() {
                         continue;

@@ -26,7 +26,11 @@ pub fn is_detached(post_confirmation: Option<&str>, expected: Option<&str>) -> b
 }
 
 /// Asks a pool whether the trigger is detached. `None` when the pool does not say: that is logged, and must not stop the caller.
-pub async fn look(client: &Client, pool: &PoolId, expected: Option<&str>) -> Option<bool> {
+pub async fn is_trigger_detached(
+    client: &Client,
+    pool: &PoolId,
+    expected: Option<&str>,
+) -> Option<bool> {
     let describe = client.describe_user_pool().user_pool_id(pool.as_str());
     let answer = tokio::time::timeout(TIME_LIMIT, describe.send()).await;
     let described = match answer {

@@ -88,7 +88,7 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// Another process is at it, or S3 failed.
+    /// Another process is running the command, or S3 failed.
     pub async fn open(
         bucket: &Bucket,
         kind: Kind,
@@ -126,7 +126,7 @@ impl Recorder {
         {
             evidence.opened_at = latest.opened_at;
         }
-        // The lease first: once `open.json` names a run, everybody sees that somebody is at it. Of several who have come this far, one moves
+        // The lease first: once `open.json` names a run, everybody sees that somebody is running the command. Of several who have come this far, one moves
         // `open.json`. The evidence of the others stays without any step and is not gone on with, and its lease expires by itself.
         let lease = take(bucket, evidence.clone(), None).await?;
         let lease = lease.ok_or_else(|| busy(&evidence, None))?;

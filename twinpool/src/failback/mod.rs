@@ -78,7 +78,7 @@ Exit codes:
   1  not complete: people are not home and not accepted, or the proof failed; the same command goes on
   2  bad usage, or nobody can be asked and --yes is missing
   3  AWS refused or did not answer
-  4  somebody else is at it
+  4  another operator is running the command
   130  interrupted; run the command again to go on
 
 Permissions: those of twinpool status, restore, fence, and reconcile with --prefer; cognito-idp:ListUserPoolClients on both pools;
@@ -142,7 +142,7 @@ impl fmt::Display for Plan {
 ///
 /// # Errors
 ///
-/// A pool does not answer, a step failed, people are not home and nobody has accepted them, somebody else is at it, AWS rejected a call
+/// A pool does not answer, a step failed, people are not home and nobody has accepted them, another operator is running the command, AWS rejected a call
 /// or did not answer, there are no AWS credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let options = &args.options;

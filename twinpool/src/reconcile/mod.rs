@@ -128,7 +128,7 @@ Exit codes:
   1  something was not done, or is held by the mass change guard
   2  bad usage
   3  AWS refused or did not answer
-  4  another run, or a snapshot, is at it: try again when it has ended
+  4  another run, or a snapshot, is in progress: try again when it has ended
   130  interrupted; run the command again to go on
 
 Permissions: the policies Look and Reconcile (docs/deploy.md, \"Who may run which command\"); for people brought by import jobs also
@@ -241,7 +241,7 @@ pub async fn default_config(
 ///
 /// # Errors
 ///
-/// The pools cannot be compared, another dry run is at it, or AWS rejected a call or did not answer.
+/// The pools cannot be compared, another dry run is in progress, or AWS rejected a call or did not answer.
 pub async fn compare(config: &ReconcileConfig, context: &Context) -> Result<Report, Failure> {
     let request = Request {
         now: true,
@@ -251,7 +251,7 @@ pub async fn compare(config: &ReconcileConfig, context: &Context) -> Result<Repo
     let answer = reconcile(config, &request, true, context).await?;
     let Some(report) = read_report(&config.bucket, &answer).await? else {
         return Err(Failure::Wrong(
-            "another dry run of reconcile is at it: try again when it has ended".to_owned(),
+            "another dry run of reconcile is in progress: try again when it has ended".to_owned(),
         ));
     };
     Ok(report)

@@ -107,7 +107,7 @@ pub struct Summary<'a> {
     pub answer: &'a Answer,
     /// How long it would take; of a dry run.
     pub estimate: Option<Estimate>,
-    /// The report; none if there is none, because another run is at it, for example.
+    /// The report; none if there is none, because another run is in progress, for example.
     pub details: Option<&'a Report>,
 }
 
@@ -282,7 +282,7 @@ impl fmt::Display for Summary<'_> {
         match (self.answer.status, self.verdict) {
             (Status::Held, _) => write!(
                 f,
-                "{WARN}Another run is at it:{WARN:#} try again when it has ended."
+                "{WARN}Another run is in progress:{WARN:#} try again when it has ended."
             ),
             (Status::Waiting, _) => write!(
                 f,

@@ -127,7 +127,7 @@ impl<'a> Cells<'a> {
 
     /// Rewrites the row for another pool's header, in that header's order and with that pool's `cognito:mfa_enabled`.
     /// Columns that only the other header has stay blank.
-    pub fn map(&self, header: &Header, mfa_enabled: &str) -> Mapped<'a> {
+    pub fn rewrite_for_header(&self, header: &Header, mfa_enabled: &str) -> Mapped<'a> {
         let mut line = String::new();
         for column in header.columns_with_kinds() {
             line.push_str(match column.kind {
@@ -246,7 +246,7 @@ mod tests {
             .cells("Yamada\\, Taro,taro@e.jp,,,,,,,,true,taro@e.jp")
             .unwrap();
 
-        let mapped = cells.map(&to, "false");
+        let mapped = cells.rewrite_for_header(&to, "false");
 
         assert_eq!(mapped.line, "taro@e.jp,false,,Yamada\\, Taro\n");
         assert_eq!(mapped.without_place, ["email"]);

@@ -630,7 +630,7 @@ async fn while_another_run_is_at_it_nothing_is_done() {
         (4, 4, 0),
         "{preferred:?}"
     );
-    assert!(ran.stdout.contains("Another run is at it"), "{ran:?}");
+    assert!(ran.stdout.contains("Another run is in progress"), "{ran:?}");
     assert!(preferred.stderr.contains("another run"), "{preferred:?}");
     assert!(!has_written(&world));
 
