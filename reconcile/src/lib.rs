@@ -12,7 +12,8 @@
 //! - listing: [`list_pools`] keeps [`listed`] users, as [`comparison`] compares them, in [`sorted`] runs
 //! - comparing: [`compare`] joins the runs, [`plan`] says what they suggest, [`json_lines`] reads that again
 //! - writing: [`write`](mod@write) looks at everybody in the plan, [`mirror`] at one person, [`decision`] says what is done with their
-//!   attributes; [`guard`] holds mass changes, [`refused`] remembers which values the secondary pool has refused; [`outcome`] and [`changes`] keep what was done
+//!   attributes; [`guard`] holds mass changes, [`refused`] remembers which values the secondary pool has refused;
+//!   [`outcome`] and [`changes`] keep what was done
 //! - [`groups`]: groups and their members
 //! - [`prefer`]: carries out what an operator decides on people whom a run has reported
 

@@ -369,8 +369,8 @@ impl fmt::Display for Plan {
 ///
 /// # Errors
 ///
-/// The secondary pool does not answer, the fence cannot be opened, the proof failed, another operator is running the command, nobody said yes, AWS
-/// rejected a call or did not answer, there are no AWS credentials, or the result cannot be written.
+/// The secondary pool does not answer, the fence cannot be opened, the proof failed, another operator is running the command, nobody said
+/// yes, AWS rejected a call or did not answer, there are no AWS credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let options = args.options;
     options.check()?;

@@ -27,8 +27,8 @@ pub type Key = [u8; 16];
 /// hex digit of a key is the number of its shard.
 pub const SHARD_COUNT: usize = 16;
 
-/// So many different records with one key are kept, of most kinds of records. One is usual; more have a key in common by mistake or on purpose, and this limit
-/// keeps memory and time flat for any number of them.
+/// So many different records with one key are kept, of most kinds of records. One is usual; more have a key in common by mistake or on
+/// purpose, and this limit keeps memory and time flat for any number of them.
 pub const MAX_GROUP: usize = 16;
 
 /// A record of fixed size.

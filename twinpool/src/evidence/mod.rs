@@ -1,8 +1,8 @@
 //! The evidence of a failover or a failback: `failovers/<id>.json` in the snapshot bucket, and one page of HTML ([`page`]).
 //!
 //! The object is written at each step, so that a run that was killed leaves what it had done. It is a lease too: of two operators, the
-//! second is told that the first is running the command. `failovers/open.json` names the latest run. A run that has not come to its end is gone on with
-//! by the next run of the same command. No value of a person is in it: people appear by their `sub`.
+//! second is told that the first is running the command. `failovers/open.json` names the latest run. A run that has not come to its end
+//! is gone on with by the next run of the same command. No value of a person is in it: people appear by their `sub`.
 
 mod page;
 mod recorder;

@@ -126,8 +126,9 @@ impl Recorder {
         {
             evidence.opened_at = latest.opened_at;
         }
-        // The lease first: once `open.json` names a run, everybody sees that somebody is running the command. Of several who have come this far, one moves
-        // `open.json`. The evidence of the others stays without any step and is not gone on with, and its lease expires by itself.
+        // The lease comes first: once `open.json` names a run, everybody sees that somebody is running the command. Of several who have
+        // come this far, one moves `open.json`. The evidence of the others stays without any step and is not gone on with, and its
+        // lease expires by itself.
         let lease = take(bucket, evidence.clone(), None).await?;
         let lease = lease.ok_or_else(|| busy(&evidence, None))?;
         let opened = Open { version: 1, run };

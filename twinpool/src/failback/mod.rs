@@ -142,8 +142,8 @@ impl fmt::Display for Plan {
 ///
 /// # Errors
 ///
-/// A pool does not answer, a step failed, people are not home and nobody has accepted them, another operator is running the command, AWS rejected a call
-/// or did not answer, there are no AWS credentials, or the result cannot be written.
+/// A pool does not answer, a step failed, people are not home and nobody has accepted them, another operator is running
+/// the command, AWS rejected a call or did not answer, there are no AWS credentials, or the result cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Verdict, Failure> {
     let options = &args.options;
     options.check()?;
