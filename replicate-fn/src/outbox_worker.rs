@@ -13,13 +13,14 @@ use shared::cognito::{trigger, users};
 use shared::confirmation::{Confirmation, Username};
 use shared::lambda::metrics::{Metric, Metrics};
 use shared::outbox::{CONFLICTS_PREFIX, MAX_REFUSALS, PENDING_PREFIX, PendingRecord};
-use shared::person::Person;
+use shared::person::{Attributes, Person};
 use shared::pool_id::PoolId;
 use shared::s3::bucket::{Bucket, Condition, ListedObject, Listing};
 use shared::s3::json::to_json;
 
 use crate::replicator::{Replicator, report_replicated};
 use replication::holder::{AnyNumber, Holders};
+use replication::pool_rules::ADDRESSES;
 use replication::replica::Replica;
 use replication::secondary::{NotReplicated, RetryClass};
 
@@ -87,7 +88,7 @@ struct Tick<'a> {
 enum Original {
     /// They have been deleted.
     Gone,
-    /// They are there. What the primary pool says of them now replaces what was recorded.
+    /// They are there. What the primary pool says of them now wins over what was recorded.
     Present(Person),
     /// The record names nobody who could be looked up.
     Unnamed,
@@ -327,21 +328,21 @@ impl Tick<'_> {
                 tracing::info!(sub, "disabled in the primary pool: dropped");
                 return Ok(RecordOutcome::Gone);
             }
-            // Since the record was written, the person may have left an address that somebody else uses now, and what they have
-            // removed must not come back.
+            // Since the record was written, the person may have left an address that somebody else uses now.
             Original::Present(person) => {
                 let mut present = confirmation.clone();
                 present.sub = present.sub.or(person.sub().map(str::to_owned));
-                present.attributes = person.attributes;
-                let present = Replica::of(&present, secondary.origin())?;
-                match recorded {
-                    Ok(recorded) => {
+                present.attributes =
+                    attributes_by_now(&confirmation.attributes, &person.attributes);
+                match (Replica::of(&present, secondary.origin()), recorded) {
+                    (Ok(present), Ok(recorded)) => {
                         holders
                             .move_replica_to_present_address(recorded, present)
                             .await?
                     }
                     // The event lacked what the primary pool knows.
-                    Err(_) => present,
+                    (Ok(present), Err(_)) => present,
+                    (Err(_), recorded) => recorded?,
                 }
             }
             Original::Unnamed => recorded?,
@@ -476,6 +477,28 @@ fn conflict_reason(error: &NotReplicated, refusals: u32) -> String {
         MAX_REFUSALS.. => format!("refused {refusals} times, at last with {reason}"),
         _ => reason,
     }
+}
+
+/// The attributes of a record, with what the primary pool says of the person by now. An address that they have removed does not come back:
+/// whoever has it next could reset the password there. Whatever else they have removed comes back, until the next reconcile.
+fn attributes_by_now(recorded: &Attributes, present: &Attributes) -> Attributes {
+    let mut attributes = recorded.clone();
+    if ADDRESSES
+        .iter()
+        .any(|address| present.get(address).is_some())
+    {
+        let removed = ADDRESSES
+            .iter()
+            .filter(|address| present.get(address).is_none());
+        for address in removed {
+            attributes.remove(address);
+            attributes.remove(&format!("{address}_verified"));
+        }
+    }
+    for (name, value) in present.iter() {
+        attributes.insert(name, value);
+    }
+    attributes
 }
 
 #[cfg(test)]
