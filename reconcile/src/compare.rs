@@ -22,8 +22,8 @@ use crate::sorted::merged::Merged;
 use crate::sorted::sorter::Sorter;
 use crate::sorted::{Run, SHARD_COUNT};
 
-/// At least so many records are joined in a second with the processor share of 512 MB: a fifth of what was measured (docs/performance.md,
-/// ten million users).
+/// At least so many records are joined in a second with the processor share of 512 MB: half of what was measured for forty million users
+/// (docs/performance.md).
 const RECORDS_PER_SECOND: u64 = 100_000;
 
 /// A line of a plan.
