@@ -258,3 +258,21 @@ pub async fn ran(command: &mut Command) -> Ran {
         stderr: text(output.stderr),
     }
 }
+
+/// In the secondary pool, a user gets another email address.
+pub async fn move_to_address(world: &World, username: &str, address: &str, is_verified: bool) {
+    let attribute = |name: &str, value: &str| {
+        let attribute = aws_sdk_cognitoidentityprovider::types::AttributeType::builder();
+        attribute.name(name).value(value).build().unwrap()
+    };
+    let client = world.osaka.cognito_client();
+    let update = client.admin_update_user_attributes();
+    let update = update.user_pool_id(&world.secondary.id);
+    update
+        .username(username)
+        .user_attributes(attribute("email", address))
+        .user_attributes(attribute("email_verified", &is_verified.to_string()))
+        .send()
+        .await
+        .unwrap();
+}

@@ -783,10 +783,8 @@ async fn whatever_else_the_comparison_reports_is_shown_and_counted_by_reason() {
     );
 }
 
-#[tokio::test]
-async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
-    let world = after_a_failover().await;
-    // Somebody has signed up in Tokyo with the address of a newcomer, and never confirmed it.
+/// Somebody has signed up in Tokyo with the address of a newcomer, and never confirmed it.
+fn put_unconfirmed_namesake(world: &World) {
     let unconfirmed = SeedUser {
         sub: None,
         status: UserStatus::Unconfirmed,
@@ -796,6 +794,12 @@ async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
         .tokyo
         .cognito()
         .put_user(&world.primary.id, unconfirmed);
+}
+
+#[tokio::test]
+async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
+    let world = after_a_failover().await;
+    put_unconfirmed_namesake(&world);
 
     let stopped = failback_of_everything(&world, &[]).await;
     assert_eq!(stopped.code, 1, "{stopped:?}");
@@ -811,15 +815,7 @@ async fn a_newcomer_who_cannot_come_home_is_not_complete_either() {
 #[tokio::test]
 async fn killed_when_the_last_were_brought_home_it_still_knows_who_is_not_home() {
     let world = after_a_failover().await;
-    let unconfirmed = SeedUser {
-        sub: None,
-        status: UserStatus::Unconfirmed,
-        ..person(3)
-    };
-    world
-        .tokyo
-        .cognito()
-        .put_user(&world.primary.id, unconfirmed);
+    put_unconfirmed_namesake(&world);
     // Each state of the evidence can be seen for at least this long.
     let slow = Kind::Delay(Duration::from_millis(60));
     let slow = Fault::on(Service::S3, "PutObject", slow);

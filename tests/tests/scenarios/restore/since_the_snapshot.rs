@@ -9,7 +9,7 @@ use local_regions::world::{BACKUP_WORKER, RESTORE, World};
 use serde_json::{Value, json};
 
 use super::{at_home, away, file, newcomer, person, records, report, restore, world};
-use crate::support::{email, invoke, object, sub};
+use crate::support::{email, invoke, move_to_address, object, sub};
 
 /// Newcomers 1 to 3, and a snapshot of this scope of them: its name.
 async fn three_newcomers(world: &World, scope: &str) -> Value {
@@ -24,24 +24,6 @@ async fn take_snapshot(world: &World, scope: &str) -> Value {
     let taken = invoke(&world.osaka, BACKUP_WORKER, &wanted).await.unwrap();
     assert_eq!(taken["status"], "complete");
     taken["snapshot"].clone()
-}
-
-/// In the secondary pool, the person with this number gets another email address.
-async fn moves(world: &World, number: u32, address: &str, is_verified: &str) {
-    let attribute = |name: &str, value: &str| {
-        let attribute = aws_sdk_cognitoidentityprovider::types::AttributeType::builder();
-        attribute.name(name).value(value).build().unwrap()
-    };
-    let client = world.osaka.cognito_client();
-    let update = client.admin_update_user_attributes();
-    let update = update.user_pool_id(&world.secondary.id);
-    let update = update.username(sub(number));
-    update
-        .user_attributes(attribute("email", address))
-        .user_attributes(attribute("email_verified", is_verified))
-        .send()
-        .await
-        .unwrap();
 }
 
 async fn disable(world: &World, number: u32) {
@@ -128,8 +110,8 @@ async fn people_who_have_other_addresses_since_come_home_with_those_from_a_new_s
         let world = world().await;
         let taken = three_newcomers(&world, scope).await;
         // One gives up an address, and another one takes it.
-        moves(&world, 1, "moved@example.jp", "true").await;
-        moves(&world, 2, &email(1), "true").await;
+        move_to_address(&world, &sub(1), "moved@example.jp", true).await;
+        move_to_address(&world, &sub(2), &email(1), true).await;
 
         let dry = restore(&world, json!({"dry_run": true})).await;
         let answer = restore(&world, json!({})).await;
@@ -155,8 +137,8 @@ async fn from_a_snapshot_that_is_named_nobody_comes_home_with_an_address_that_is
     for scope in ["newcomers", "pool"] {
         let world = world().await;
         let taken = three_newcomers(&world, scope).await;
-        moves(&world, 1, "moved@example.jp", "true").await;
-        moves(&world, 2, &email(2), "false").await;
+        move_to_address(&world, &sub(1), "moved@example.jp", true).await;
+        move_to_address(&world, &sub(2), &email(2), false).await;
 
         let answer = restore(&world, json!({"snapshot": taken})).await;
 

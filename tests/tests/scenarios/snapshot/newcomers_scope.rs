@@ -13,7 +13,9 @@ use shared::snapshot::layout::PARTS_PREFIX;
 use shared::snapshot::lease::subtract_archived_sign_ups;
 
 use super::{delete, hasten, journal, latest, manifest, populate, put, seed};
-use crate::support::{counted, email, files, invoke, object, snapshot, sub, tick, twinpool, world};
+use crate::support::{
+    counted, email, files, invoke, move_to_address, object, snapshot, sub, tick, twinpool, world,
+};
 
 /// At one call a second, more people than are listed in a minute.
 const MANY: u32 = 3650;
@@ -202,24 +204,6 @@ async fn asked_for_by_hand_or_without_the_parts_of_the_last_one_everyone_is_look
     );
 }
 
-/// In the secondary pool, the person with this number moves to another address.
-async fn moves(world: &World, number: u32, address: &str) {
-    let attribute = |name: &str, value: &str| {
-        let attribute = aws_sdk_cognitoidentityprovider::types::AttributeType::builder();
-        attribute.name(name).value(value).build().unwrap()
-    };
-    let client = world.osaka.cognito_client();
-    let update = client.admin_update_user_attributes();
-    let update = update.user_pool_id(&world.secondary.id);
-    let update = update.username(email(number));
-    update
-        .user_attributes(attribute("email", address))
-        .user_attributes(attribute("email_verified", "true"))
-        .send()
-        .await
-        .unwrap();
-}
-
 #[tokio::test]
 async fn nobody_is_written_with_an_address_that_somebody_else_has_by_now() {
     let world = large_world().await;
@@ -228,7 +212,7 @@ async fn nobody_is_written_with_an_address_that_somebody_else_has_by_now() {
     tick(&world).await;
 
     // when somebody gives up an address, and a newcomer signs up with it
-    moves(&world, 1, "moved@example.jp").await;
+    move_to_address(&world, &email(1), "moved@example.jp", true).await;
     let mut heir = seed(5001);
     heir.attributes.insert("email".into(), email(1));
     world.osaka.cognito().put_user(&world.secondary.id, heir);
