@@ -198,10 +198,11 @@ async fn outage(world: &World, cast: &Cast, report: &mut Report) -> anyhow::Resu
     faults.clear();
     report.say("Osaka is back");
     outbox_drained(world, report).await?;
+    let expected = enabled(&cast.outage);
     report.promise(
         "Osaka returns: the outbox drains, and they are there too",
-        confirmed,
-        &not_replicated(world, &cast.outage),
+        confirmed_of(&expected),
+        &not_replicated(world, &expected),
     );
     Ok(())
 }
@@ -403,15 +404,11 @@ fn ending(world: &World, cast: &Cast, report: &mut Report) {
     report.act("6. The check: every confirmed person is in both pools");
     let tokyo = Census::of(&world.tokyo, &world.primary);
     let osaka = Census::of(&world.osaka, &world.secondary);
-    let mut before = cast.before.unchanged.clone();
-    before.retain(|profile| profile.enabled);
-    let signed_up_in_tokyo = [&before[..], &cast.normal_day[..], &cast.outage[..]].concat();
-    let confirmed = signed_up_in_tokyo
-        .iter()
-        .filter(|p| p.status == "CONFIRMED");
+    let before = enabled(&cast.before.unchanged);
+    let signed_up_in_tokyo = [before, cast.normal_day.clone(), enabled(&cast.outage)].concat();
     report.promise(
         "who signed up in Tokyo is in Osaka",
-        confirmed.count(),
+        confirmed_of(&signed_up_in_tokyo),
         &not_replicated(world, &signed_up_in_tokyo),
     );
 
@@ -463,6 +460,17 @@ impl SignUps {
             Some(first) => bail!("{} sign-ups failed: {first} …", self.failed.len()),
         }
     }
+}
+
+/// Those whom nobody disables. Whoever is disabled in Tokyo before they are in Osaka is not brought there.
+fn enabled(people: &[Profile]) -> Vec<Profile> {
+    let enabled = people.iter().filter(|profile| profile.enabled);
+    enabled.cloned().collect()
+}
+
+fn confirmed_of(people: &[Profile]) -> usize {
+    let confirmed = people.iter().filter(|p| p.status == "CONFIRMED");
+    confirmed.count()
 }
 
 /// Signs everyone up. People are confirmed and disabled as their profiles say.
