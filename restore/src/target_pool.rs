@@ -16,6 +16,7 @@ use crate::who::{Addresses, Comparison, Who};
 use shared::cognito::listing::{Chain, Page, Position, list_chain};
 use shared::cognito::pool::{Pool, PoolError};
 use shared::cognito::users;
+use shared::identity::verified;
 use shared::import_csv::Format;
 use shared::person::{Attributes, Person, Status};
 
@@ -475,10 +476,7 @@ fn target_user(
 
 /// Whether a user must reset the password and cannot: "forgot password" needs a verified address (facts N11.10).
 fn is_locked_out(person: &Person) -> bool {
-    let is_verified = |address: &str| {
-        let attributes = &person.attributes;
-        attributes.get(address).is_some() && attributes.is_true(&format!("{address}_verified"))
-    };
+    let is_verified = |address| verified(&person.attributes, address).is_some();
     person.status == Status::ResetRequired
         && !["email", "phone_number"].into_iter().any(is_verified)
 }

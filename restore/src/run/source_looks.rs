@@ -20,6 +20,7 @@ use crate::run::lookups::CONCURRENT_LOOKUPS;
 use crate::snapshot_users::{SnapshotEntry, SnapshotUser};
 use shared::cognito::pool::PoolError;
 use shared::cognito::users;
+use shared::identity::verified;
 use shared::person::{Attributes, Person, Status};
 
 /// What the snapshot's pool says of newcomers.
@@ -80,8 +81,7 @@ impl Newcomer {
             return Look::Deleted;
         }
         let has_address = |(name, address): &(&str, String)| {
-            let flag = format!("{name}_verified");
-            user.attributes.get(name) == Some(address) && user.attributes.is_true(&flag)
+            verified(&user.attributes, name) == Some(address.as_str())
         };
         if sign_in_name != self.username || !self.addresses.iter().all(has_address) {
             return Look::Changed;
@@ -95,10 +95,9 @@ impl Newcomer {
 
 /// The verified addresses among the attributes that a restore gives a user.
 fn verified_addresses(attributes: &Attributes) -> Vec<(&'static str, String)> {
-    let verified = ["email", "phone_number"].into_iter();
-    let verified = verified.filter(|name| attributes.is_true(&format!("{name}_verified")));
-    verified
-        .filter_map(|name| Some((name, attributes.get(name)?.to_owned())))
+    let addresses = ["email", "phone_number"].into_iter();
+    addresses
+        .filter_map(|name| Some((name, verified(attributes, name)?.to_owned())))
         .collect()
 }
 
